@@ -1,0 +1,173 @@
+"""Settings: the model's sizes and how cells become training pairs.
+
+Each setting lives in exactly one field here. Signatures and the command line take their defaults
+from these fields, checkpoints and `config.yaml` carry them, and wrong values are refused when the
+object is built, so that the rest of the package can trust them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+PositionScheme = Literal["continued", "restarted"]
+TokenSelectionPolicy = Literal["identity", "intersection", "union"]
+NoNeighborPolicy = Literal["skip", "identity", "random"]
+SuccessorSampling = Literal["weighted", "uniform"]
+
+SPECIALS_PER_PAIR = 3
+"""`[CLS]` and two `[SEP]` in every pair of cells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BioBertConfig:
+    """The sizes of a BERT over genes, in Hugging Face's words.
+
+    Raises:
+        ValueError: A size is not positive, a probability lies outside [0, 1), the heads do not
+            divide the hidden size, or a choice is unknown.
+    """
+
+    vocab_size: int = 25426
+    """Rows of the embedding table; at least the vocabulary's length."""
+    hidden_size: int = 512
+    """Width of a token's representation."""
+    num_hidden_layers: int = 8
+    """Transformer layers."""
+    num_attention_heads: int = 8
+    """Attention heads; they divide `hidden_size`."""
+    intermediate_size: int = 2048
+    """Width of the feed-forward layer."""
+    max_position_embeddings: int = 2048
+    """Rows of the position table; the longest `seq_length` the model can take."""
+    hidden_dropout_prob: float = 0.1
+    """Dropout on embeddings and layer outputs."""
+    attention_probs_dropout_prob: float = 0.1
+    """Dropout on attention probabilities."""
+    type_vocab_size: int = 2
+    """Token types: 0 the context, 1 the next cell."""
+    initializer_range: float = 0.02
+    """Standard deviation of freshly drawn weights."""
+    layer_norm_eps: float = 1e-12
+    """The epsilon of every LayerNorm."""
+    position_scheme: PositionScheme = "continued"
+    """`continued`: BERT's 0..L-1; `restarted`: rank r of the next cell has the position of rank r
+    of the current one."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        for name in (
+            "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+            "intermediate_size", "max_position_embeddings", "type_vocab_size",
+        ):  # fmt: skip
+            _require_positive(self, name)
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1); got {getattr(self, name)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads must divide hidden_size; got {self.num_attention_heads} "
+                f"heads for a hidden size of {self.hidden_size}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSettings:
+    """How cells become masked pairs of a current and a next cell.
+
+    Raises:
+        ValueError: A value is out of range or a choice is unknown.
+    """
+
+    seq_length: int = 2048
+    """Tokens for a current cell, a next cell and their three special tokens; each cell is cut to
+    its half, lowest ranks dropped."""
+    mask_prob: float = 0.15
+    """Share of the next cell's genes that are scored."""
+    mask_token_prob: float = 0.8
+    """Share of the scored genes shown as [MASK]."""
+    random_token_prob: float = 0.1
+    """Share of the scored genes shown as a random gene; the rest stay as they are."""
+    neighbor_key: str = "next_cell_ids"
+    """Which graph to follow, in neighbors.json or obsp."""
+    only_cells_with_neighbors: bool = True
+    """Train on cells with successors only."""
+    no_neighbor_policy: NoNeighborPolicy = "skip"
+    """For cells without successors, when only_cells_with_neighbors is false: `skip` them, take the
+    cell itself (`identity`) or any other cell of the split (`random`)."""
+    token_selection_policy: TokenSelectionPolicy = "identity"
+    """Genes of the next cell: as they are (`identity`), only those that the current cell also
+    expresses (`intersection`), or followed by those that only the current cell expresses
+    (`union`)."""
+    successor_sampling: SuccessorSampling = "weighted"
+    """Draw successors in proportion to their weights, or all alike."""
+    next_cells_per_cell: int = 1
+    """Successors per current cell and step; they share one encoded context."""
+    normalize_gene_expression: bool = True
+    """Rank by count / total count * target_sum / median of the gene; otherwise by count."""
+    target_sum: float = 10_000
+    """Total count to which cells are scaled before the medians divide. It scales rank values; the
+    order of genes does not depend on it."""
+    seed: int = 42
+    """Masks and successors are a pure function of (seed, epoch, cell)."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        shortest = SPECIALS_PER_PAIR + 2
+        if self.seq_length < shortest:
+            raise ValueError(
+                f"seq_length must be at least {shortest} (one gene for each cell and "
+                f"{SPECIALS_PER_PAIR} special tokens); got {self.seq_length}"
+            )
+        if not 0 < self.mask_prob <= 1:
+            raise ValueError(f"mask_prob must lie in (0, 1]; got {self.mask_prob}")
+        for name in ("mask_token_prob", "random_token_prob"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1]; got {getattr(self, name)}")
+        if self.mask_token_prob + self.random_token_prob > 1:
+            raise ValueError(
+                "mask_token_prob + random_token_prob must not exceed 1; got "
+                f"{self.mask_token_prob} + {self.random_token_prob}; lower one of them"
+            )
+        _require_positive(self, "next_cells_per_cell")
+        _require_positive(self, "target_sum")
+
+    @property
+    def genes_per_cell(self) -> int:
+        """Genes that each of the two cells may keep."""
+        return (self.seq_length - SPECIALS_PER_PAIR) // 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values of these fields alone, for checkpoints."""
+        return {field.name: getattr(self, field.name) for field in fields(PairSettings)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(**values)
+
+
+def check_choices(settings: Any) -> None:
+    """Refuse a value that a `Literal` field of a settings object does not list.
+
+    Raises:
+        ValueError: Names the field, the choices and the value.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            choices = ", ".join(map(repr, get_args(hint)))
+            raise ValueError(f"{name} must be one of {choices}; got {value!r}")
+
+
+def _require_positive(settings: Any, name: str) -> None:
+    if getattr(settings, name) <= 0:
+        raise ValueError(f"{name} must be positive; got {getattr(settings, name)}")

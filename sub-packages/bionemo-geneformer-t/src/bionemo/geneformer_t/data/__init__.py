@@ -1,0 +1,1 @@
+"""From counts to packed batches: SCDL store, rank tokens, masked pairs."""

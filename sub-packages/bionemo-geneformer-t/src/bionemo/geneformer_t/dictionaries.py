@@ -1,0 +1,105 @@
+"""Read gene dictionaries from JSON or pickle without ever running code from the file.
+
+Geneformer publishes its token, median and name dictionaries as pickles, some with NumPy scalars.
+The unpickler here can build dictionaries, lists, strings and numbers, and nothing else: the two
+NumPy names that those files mention lead to the small functions below.
+"""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def read_dictionary(path: Path) -> dict[str, Any]:
+    """The dictionary in a `.json`, `.pkl` or `.pickle` file.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is truncated, is not a dictionary with string keys, or is a pickle
+            that asks for anything but plain values.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a dictionary in {path}; there is no such file")
+    is_pickle = path.suffix in {".pkl", ".pickle"}
+    values = _read_pickle(path) if is_pickle else read_json(path)
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ValueError(
+            f"{path} must hold a dictionary with string keys; it holds {_describe(values)}"
+        )
+    return values
+
+
+def read_json(path: Path) -> Any:
+    """Any JSON value.
+
+    Raises:
+        ValueError: The file is not complete JSON in UTF-8; names the file and the place.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not valid JSON ({error}); is it truncated? Write it again"
+        ) from error
+
+
+def _describe(values: Any) -> str:
+    if isinstance(values, dict):
+        odd = next(key for key in values if not isinstance(key, str))
+        return f"a dictionary with the key {odd!r} of type {type(odd).__name__}"
+    return f"a value of type {type(values).__name__}"
+
+
+def _read_pickle(path: Path) -> Any:
+    with path.open("rb") as file:
+        try:
+            return _PlainUnpickler(file).load()
+        except (EOFError, IndexError, KeyError, TypeError, AttributeError, MemoryError,
+                OverflowError, UnicodeDecodeError) as error:  # fmt: skip
+            raise ValueError(f"{path} is not a complete pickle ({error!r})") from error
+        except pickle.UnpicklingError as error:
+            raise ValueError(f"{path} was refused: {error}") from error
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds dictionaries, lists, strings and numbers only."""
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        if module in {"numpy.core.multiarray", "numpy._core.multiarray"} and name == "scalar":
+            return _number
+        if (module, name) == ("numpy", "dtype"):
+            return _NumberType
+        raise pickle.UnpicklingError(
+            f"it asks to import {module}.{name}, and a gene dictionary needs only strings and "
+            "numbers; convert it to JSON on a machine where you trust it"
+        )
+
+
+class _NumberType:
+    """Stands in for `numpy.dtype`, for integers and floats alone."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not isinstance(code, str) or code.lstrip("<>=|") not in {
+            *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)),
+            *(f"f{size}" for size in (2, 4, 8)),
+        }:
+            raise pickle.UnpicklingError(f"it holds a NumPy type {code!r}, which is not a number")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        byte_order = state[1]
+        if byte_order not in {"<", ">", "=", "|"}:
+            raise pickle.UnpicklingError(f"it holds a NumPy byte order {byte_order!r}")
+        self.dtype = self.dtype.newbyteorder(byte_order)
+
+
+def _number(kind: _NumberType, raw: bytes | str) -> int | float:
+    data = raw.encode("latin-1") if isinstance(raw, str) else raw
+    if not isinstance(kind, _NumberType) or len(data) != kind.dtype.itemsize:
+        raise pickle.UnpicklingError("it holds a NumPy scalar of the wrong size")
+    value: int | float = np.frombuffer(data, kind.dtype)[0].item()
+    return value

@@ -1,0 +1,82 @@
+"""NeighborGraph: who may come after whom, as sparse rows.
+
+Row i lists the successors of cell i and their weights. Builders make it, files carry it, the
+dataset draws from it.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighborGraph:
+    """A directed graph over the cells of one split, in CSR form.
+
+    No self-loops, no duplicate edges, positive finite weights: `from_matrix` sees to it.
+    """
+
+    indptr: Int[ndarray, " cells_plus_1"]
+    indices: Int[ndarray, " edges"]
+    weights: Float[ndarray, " edges"]
+
+    @property
+    def num_cells(self) -> int:
+        """Cells, with successors or without."""
+        return len(self.indptr) - 1
+
+    @property
+    def num_edges(self) -> int:
+        """Pairs of a cell and a successor."""
+        return len(self.indices)
+
+    @property
+    def out_degree(self) -> Int[ndarray, " cells"]:
+        """Successors of each cell."""
+        return np.diff(self.indptr)
+
+    def successors(self, cell: int) -> tuple[Int[ndarray, " degree"], Float[ndarray, " degree"]]:
+        """The successors of one cell and their weights."""
+        row = slice(self.indptr[cell], self.indptr[cell + 1])
+        return self.indices[row], self.weights[row]
+
+    def to_matrix(self) -> sp.csr_matrix:
+        """Cells x cells, current cells in rows: what `adata.obsp` holds."""
+        shape = (self.num_cells, self.num_cells)
+        return sp.csr_matrix((self.weights, self.indices, self.indptr), shape=shape)
+
+    @classmethod
+    def from_matrix(cls, matrix: sp.spmatrix | sp.sparray) -> tuple[Self, dict[str, int]]:
+        """Read a square matrix of weights; the diagonal and explicit zeros carry no successor.
+
+        Returns:
+            The graph, and what was left out: `{"self-loop": 3, "zero weight": 0}`.
+
+        Raises:
+            ValueError: The matrix is not square, or a weight is negative or not finite.
+        """
+        edges = sp.coo_array(matrix)
+        if edges.shape[0] != edges.shape[1]:
+            raise ValueError(f"a neighbor graph must be cells x cells; got {edges.shape}")
+        if not np.isfinite(edges.data).all() or (edges.data < 0).any():
+            raise ValueError(
+                "weights of a neighbor graph must be finite and not negative; got values from "
+                f"{edges.data.min()} to {edges.data.max()}"
+            )
+        zero, loop = edges.data == 0, edges.row == edges.col
+        keep = ~zero & ~loop
+        csr = sp.csr_array(
+            (edges.data[keep].astype(np.float64), (edges.row[keep], edges.col[keep])),
+            shape=edges.shape,
+        )
+        csr.sum_duplicates()
+        graph = cls(
+            indptr=csr.indptr.astype(np.int64),
+            indices=csr.indices.astype(np.int64),
+            weights=csr.data,
+        )
+        return graph, {"self-loop": int((loop & ~zero).sum()), "zero weight": int(zero.sum())}

@@ -1,0 +1,1 @@
+"""The isolated encoder, its attention backends and the LightningModule."""

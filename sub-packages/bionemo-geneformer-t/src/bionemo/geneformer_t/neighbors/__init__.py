@@ -1,0 +1,1 @@
+"""Builders of neighbor graphs, one file each, and leak-safe splits."""

@@ -1,0 +1,58 @@
+"""`geneformer-t COMMAND ...`: the one table of commands.
+
+A command's module is imported when it is asked for, so that `--help` is instant.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bionemo.geneformer_t.run.command import main as run
+
+COMMANDS = {
+    "demo": ("demo", "demo", "simulate, train and evaluate; the whole job in minutes"),
+    "simulate": ("simulate", "simulate", "write a simulated differentiation as a data folder"),
+    "prepare": ("prepare", "prepare", "turn an .h5ad of counts into a data folder"),
+    "train": ("train_temporal", "train_temporal_geneformer", "train on a data folder"),
+    "predict": ("predict", "predict", "predict the next cell of every cell"),
+    "evaluate": ("evaluate", "evaluate", "score a checkpoint beside baselines"),
+}
+"""Name -> (module, function, one line)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(_overview())
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"geneformer-t: no command {name!r}\n\n{_overview()}", file=sys.stderr)
+        return 2
+    module, function, _ = COMMANDS[name]
+    run(
+        getattr(import_module(f"bionemo.geneformer_t.run.{module}"), function),
+        rest,
+        prog=f"geneformer-t {name}",
+    )
+    return 0
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10}{text}" for name, (_, _, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: geneformer-t COMMAND ...",
+            "",
+            "Predict the next cell of a developmental trajectory.",
+            "",
+            *lines,
+            "",
+            "geneformer-t COMMAND --help lists a command's settings.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

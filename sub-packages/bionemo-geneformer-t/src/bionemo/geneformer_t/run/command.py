@@ -1,0 +1,220 @@
+"""Commands: one settings dataclass becomes a Python function and a command line.
+
+`@command(Settings)` turns `def train(settings: Settings)` into a function that takes the fields of
+`Settings` as keyword arguments; `parse` reads the same fields from the command line. Fields, their
+defaults and their docstrings are written once. Nothing heavy is imported here.
+"""
+
+import argparse
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from functools import update_wrapper
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+P = ParamSpec("P")
+S = TypeVar("S")
+R = TypeVar("R")
+
+CONFIG = "config"
+POSITIONAL = {"positional": True}
+"""Metadata of a field that stands without its name on the command line."""
+
+
+def command(settings_type: Callable[P, S]) -> Callable[[Callable[[S], R]], Callable[P, R]]:
+    """Let a function of one settings object be called with the settings' fields.
+
+    Where the settings have a field `config`, values come from that YAML file first, and those
+    given in the call win.
+    """
+
+    def wrap(function: Callable[[S], R]) -> Callable[P, R]:
+        def call(*args: P.args, **given: P.kwargs) -> R:
+            if args:
+                raise TypeError(
+                    f"{getattr(function, '__name__', 'the command')} takes keyword arguments "
+                    f"only, for example data_dir=...; got {len(args)} positional"
+                )
+            return function(resolve(settings_type, given))
+
+        update_wrapper(call, function)
+        call.__signature__ = inspect.signature(settings_type)  # type: ignore[attr-defined]
+        call.settings_type = settings_type  # type: ignore[attr-defined]
+        return call
+
+    return wrap
+
+
+def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
+    """Build settings from what was given, over what the YAML in `config` says.
+
+    Raises:
+        FileNotFoundError: No such YAML file.
+        ValueError: It holds names that are no settings.
+        TypeError: A name given is no setting, or a required one is missing.
+    """
+    values = {**read_config(given.get(CONFIG), settings_type), **given}
+    return settings_type(**_coerced(settings_type, values))
+
+
+def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> dict[str, Any]:
+    """The settings in a YAML file; none where there is no file to read."""
+    if path is None:
+        return {}
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"config: expected a YAML file at {path}; there is none")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"config: {path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"config: {path} must map names of settings to values; got {values!r}")
+    known = inspect.signature(settings_type).parameters
+    unknown = sorted(str(name) for name in set(values) - set(known))
+    if unknown:
+        raise ValueError(
+            f"config: {path} holds unknown settings: {', '.join(unknown)}; "
+            f"known are: {', '.join(known)}"
+        )
+    return values
+
+
+def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: str = "") -> Any:
+    """Run a command from the command line; user errors end it with one plain message."""
+    settings_type: type = function.settings_type  # type: ignore[attr-defined]
+    parser = argparse.ArgumentParser(
+        prog=prog or None,
+        description=inspect.getdoc(function),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser, settings_type)
+    given = vars(parser.parse_args(argv))
+    try:
+        return function(**given)
+    except (ValueError, KeyError, OSError, TypeError) as error:
+        if "--traceback" in sys.argv or _is_ours(error) is False:
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        parser.exit(2, f"\n{parser.prog}: {text}\n")
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether this package raised the error itself: others deserve their whole traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and "geneformer_t" in trace.tb_frame.f_code.co_filename
+
+
+def add_arguments(parser: argparse.ArgumentParser, settings_type: type) -> None:
+    """One option for each field, in both spellings, with the field's docstring as help.
+
+    Options that are not given stay out of the parsed namespace, so that a YAML file may set them.
+    """
+    hints, docs = get_type_hints(settings_type), field_docs(settings_type)
+    for field in fields(settings_type):
+        options = _options(hints[field.name])
+        text = docs.get(field.name, "").replace("%", "%%") + _default(field)
+        if field.metadata.get("positional"):
+            options.pop("required", None)
+            parser.add_argument(field.name, help=text, **options)
+            continue
+        names = dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"])
+        parser.add_argument(
+            *names, dest=field.name, help=text, default=argparse.SUPPRESS,
+            required=_is_required(field) and CONFIG not in hints, **options,
+        )  # fmt: skip
+
+
+def field_docs(settings_type: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass and of its bases."""
+    docs: dict[str, str] = {}
+    for owner in reversed(settings_type.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for statement, following in zip(body.body, body.body[1:], strict=False):
+            match statement, following:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    docs[name] = " ".join(text.split())
+    return docs
+
+
+def _options(hint: Any) -> dict[str, Any]:
+    choices = get_args(hint)
+    if get_origin(hint) is Literal:
+        return {"choices": choices}
+    if get_origin(hint) is tuple:
+        return {"nargs": "+", "type": choices[0], "metavar": choices[0].__name__.upper()}
+    if get_origin(hint) in {Union, UnionType}:
+        kinds = [kind for kind in choices if kind is not NoneType]
+        if len(kinds) == 1:
+            return _options(kinds[0])
+        return {"type": _first_that_fits(kinds), "metavar": "|".join(k.__name__ for k in kinds)}
+    if hint is bool:
+        return {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
+    return {"type": hint, "metavar": hint.__name__.upper()}
+
+
+def _first_that_fits(kinds: Sequence[type]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        for kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {kinds}")
+
+    return read
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+    return values[text.lower()]
+
+
+def _default(field: Field[Any]) -> str:
+    if _is_required(field) or field.default is None:
+        return ""
+    shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    return f" (default: {shown})"
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _coerced(settings_type: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Strings become paths, integers floats and lists tuples where the field says so."""
+    hints = get_type_hints(settings_type)
+    return {name: _coerce(hints.get(name), value) for name, value in values.items()}
+
+
+def _coerce(hint: Any, value: Any) -> Any:
+    kinds = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    if Path in kinds and isinstance(value, str):
+        return Path(value)
+    if float in kinds and int not in kinds and isinstance(value, int | str):
+        return value if isinstance(value, bool) else _float(value)
+    if any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, list):
+        return tuple(value)
+    return value
+
+
+def _float(value: int | str) -> float | str:
+    try:
+        return float(value)  # YAML reads 1e-4 as a string
+    except ValueError:
+        return str(value)
