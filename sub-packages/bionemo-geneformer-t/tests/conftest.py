@@ -1,9 +1,17 @@
 """What all tests share: small real objects, and the optional real data."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
+import anndata
+import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.vocab import GeneVocab
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -13,4 +21,56 @@ def real_data() -> Path:
     folder = Path(os.environ.get("GENEFORMER_T_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"the real data sets are not here: no folder {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data_dir_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `tiny_data_dir` copies; tests take the copy."""
+    folder = tmp_path_factory.mktemp("tiny") / "data"
+    rng = np.random.default_rng(0)
+    genes = [f"ENSG{i:011d}" for i in range(30)]
+    vocab = GeneVocab.of_genes(
+        {gene: float(rng.uniform(0.5, 3)) for gene in genes[:28]},
+        {f"GENE{i}": gene for i, gene in enumerate(genes[:28])},
+    )
+    for split, num_cells in {"train": 40, "val": 16, "test": 16}.items():
+        time = np.linspace(0, 1, num_cells)[:, None]
+        late = np.arange(30)[None, :] % 2
+        mean = 0.3 + 5 * np.where(late == 1, time, 1 - time)
+        counts = rng.poisson(mean).astype(np.float32)
+        counts[:, 0] += 1  # no cell is empty
+        cells = [f"{split}_{i}" for i in range(num_cells)]
+        next_cells = {
+            cell: cells[i + 1 : i + 3] for i, cell in enumerate(cells) if i + 1 < num_cells
+        }
+        weighted = {
+            cell: {successor: 1.0 / (1 + r) for r, successor in enumerate(successors)}
+            for cell, successors in next_cells.items()
+        }
+        (folder / split).mkdir(parents=True)
+        anndata.AnnData(
+            sp.csr_matrix(counts),
+            obs=pd.DataFrame({"day": np.repeat([0, 1], num_cells // 2)}, index=cells),
+            var=pd.DataFrame({"feature_id": genes}, index=[f"GENE{i}" for i in range(30)]),
+        ).write_h5ad(folder / split / "data.h5ad")
+        graphs = {
+            "next_cell_ids": next_cells,
+            "trajectory_neighbors": next_cells,
+            "temporal_neighbors": weighted,
+        }
+        (folder / split / "neighbors.json").write_text(json.dumps(graphs))
+        vocab.write(folder / split / "geneformer.vocab", folder / split / "medians.json")
+    return folder
+
+
+@pytest.fixture
+def tiny_data_dir(tiny_data_dir_template: Path, tmp_path: Path) -> Path:
+    """A data folder of 40, 16 and 16 cells x 30 genes, 28 of them known to the vocabulary.
+
+    Cell i is followed by cells i + 1 and i + 2; the last cell by none. The keys of neighbors.json
+    are next_cell_ids, trajectory_neighbors and temporal_neighbors (with weights 1 and 1/2).
+    """
+    folder = tmp_path / "tiny_data"
+    shutil.copytree(tiny_data_dir_template, folder)
     return folder
