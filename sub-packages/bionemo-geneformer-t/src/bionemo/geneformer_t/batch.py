@@ -7,7 +7,6 @@ left out here and never computed (DESIGN.md, section 2).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
 
 import numpy as np
 import torch
@@ -74,15 +73,15 @@ class TemporalBatch:
         """Positions that the loss averages over."""
         return len(self.scored_labels)
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "TemporalBatch":
         """The same batch on another device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> Self:
+    def pin_memory(self) -> "TemporalBatch":
         """The same batch in page-locked memory, for asynchronous copies to a GPU."""
         return self._map(torch.Tensor.pin_memory)
 
-    def _map(self, function) -> Self:  # type: ignore[no-untyped-def]
+    def _map(self, function) -> "TemporalBatch":  # type: ignore[no-untyped-def]
         return type(self)(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
 
@@ -103,7 +102,7 @@ def pack(examples: Sequence[TemporalExample]) -> TemporalBatch:
     )
 
 
-def _concatenate(arrays: Sequence[Int[ndarray, " ?items"]]) -> Int[Tensor, " total"]:
+def _concatenate(arrays: Sequence[Int[ndarray, " _"]]) -> Int[Tensor, " total"]:
     if not arrays:
         return torch.zeros(0, dtype=torch.int64)
     return torch.from_numpy(np.concatenate(arrays).astype(np.int64, copy=False))

@@ -7,7 +7,7 @@ object is built, so that the rest of the package can trust them.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 PositionScheme = Literal["continued", "restarted"]
 TokenSelectionPolicy = Literal["identity", "intersection", "union"]
@@ -74,7 +74,7 @@ class BioBertConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "BioBertConfig":
         """The inverse of `to_dict`."""
         return cls(**values)
 
@@ -150,7 +150,7 @@ class PairSettings:
         return {field.name: getattr(self, field.name) for field in fields(PairSettings)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "PairSettings":
         """The inverse of `to_dict`."""
         return cls(**values)
 

@@ -5,7 +5,6 @@ dataset draws from it.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -50,7 +49,7 @@ class NeighborGraph:
         return sp.csr_matrix((self.weights, self.indices, self.indptr), shape=shape)
 
     @classmethod
-    def from_matrix(cls, matrix: sp.spmatrix | sp.sparray) -> tuple[Self, dict[str, int]]:
+    def from_matrix(cls, matrix: sp.spmatrix | sp.sparray) -> tuple["NeighborGraph", dict[str, int]]:
         """Read a square matrix of weights; the diagonal and explicit zeros carry no successor.
 
         Returns:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -129,7 +129,7 @@ class GeneVocab:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "GeneVocab":
         """The inverse of `to_dict`."""
         return cls(
             tokens=tuple(values["tokens"]),
@@ -140,14 +140,14 @@ class GeneVocab:
     @classmethod
     def of_genes(
         cls, medians: Mapping[str, float], gene_to_ens: Mapping[str, str] | None = None
-    ) -> Self:
+    ) -> "GeneVocab":
         """A vocabulary of the special tokens, then the genes of `medians` in their order."""
         return cls(
             tokens=(*SPECIAL_TOKENS, *medians), medians=medians, gene_to_ens=gene_to_ens or {}
         )
 
     @classmethod
-    def read(cls, vocab: Path, medians: Path) -> Self:
+    def read(cls, vocab: Path, medians: Path) -> "GeneVocab":
         """Read `geneformer.vocab` (or any other vocabulary file) and `medians.json`.
 
         Args:

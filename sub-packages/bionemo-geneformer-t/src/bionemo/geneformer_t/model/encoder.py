@@ -1,0 +1,270 @@
+"""The isolated encoder: a BERT that computes only what the isolation rule lets matter.
+
+Keys and values come from the context alone, so the work splits in two. `remember` runs the
+contexts through the layers and keeps the keys and values of each; `recall` runs the scored
+positions of any number of next cells against them. Everything works on packed tokens
+`[token, hidden]`; attention alone knows where a cell begins. Parameters carry Hugging Face's names
+(`BertForMaskedLM`), so that weights can be exchanged.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from bionemo.geneformer_t.batch import TemporalBatch
+from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.model.attention import Attention, Groups
+from bionemo.geneformer_t.model.isolation import Segment
+
+
+class Memory(NamedTuple):
+    """What the contexts offer to attend to: keys and values of every layer."""
+
+    keys: list[Float[Tensor, "context_token head dim"]]
+    values: list[Float[Tensor, "context_token head dim"]]
+    groups: Groups
+
+
+class Embeddings(nn.Module):
+    """Token, position and token-type embeddings, summed and normalised."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, width)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, ids: Int[Tensor, " token"], positions: Int[Tensor, " token"], segment: Segment
+    ) -> Float[Tensor, "token hidden"]:
+        summed = (
+            self.word_embeddings(ids)
+            + self.position_embeddings(positions)
+            + self.token_type_embeddings.weight[segment]
+        )
+        return self.dropout(self.LayerNorm(summed))
+
+
+class SelfAttention(nn.Module):
+    """The projections to queries, keys and values, split into heads."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def heads(
+        self, projection: nn.Linear, hidden: Float[Tensor, "token hidden"]
+    ) -> Float[Tensor, "token head dim"]:
+        return projection(hidden).unflatten(-1, (self.num_heads, -1))
+
+
+class ResidualOutput(nn.Module):
+    """Dense, dropout, residual, LayerNorm: the end of both halves of a layer."""
+
+    def __init__(self, config: BioBertConfig, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, inner: Float[Tensor, "token inner"], residual: Float[Tensor, "token hidden"]
+    ) -> Float[Tensor, "token hidden"]:
+        return self.LayerNorm(self.dropout(self.dense(inner)) + residual)
+
+
+class AttentionBlock(nn.Module):
+    """`self` and `output`, as Hugging Face names them."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.self = SelfAttention(config)
+        self.output = ResidualOutput(config, config.hidden_size)
+
+
+class Intermediate(nn.Module):
+    """The widening half of the feed-forward network."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+
+    def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token inner"]:
+        return F.relu(self.dense(hidden))
+
+
+class Layer(nn.Module):
+    """One transformer layer; queries may come from elsewhere than keys and values."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.attention = AttentionBlock(config)
+        self.intermediate = Intermediate(config)
+        self.output = ResidualOutput(config, config.intermediate_size)
+        self.attention_dropout = config.attention_probs_dropout_prob
+
+    def keys_and_values(
+        self, context: Float[Tensor, "context_token hidden"]
+    ) -> tuple[Float[Tensor, "context_token head dim"], Float[Tensor, "context_token head dim"]]:
+        project = self.attention.self
+        return project.heads(project.key, context), project.heads(project.value, context)
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "token hidden"],
+        keys: Float[Tensor, "context_token head dim"],
+        values: Float[Tensor, "context_token head dim"],
+        groups: Groups,
+        key_groups: Groups,
+        attend: Attention,
+    ) -> Float[Tensor, "token hidden"]:
+        project = self.attention.self
+        queries = project.heads(project.query, hidden)
+        dropout = self.attention_dropout if self.training else 0.0
+        attended = attend(queries, keys, values, groups, key_groups, dropout).flatten(1)
+        hidden = self.attention.output(attended, hidden)
+        return self.output(self.intermediate(hidden), hidden)
+
+
+class Encoder(nn.Module):
+    """The stack of layers, under Hugging Face's name `layer`."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+
+
+class IsolatedBert(nn.Module):
+    """Embeddings and layers, run under the isolation rule."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        self.encoder = Encoder(config)
+
+    def remember(
+        self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
+    ) -> Memory:
+        """Encode contexts; the last layer only yields its keys and values."""
+        hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
+        keys, values = [], []
+        last = len(self.encoder.layer) - 1
+        for depth, layer in enumerate(self.encoder.layer):
+            key, value = layer.keys_and_values(hidden)
+            keys.append(key)
+            values.append(value)
+            if depth < last:
+                hidden = layer(hidden, key, value, groups, groups, attend)
+        return Memory(keys, values, groups)
+
+    def recall(
+        self,
+        ids: Int[Tensor, " scored"],
+        positions: Int[Tensor, " scored"],
+        groups: Groups,
+        memory: Memory,
+        attend: Attention,
+    ) -> Float[Tensor, "scored hidden"]:
+        """Encode scored positions; group i of them looks at context i of the memory."""
+        hidden = self.embeddings(ids, positions, Segment.NEXT_CELL)
+        for layer, key, value in zip(self.encoder.layer, memory.keys, memory.values, strict=True):
+            hidden = layer(hidden, key, value, groups, memory.groups, attend)
+        return hidden
+
+
+class HeadTransform(nn.Module):
+    """Dense, ReLU and LayerNorm before the vocabulary."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token hidden"]:
+        return self.LayerNorm(F.relu(self.dense(hidden)))
+
+
+class Predictions(nn.Module):
+    """The vocabulary head; its weight is the token embedding."""
+
+    def __init__(self, config: BioBertConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.transform = HeadTransform(config)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder.weight = embedding.weight
+
+    def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token vocab"]:
+        return self.decoder(self.transform(hidden))
+
+
+class Head(nn.Module):
+    """Hugging Face's `cls`."""
+
+    def __init__(self, config: BioBertConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.predictions = Predictions(config, embedding)
+
+
+class NextCellBert(nn.Module):
+    """From a batch of contexts and scored positions to logits over the vocabulary."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = IsolatedBert(config)
+        self.cls = Head(config, self.bert.embeddings.word_embeddings)
+        self.apply(self._initialise)
+
+    def forward(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, "scored vocab"]:
+        """Logits at the scored positions, in the order of the batch."""
+        contexts = Groups.of(batch.context_offsets)
+        memory = self.bert.remember(batch.context_ids, contexts, attend)
+        hidden = self.bert.recall(
+            batch.scored_ids,
+            scored_positions(batch, self.config),
+            Groups.of(scored_offsets_per_context(batch)),
+            memory,
+            attend,
+        )
+        return self.cls.predictions(hidden)
+
+    def _initialise(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+
+def positions_within(groups: Groups) -> Int[Tensor, " token"]:
+    """The index of each packed token within its group, from 0."""
+    offsets = groups.offsets
+    starts = offsets[:-1].repeat_interleave(offsets.diff())
+    return torch.arange(len(starts), device=offsets.device) - starts
+
+
+def scored_positions(batch: TemporalBatch, config: BioBertConfig) -> Int[Tensor, " scored"]:
+    """The position id of each scored gene.
+
+    `restarted`: rank r has the position of rank r of the current cell, which is r behind `[CLS]`.
+    `continued`: the whole pair is counted through, so the context's length is added.
+    """
+    if config.position_scheme == "restarted":
+        return batch.scored_ranks
+    last_of_context = batch.context_offsets.diff()[batch.next_cell_context] - 1
+    return batch.scored_ranks + last_of_context.repeat_interleave(batch.scored_offsets.diff())
+
+
+def scored_offsets_per_context(batch: TemporalBatch) -> Int[Tensor, " contexts_plus_1"]:
+    """Offsets of the scored genes by context instead of by next cell."""
+    contexts = torch.arange(batch.num_contexts + 1, device=batch.next_cell_context.device)
+    first_next_cell = torch.searchsorted(batch.next_cell_context, contexts)
+    return batch.scored_offsets[first_next_cell]

@@ -1,0 +1,263 @@
+"""TemporalGeneformerModel: the encoder as a LightningModule that trains, saves and predicts.
+
+The loss of an optimizer step is the mean over all scored positions of its global batch, whatever
+the number of micro-batches and processes: micro-batches contribute sums, and the gradients are
+divided once, before the step, by the count over all of them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+import bionemo.geneformer_t as package
+from bionemo.geneformer_t.batch import TemporalBatch
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.model.attention import choose_attention
+from bionemo.geneformer_t.model.decoding import NextCellPrediction
+from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.prediction import predict_next_cell
+from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
+from bionemo.geneformer_t.vocab import GeneVocab
+
+CHECKPOINT_KEY = "geneformer_t"
+_TYPICAL_SCORED = 256
+"""Keeps the summed loss of a micro-batch near a mean's size, for 16-bit gradients."""
+
+
+class TemporalGeneformerModel(L.LightningModule):
+    """Geneformer that predicts the next cell.
+
+    Args:
+        config: Sizes of the model.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: On matrices; biases and LayerNorms are spared.
+        warmup_steps: Optimizer steps to the peak; None for a tenth of the run, at most 2,000.
+        attention_backend: `auto` or a name in `ATTENTION_BACKENDS`.
+
+    The vocabulary comes from the data module at the start of a run, or from the checkpoint.
+    """
+
+    def __init__(
+        self,
+        config: BioBertConfig | Mapping[str, Any],
+        *,
+        learning_rate: float = 1e-4,
+        weight_decay: float = 0.01,
+        warmup_steps: int | None = None,
+        attention_backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.config = (
+            config if isinstance(config, BioBertConfig) else BioBertConfig.from_dict(config)
+        )
+        self.save_hyperparameters({
+            "config": self.config.to_dict(),
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "warmup_steps": warmup_steps,
+            "attention_backend": attention_backend,
+        })  # fmt: skip
+        self.net = NextCellBert(self.config)
+        self.vocab: GeneVocab | None = None
+        self.pair_settings: PairSettings | None = None
+        self.val_loss = MeanMetric()
+        self._step_loss: list[Tensor] = []
+        self._step_scored = 0
+
+    # --- what a batch means -------------------------------------------------------------------
+
+    def logits(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
+        """Logits over the vocabulary at every scored position of the batch."""
+        attend = choose_attention(self.hparams["attention_backend"], batch.context_ids.device)
+        logits: Tensor = self.net(batch, attend)
+        return logits
+
+    def forward(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
+        """The same as `logits`."""
+        return self.logits(batch)
+
+    def summed_loss(self, batch: TemporalBatch) -> Float[Tensor, ""]:
+        """Cross-entropy in nats, summed over the scored positions; 0 where there are none."""
+        return F.cross_entropy(self.logits(batch).float(), batch.scored_labels, reduction="sum")
+
+    # --- training -----------------------------------------------------------------------------
+
+    def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:  # noqa: ARG002
+        """One micro-batch; returns its summed loss, scaled by a constant."""
+        summed = self.summed_loss(batch)
+        self._step_loss.append(summed.detach())
+        self._step_scored += batch.num_scored
+        return summed / _TYPICAL_SCORED
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
+        """Turn the gradients of sums into the gradient of the mean over the global batch."""
+        totals = torch.stack(
+            [
+                torch.stack(self._step_loss).sum().double(),
+                torch.tensor(float(self._step_scored), dtype=torch.float64, device=self.device),
+            ]
+        )
+        self._step_loss, self._step_scored = [], 0
+        summed, scored = self.trainer.strategy.reduce(totals, reduce_op="sum")
+        scored = scored.clamp(min=1)
+        averaged_over = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        factor = float(_TYPICAL_SCORED * averaged_over / scored)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, factor)
+        self.log("train/loss", (summed / scored).float(), prog_bar=True)
+
+    def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Mean cross-entropy over the scored positions of the whole split, as `val/loss`."""
+        self._evaluate(batch, "val/loss")
+
+    def test_step(self, batch: TemporalBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Mean cross-entropy over the scored positions of the whole split, as `test/loss`."""
+        self._evaluate(batch, "test/loss")
+
+    def _evaluate(self, batch: TemporalBatch, name: str) -> None:
+        scored = batch.num_scored
+        if scored:
+            self.val_loss.update(self.summed_loss(batch) / scored, weight=scored)
+        self.log(name, self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with linear warm-up and cosine decay over the steps of the run."""
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = self.hparams["warmup_steps"]
+        warmup = default_warmup(total) if warmup is None else warmup
+        optimizer = torch.optim.AdamW(
+            _decayed_and_spared(self.net, self.hparams["weight_decay"]),
+            lr=self.hparams["learning_rate"],
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmup_cosine(step, warmup, total)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    # --- vocabulary and checkpoints -----------------------------------------------------------
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Take the vocabulary and the pair settings of the data module."""
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None and hasattr(data, "vocab"):
+            self.adopt(data.vocab, data.settings)
+
+    def adopt(self, vocab: GeneVocab, settings: PairSettings) -> None:
+        """Make these the meaning of token ids and positions.
+
+        Raises:
+            ValueError: The vocabulary or `seq_length` is too large for the model, or the model
+                already has another vocabulary.
+        """
+        if len(vocab) > self.config.vocab_size:
+            raise ValueError(
+                f"the data's vocabulary has {len(vocab)} tokens, the model's vocab_size is "
+                f"{self.config.vocab_size}; build the model with BioBertConfig(vocab_size="
+                f"{len(vocab)}) or more"
+            )
+        if settings.seq_length > self.config.max_position_embeddings:
+            raise ValueError(
+                f"seq_length is {settings.seq_length}, the model's max_position_embeddings is "
+                f"{self.config.max_position_embeddings}; lower the one or raise the other"
+            )
+        if self.vocab is not None and self.vocab.fingerprint != vocab.fingerprint:
+            raise ValueError(
+                f"the data carry vocabulary {vocab.fingerprint[:12]} ({len(vocab)} tokens), the "
+                f"model was trained with {self.vocab.fingerprint[:12]} ({len(self.vocab)} "
+                "tokens); token ids would mean other genes. Prepare the data with the model's "
+                "vocabulary and medians"
+            )
+        self.vocab, self.pair_settings = vocab, settings
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the vocabulary and the pair settings beside the weights, as plain values."""
+        checkpoint[CHECKPOINT_KEY] = {
+            "version": package.__version__,
+            "vocab": self.vocab.to_dict() if self.vocab else None,
+            "pair_settings": self.pair_settings.to_dict() if self.pair_settings else None,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them back.
+
+        Raises:
+            ValueError: The checkpoint was not written by this model.
+        """
+        if CHECKPOINT_KEY not in checkpoint:
+            raise ValueError(
+                "this checkpoint holds no Geneformer-T model: it lacks the entry "
+                f"{CHECKPOINT_KEY!r}; it holds {', '.join(map(str, checkpoint))}"
+            )
+        carried = checkpoint[CHECKPOINT_KEY]
+        if carried["vocab"] is not None:
+            self.vocab = GeneVocab.from_dict(carried["vocab"])
+        if carried["pair_settings"] is not None:
+            self.pair_settings = PairSettings.from_dict(carried["pair_settings"])
+
+    # --- prediction ---------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def predict_next_cell(
+        self,
+        current_cell_ids: Int[Tensor, "cell token"],
+        attention_mask: Int[Tensor, "cell token"] | Bool[Tensor, "cell token"] | None = None,
+        num_predictions: int = 10,
+        *,
+        return_distribution: bool = False,
+    ) -> NextCellPrediction:
+        """The highest-ranked genes of the predicted next cell, for each current cell.
+
+        Args:
+            current_cell_ids: Ranked gene tokens, with or without `[CLS]` and `[SEP]`.
+            attention_mask: 1 for tokens, 0 for padding on the right; None when nothing is padded.
+            num_predictions: Ranks to predict, from the highest.
+            return_distribution: Also return the probability of every token at every rank.
+
+        Returns:
+            Genes in rank order, none twice in a cell, with their probabilities.
+
+        Raises:
+            ValueError: The model has no vocabulary, an id is not in it, a cell is empty, padding
+                is not on the right, or there are more ranks than positions or genes.
+        """
+        training = self.training
+        self.eval()
+        try:
+            return predict_next_cell(
+                self.logits,
+                self.config,
+                self._required_vocab(),
+                current_cell_ids.to(self.device),
+                None if attention_mask is None else attention_mask.to(self.device),
+                num_predictions,
+                return_distribution=return_distribution,
+            )
+        finally:
+            self.train(training)
+
+    def _required_vocab(self) -> GeneVocab:
+        if self.vocab is None:
+            raise ValueError(
+                "this model has no vocabulary yet; train it with a TemporalGeneformerDataModule "
+                "or load a checkpoint, which carries one"
+            )
+        return self.vocab
+
+
+def _decayed_and_spared(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two parameter groups: matrices, which decay, and biases and LayerNorms, which do not."""
+    parameters = list(net.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,167 @@
+"""The fast encoder equals the textbook one, and no position sees what it must not see."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from textbook import packed, random_pair, textbook_inputs, textbook_loss, textbook_model
+
+from bionemo.geneformer_t.batch import pack
+from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
+from bionemo.geneformer_t.model.encoder import NextCellBert
+
+VOCAB = 120
+LOSS_TOLERANCE = 1e-5  # the specification's bounds for float32
+GRADIENT_TOLERANCE = 1e-4
+
+RAGGED = [(1, 1, 1), (40, 30, 5), (3, 60, 60), (61, 2, 1), (17, 17, 3), (60, 60, 9)]
+"""Genes of the current cell, of the next cell, and how many of these are scored."""
+
+
+def small_config(scheme: str = "continued") -> BioBertConfig:
+    return BioBertConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=128,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.2,  # far from zero, so that every path carries gradient
+        position_scheme=scheme,
+    )
+
+
+def pairs_of(sizes, seed=0):
+    generator = np.random.default_rng(seed)
+    return [random_pair(generator, *size, VOCAB) for size in sizes]
+
+
+def loss_and_gradients(net, batch, attend):
+    net.zero_grad()
+    loss = F.cross_entropy(net(batch, attend), batch.scored_labels)
+    loss.backward()
+    return loss.detach(), {name: p.grad for name, p in net.named_parameters()}
+
+
+def assert_same_step(net, batch, attend, oracle, inputs):
+    loss, gradients = loss_and_gradients(net, batch, attend)
+    oracle.zero_grad()
+    expected = textbook_loss(oracle, inputs)
+    expected.backward()
+    assert abs(loss - expected.detach()) / expected.detach() < LOSS_TOLERANCE
+    expected_gradients = {name: p.grad for name, p in oracle.named_parameters(remove_duplicate=False)}
+    scale = max(float(g.norm()) for g in expected_gradients.values())
+    for name, gradient in gradients.items():
+        reference = expected_gradients[name]
+        difference = (gradient - reference).norm()
+        # A key's bias moves all scores of a query alike: its gradient is zero but for rounding,
+        # so it is compared with the size of the largest gradient.
+        size = scale if name.endswith("self.key.bias") else reference.norm()
+        assert difference <= GRADIENT_TOLERANCE * size, name
+
+
+@pytest.mark.parametrize("scheme", ["continued", "restarted"])
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+def test_the_step_equals_the_textbook_step(backend, scheme):
+    torch.manual_seed(0)
+    config = small_config(scheme)
+    net = NextCellBert(config)
+    pairs = pairs_of(RAGGED)
+    assert_same_step(
+        net,
+        packed(pairs),
+        ATTENTION_BACKENDS[backend],
+        textbook_model(net),
+        textbook_inputs(pairs, config, length=config.max_position_embeddings),
+    )
+
+
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+def test_next_cells_that_share_a_context_equal_separate_textbook_pairs(backend):
+    torch.manual_seed(1)
+    config = small_config()
+    net = NextCellBert(config)
+    pairs = pairs_of(RAGGED, seed=1)
+    pairs[1] = replace(pairs[1], context=pairs[0].context)
+    pairs[2] = replace(pairs[2], context=pairs[0].context)
+    assert_same_step(
+        net,
+        packed(pairs, context_of=[0, 0, 0, 1, 2, 3]),
+        ATTENTION_BACKENDS[backend],
+        textbook_model(net),
+        textbook_inputs(pairs, config),
+    )
+
+
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+def test_changing_one_scored_token_changes_no_other_positions_logits(backend):
+    torch.manual_seed(2)
+    net, attend = NextCellBert(small_config()), ATTENTION_BACKENDS[backend]
+    batch = packed(pairs_of(RAGGED))
+    before = net(batch, attend)
+    for position in range(0, batch.num_scored, 7):
+        ids = batch.scored_ids.clone()
+        ids[position] = (ids[position] + 1) % VOCAB
+        after = net(replace(batch, scored_ids=ids), attend)
+        others = torch.arange(batch.num_scored) != position
+        assert torch.equal(before[others], after[others])
+        assert not torch.equal(before[position], after[position])
+
+
+def test_changing_a_next_cell_token_of_the_textbook_model_changes_no_other_logits():
+    torch.manual_seed(3)
+    config = small_config()
+    model = textbook_model(NextCellBert(config).eval())
+    inputs = textbook_inputs(pairs_of([(10, 12, 3)]), config)
+    del inputs["labels"]
+    before = model(**inputs).logits
+    changed = inputs["input_ids"].clone()
+    position = 12 + 4  # [CLS], ten genes, [SEP], then the fifth gene of the next cell
+    changed[0, position] = (changed[0, position] + 1) % VOCAB
+    after = model(**{**inputs, "input_ids": changed}).logits
+    others = torch.arange(before.shape[1]) != position
+    assert torch.equal(before[:, others], after[:, others])
+
+
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+def test_a_cells_logits_do_not_depend_on_its_neighbours_in_the_batch(backend):
+    torch.manual_seed(4)
+    net, attend = NextCellBert(small_config()), ATTENTION_BACKENDS[backend]
+    pairs = pairs_of(RAGGED)
+    together = net(packed(pairs), attend).split([len(pair.ranks) for pair in pairs])
+    for pair, logits in zip(pairs, together, strict=True):
+        alone = net(packed([pair]), attend)
+        torch.testing.assert_close(logits, alone, rtol=1e-5, atol=1e-5)  # matrix shapes differ
+
+
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+@pytest.mark.parametrize("sizes", [[], [(5, 4, 0)], [(5, 4, 0), (2, 3, 1)], [(4, 0, 0)]])
+def test_batches_with_nothing_to_score_stay_finite_and_reach_every_parameter(backend, sizes):
+    torch.manual_seed(5)
+    net = NextCellBert(small_config())
+    batch = packed(pairs_of(sizes)) if sizes else pack([])
+    loss = F.cross_entropy(
+        net(batch, ATTENTION_BACKENDS[backend]), batch.scored_labels, reduction="sum"
+    )
+    loss.backward()
+    assert torch.isfinite(loss)
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name  # or DDP would wait for it forever
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+def test_attention_dropout_is_honoured(backend):
+    torch.manual_seed(6)
+    config = replace(small_config(), attention_probs_dropout_prob=0.5)
+    net = NextCellBert(config).train()
+    batch = packed(pairs_of(RAGGED))
+    attend = ATTENTION_BACKENDS[backend]
+    assert not torch.equal(net(batch, attend), net(batch, attend))
+    net.eval()
+    assert torch.equal(net(batch, attend), net(batch, attend))
