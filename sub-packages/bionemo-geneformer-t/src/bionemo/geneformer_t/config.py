@@ -113,7 +113,7 @@ class PairSettings:
     """Successors per current cell and step; they share one encoded context."""
     normalize_gene_expression: bool = True
     """Rank by count / total count * target_sum / median of the gene; otherwise by count."""
-    target_sum: float = 10_000
+    target_sum: float = 10_000.0
     """Total count to which cells are scaled before the medians divide. It scales rank values; the
     order of genes does not depend on it."""
     seed: int = 42

@@ -73,6 +73,8 @@ class _PlainUnpickler(pickle.Unpickler):
             return _number
         if (module, name) == ("numpy", "dtype"):
             return _NumberType
+        if (module, name) == ("_codecs", "encode"):  # how protocols 0 to 2 write bytes
+            return _latin_1
         raise pickle.UnpicklingError(
             f"it asks to import {module}.{name}, and a gene dictionary needs only strings and "
             "numbers; convert it to JSON on a machine where you trust it"
@@ -95,6 +97,12 @@ class _NumberType:
         if byte_order not in {"<", ">", "=", "|"}:
             raise pickle.UnpicklingError(f"it holds a NumPy byte order {byte_order!r}")
         self.dtype = self.dtype.newbyteorder(byte_order)
+
+
+def _latin_1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1" or not isinstance(text, str):
+        raise pickle.UnpicklingError(f"it encodes text as {encoding!r}, which no number needs")
+    return text.encode("latin-1")
 
 
 def _number(kind: _NumberType, raw: bytes | str) -> int | float:

@@ -7,11 +7,11 @@ positions in `tokens`; genes are told from special tokens by name.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -116,7 +116,7 @@ class GeneVocab:
             found = self.ids.get(self.gene_to_ens.get(name, ""), -1)
         return found
 
-    def decode(self, ids: Sequence[int]) -> list[str]:
+    def decode(self, ids: Iterable[SupportsIndex]) -> list[str]:
         """The token of each id."""
         return [self.tokens[i] for i in ids]
 

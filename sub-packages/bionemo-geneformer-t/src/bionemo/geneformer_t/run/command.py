@@ -8,7 +8,6 @@ defaults and their docstrings are written once. Nothing heavy is imported here.
 import argparse
 import ast
 import inspect
-import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
@@ -22,6 +21,7 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 CONFIG = "config"
+USER_ERRORS = (ValueError, KeyError, TypeError, OSError, MemoryError, ModuleNotFoundError)
 POSITIONAL = {"positional": True}
 """Metadata of a field that stands without its name on the command line."""
 
@@ -43,7 +43,9 @@ def command(settings_type: Callable[P, S]) -> Callable[[Callable[[S], R]], Calla
             return function(resolve(settings_type, given))
 
         update_wrapper(call, function)
-        call.__signature__ = inspect.signature(settings_type)  # type: ignore[attr-defined]
+        returns = inspect.signature(function).return_annotation
+        signature = inspect.signature(settings_type).replace(return_annotation=returns)
+        call.__signature__ = signature  # type: ignore[attr-defined]
         call.settings_type = settings_type  # type: ignore[attr-defined]
         return call
 
@@ -59,6 +61,19 @@ def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
         TypeError: A name given is no setting, or a required one is missing.
     """
     values = {**read_config(given.get(CONFIG), settings_type), **given}
+    parameters = inspect.signature(settings_type).parameters
+    unknown = [name for name in values if name not in parameters]
+    if unknown:
+        raise TypeError(
+            f"unknown settings: {', '.join(unknown)}; known are: {', '.join(parameters)}"
+        )
+    missing = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and name not in values
+    ]
+    if missing:
+        raise TypeError(f"these settings have no default and must be given: {', '.join(missing)}")
     return settings_type(**_coerced(settings_type, values))
 
 
@@ -99,8 +114,8 @@ def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: 
     given = vars(parser.parse_args(argv))
     try:
         return function(**given)
-    except (ValueError, KeyError, OSError, TypeError) as error:
-        if "--traceback" in sys.argv or _is_ours(error) is False:
+    except USER_ERRORS as error:
+        if not _is_ours(error):
             raise
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         parser.exit(2, f"\n{parser.prog}: {text}\n")
@@ -120,7 +135,7 @@ def add_arguments(parser: argparse.ArgumentParser, settings_type: type) -> None:
     Options that are not given stay out of the parsed namespace, so that a YAML file may set them.
     """
     hints, docs = get_type_hints(settings_type), field_docs(settings_type)
-    for field in fields(settings_type):
+    for field in sorted(fields(settings_type), key=_is_required, reverse=True):
         options = _options(hints[field.name])
         text = docs.get(field.name, "").replace("%", "%%") + _default(field)
         if field.metadata.get("positional"):

@@ -1,0 +1,153 @@
+"""The settings of a training run, and how they become the parts' own settings."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings, PositionScheme
+
+LAST = "last"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(PairSettings):
+    """A training run: where, what model, how long and on what.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    data_dir: Path
+    """Folder with train/, and val/ and test/ where there are any."""
+    output_dir: Path
+    """Folder for checkpoints, metrics, config.yaml and the loss curve."""
+    config: Path | None = None
+    """A YAML file of these same settings; values given beside it win."""
+
+    hidden_size: int = 512
+    """Width of a token's representation."""
+    num_layers: int = 8
+    """Transformer layers."""
+    num_attention_heads: int = 8
+    """Attention heads; they divide hidden_size."""
+    intermediate_size: int = 2048
+    """Width of the feed-forward layer."""
+    dropout_prob: float = 0.1
+    """Dropout on embeddings, layer outputs and attention."""
+    position_scheme: PositionScheme = "continued"
+    """`continued`: positions count through the pair; `restarted`: they are ranks in both cells."""
+    attention_backend: str = "auto"
+    """How attention is computed; every backend gives the same numbers."""
+
+    micro_batch_size: int = 8
+    """Current cells per process and forward pass."""
+    global_batch_size: int | None = None
+    """Current cells per optimizer step over all processes; sets gradient accumulation. By default
+    one micro-batch per process."""
+    num_epochs: int = 10
+    """Passes over the training cells."""
+    max_steps: int = -1
+    """Stop after this many optimizer steps, whatever num_epochs says; -1 for no limit."""
+    learning_rate: float = 1e-4
+    """Peak learning rate of AdamW."""
+    weight_decay: float = 0.01
+    """Weight decay of matrices."""
+    warmup_steps: int | None = None
+    """Steps to the peak learning rate, before a cosine to zero; by default a tenth of the run, at
+    most 2,000."""
+    gradient_clip_val: float | None = 1.0
+    """Largest norm of the gradient."""
+    early_stopping_patience: int | None = None
+    """Stop after this many validations without a better val/loss."""
+    save_top_k: int = 1
+    """Best checkpoints to keep, beside the last."""
+    val_check_interval: int | None = None
+    """Micro-batches between validations; by default once per epoch."""
+    log_every_n_steps: int = 10
+    """Optimizer steps between rows of metrics.csv."""
+    limit_train_batches: int | float | None = None
+    """Train on this many micro-batches (or this share) of each epoch."""
+    limit_val_batches: int | float | None = None
+    """Validate on this many micro-batches, or this share of them."""
+
+    accelerator: str = "auto"
+    """cpu, gpu, mps or auto."""
+    devices: int | str = 1
+    """Processes on each node, or auto."""
+    num_nodes: int = 1
+    """Machines."""
+    strategy: str = "auto"
+    """Lightning's strategy, for example ddp."""
+    precision: str = "32-true"
+    """Lightning's precision, for example bf16-mixed or 16-mixed."""
+    num_workers: int = 2
+    """Processes that prepare batches, for each training process."""
+
+    use_wandb: bool = False
+    """Also log to Weights & Biases."""
+    wandb_project: str = "temporal-geneformer"
+    """Its project."""
+    resume_from_checkpoint: str | None = None
+    """Continue the run in output_dir from `last`, or from the checkpoint at this path."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("micro_batch_size", "num_epochs", "num_nodes", "log_every_n_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if self.global_batch_size is not None and self.global_batch_size < 1:
+            raise ValueError(f"global_batch_size must be at least 1; got {self.global_batch_size}")
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise ValueError(f"max_steps must be positive, or -1 for all; got {self.max_steps}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be positive; got {self.learning_rate}")
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise ValueError(
+                f"early_stopping_patience must be at least 1; got {self.early_stopping_patience}"
+            )
+
+    def model_config(self, vocab_size: int) -> BioBertConfig:
+        """The model's sizes for a vocabulary."""
+        return BioBertConfig(
+            vocab_size=vocab_size,
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_layers,
+            num_attention_heads=self.num_attention_heads,
+            intermediate_size=self.intermediate_size,
+            max_position_embeddings=self.seq_length,
+            hidden_dropout_prob=self.dropout_prob,
+            attention_probs_dropout_prob=self.dropout_prob,
+            position_scheme=self.position_scheme,
+        )
+
+    def pair_settings(self) -> dict[str, Any]:
+        """The settings of the data module."""
+        return PairSettings.to_dict(self)
+
+    def accumulation(self, processes: int) -> int:
+        """Micro-batches per optimizer step.
+
+        Raises:
+            ValueError: `global_batch_size` is not a multiple of what one pass takes.
+        """
+        one_pass = self.micro_batch_size * processes
+        wanted = self.global_batch_size or one_pass
+        if wanted % one_pass:
+            raise ValueError(
+                f"global_batch_size must be a multiple of micro_batch_size x processes = "
+                f"{self.micro_batch_size} x {processes} = {one_pass}; got {wanted}"
+            )
+        return wanted // one_pass
+
+    def to_yaml(self) -> str:
+        """What `config.yaml` holds: every setting that repeats the run."""
+        import yaml
+
+        values = {
+            field.name: str(value) if isinstance(value, Path) else value
+            for field in fields(self)
+            if field.name not in {"config", "resume_from_checkpoint"}
+            for value in [getattr(self, field.name)]
+        }
+        text: str = yaml.safe_dump(values, sort_keys=False)
+        return text
