@@ -64,9 +64,7 @@ def packed(pairs: Sequence[Pair], context_of: Sequence[int] | None = None) -> Te
             )
             for pair in mine
         )
-        examples.append(
-            TemporalExample(context_ids=mine[0].context, next_cells=next_cells, cell=0)
-        )
+        examples.append(TemporalExample(context_ids=mine[0].context, next_cells=next_cells, cell=0))
     return pack(examples)
 
 

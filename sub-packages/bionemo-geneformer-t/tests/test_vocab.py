@@ -109,10 +109,10 @@ def test_a_truncated_vocabulary_is_refused_by_name(vocab, tmp_path):
     path = tmp_path / "geneformer.vocab"
     vocab.write(path, tmp_path / "medians.json")
     path.write_text(path.read_text()[:40])
-    with pytest.raises(ValueError, match="geneformer.vocab is not valid JSON"):
+    with pytest.raises(ValueError, match=r"geneformer\.vocab is not valid JSON"):
         read_tokens(path)
 
 
 def test_a_missing_vocabulary_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected the vocabulary in .*no.vocab"):
+    with pytest.raises(FileNotFoundError, match=r"expected the vocabulary in .*no.vocab"):
         read_tokens(tmp_path / "no.vocab")

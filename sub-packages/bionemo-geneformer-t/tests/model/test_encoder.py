@@ -54,7 +54,9 @@ def assert_same_step(net, batch, attend, oracle, inputs):
     expected = textbook_loss(oracle, inputs)
     expected.backward()
     assert abs(loss - expected.detach()) / expected.detach() < LOSS_TOLERANCE
-    expected_gradients = {name: p.grad for name, p in oracle.named_parameters(remove_duplicate=False)}
+    expected_gradients = {
+        name: p.grad for name, p in oracle.named_parameters(remove_duplicate=False)
+    }
     scale = max(float(g.norm()) for g in expected_gradients.values())
     for name, gradient in gradients.items():
         reference = expected_gradients[name]

@@ -49,7 +49,9 @@ class NeighborGraph:
         return sp.csr_matrix((self.weights, self.indices, self.indptr), shape=shape)
 
     @classmethod
-    def from_matrix(cls, matrix: sp.spmatrix | sp.sparray) -> tuple["NeighborGraph", dict[str, int]]:
+    def from_matrix(
+        cls, matrix: sp.spmatrix | sp.sparray
+    ) -> tuple["NeighborGraph", dict[str, int]]:
         """Read a square matrix of weights; the diagonal and explicit zeros carry no successor.
 
         Returns:

@@ -35,17 +35,17 @@ class SimulationSettings:
     """Genes, housekeeping and programmes together."""
     num_branches: int = 2
     """Branches into which the root forks; the first of them forks again, into two."""
-    housekeeping_share: float = 0.35
+    housekeeping_share: float = 0.25
     """Share of the genes that are the same in every cell."""
-    counts_per_cell: float = 1200.0
+    counts_per_cell: float = 1500.0
     """Mean total count of a cell."""
     depth_spread: float = 0.3
     """Standard deviation of the log of the cells' depths."""
-    fold_change: float = 30.0
+    fold_change: float = 40.0
     """How much stronger a gene is expressed when its programme is on; genes vary around it."""
     switch_width: float = 0.06
     """Width of a switch's sigmoid; each branch is 1 long."""
-    dispersion: float = 0.15
+    dispersion: float = 0.1
     """Overdispersion: the variance of a count is mean + dispersion * mean^2."""
     step: float = 0.3
     """How far ahead in pseudotime the successors of a cell lie, on average."""
@@ -200,16 +200,16 @@ def draw_programmes(
     # a switch lies well inside its branch, so that expression does not jump at a fork
     on = tree.starts[branch] + generator.uniform(margin, 1 - margin, num)
     from_start = (branch == 0) & (generator.random(num) < 0.5)
-    duration = generator.uniform(0.4, 1.6, num)
+    duration = generator.uniform(0.4, 1.2, num)
     off = np.where(from_start, duration, on + duration)
-    ends = generator.random(num) < 0.75
+    ends = generator.random(num) < 0.85
     is_housekeeping = branch == HOUSEKEEPING
-    broad, narrow = generator.normal(0, 1.4, num), generator.normal(0, 0.6, num)
+    broad, narrow = generator.normal(0, 1.6, num), generator.normal(0, 0.6, num)
     change = settings.fold_change * np.exp(generator.normal(0, 0.3, num))
     return Programmes(
         tree=tree,
         # programme genes are faint, yet not silent, where they are off
-        baseline=np.exp(np.where(is_housekeeping, broad, narrow - 2.4)),
+        baseline=np.exp(np.where(is_housekeeping, broad, narrow - 2.8)),
         fold_change=np.where(is_housekeeping, 1.0, change),
         branch=branch,
         switched_on=np.where(from_start, -np.inf, on),
@@ -276,5 +276,5 @@ def _heights(parents: Sequence[int]) -> Float[ndarray, " branch"]:
 
 
 def _sigmoid(x: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-    result: Float[ndarray, "..."] = 0.5 * (1 + np.tanh(0.5 * x))
+    result: Float[ndarray, ...] = 0.5 * (1 + np.tanh(0.5 * x))
     return result

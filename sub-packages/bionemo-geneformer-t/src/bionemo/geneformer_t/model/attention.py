@@ -51,14 +51,19 @@ def attend_per_cell(
 ) -> Float[Tensor, "query head dim"]:
     """One call per cell on views of the packed tokens: no copies, no padding."""
     attended = [
-        _attend(*(part.transpose(0, 1)[None] for part in parts), dropout_prob)[0].transpose(0, 1)
-        for parts in zip(
+        _attend(
+            one_query.transpose(0, 1)[None],
+            one_key.transpose(0, 1)[None],
+            one_value.transpose(0, 1)[None],
+            dropout_prob,
+        )[0].transpose(0, 1)
+        for one_query, one_key, one_value in zip(
             query.split(query_groups.lengths),
             key.split(key_groups.lengths),
             value.split(key_groups.lengths),
             strict=True,
         )
-        if len(parts[0])
+        if len(one_query)
     ]
     # Splitting and joining keep the graph whole even for a batch without a single query.
     return torch.cat(attended) if attended else query + 0 * (key.sum() + value.sum())

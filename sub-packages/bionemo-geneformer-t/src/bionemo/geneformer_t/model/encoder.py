@@ -43,6 +43,7 @@ class Embeddings(nn.Module):
     def forward(
         self, ids: Int[Tensor, " token"], positions: Int[Tensor, " token"], segment: Segment
     ) -> Float[Tensor, "token hidden"]:
+        """Embed tokens that all belong to one segment."""
         summed = (
             self.word_embeddings(ids)
             + self.position_embeddings(positions)
@@ -64,6 +65,7 @@ class SelfAttention(nn.Module):
     def heads(
         self, projection: nn.Linear, hidden: Float[Tensor, "token hidden"]
     ) -> Float[Tensor, "token head dim"]:
+        """Project and split into heads."""
         return projection(hidden).unflatten(-1, (self.num_heads, -1))
 
 
@@ -79,6 +81,7 @@ class ResidualOutput(nn.Module):
     def forward(
         self, inner: Float[Tensor, "token inner"], residual: Float[Tensor, "token hidden"]
     ) -> Float[Tensor, "token hidden"]:
+        """Join the inner result with the residual stream."""
         return self.LayerNorm(self.dropout(self.dense(inner)) + residual)
 
 
@@ -99,6 +102,7 @@ class Intermediate(nn.Module):
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
 
     def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token inner"]:
+        """Widen and rectify."""
         return F.relu(self.dense(hidden))
 
 
@@ -115,6 +119,7 @@ class Layer(nn.Module):
     def keys_and_values(
         self, context: Float[Tensor, "context_token hidden"]
     ) -> tuple[Float[Tensor, "context_token head dim"], Float[Tensor, "context_token head dim"]]:
+        """What the contexts offer to attend to in this layer."""
         project = self.attention.self
         return project.heads(project.key, context), project.heads(project.value, context)
 
@@ -127,6 +132,7 @@ class Layer(nn.Module):
         key_groups: Groups,
         attend: Attention,
     ) -> Float[Tensor, "token hidden"]:
+        """Update tokens by what they find in the keys and values of their contexts."""
         project = self.attention.self
         queries = project.heads(project.query, hidden)
         dropout = self.attention_dropout if self.training else 0.0
@@ -151,14 +157,19 @@ class IsolatedBert(nn.Module):
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
 
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers from first to last."""
+        return list(self.encoder.layer)  # type: ignore[arg-type] # a ModuleList has no item type
+
     def remember(
         self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
     ) -> Memory:
         """Encode contexts; the last layer only yields its keys and values."""
         hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
         keys, values = [], []
-        last = len(self.encoder.layer) - 1
-        for depth, layer in enumerate(self.encoder.layer):
+        last = len(self.layers) - 1
+        for depth, layer in enumerate(self.layers):
             key, value = layer.keys_and_values(hidden)
             keys.append(key)
             values.append(value)
@@ -176,7 +187,7 @@ class IsolatedBert(nn.Module):
     ) -> Float[Tensor, "scored hidden"]:
         """Encode scored positions; group i of them looks at context i of the memory."""
         hidden = self.embeddings(ids, positions, Segment.NEXT_CELL)
-        for layer, key, value in zip(self.encoder.layer, memory.keys, memory.values, strict=True):
+        for layer, key, value in zip(self.layers, memory.keys, memory.values, strict=True):
             hidden = layer(hidden, key, value, groups, memory.groups, attend)
         return hidden
 
@@ -190,6 +201,7 @@ class HeadTransform(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token hidden"]:
+        """Prepare for the vocabulary."""
         return self.LayerNorm(F.relu(self.dense(hidden)))
 
 
@@ -203,6 +215,7 @@ class Predictions(nn.Module):
         self.decoder.weight = embedding.weight
 
     def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token vocab"]:
+        """Logits over the vocabulary."""
         return self.decoder(self.transform(hidden))
 
 

@@ -20,7 +20,7 @@ class Segment(IntEnum):
 
 
 def attends(
-    query_segment: Int[Tensor, "*#shape"],  # noqa: ARG001 - the rule does not depend on who asks
+    query_segment: Int[Tensor, "*#shape"],
     key_segment: Int[Tensor, "*#shape"],
 ) -> Bool[Tensor, "*#shape"]:
     """Whether a position of one segment may attend to a position of another."""

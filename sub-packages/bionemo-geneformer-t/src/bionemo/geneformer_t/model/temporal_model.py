@@ -89,14 +89,14 @@ class TemporalGeneformerModel(L.LightningModule):
 
     # --- training -----------------------------------------------------------------------------
 
-    def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:  # noqa: ARG002
+    def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:
         """One micro-batch; returns its summed loss, scaled by a constant."""
         summed = self.summed_loss(batch)
         self._step_loss.append(summed.detach())
         self._step_scored += batch.num_scored
         return summed / _TYPICAL_SCORED
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn the gradients of sums into the gradient of the mean over the global batch."""
         totals = torch.stack(
             [
@@ -113,11 +113,11 @@ class TemporalGeneformerModel(L.LightningModule):
         torch._foreach_mul_(gradients, factor)
         self.log("train/loss", (summed / scored).float(), prog_bar=True)
 
-    def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Mean cross-entropy over the scored positions of the whole split, as `val/loss`."""
         self._evaluate(batch, "val/loss")
 
-    def test_step(self, batch: TemporalBatch, batch_idx: int) -> None:  # noqa: ARG002
+    def test_step(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Mean cross-entropy over the scored positions of the whole split, as `test/loss`."""
         self._evaluate(batch, "test/loss")
 
@@ -146,7 +146,7 @@ class TemporalGeneformerModel(L.LightningModule):
 
     # --- vocabulary and checkpoints -----------------------------------------------------------
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002
+    def setup(self, stage: str) -> None:
         """Take the vocabulary and the pair settings of the data module."""
         data = getattr(self.trainer, "datamodule", None)
         if data is not None and hasattr(data, "vocab"):

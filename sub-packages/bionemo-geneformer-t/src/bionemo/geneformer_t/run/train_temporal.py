@@ -40,10 +40,10 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
         MemoryError: Memory ran out; the message names the settings to lower.
     """
     import lightning as L
-
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
     from bionemo.geneformer_t.report.figures import loss_curve
+
+    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
     data = TemporalGeneformerDataModule(
         settings.data_dir,
@@ -77,9 +77,7 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     return path
 
 
-def make_trainer(
-    settings: TrainSettings, *, has_val: bool
-) -> "tuple[L.Trainer, MetricsFile]":
+def make_trainer(settings: TrainSettings, *, has_val: bool) -> "tuple[L.Trainer, MetricsFile]":
     """The Lightning trainer of a run and the logger of its `metrics.csv`.
 
     Raises:
@@ -99,7 +97,7 @@ def make_trainer(
         devices=settings.devices,
         num_nodes=settings.num_nodes,
         strategy=settings.strategy,
-        precision=settings.precision,  # type: ignore[arg-type]
+        precision=settings.precision,
         max_epochs=settings.num_epochs,
         max_steps=settings.max_steps,
         gradient_clip_val=settings.gradient_clip_val,
