@@ -1,0 +1,250 @@
+"""SCDL archives: written through BioNeMo's class, read without asking for write access.
+
+`SingleCellMemMapDataset` opens an archive with mode r+, which a read-only data folder refuses, and
+converts .h5ad files whole in memory or, again, opened for writing; therefore blocks of counts are
+streamed into the arrays that it allocates, and archives are read through its header alone.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import scipy.sparse as sp
+from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
+from bionemo.scdl.schema.header import SCDLHeader
+from bionemo.scdl.util.scdl_constants import FileNames
+from jaxtyping import Int, Real
+from numpy import ndarray
+from tqdm import tqdm
+
+from bionemo.geneformer_t.data.count_source import GENE_ID_COLUMNS, CountSource, row_blocks
+
+logger = logging.getLogger(__name__)
+
+CELL_ID_COLUMNS = ("cell_id", "obs_feature_id")
+"""Columns of an archive's obs_features that name cells; SCDL keeps an index as the second."""
+SYMBOL_COLUMNS = ("feature_name", "gene_symbol", "gene_name")
+"""Columns of an archive's var_features that hold a second name of each gene."""
+
+_DEFAULT_TYPES = {
+    FileNames.DATA: "float32",
+    FileNames.COLPTR: "uint32",
+    FileNames.ROWPTR: "uint64",
+    FileNames.NEIGHBOR_INDICES: "uint32",
+    FileNames.NEIGHBOR_INDICES_PTR: "uint64",
+    FileNames.NEIGHBOR_VALUES: "float32",
+}
+"""What SCDL writes where its header does not say otherwise; it never does for neighbors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScdlArrays:
+    """The three arrays of a sparse matrix, mapped from disk."""
+
+    counts: Real[ndarray, " value"]
+    columns: Real[ndarray, " value"]
+    row_ptr: Real[ndarray, " cells_plus_1"]
+
+    @property
+    def num_cells(self) -> int:
+        """Rows."""
+        return len(self.row_ptr) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What one pass over a matrix finds out."""
+
+    num_values: Int[ndarray, " cell"]
+    """Non-zero counts of each cell."""
+    totals: Int[ndarray, " cell"]
+    """Total count of each cell."""
+    largest: int
+    """The largest count."""
+    is_canonical: bool
+    """Whether it holds no zeros, no duplicates and ascending columns."""
+
+
+def is_archive(folder: Path) -> bool:
+    """Whether a folder is an SCDL archive."""
+    needed = (FileNames.DATA, FileNames.COLPTR, FileNames.ROWPTR, FileNames.METADATA)
+    return all((folder / name.value).is_file() for name in needed)
+
+
+def survey(source: CountSource) -> Survey:
+    """Check a matrix and count what it holds.
+
+    Raises:
+        ValueError: Values are no raw counts, or all are zero.
+    """
+    num_values = np.zeros(source.shape[0], dtype=np.int64)
+    totals = np.zeros(source.shape[0], dtype=np.int64)
+    largest, is_canonical = 0, True
+    for block in _shown(source, "checking"):
+        rows = slice(block.first_row, block.first_row + block.counts.shape[0])
+        num_values[rows] += np.diff(block.counts.indptr)
+        totals[rows] += np.rint(block.counts.sum(axis=1, dtype=np.float64)).astype(np.int64)
+        largest = max(largest, int(block.counts.data.max(initial=0)))
+        is_canonical &= block.was_canonical
+    if not largest:
+        raise ValueError(f"{source.where}: every count is zero; expected raw counts of cells")
+    return Survey(num_values=num_values, totals=totals, largest=largest, is_canonical=is_canonical)
+
+
+def write_archive(source: CountSource, found: Survey, folder: Path) -> None:
+    """Write a matrix as an SCDL archive of 16-bit counts, or 32-bit ones where they need it."""
+    num_cells = source.shape[0]
+    archive = SingleCellMemMapDataset(
+        data_path=str(folder),
+        num_rows=num_cells,
+        num_elements=int(found.num_values.sum()),
+        data_dtype="uint16" if found.largest < 1 << 16 else "uint32",
+    )
+    archive.row_index[0] = 0
+    np.cumsum(found.num_values, out=archive.row_index[1:])
+    free = archive.row_index[:-1].astype(np.int64)
+    for block in _shown(source, "converting"):
+        counts = block.counts
+        rows = slice(block.first_row, block.first_row + counts.shape[0])
+        lengths = np.diff(counts.indptr)
+        places = np.arange(counts.nnz) + np.repeat(free[rows] - counts.indptr[:-1], lengths)
+        archive.data[places] = counts.data
+        archive.col_index[places] = counts.indices + block.first_column
+        free[rows] += lengths
+    genes = {
+        GENE_ID_COLUMNS[0]: np.array(source.gene_names, dtype=object),
+        SYMBOL_COLUMNS[0]: np.array(source.gene_symbols, dtype=object),
+    }
+    cells = {CELL_ID_COLUMNS[0]: np.array(source.cell_ids, dtype=object)}
+    archive.var_features().append_features(num_cells, genes, label=source.where)
+    archive.obs_features().append_features(cells, label=source.where)
+    archive.save()
+
+
+def open_arrays(folder: Path) -> ScdlArrays:
+    """Map an archive's matrix, read only.
+
+    Raises:
+        ValueError: The header is damaged, or the arrays do not fit together.
+    """
+    types = _types(folder)
+    arrays = ScdlArrays(
+        counts=_map(folder, FileNames.DATA, types),
+        columns=_map(folder, FileNames.COLPTR, types),
+        row_ptr=_map(folder, FileNames.ROWPTR, types),
+    )
+    sizes = len(arrays.counts), len(arrays.columns), int(arrays.row_ptr[-1])
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"{folder} is a damaged SCDL archive: its arrays hold {sizes[0]:,} values and "
+            f"{sizes[1]:,} columns, and its rows end at {sizes[2]:,}. Write it again"
+        )
+    return arrays
+
+
+def neighbor_matrix(folder: Path) -> sp.csr_array | None:
+    """The neighbors that an archive was written with, cells x cells; None where it has none."""
+    names = (FileNames.NEIGHBOR_VALUES, FileNames.NEIGHBOR_INDICES, FileNames.NEIGHBOR_INDICES_PTR)
+    if not all((folder / name.value).is_file() for name in names):
+        return None
+    weights, indices, indptr = (_map(folder, name, {}) for name in names)
+    num_cells = len(indptr) - 1
+    parts = (weights, indices.astype(np.int64), indptr.astype(np.int64))
+    return sp.csr_array(parts, shape=(num_cells, num_cells))
+
+
+def gene_features(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names and second names of an archive's columns.
+
+    Raises:
+        ValueError: The archive joins matrices of different genes, or does not name its genes.
+    """
+    names = (FileNames.VAR_FEATURES, FileNames.FEATURES)
+    blocks = next((found for name in names if (found := _blocks(folder / name.value))), [])
+    if len(blocks) != 1:
+        raise ValueError(
+            f"{folder}: expected an SCDL archive with one set of genes; it holds {len(blocks)}. "
+            "Write one archive from matrices with the same genes"
+        )
+    columns = pq.read_schema(blocks[0]).names
+    id_columns = (*GENE_ID_COLUMNS, "var_feature_id")
+    named = next((c for c in (*id_columns, *SYMBOL_COLUMNS) if c in columns), None)
+    if named is None:
+        raise ValueError(
+            f"{folder}: expected gene ids in one of the var columns {', '.join(id_columns)}; the "
+            f"archive holds {', '.join(columns)}"
+        )
+    symbol = next((c for c in SYMBOL_COLUMNS if c in columns), named)
+    frame = pd.read_parquet(blocks[0], columns=list({named, symbol})).astype(str)
+    return tuple(frame[named]), tuple(frame[symbol])
+
+
+def cell_ids(folder: Path, num_cells: int) -> tuple[str, ...]:
+    """The names of an archive's rows; their numbers where it keeps no names."""
+    blocks = _blocks(folder / FileNames.OBS_FEATURES.value)
+    columns = pq.read_schema(blocks[0]).names if blocks else []
+    named = next((c for c in CELL_ID_COLUMNS if c in columns), None)
+    if named is None:
+        return tuple(map(str, range(num_cells)))
+    ids = pd.concat([pd.read_parquet(block, columns=[named])[named] for block in blocks])
+    if len(ids) != num_cells:
+        raise ValueError(f"{folder}: obs_features names {len(ids)} of {num_cells} cells")
+    return tuple(ids.astype(str))
+
+
+def archive_source(folder: Path) -> CountSource:
+    """An archive's matrix, to check it or to write it anew."""
+    arrays = open_arrays(folder)
+    names, symbols = gene_features(folder)
+
+    def blocks() -> Any:
+        for rows in row_blocks(arrays.num_cells):
+            pointers = arrays.row_ptr[rows.start : rows.stop + 1].astype(np.int64)
+            here = slice(pointers[0], pointers[-1])
+            shape = (rows.stop - rows.start, len(names))
+            parts = (arrays.counts[here], arrays.columns[here].astype(np.int64))
+            # A copy: making the block canonical works in place.
+            yield (
+                sp.csr_array((*parts, pointers - pointers[0]), shape=shape, copy=True),
+                rows.start,
+                0,
+            )
+
+    return CountSource(
+        where=str(folder),
+        cell_ids=cell_ids(folder, arrays.num_cells),
+        gene_names=names,
+        gene_symbols=symbols,
+        raw_blocks=blocks,
+    )
+
+
+def _types(folder: Path) -> dict[FileNames, str]:
+    header = folder / FileNames.HEADER.value
+    if not header.is_file():
+        logger.info("%s has no header; its arrays are read as SCDL's default types", folder)
+        return {}
+    arrays = SCDLHeader.load(str(header)).arrays
+    return {FileNames[array.name]: array.dtype.numpy_dtype_string for array in arrays}
+
+
+def _map(folder: Path, name: FileNames, types: dict[FileNames, str]) -> ndarray:
+    path, dtype = folder / name.value, np.dtype(types.get(name, _DEFAULT_TYPES[name]))
+    if path.stat().st_size % dtype.itemsize:
+        raise ValueError(
+            f"{path} is truncated: its size is no multiple of {dtype}'s. Write it again"
+        )
+    # A plain view: slicing np.memmap itself costs microseconds for bookkeeping.
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+
+
+def _blocks(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.parquet"))
+
+
+def _shown(source: CountSource, verb: str) -> Any:
+    return tqdm(source.blocks(), desc=f"{verb} {source.where}", unit="block", disable=None)

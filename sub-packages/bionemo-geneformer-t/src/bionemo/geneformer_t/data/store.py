@@ -1,0 +1,161 @@
+"""CellStore: the cells of one split, mapped from disk.
+
+A split's data.h5ad is converted once into an SCDL archive in a cache; an SCDL archive that is
+already there is used in place where it is in order. Opening a converted split reads next to
+nothing, and workers share its pages.
+"""
+
+import logging
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Real
+from numpy import ndarray
+
+from bionemo.geneformer_t.data.cache import cache_places, find_or_build, fingerprint
+from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids, h5ad_source
+from bionemo.geneformer_t.data.scdl import (
+    archive_source,
+    cell_ids,
+    gene_features,
+    is_archive,
+    open_arrays,
+    survey,
+    write_archive,
+)
+
+logger = logging.getLogger(__name__)
+
+H5AD = "data.h5ad"
+ARCHIVE = "scdl"
+TOTALS = "total_counts.npy"
+
+FORMAT = ("geneformer-t cells", 1, "X")
+"""What the cache holds: to be counted up when that changes, and the matrix that is read."""
+
+
+class CellStore:
+    """Raw counts of the cells of one split, row by row.
+
+    Pickles as two paths, so that workers map the same files.
+    """
+
+    def __init__(self, path: Path, archive: Path) -> None:
+        """Open what `CellStore.open` has found or made.
+
+        Args:
+            path: The cache folder of this split; others may keep derived arrays there.
+            archive: The SCDL archive that holds the counts.
+        """
+        self.path = path
+        self.archive = archive
+        arrays = open_arrays(archive)
+        self._counts, self._columns, self._row_ptr = arrays.counts, arrays.columns, arrays.row_ptr
+        self.num_cells = arrays.num_cells
+        self.total_counts: Int[ndarray, " cell"] = np.asarray(np.load(path / TOTALS, mmap_mode="r"))
+        """The total count of each cell, over all genes."""
+
+    def __reduce__(self) -> tuple[type["CellStore"], tuple[Path, Path]]:
+        return CellStore, (self.path, self.archive)
+
+    def __len__(self) -> int:
+        return self.num_cells
+
+    @classmethod
+    def open(cls, split_dir: Path, cache_dir: Path | None = None) -> "CellStore":
+        """The cells of a folder with data.h5ad, or of an SCDL archive.
+
+        Args:
+            split_dir: A folder that holds data.h5ad or an archive `scdl`, or is an archive.
+            cache_dir: Where to keep the converted data; by default what GENEFORMER_T_CACHE names,
+                or `.cache` in the split's folder, or ~/.cache/geneformer_t where that folder
+                cannot be written to.
+
+        Raises:
+            FileNotFoundError: No such folder, or no cells in it.
+            ValueError: The file is truncated, ids stand twice, or the values are no raw counts.
+            PermissionError: There is no place for the cache.
+        """
+        places = cache_places(split_dir, cache_dir)
+        h5ad = split_dir / H5AD
+        if h5ad.is_file():
+            name = fingerprint([h5ad], FORMAT)
+            path = find_or_build(name, places, partial(_build_from_h5ad, h5ad))
+            return cls(path, path / ARCHIVE)
+        archive = _find_archive(split_dir)
+        files = sorted(file for file in archive.rglob("*") if _is_content(file, archive))
+        name = fingerprint(files, FORMAT)
+        path = find_or_build(name, places, partial(_build_from_archive, archive))
+        return cls(path, path / ARCHIVE if (path / ARCHIVE).is_dir() else archive)
+
+    @cached_property
+    def cell_ids(self) -> tuple[str, ...]:
+        """The name of each cell; read when first asked for."""
+        return cell_ids(self.archive, self.num_cells)
+
+    @property
+    def gene_names(self) -> tuple[str, ...]:
+        """The name of each column: its feature id or Ensembl id where there is one."""
+        return self._genes[0]
+
+    @property
+    def gene_symbols(self) -> tuple[str, ...]:
+        """The second name of each column."""
+        return self._genes[1]
+
+    @cached_property
+    def _genes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return gene_features(self.archive)
+
+    def row(self, cell: int) -> tuple[Real[ndarray, " gene"], Real[ndarray, " gene"]]:
+        """The non-zero counts of a cell and their columns, ascending."""
+        here = slice(self._row_ptr[cell], self._row_ptr[cell + 1])
+        return self._counts[here], self._columns[here]
+
+    def rows(self, start: int, stop: int) -> tuple[Real[ndarray, " value"], ...]:
+        """Counts, columns and row pointers (from 0) of consecutive cells."""
+        pointers = self._row_ptr[start : stop + 1].astype(np.int64)
+        here = slice(pointers[0], pointers[-1])
+        return self._counts[here], self._columns[here], pointers - pointers[0]
+
+
+def _find_archive(split_dir: Path) -> Path:
+    if not split_dir.is_dir():
+        raise FileNotFoundError(
+            f"expected a folder of cells at {split_dir}; there is no such folder"
+        )
+    for folder in (split_dir, split_dir / ARCHIVE):
+        if is_archive(folder):
+            return folder
+    held = ", ".join(sorted(child.name for child in split_dir.iterdir())) or "nothing"
+    raise FileNotFoundError(
+        f"expected {H5AD}, or an SCDL archive, in {split_dir}; it holds {held}. "
+        "`geneformer-t prepare INPUT.h5ad --output_dir DIR` makes such folders"
+    )
+
+
+def _is_content(file: Path, archive: Path) -> bool:
+    """Whether a file of an archive says what the cells are: a cache inside it does not."""
+    inside = file.relative_to(archive).parts
+    return file.suffix in {".npy", ".parquet", ".sch"} and not inside[0].startswith(".")
+
+
+def _build_from_h5ad(h5ad: Path, folder: Path) -> None:
+    with h5ad_source(h5ad) as source:
+        _build(source, folder, convert=True)
+
+
+def _build_from_archive(archive: Path, folder: Path) -> None:
+    _build(archive_source(archive), folder, convert=False)
+
+
+def _build(source: CountSource, folder: Path, *, convert: bool) -> None:
+    check_cell_ids(source.cell_ids, source.where)
+    logger.info(
+        "reading %s once, %d cells x %d genes, into %s", source.where, *source.shape, folder.parent
+    )
+    found = survey(source)
+    np.save(folder / TOTALS, found.totals)
+    if convert or not found.is_canonical:
+        write_archive(source, found, folder / ARCHIVE)

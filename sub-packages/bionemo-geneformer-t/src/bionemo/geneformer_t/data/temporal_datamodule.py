@@ -1,0 +1,221 @@
+"""TemporalGeneformerDataModule: a data folder's splits as batches, for Lightning."""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+
+import lightning as L
+from torch.utils.data import DataLoader
+
+from bionemo.geneformer_t.batch import TemporalBatch, pack
+from bionemo.geneformer_t.config import (
+    NoNeighborPolicy,
+    PairSettings,
+    SuccessorSampling,
+    TokenSelectionPolicy,
+)
+from bionemo.geneformer_t.data.sampler import CellBatchSampler
+from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
+from bionemo.geneformer_t.vocab import GeneVocab
+
+logger = logging.getLogger(__name__)
+
+TRAIN, VAL, TEST = "train", "val", "test"
+SPLITS_OF_STAGE = {
+    "fit": (TRAIN, VAL),
+    "validate": (VAL,),
+    "test": (TEST,),
+    None: (TRAIN, VAL, TEST),
+}
+
+
+class TemporalGeneformerDataModule(L.LightningDataModule):
+    """Batches of the train, val and test folders of `data_dir`.
+
+    Args:
+        data_dir: Holds `train`, and maybe `val` and `test`, each with data.h5ad and neighbors.json;
+            the vocabulary and medians are those of `train`.
+        seq_length: See `PairSettings`, as for all arguments up to `seed`.
+        mask_prob: See `PairSettings`.
+        mask_token_prob: See `PairSettings`.
+        random_token_prob: See `PairSettings`.
+        neighbor_key: See `PairSettings`.
+        only_cells_with_neighbors: See `PairSettings`.
+        no_neighbor_policy: See `PairSettings`.
+        token_selection_policy: See `PairSettings`.
+        successor_sampling: See `PairSettings`.
+        next_cells_per_cell: See `PairSettings`.
+        normalize_gene_expression: See `PairSettings`.
+        target_sum: See `PairSettings`.
+        seed: See `PairSettings`.
+        micro_batch_size: Current cells for each process and step.
+        num_workers: Processes that make batches; 0 makes them in the training process.
+        cache_dir: Where converted data are kept; see `CellStore.open`.
+
+    Raises:
+        FileNotFoundError: No such folder, or no `train` in it.
+        ValueError: A setting is out of range.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | str,
+        *,
+        seq_length: int = PairSettings.seq_length,
+        mask_prob: float = PairSettings.mask_prob,
+        mask_token_prob: float = PairSettings.mask_token_prob,
+        random_token_prob: float = PairSettings.random_token_prob,
+        neighbor_key: str = PairSettings.neighbor_key,
+        only_cells_with_neighbors: bool = PairSettings.only_cells_with_neighbors,
+        no_neighbor_policy: NoNeighborPolicy = PairSettings.no_neighbor_policy,
+        token_selection_policy: TokenSelectionPolicy = PairSettings.token_selection_policy,
+        successor_sampling: SuccessorSampling = PairSettings.successor_sampling,
+        next_cells_per_cell: int = PairSettings.next_cells_per_cell,
+        normalize_gene_expression: bool = PairSettings.normalize_gene_expression,
+        target_sum: float = PairSettings.target_sum,
+        seed: int = PairSettings.seed,
+        micro_batch_size: int = 8,
+        num_workers: int = 0,
+        cache_dir: Path | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = PairSettings(
+            seq_length=seq_length,
+            mask_prob=mask_prob,
+            mask_token_prob=mask_token_prob,
+            random_token_prob=random_token_prob,
+            neighbor_key=neighbor_key,
+            only_cells_with_neighbors=only_cells_with_neighbors,
+            no_neighbor_policy=no_neighbor_policy,
+            token_selection_policy=token_selection_policy,
+            successor_sampling=successor_sampling,
+            next_cells_per_cell=next_cells_per_cell,
+            normalize_gene_expression=normalize_gene_expression,
+            target_sum=target_sum,
+            seed=seed,
+        )
+        if micro_batch_size < 1:
+            raise ValueError(f"micro_batch_size must be at least 1; got {micro_batch_size}")
+        if num_workers < 0:
+            raise ValueError(f"num_workers must not be negative; got {num_workers}")
+        self.data_dir = Path(data_dir)
+        self.micro_batch_size = micro_batch_size
+        self.num_workers = num_workers
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        _check_folder(self.data_dir)
+
+    @property
+    def has_val(self) -> bool:
+        """Whether there is a folder `val`."""
+        return (self.data_dir / VAL).is_dir()
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a folder `test`."""
+        return (self.data_dir / TEST).is_dir()
+
+    @cached_property
+    def vocab(self) -> GeneVocab:
+        """The vocabulary of the training cells; the other splits' must be the same."""
+        folder = self.data_dir / TRAIN
+        vocab = GeneVocab.read(folder / VOCAB, folder / MEDIANS)
+        for split in (VAL, TEST):
+            self._check_same_vocab(self.data_dir / split, vocab)
+        return vocab
+
+    @cached_property
+    def train(self) -> TemporalGeneformerDataset:
+        """The pairs of `train`."""
+        return self._dataset(TRAIN)
+
+    @cached_property
+    def val(self) -> TemporalGeneformerDataset | None:
+        """The pairs of `val`, if there is such a folder."""
+        return self._dataset(VAL) if self.has_val else None
+
+    @cached_property
+    def test(self) -> TemporalGeneformerDataset | None:
+        """The pairs of `test`, if there is such a folder."""
+        return self._dataset(TEST) if self.has_test else None
+
+    def prepare_data(self) -> None:
+        """Convert the splits, in one process, before the others need them."""
+        for split in (TRAIN, VAL, TEST):
+            if (self.data_dir / split).is_dir():
+                CellStore.open(self.data_dir / split, self.cache_dir)
+        if not self.has_val:
+            logger.warning("%s holds no folder %r: training without validation", self.data_dir, VAL)
+        if not self.has_test:
+            logger.info("%s holds no folder %r", self.data_dir, TEST)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the splits of a stage: `fit`, `validate`, `test` or, for None, all."""
+        for split in SPLITS_OF_STAGE.get(stage, ()):
+            getattr(self, split)  # opens it, and keeps it
+
+    def train_dataloader(self) -> DataLoader[TemporalBatch]:
+        """Shuffled batches; each epoch draws other successors and masks."""
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[TemporalBatch] | list[DataLoader[TemporalBatch]]:
+        """The same batches every time; no loader where there is no `val`."""
+        return [] if self.val is None else self._loader(self.val, shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[TemporalBatch] | list[DataLoader[TemporalBatch]]:
+        """The same batches every time; no loader where there is no `test`."""
+        return [] if self.test is None else self._loader(self.test, shuffle=False)
+
+    def _dataset(self, split: str) -> TemporalGeneformerDataset:
+        return TemporalGeneformerDataset.from_folder(
+            self.data_dir / split, self.vocab, self.settings, self.cache_dir
+        )
+
+    def _loader(
+        self, dataset: TemporalGeneformerDataset, *, shuffle: bool
+    ) -> DataLoader[TemporalBatch]:
+        trainer = self.trainer
+        sampler = CellBatchSampler(
+            dataset,
+            micro_batch_size=self.micro_batch_size,
+            num_replicas=1 if trainer is None else trainer.world_size,
+            rank=0 if trainer is None else trainer.global_rank,
+            seed=self.settings.seed,
+            shuffle=shuffle,
+        )
+        return DataLoader(
+            dataset,
+            batch_size=None,  # the sampler yields whole batches
+            sampler=sampler,
+            collate_fn=pack,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
+        )
+
+    def _check_same_vocab(self, folder: Path, vocab: GeneVocab) -> None:
+        """A split's own vocabulary files may be missing, but may not disagree."""
+        mine = {name: self.data_dir / TRAIN / name for name in (VOCAB, MEDIANS)}
+        theirs = {name: folder / name if (folder / name).is_file() else mine[name] for name in mine}
+        if all(theirs[name].read_bytes() == mine[name].read_bytes() for name in mine):
+            return
+        other = GeneVocab.read(theirs[VOCAB], theirs[MEDIANS])
+        if other.fingerprint != vocab.fingerprint:
+            raise ValueError(
+                f"{folder} has another vocabulary or other medians than {self.data_dir / TRAIN} "
+                f"({len(other):,} tokens there, {len(vocab):,} here); token ids would not mean the "
+                f"same. Copy {VOCAB} and {MEDIANS} from the training folder, or remove them"
+            )
+
+
+def _check_folder(data_dir: Path) -> None:
+    expected = (
+        f"expected {data_dir}/{TRAIN} (and, if you like, {VAL} and {TEST}), each with data.h5ad, "
+        f"neighbors.json, {MEDIANS} and {VOCAB}; `geneformer-t prepare` and `geneformer-t "
+        "simulate` make such folders"
+    )
+    if not data_dir.is_dir():
+        raise FileNotFoundError(f"data_dir: there is no folder {data_dir}; {expected}")
+    if not (data_dir / TRAIN).is_dir():
+        held = ", ".join(sorted(child.name for child in data_dir.iterdir())) or "nothing"
+        raise FileNotFoundError(f"data_dir: {data_dir} holds no {TRAIN}, only {held}; {expected}")

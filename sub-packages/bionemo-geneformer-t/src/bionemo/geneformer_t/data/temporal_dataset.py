@@ -1,0 +1,244 @@
+"""TemporalGeneformerDataset: pairs of a current cell and its successors, masked for training.
+
+An example is a pure function of (seed, epoch, current cell): neither workers nor restarts nor the
+order of access can change it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch.utils.data import Dataset
+
+from bionemo.geneformer_t.batch import ScoredGenes, TemporalExample
+from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.masking import score, select_tokens
+from bionemo.geneformer_t.data.randomness import generator
+from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.successors import read_successors
+from bionemo.geneformer_t.data.tokens import CellTokens
+from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab
+
+logger = logging.getLogger(__name__)
+
+VOCAB = "geneformer.vocab"
+MEDIANS = "medians.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSummary:
+    """What a split holds and what was left out of it."""
+
+    cells: int
+    """Cells in the file."""
+    examples: int
+    """Current cells that training iterates over."""
+    cells_with_successors: int
+    """Non-empty cells with a non-empty successor."""
+    edges: int
+    """Pairs of a cell and a successor that are used."""
+    dropped: Mapping[str, int]
+    """Edges left out, by reason."""
+    empty_cells: int
+    """Cells that express no gene of the vocabulary."""
+    genes_known: int
+    """Columns that the vocabulary knows."""
+    genes_unknown: int
+    """Columns that it does not."""
+
+    def __str__(self) -> str:
+        dropped = ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.items() if n)
+        return (
+            f"{self.cells:,} cells ({self.empty_cells:,} empty, "
+            f"{self.cells_with_successors:,} with successors, {self.examples:,} used as current "
+            f"cells); {self.edges:,} edges, {sum(self.dropped.values()):,} dropped"
+            f"{f' ({dropped})' if dropped else ''}; {self.genes_known:,} genes known to the "
+            f"vocabulary, {self.genes_unknown:,} not"
+        )
+
+
+class TemporalGeneformerDataset(Dataset[Any]):
+    """The current cells of one split, each with masked successors.
+
+    `dataset[i]` is example i in epoch 0, `dataset[epoch, i]` in another epoch, and
+    `dataset[[(epoch, i), ...]]` several at once, as a `CellBatchSampler` asks for them.
+
+    Raises:
+        ValueError: The graph is not over these cells, or no cell is left to train on.
+    """
+
+    def __init__(
+        self,
+        tokens: CellTokens,
+        graph: NeighborGraph,
+        vocab: GeneVocab,
+        settings: PairSettings,
+        *,
+        dropped: Mapping[str, int] | None = None,
+    ) -> None:
+        if graph.num_cells != len(tokens):
+            raise ValueError(
+                f"the neighbor graph is over {graph.num_cells:,} cells, the split holds "
+                f"{len(tokens):,}; both must come from the same cells"
+            )
+        is_empty = np.asarray(tokens.num_genes) == 0
+        self.tokens = tokens
+        self.graph, num_removed = _without_cells(graph, is_empty)
+        self.vocab = vocab
+        self.settings = settings
+        has_successors = self.graph.out_degree > 0
+        keeps_all = not settings.only_cells_with_neighbors and settings.no_neighbor_policy != "skip"
+        self.cells: Int[ndarray, " example"] = np.flatnonzero(
+            ~is_empty if keeps_all else has_successors
+        )
+        """Rows of the current cells, in the order of the examples."""
+        self.summary = SplitSummary(
+            cells=len(tokens),
+            examples=len(self.cells),
+            cells_with_successors=int(has_successors.sum()),
+            edges=self.graph.num_edges,
+            dropped={**(dropped or {}), "from or to an empty cell": num_removed},
+            empty_cells=tokens.num_empty,
+            genes_known=tokens.num_genes_known,
+            genes_unknown=tokens.num_genes_unknown,
+        )
+        self._cls, self._mask, self._sep = (vocab.ids[token] for token in (CLS, MASK, SEP))
+        logger.info("%s: %s", tokens.store.archive, self.summary)
+        self._check()
+
+    @classmethod
+    def from_folder(
+        cls,
+        split_dir: Path | str,
+        vocab: GeneVocab | None = None,
+        settings: PairSettings = PairSettings(),  # noqa: B008 - frozen
+        cache_dir: Path | str | None = None,
+    ) -> "TemporalGeneformerDataset":
+        """The pairs of a folder such as data/train.
+
+        Args:
+            split_dir: Holds data.h5ad (or an SCDL archive) and neighbors.json.
+            vocab: The vocabulary; by default that of the folder's own files.
+            settings: How pairs are made.
+            cache_dir: Where converted data are kept; see `CellStore.open`.
+        """
+        split_dir = Path(split_dir)
+        store = CellStore.open(split_dir, None if cache_dir is None else Path(cache_dir))
+        if vocab is None:
+            vocab = GeneVocab.read(split_dir / VOCAB, split_dir / MEDIANS)
+        graph, dropped = read_successors(split_dir, store, settings.neighbor_key)
+        return cls(CellTokens(store, vocab, settings), graph, vocab, settings, dropped=dropped)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @overload
+    def __getitem__(self, index: int | tuple[int, int]) -> TemporalExample: ...
+
+    @overload
+    def __getitem__(self, index: list[tuple[int, int]]) -> list[TemporalExample]: ...
+
+    def __getitem__(
+        self, index: int | tuple[int, int] | list[tuple[int, int]]
+    ) -> TemporalExample | list[TemporalExample]:
+        if isinstance(index, list):
+            return [self.example(epoch, i) for epoch, i in index]
+        epoch, i = index if isinstance(index, tuple) else (0, index)
+        return self.example(epoch, i)
+
+    def example(self, epoch: int, index: int) -> TemporalExample:
+        """The pair or pairs of one current cell in one epoch."""
+        cell = int(self.cells[index])
+        rng = generator(self.settings.seed, epoch, cell)
+        current = self.tokens.encode(cell)
+        next_cells = tuple(
+            self._score(int(successor), current, rng) for successor in self._draw(cell, rng)
+        )
+        kept = current[: self.settings.genes_per_cell]
+        context = np.empty(len(kept) + 2, dtype=np.int64)
+        context[0], context[1:-1], context[-1] = self._cls, kept, self._sep
+        return TemporalExample(context_ids=context, next_cells=next_cells, cell=cell)
+
+    def _score(
+        self, cell: int, current: Int[ndarray, " current"], rng: np.random.Generator
+    ) -> ScoredGenes:
+        genes = select_tokens(
+            self.tokens.encode(cell), current, self.settings.token_selection_policy
+        )[: self.settings.genes_per_cell]
+        ids, ranks, labels = score(genes, self.vocab.gene_ids, self._mask, self.settings, rng)
+        return ScoredGenes(ids=ids, ranks=ranks, labels=labels, num_genes=len(genes), cell=cell)
+
+    def _draw(self, cell: int, rng: np.random.Generator) -> Int[ndarray, " drawn"]:
+        """The successors of a cell for one example, as many as asked for if there are."""
+        successors, weights = self.graph.successors(cell)
+        number = self.settings.next_cells_per_cell
+        if len(successors):
+            uniform = self.settings.successor_sampling == "uniform"
+            return draw_without_replacement(successors, None if uniform else weights, number, rng)
+        if self.settings.no_neighbor_policy == "identity":
+            return np.array([cell])
+        # Any other non-empty cell: positions from the cell's own on move up by one.
+        cells = self._non_empty_cells
+        drawn = rng.choice(len(cells) - 1, min(number, len(cells) - 1), replace=False)
+        return cells[drawn + (drawn >= np.searchsorted(cells, cell))]
+
+    @cached_property
+    def _non_empty_cells(self) -> Int[ndarray, " cell"]:
+        return np.flatnonzero(np.asarray(self.tokens.num_genes) > 0)
+
+    def _check(self) -> None:
+        key, place = self.settings.neighbor_key, self.tokens.store.archive
+        if not len(self.cells):
+            raise ValueError(
+                f"no cell of {place} has a successor under key {key!r}; {self.summary}. Choose "
+                "another neighbor_key, or set only_cells_with_neighbors=False with "
+                "no_neighbor_policy='identity' or 'random'"
+            )
+        draws_others = len(self.cells) > self.summary.cells_with_successors
+        is_random = self.settings.no_neighbor_policy == "random"
+        if draws_others and is_random and len(self._non_empty_cells) == 1:
+            raise ValueError(
+                f"no_neighbor_policy='random' needs another cell to draw; {place} holds one "
+                "non-empty cell"
+            )
+
+
+def draw_without_replacement(
+    items: Int[ndarray, " item"],
+    weights: Float[ndarray, " item"] | None,
+    number: int,
+    rng: np.random.Generator,
+) -> Int[ndarray, " drawn"]:
+    """Draw items one after the other, by weight or all alike; all of them if there are too few.
+
+    The largest of log(weight) + Gumbel noise are distributed as sequential draws in proportion to
+    the weights (Efraimidis and Spirakis 2006; Kool et al. 2019).
+    """
+    noise = rng.gumbel(size=len(items))
+    keys = noise if weights is None else noise + np.log(weights)
+    return items[np.argsort(-keys)[:number]]
+
+
+def _without_cells(
+    graph: NeighborGraph, unwanted: Bool[ndarray, " cell"]
+) -> tuple[NeighborGraph, int]:
+    """The graph without edges from or to some cells, and how many those were."""
+    if not unwanted.any():
+        return graph, 0
+    rows = np.repeat(np.arange(graph.num_cells), graph.out_degree)
+    keep = ~(unwanted[rows] | unwanted[graph.indices])
+    degree = np.bincount(rows[keep], minlength=graph.num_cells)
+    kept = replace(
+        graph,
+        indptr=np.concatenate([[0], np.cumsum(degree)]),
+        indices=graph.indices[keep],
+        weights=graph.weights[keep],
+    )
+    return kept, int((~keep).sum())
