@@ -24,7 +24,7 @@ def predict_next_cell(
     config: BioBertConfig,
     vocab: GeneVocab,
     cells: Int[Tensor, "cell token"],
-    attention_mask: Int[Tensor, "cell token"] | Bool[Tensor, "cell token"] | None,
+    attention_mask: Int[Tensor, "cell slot"] | Bool[Tensor, "cell slot"] | None,
     num_predictions: int,
     *,
     return_distribution: bool,
@@ -73,7 +73,7 @@ def gene_log_probs(
 
 def _contexts(
     cells: Int[Tensor, "cell token"],
-    attention_mask: Int[Tensor, "cell token"] | Bool[Tensor, "cell token"] | None,
+    attention_mask: Int[Tensor, "cell slot"] | Bool[Tensor, "cell slot"] | None,
     vocab: GeneVocab,
 ) -> list[np.ndarray]:
     """Each row without padding, between `[CLS]` and `[SEP]`."""

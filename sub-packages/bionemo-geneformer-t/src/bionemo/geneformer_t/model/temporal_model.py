@@ -210,7 +210,7 @@ class TemporalGeneformerModel(L.LightningModule):
     def predict_next_cell(
         self,
         current_cell_ids: Int[Tensor, "cell token"],
-        attention_mask: Int[Tensor, "cell token"] | Bool[Tensor, "cell token"] | None = None,
+        attention_mask: Int[Tensor, "cell slot"] | Bool[Tensor, "cell slot"] | None = None,
         num_predictions: int = 10,
         *,
         return_distribution: bool = False,

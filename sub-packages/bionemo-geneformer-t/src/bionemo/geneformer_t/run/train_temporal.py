@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.run.quiet import quiet_lightning
 from bionemo.geneformer_t.run.train_settings import LAST, TrainSettings
 
 if TYPE_CHECKING:
@@ -39,9 +40,15 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
         ValueError: A setting or the data are not usable; the message says what to do.
         MemoryError: Memory ran out; the message names the settings to lower.
     """
+    with quiet_lightning(), out_of_memory_advice(settings):
+        return _train(settings)
+
+
+def _train(settings: TrainSettings) -> Path:
     import lightning as L
+
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-    from bionemo.geneformer_t.report.figures import loss_curve
+    from bionemo.geneformer_t.report.loss_curve import loss_curve
 
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
@@ -67,8 +74,7 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     trainer.val_check_interval = validation_interval(settings, trainer, len(data.train))
     if resume is not None:
         metrics.rewind(step_of(resume))
-    with out_of_memory_advice(settings):
-        trainer.fit(model, data, ckpt_path=resume)
+    trainer.fit(model, data, ckpt_path=resume)
     if trainer.is_global_zero and metrics.path.exists():
         loss_curve(metrics.path, settings.output_dir / LOSS_CURVE)
     best = trainer.checkpoint_callback.best_model_path if data.has_val else ""
@@ -102,7 +108,7 @@ def make_trainer(settings: TrainSettings, *, has_val: bool) -> "tuple[L.Trainer,
         max_steps=settings.max_steps,
         gradient_clip_val=settings.gradient_clip_val,
         limit_train_batches=settings.limit_train_batches,
-        limit_val_batches=settings.limit_val_batches,
+        limit_val_batches=settings.limit_val_batches if has_val else 0,
         log_every_n_steps=settings.log_every_n_steps,
         num_sanity_val_steps=0,
         logger=[*loggers, *wandb_loggers(settings)],

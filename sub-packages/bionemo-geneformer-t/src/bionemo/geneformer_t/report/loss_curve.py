@@ -1,0 +1,35 @@
+"""The loss curve of a run."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from bionemo.geneformer_t.report.style import MODEL, REFERENCE, new_figure, save
+
+
+def loss_curve(metrics: Path, path: Path) -> Path:
+    """Draw training and validation loss over optimizer steps.
+
+    Args:
+        metrics: The `metrics.csv` of a run.
+        path: Where to write the picture.
+
+    Returns:
+        `path`.
+    """
+    table = pd.read_csv(metrics)
+    figure = new_figure()
+    axes = figure.subplots()
+    for column, label, style in (
+        ("train/loss", "training batch", {"color": MODEL, "alpha": 0.7, "linewidth": 1}),
+        ("val/loss", "validation cells", {"color": REFERENCE, "marker": "o", "markersize": 4}),
+    ):
+        curve = table[["step", column]].dropna() if column in table else table.iloc[:0]
+        if len(curve):
+            axes.plot(curve["step"], curve[column], label=label, **style)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("cross-entropy of scored genes (nats)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False)
+    return save(figure, path)

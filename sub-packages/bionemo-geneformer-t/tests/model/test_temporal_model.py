@@ -1,0 +1,198 @@
+"""The LightningModule: what it learns from the data, saves, refuses and predicts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.vocab import CLS, SEP, GeneVocab
+
+SMALL = BioBertConfig(
+    vocab_size=40,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=24,
+    max_position_embeddings=64,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+
+
+def fit(model: L.LightningModule, data_dir: Path, folder: Path, **trainer) -> L.Trainer:
+    batch = trainer.pop("micro_batch_size", 8)
+    fitted = L.Trainer(
+        default_root_dir=folder,
+        enable_checkpointing=False,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **{"max_epochs": 1, **trainer},
+    )
+    fitted.fit(model, TemporalGeneformerDataModule(data_dir, seq_length=64, micro_batch_size=batch))
+    return fitted
+
+
+@pytest.fixture
+def trained(tiny_data_dir, tmp_path) -> tuple[TemporalGeneformerModel, Path]:
+    torch.manual_seed(0)
+    model = TemporalGeneformerModel(SMALL)
+    trainer = fit(model, tiny_data_dir, tmp_path)
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    return model.eval(), tmp_path / "model.ckpt"
+
+
+def test_a_bare_trainer_teaches_the_model_its_vocabulary(trained, tiny_data_dir):
+    model, _ = trained
+    data = TemporalGeneformerDataModule(tiny_data_dir)
+    assert model.vocab.fingerprint == data.vocab.fingerprint
+    assert model.pair_settings == PairSettings(seq_length=64)
+
+
+def test_a_checkpoint_is_loaded_with_nothing_else_and_runs_no_code(trained):
+    model, path = trained
+    torch.load(path, weights_only=True)  # refuses anything but plain values
+    loaded = TemporalGeneformerModel.load_from_checkpoint(path, weights_only=True)
+    assert loaded.config == model.config
+    assert loaded.vocab.fingerprint == model.vocab.fingerprint
+    assert loaded.pair_settings == model.pair_settings
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
+
+
+def test_predictions_are_ranked_genes_none_twice(trained):
+    model, path = trained
+    ids = torch.tensor([[5, 6, 7, 8, 9, 2, 2, 2], [9, 8, 7, 6, 5, 10, 11, 12]])
+    mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0, 0], [1] * 8])
+    prediction = model.predict_next_cell(
+        current_cell_ids=ids, attention_mask=mask, num_predictions=10, return_distribution=True
+    )
+    assert prediction.token_ids.shape == prediction.probabilities.shape == (2, 10)
+    for cell, names in zip(prediction.token_ids.tolist(), prediction.genes, strict=True):
+        assert len(set(cell)) == 10
+        assert names == model.vocab.decode(cell)
+        assert set(cell) <= set(model.vocab.gene_ids.tolist())
+    torch.testing.assert_close(prediction.distribution.sum(-1), torch.ones(2, 10))
+    picked = prediction.distribution.gather(-1, prediction.token_ids[..., None])[..., 0]
+    torch.testing.assert_close(picked, prediction.probabilities)
+    again = TemporalGeneformerModel.load_from_checkpoint(path).predict_next_cell(ids, mask)
+    assert torch.equal(again.token_ids, prediction.token_ids)
+    assert again.distribution is None
+
+
+def test_framing_and_padding_do_not_change_the_prediction(trained):
+    model, _ = trained
+    cls, sep = model.vocab.ids[CLS], model.vocab.ids[SEP]
+    plain = model.predict_next_cell(torch.tensor([[5, 6, 7]]))
+    framed = model.predict_next_cell(torch.tensor([[cls, 5, 6, 7, sep]]))
+    padded = model.predict_next_cell(
+        torch.tensor([[5, 6, 7, 0, 0]]), torch.tensor([[1, 1, 1, 0, 0]])
+    )
+    assert torch.equal(plain.probabilities, framed.probabilities)
+    assert torch.equal(plain.probabilities, padded.probabilities)
+
+
+def test_special_tokens_among_the_genes_are_reported(trained, caplog):
+    model, _ = trained
+    model.predict_next_cell(torch.tensor([[1, 2, 3, 4, 5]]))
+    assert "4 special tokens stand among the genes" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ids", "mask", "ranks", "message"),
+    [
+        ([[5, 6]], [[1, 0, 0]], 10, r"the shape of current_cell_ids, \(1, 2\); got \(1, 3\)"),
+        ([[5, 6]], [[0, 1]], 10, "padding on the right"),
+        ([[5, 6]], [[1, 2]], 10, "padding on the right"),
+        ([[5, 6], [5, 6]], [[1, 1], [0, 0]], 10, "current cell 1 holds no gene"),
+        ([[0, 3]], None, 10, "current cell 0 holds no gene"),
+        ([[5, 33]], None, 10, "ids from 5 to 33; this model's vocabulary has ids 0 to 32"),
+        ([[5, -6]], None, 10, "ids from -6 to 5"),
+        ([[5, 6]], None, 0, "between 1 and 28 .*; got 0"),
+        ([[5, 6]], None, 29, "between 1 and 28 .*; got 29"),
+        ([[5] * 63], None, 1, "a current cell has 65 tokens"),
+    ],
+)
+def test_input_that_is_no_cell_is_refused(trained, ids, mask, ranks, message):
+    model, _ = trained
+    mask = None if mask is None else torch.tensor(mask)
+    with pytest.raises(ValueError, match=message):
+        model.predict_next_cell(torch.tensor(ids), mask, ranks)
+
+
+def test_a_model_without_a_vocabulary_cannot_predict():
+    with pytest.raises(ValueError, match="has no vocabulary yet"):
+        TemporalGeneformerModel(SMALL).predict_next_cell(torch.tensor([[5]]))
+
+
+def test_a_vocabulary_larger_than_the_model_is_refused_with_both_numbers(tiny_data_dir, tmp_path):
+    model = TemporalGeneformerModel(replace(SMALL, vocab_size=32))
+    with pytest.raises(ValueError, match=r"has 33 tokens, the model's vocab_size is 32"):
+        fit(model, tiny_data_dir, tmp_path)
+
+
+def test_a_seq_length_beyond_the_position_table_is_refused(tiny_data_dir, tmp_path):
+    model = TemporalGeneformerModel(replace(SMALL, max_position_embeddings=63))
+    with pytest.raises(ValueError, match=r"seq_length is 64.*max_position_embeddings is 63"):
+        fit(model, tiny_data_dir, tmp_path)
+
+
+def test_data_with_another_vocabulary_are_refused(trained):
+    model, _ = trained
+    other = GeneVocab.of_genes({gene: 1.0 for gene in model.vocab.genes})
+    with pytest.raises(ValueError, match="token ids would mean other genes"):
+        model.adopt(other, PairSettings(seq_length=64))
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "other.ckpt"
+    content = {"state_dict": {}, "pytorch-lightning_version": "2.6.0"}
+    torch.save({**content, "hyper_parameters": {"config": SMALL.to_dict()}}, path)
+    with pytest.raises(ValueError, match="holds no Geneformer-T model"):
+        TemporalGeneformerModel.load_from_checkpoint(path)
+
+
+def gradient_step(tiny_data_dir: Path, folder: Path, **trainer) -> dict[str, torch.Tensor]:
+    """The weights after one epoch of plain gradient descent, which shows any scaling."""
+
+    class Descent(TemporalGeneformerModel):
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.5)
+
+    torch.manual_seed(0)
+    model = Descent(SMALL)
+    fit(model, tiny_data_dir, folder, **trainer)
+    return model.state_dict()
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 5])
+def test_accumulated_micro_batches_step_like_the_whole_batch(
+    tiny_data_dir, tmp_path, micro_batch_size
+):
+    """Cells differ in length and the last step is short, so means of means would differ."""
+    whole = gradient_step(tiny_data_dir, tmp_path, micro_batch_size=10)
+    parts = gradient_step(
+        tiny_data_dir,
+        tmp_path,
+        micro_batch_size=micro_batch_size,
+        accumulate_grad_batches=10 // micro_batch_size,
+    )
+    for name, value in whole.items():
+        # float32 sums in another order
+        torch.testing.assert_close(parts[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_the_loss_counts_scored_positions_only(tiny_data_dir):
+    model = TemporalGeneformerModel(SMALL).eval()
+    data = TemporalGeneformerDataModule(tiny_data_dir, seq_length=64, micro_batch_size=4)
+    batch = next(iter(data.train_dataloader()))
+    summed = model.summed_loss(batch)
+    by_hand = -model.logits(batch).log_softmax(-1)[range(batch.num_scored), batch.scored_labels]
+    torch.testing.assert_close(summed, by_hand.sum())
+    assert len(by_hand) == batch.num_scored == int(batch.scored_offsets[-1])
