@@ -48,9 +48,8 @@ def _train(settings: TrainSettings) -> Path:
     import lightning as L
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-    from bionemo.geneformer_t.report.loss_curve import loss_curve
-
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+    from bionemo.geneformer_t.report.loss_curve import loss_curve
 
     data = TemporalGeneformerDataModule(
         settings.data_dir,

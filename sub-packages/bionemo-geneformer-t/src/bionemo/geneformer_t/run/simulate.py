@@ -1,0 +1,151 @@
+"""`geneformer-t simulate`: a simulated differentiation as a data folder."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.simulate import Simulation, SimulationSettings
+
+if TYPE_CHECKING:
+    import anndata
+    from jaxtyping import Int
+    from numpy import ndarray
+
+NEIGHBOR_KEY = "next_cell_ids"
+_SPLIT_STREAM = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateSettings(SimulationSettings):
+    """What to simulate, and where to."""
+
+    output_dir: Path
+    """Folder to write; new or empty."""
+    val_fraction: float = 0.1
+    """Share of the cells to validate on."""
+    test_fraction: float = 0.1
+    """Share of the cells to test on."""
+    seed: int = 42
+    """The same seed and settings give the same bytes."""
+
+
+@command(SimulateSettings)
+def simulate(settings: SimulateSettings) -> Path:
+    """Write a simulated branching differentiation with known successors as a data folder.
+
+    `obs` holds each cell's `pseudotime`, `branch` and `expected_depth`, `obsm["X_latent"]` its
+    place in a drawing of the tree, and `next_cell_ids` the cells a short step ahead in the same
+    split.
+    """
+    import numpy as np
+
+    from bionemo.geneformer_t import simulate as simulator
+    from bionemo.geneformer_t.neighbors.splits import split_by_cell, split_fractions
+    from bionemo.geneformer_t.run import data_folder
+
+    record = {"command": "simulate", "settings": _record(settings)}
+    if data_folder.is_done(settings.output_dir, record):
+        print(f"{settings.output_dir} already holds this simulation")
+        return settings.output_dir
+    own = SimulationSettings(
+        **{field.name: getattr(settings, field.name) for field in fields(SimulationSettings)}
+    )
+    fractions = split_fractions(settings.val_fraction, settings.test_fraction)
+    simulation = simulator.simulate(own, np.random.default_rng(settings.seed))
+    split = split_by_cell(
+        own.num_cells,
+        fractions,
+        np.random.default_rng([settings.seed, _SPLIT_STREAM]),
+        groups=simulation.branch,
+    )
+    rows = {name: np.flatnonzero(split == name) for name, share in fractions.items() if share}
+    cells = to_anndata(simulation)
+    contents = {
+        name: data_folder.SplitContent(
+            cells=cells[members], graphs={NEIGHBOR_KEY: _successors(simulation, members, own)}
+        )
+        for name, members in rows.items()
+    }
+    vocab = _vocab(simulation, rows["train"])
+    path = data_folder.write_data_folder(settings.output_dir, contents, vocab, record)
+    print(_report(settings, simulation, contents))
+    return path
+
+
+def to_anndata(simulation: Simulation) -> "anndata.AnnData":
+    """A simulation's cells with what is known about them."""
+    import anndata
+    import pandas as pd
+
+    programmes, names = simulation.programmes, simulation.programmes.tree.names
+    width = len(str(len(simulation.branch) - 1))
+    obs = pd.DataFrame(
+        {
+            "pseudotime": simulation.pseudotime,
+            "branch": pd.Categorical.from_codes(simulation.branch, categories=list(names)),
+            "expected_depth": simulation.depth,
+        },
+        index=[f"cell_{i:0{width}d}" for i in range(len(simulation.branch))],
+    )
+    var = pd.DataFrame(
+        {
+            "programme": [
+                names[branch] if branch >= 0 else "housekeeping" for branch in programmes.branch
+            ],
+            "switched_on": programmes.switched_on,
+            "switched_off": programmes.switched_off,
+        },
+        index=list(simulation.gene_ids),
+    )
+    return anndata.AnnData(
+        simulation.counts, obs=obs, var=var, obsm={"X_latent": simulation.latent}
+    )
+
+
+def _successors(
+    simulation: Simulation, members: "Int[ndarray, ' member']", settings: SimulationSettings
+) -> Any:
+    """The known successors, computed inside a split so that none is in another."""
+    from bionemo.geneformer_t.simulate import known_successors
+
+    return known_successors(
+        simulation.programmes.tree,
+        simulation.branch[members],
+        simulation.pseudotime[members],
+        step=settings.step,
+        num_successors=settings.num_successors,
+    )
+
+
+def _vocab(simulation: Simulation, train: "Int[ndarray, ' train_cell']") -> Any:
+    from bionemo.geneformer_t.run.vocabulary import learn_vocab
+
+    return learn_vocab(simulation.counts[train], simulation.gene_ids)
+
+
+def _record(settings: SimulateSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if name != "output_dir"}
+
+
+def _report(settings: SimulateSettings, simulation: Simulation, contents: Any) -> str:
+    detected = simulation.counts.getnnz(axis=1).mean()
+    lines = [
+        f"simulated {settings.num_cells:,} cells x {settings.num_genes:,} genes, "
+        f"{detected:.0f} genes detected in a cell, "
+        f"branches {', '.join(simulation.programmes.tree.names)}"
+    ]
+    for name, split in contents.items():
+        graph = split.graphs[NEIGHBOR_KEY]
+        lines.append(
+            f"  {name:<6}{graph.num_cells:>7,} cells, {int((graph.out_degree > 0).sum()):,} with "
+            f"successors, {graph.num_edges:,} edges"
+        )
+    lines.append(
+        f"next: geneformer-t train --data_dir {settings.output_dir} --output_dir OUTPUT_DIR"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(simulate)

@@ -1,0 +1,116 @@
+"""The vocabulary of a data folder: learned from training cells, or taken from files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.data.medians import gene_medians
+from bionemo.geneformer_t.dictionaries import read_dictionary
+from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_tokens
+
+
+def learn_vocab(
+    train_counts: sp.csr_matrix,
+    genes: Sequence[str],
+    *,
+    target_sum: float = 10_000,
+    gene_to_ens: Mapping[str, str] | None = None,
+    known: Sequence[bool] | None = None,
+    medians: Mapping[str, float] | None = None,
+) -> GeneVocab:
+    """The genes that training cells express, with their medians.
+
+    Args:
+        train_counts: Raw counts of the training cells, cells x genes.
+        genes: The name of each column.
+        target_sum: Total to which cells are scaled before medians are taken.
+        gene_to_ens: Symbols of the genes.
+        known: Which columns may enter; all by default.
+        medians: Medians to use instead of those of the training cells; only its genes enter.
+
+    Raises:
+        ValueError: No gene is left.
+    """
+    learned = gene_medians(train_counts, target_sum)
+    enters = np.isfinite(learned) & (True if known is None else np.asarray(known))
+    chosen = {
+        gene: float(learned[i]) if medians is None else float(medians[gene])
+        for i, gene in enumerate(genes)
+        if enters[i] and (medians is None or gene in medians)
+    }
+    if not chosen:
+        raise ValueError(
+            "no gene is left for the vocabulary: none is expressed in the training cells, or the "
+            "dictionaries given name the genes otherwise; "
+            f"the data call them {', '.join(list(genes)[:5])}"
+        )
+    wanted = {s: gene for s, gene in (gene_to_ens or {}).items() if gene in chosen}
+    return GeneVocab.of_genes(chosen, wanted)
+
+
+def read_tokens_with_specials(path: Path) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
+    """A vocabulary file's tokens, its symbols, and the special tokens that had to be added.
+
+    Geneformer's own dictionaries lack `[SEP]` or `[UKW]`. New tokens go to the end, so that the
+    others keep their ids and pretrained embeddings stay valid.
+    """
+    tokens, gene_to_ens = read_tokens(path)
+    added = [token for token in SPECIAL_TOKENS if token not in tokens]
+    return (*tokens, *added), gene_to_ens, added
+
+
+def vocab_from_file(
+    path: Path,
+    medians: Path | None,
+    train_counts: sp.csr_matrix,
+    genes: Sequence[str],
+    *,
+    target_sum: float = 10_000,
+) -> tuple[GeneVocab, list[str]]:
+    """The vocabulary in a file, with medians from a file or from the training cells.
+
+    Returns:
+        The vocabulary, and notes for the reader about what had to be completed.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is damaged, or the medians lack genes of the vocabulary.
+    """
+    tokens, gene_to_ens, added = read_tokens_with_specials(path)
+    notes = []
+    if added:
+        notes.append(f"{path} lacks {', '.join(added)}; added after its {len(tokens)} tokens")
+    if medians is not None:
+        values = read_dictionary(medians)
+    else:
+        values, note = _medians_for(tokens, train_counts, genes, target_sum)
+        notes += note
+    try:
+        return GeneVocab(tokens=tokens, medians=values, gene_to_ens=gene_to_ens), notes
+    except ValueError as error:
+        where = f"{path}" if medians is None else f"{path} with {medians}"
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _medians_for(
+    tokens: Sequence[str], train_counts: sp.csr_matrix, genes: Sequence[str], target_sum: float
+) -> tuple[dict[str, float], list[str]]:
+    """Medians of the training cells; unexpressed genes get the middle one of the others."""
+    learned = dict(zip(genes, gene_medians(train_counts, target_sum).tolist(), strict=True))
+    wanted = [token for token in tokens if token not in SPECIAL_TOKENS]
+    found = {gene: learned[gene] for gene in wanted if np.isfinite(learned.get(gene, np.nan))}
+    if not found:
+        raise ValueError(
+            "training cells express no gene of the vocabulary; the vocabulary names genes like "
+            f"{', '.join(wanted[:3])}, the data like {', '.join(list(genes)[:3])}; give a "
+            "dictionary from one to the other as gene_names"
+        )
+    middle = float(np.median(list(found.values())))
+    absent = [gene for gene in wanted if gene not in found]
+    note = [
+        f"no medians were given: taken from the training cells; {len(absent):,} genes of the "
+        f"vocabulary are not expressed there and get the middle one of the others, {middle:.3g}"
+    ]
+    return {**found, **dict.fromkeys(absent, middle)}, note

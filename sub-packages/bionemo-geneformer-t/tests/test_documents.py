@@ -1,0 +1,149 @@
+"""Every Python block and shell command of the README and the specification runs.
+
+Only paths, sizes and hardware are substituted, by the tables below; what is left must run as it
+stands. A substitution that no document needs any more fails the test.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PACKAGE = REPOSITORY / "sub-packages" / "bionemo-geneformer-t"
+SPECIFICATION = Path("shared") / "spec" / "README.md"
+
+DATA = (
+    "path/to/your/scdl/data", "/path/to/scdl/data", "path/to/data", "data/pancreas_development",
+    "data/large_dataset", "data/custom_dataset", "data/small_test", "data/mine",
+)  # fmt: skip
+OUTPUTS = (
+    "/path/to/output", "path/to/output", "outputs/temporal_model", "outputs/multi_gpu",
+    "outputs/debug", "data/simulated",
+)  # fmt: skip
+SIZES = {
+    "hidden_size=768": "hidden_size=32",
+    "hidden_size=1024": "hidden_size=32",
+    "num_hidden_layers=12": "num_hidden_layers=2",
+    "num_hidden_layers=16": "num_hidden_layers=2",
+    "num_attention_heads=12": "num_attention_heads=4",
+    "num_attention_heads=16": "num_attention_heads=4",
+    "num_epochs=10": "num_epochs=1, hidden_size=32, num_layers=2",
+    "num_epochs=20": "num_epochs=1, hidden_size=32, num_layers=2",
+    "num_epochs=1,": "num_epochs=1, hidden_size=32, num_layers=2,",
+    "max_epochs=50": "max_epochs=1, default_root_dir=OUTPUT",
+    "--num_epochs 10": "--num_epochs 1 --hidden_size 32 --num_layers 2",
+    "--global_batch_size 64": "--global_batch_size 16 --num_epochs 1 --hidden_size 32",
+}
+HARDWARE = {
+    'accelerator="gpu"': 'accelerator="cpu"',
+    "devices=2": "devices=1",
+    'strategy="ddp"': 'strategy="auto"',
+    'precision="16-mixed"': 'precision="bf16-mixed"',
+    "--accelerator gpu": "--accelerator cpu",
+    "--devices 4": "--devices 2",
+    "--precision 16-mixed": "--precision bf16-mixed",
+}
+
+
+def documents() -> list[Path]:
+    return [REPOSITORY / "README.md", REPOSITORY.parent / SPECIFICATION]
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    if not document.is_file():
+        pytest.skip(f"this document is not here: {document}")
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(document: Path) -> list[str]:
+    """The shell commands of a document, continuation lines joined and comments left out."""
+    text = "\n".join(blocks(document, "bash")).replace("\\\n", " ")
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
+    return [" ".join(line.split()) for line in lines if line]
+
+
+def substituted(text: str, data_dir: Path, folder: Path, checkpoint: Path) -> str:
+    table = {
+        **{path: str(folder / f"output{number}") for number, path in enumerate(OUTPUTS)},
+        **dict.fromkeys(DATA, str(data_dir)),
+        **SIZES,
+        **HARDWARE,
+        "path/to/checkpoint.ckpt": str(checkpoint),
+        "cells.h5ad": str(data_dir / "train" / "data.h5ad"),
+        "next.csv": str(folder / "next.csv"),
+    }
+    anything = "|".join(re.escape(old) for old in sorted(table, key=len, reverse=True))
+    text = re.sub(rf"(?<![_\w])({anything})", lambda found: table[found[0]], text)
+    return text.replace("=OUTPUT", f"={str(folder)!r}")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny_data_dir_template, tmp_path_factory) -> Path:
+    from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+
+    return train_temporal_geneformer(
+        data_dir=tiny_data_dir_template,
+        output_dir=tmp_path_factory.mktemp("checkpoint") / "run",
+        seq_length=64,
+        hidden_size=16,
+        num_layers=2,
+        num_attention_heads=2,
+        num_epochs=1,
+        num_workers=0,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the user's terminal, not ours
+@pytest.mark.parametrize("document", documents(), ids=["readme", "specification"])
+def test_every_python_block_runs(document, tiny_data_dir, tmp_path, checkpoint, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    found = blocks(document, "python")
+    assert len(found) >= 8
+    for block in found:
+        code = substituted(block, tiny_data_dir, tmp_path, checkpoint)
+        exec(compile(code, f"{document.name}: {block[:60]!r}", "exec"), namespace)
+    assert namespace["predictions"].token_ids.shape == (1, 10)
+    assert sum(map(sum, namespace["mask"])) == 9 * 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", documents(), ids=["readme", "specification"])
+def test_every_shell_command_runs(document, tiny_data_dir, tmp_path, checkpoint):
+    # The console scripts of this Python come first, and nothing is sent to W&B.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
+    found = commands(document)
+    assert len(found) >= 4
+    for command in found:
+        line = substituted(command, tiny_data_dir, tmp_path, checkpoint)
+        if line.startswith("make"):
+            line = f"{line} --dry-run --directory {REPOSITORY}"
+        if line.startswith("pip install"):
+            target = str(PACKAGE) + ("[dev]" if line.endswith("[dev]") else "")
+            line = f"pip install --dry-run --no-deps --no-build-isolation -e {target}"
+        finished = subprocess.run(
+            shlex.split(line),
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert finished.returncode == 0, f"{line}\n{finished.stdout}\n{finished.stderr}"
+
+
+def test_no_substitution_is_left_over():
+    present = [document for document in documents() if document.is_file()]
+    text = "\n".join(
+        line for document in present for line in [*blocks(document, "python"), *commands(document)]
+    )
+    unused = [old for old in (*DATA, *OUTPUTS, *SIZES, *HARDWARE) if old not in text]
+    assert not unused
