@@ -132,18 +132,15 @@ def open_arrays(folder: Path) -> ScdlArrays:
         ValueError: The header is damaged, or the arrays do not fit together.
     """
     types = _types(folder)
-    arrays = ScdlArrays(
-        counts=_map(folder, FileNames.DATA, types),
-        columns=_map(folder, FileNames.COLPTR, types),
-        row_ptr=_map(folder, FileNames.ROWPTR, types),
+    counts, columns, row_ptr = (
+        _map(folder, name, types) for name in (FileNames.DATA, FileNames.COLPTR, FileNames.ROWPTR)
     )
-    sizes = len(arrays.counts), len(arrays.columns), int(arrays.row_ptr[-1])
-    if len(set(sizes)) > 1:
+    if not len(counts) == len(columns) == int(row_ptr[-1]):
         raise ValueError(
-            f"{folder} is a damaged SCDL archive: its arrays hold {sizes[0]:,} values and "
-            f"{sizes[1]:,} columns, and its rows end at {sizes[2]:,}. Write it again"
+            f"{folder} is a damaged SCDL archive: its arrays hold {len(counts):,} values and "
+            f"{len(columns):,} columns, and its rows end at {int(row_ptr[-1]):,}. Write it again"
         )
-    return arrays
+    return ScdlArrays(counts=counts, columns=columns, row_ptr=row_ptr)
 
 
 def neighbor_matrix(folder: Path) -> sp.csr_array | None:

@@ -38,16 +38,18 @@ FORMAT = ("geneformer-t cells", 1, "X")
 class CellStore:
     """Raw counts of the cells of one split, row by row.
 
-    Pickles as two paths, so that workers map the same files.
+    Pickles as its paths, so that workers map the same files.
     """
 
-    def __init__(self, path: Path, archive: Path) -> None:
+    def __init__(self, split_dir: Path, path: Path, archive: Path) -> None:
         """Open what `CellStore.open` has found or made.
 
         Args:
+            split_dir: The split's folder, to name it in messages.
             path: The cache folder of this split; others may keep derived arrays there.
             archive: The SCDL archive that holds the counts.
         """
+        self.split_dir = split_dir
         self.path = path
         self.archive = archive
         arrays = open_arrays(archive)
@@ -56,8 +58,8 @@ class CellStore:
         self.total_counts: Int[ndarray, " cell"] = np.asarray(np.load(path / TOTALS, mmap_mode="r"))
         """The total count of each cell, over all genes."""
 
-    def __reduce__(self) -> tuple[type["CellStore"], tuple[Path, Path]]:
-        return CellStore, (self.path, self.archive)
+    def __reduce__(self) -> tuple[type["CellStore"], tuple[Path, Path, Path]]:
+        return CellStore, (self.split_dir, self.path, self.archive)
 
     def __len__(self) -> int:
         return self.num_cells
@@ -82,12 +84,12 @@ class CellStore:
         if h5ad.is_file():
             name = fingerprint([h5ad], FORMAT)
             path = find_or_build(name, places, partial(_build_from_h5ad, h5ad))
-            return cls(path, path / ARCHIVE)
+            return cls(split_dir, path, path / ARCHIVE)
         archive = _find_archive(split_dir)
         files = sorted(file for file in archive.rglob("*") if _is_content(file, archive))
         name = fingerprint(files, FORMAT)
         path = find_or_build(name, places, partial(_build_from_archive, archive))
-        return cls(path, path / ARCHIVE if (path / ARCHIVE).is_dir() else archive)
+        return cls(split_dir, path, path / ARCHIVE if (path / ARCHIVE).is_dir() else archive)
 
     @cached_property
     def cell_ids(self) -> tuple[str, ...]:

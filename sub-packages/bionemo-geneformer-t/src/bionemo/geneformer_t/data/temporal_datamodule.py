@@ -153,6 +153,8 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         """Open the splits of a stage: `fit`, `validate`, `test` or, for None, all."""
         for split in SPLITS_OF_STAGE.get(stage, ()):
             getattr(self, split)  # opens it, and keeps it
+        if stage == "fit" and not self.has_val and self.trainer is not None:
+            self.trainer.limit_val_batches = 0  # an empty list alone makes Lightning warn
 
     def train_dataloader(self) -> DataLoader[TemporalBatch]:
         """Shuffled batches; each epoch draws other successors and masks."""

@@ -110,7 +110,7 @@ class TemporalGeneformerDataset(Dataset[Any]):
             genes_unknown=tokens.num_genes_unknown,
         )
         self._cls, self._mask, self._sep = (vocab.ids[token] for token in (CLS, MASK, SEP))
-        logger.info("%s: %s", tokens.store.archive, self.summary)
+        logger.info("%s: %s", tokens.store.split_dir, self.summary)
         self._check()
 
     @classmethod
@@ -194,7 +194,7 @@ class TemporalGeneformerDataset(Dataset[Any]):
         return np.flatnonzero(np.asarray(self.tokens.num_genes) > 0)
 
     def _check(self) -> None:
-        key, place = self.settings.neighbor_key, self.tokens.store.archive
+        key, place = self.settings.neighbor_key, self.tokens.store.split_dir
         if not len(self.cells):
             raise ValueError(
                 f"no cell of {place} has a successor under key {key!r}; {self.summary}. Choose "

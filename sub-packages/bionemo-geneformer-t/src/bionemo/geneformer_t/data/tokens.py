@@ -35,14 +35,14 @@ class CellTokens:
         if not len(known):
             raise ValueError(
                 f"the vocabulary knows none of the {len(self.token_of_column):,} genes of "
-                f"{store.archive} (such as {', '.join(store.gene_names[:3])}); it names genes like "
-                f"{', '.join(vocab.genes[:3])}. Use the vocabulary of the same species and the "
-                "same kind of gene ids"
+                f"{store.split_dir} (such as {', '.join(store.gene_names[:3])}); it names genes "
+                f"like {', '.join(vocab.genes[:3])}. Use the vocabulary of the same species and "
+                "the same kind of gene ids"
             )
         if num_merged:
             logger.info(
                 "%d columns of %s name a gene that another column names too; counts are summed",
-                num_merged, store.archive,
+                num_merged, store.split_dir,
             )  # fmt: skip
         self._merges = num_merged > 0
         self._all_known = len(known) == len(self.token_of_column)

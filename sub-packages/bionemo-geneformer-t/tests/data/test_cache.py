@@ -1,0 +1,87 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bionemo.geneformer_t.data.cache import (
+    CACHE_VARIABLE,
+    cache_places,
+    find_or_build,
+    fingerprint,
+    load_or_compute,
+)
+
+
+def fill(folder: Path) -> None:
+    (folder / "content").write_text("whole")
+
+
+def test_the_name_follows_content_time_and_meaning(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_bytes(bytes(3_000_000))
+    names = {fingerprint([file], "format 1"), fingerprint([file], "format 2")}
+    content = bytearray(3_000_000)
+    content[-1] = 1
+    status = file.stat()
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    names.add(fingerprint([file], "format 1"))
+    os.utime(file, ns=(0, 0))
+    names.add(fingerprint([file], "format 1"))
+    assert len(names) == 4
+    assert fingerprint([file], "format 1") in names
+
+
+def test_a_place_that_was_asked_for_is_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cache_places(tmp_path)[0] == tmp_path / ".cache"
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "from_environment"))
+    assert cache_places(tmp_path) == (tmp_path / "from_environment",)
+    assert cache_places(tmp_path, tmp_path / "given") == (tmp_path / "given",)
+
+
+def test_an_entry_is_built_once(tmp_path: Path) -> None:
+    built = []
+    for _ in range(2):
+        path = find_or_build("name", [tmp_path], lambda folder: (built.append(1), fill(folder))[1])
+    assert len(built) == 1
+    assert (path / "content").read_text() == "whole"
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        fill(folder)
+        raise ValueError("bad data")
+
+    with pytest.raises(ValueError, match="bad data"):
+        find_or_build("name", [tmp_path], fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_comes_second_takes_the_first_one(tmp_path: Path) -> None:
+    def overtaken(folder: Path) -> None:
+        find_or_build("name", [tmp_path], fill)
+        (folder / "content").write_text("too late")
+
+    path = find_or_build("name", [tmp_path], overtaken)
+    assert (path / "content").read_text() == "whole"
+    assert [child.name for child in tmp_path.iterdir()] == ["name"]
+
+
+def test_a_place_that_cannot_be_written_to_is_passed_over(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    assert find_or_build("name", [blocked, tmp_path / "other"], fill).parent == tmp_path / "other"
+    with pytest.raises(PermissionError, match=f"tried {blocked}.*{CACHE_VARIABLE}"):
+        find_or_build("name", [blocked], fill)
+
+
+def test_an_array_is_kept_where_possible(tmp_path: Path) -> None:
+    for compute in (lambda: np.arange(3), lambda: np.arange(5)):
+        kept = load_or_compute(tmp_path / "array.npy", compute)
+        assert kept.tolist() == [0, 1, 2]
+    nowhere = tmp_path / "missing" / "array.npy"
+    assert load_or_compute(nowhere, lambda: np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    assert [child.name for child in tmp_path.iterdir()] == ["array.npy"]

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode, sort_by_value
+
+
+def published(counts: dict[int, int], medians: dict[int, float], total: int) -> list[int]:
+    """The formula gene by gene, in the words of Theodoris et al. 2023."""
+    values = {}
+    for token, count in counts.items():
+        normalised = count / total * 10_000 / medians[token]
+        values[token] = normalised
+    return sorted(values, key=lambda token: (-values[token], token))
+
+
+genes = st.dictionaries(
+    st.integers(0, 65_535),
+    st.tuples(st.integers(1, 5_000), st.floats(1e-3, 1e3).map(lambda x: round(x, 3))),
+    max_size=60,
+)
+
+
+@given(genes, st.integers(0, 10_000))
+def test_the_encoding_equals_the_published_formula(
+    cell: dict[int, tuple[int, float]], unknown: int
+) -> None:
+    counts = {token: count for token, (count, _) in cell.items()}
+    medians = {token: median for token, (_, median) in cell.items()}
+    total = sum(counts.values()) + unknown
+    encoded = rank_value_encode(
+        np.array(list(counts.values()), dtype=np.float32),
+        np.array(list(counts), dtype=np.int64),
+        np.array(list(medians.values()), dtype=np.float64),
+        float(total),
+        10_000.0,
+    )
+    expected = published(counts, medians, total)
+    assert sorted(encoded) == sorted(expected)
+    for ours, theirs in zip(encoded, expected, strict=True):
+        # Counts and medians of few digits: values are equal, or differ by far more than a tie may.
+        assert counts[ours] / medians[ours] == pytest.approx(
+            counts[theirs] / medians[theirs], rel=1e-10
+        )
+
+
+@given(genes, st.randoms())
+def test_the_order_of_columns_does_not_matter(cell: dict[int, tuple[int, float]], random) -> None:  # type: ignore[no-untyped-def]
+    shuffled = list(cell)
+    random.shuffle(shuffled)
+    results = [
+        sort_by_value(
+            np.array([cell[token][0] for token in order], dtype=np.float64),
+            np.array(order, dtype=np.int64),
+        )
+        for order in (list(cell), shuffled)
+    ]
+    np.testing.assert_array_equal(*results)
+
+
+def test_ties_go_to_the_lower_token() -> None:
+    # 1/1, 3/3 and 2/2 are the same number; in floats they need not be after scaling.
+    encoded = rank_value_encode(
+        np.array([1, 3, 2, 9]), np.array([30, 10, 20, 5]), np.array([1.0, 3.0, 2.0, 1.0]), 7.0, 1e4
+    )
+    assert encoded.tolist() == [5, 10, 20, 30]
+
+
+def test_large_vocabularies_rank_alike() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(1, 20, size=300).astype(np.float64)
+    tokens = rng.permutation(65_536)[:300].astype(np.int64)
+    beyond = sort_by_value(values, tokens + 100_000)
+    np.testing.assert_array_equal(beyond - 100_000, sort_by_value(values, tokens))
+
+
+def test_a_cell_without_genes_is_an_empty_sequence() -> None:
+    none = np.zeros(0, dtype=np.int64)
+    assert rank_value_encode(none, none, np.zeros(0), 0.5, 1e4).shape == (0,)
+
+
+def test_counts_of_columns_with_one_token_are_summed() -> None:
+    counts, tokens = merge_tokens(np.array([1, 2, 4]), np.array([9, 3, 9]))
+    assert dict(zip(tokens.tolist(), counts.tolist(), strict=True)) == {3: 2.0, 9: 5.0}
