@@ -53,7 +53,7 @@ class SimulationSettings:
     """Successors of a cell at most."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(SimulationSettings):
             value = getattr(self, field.name)
             if value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
                 raise ValueError(f"{field.name} must be positive; got {value}")

@@ -1,4 +1,4 @@
-"""Writes a data folder: `{train,val,test}/{data.h5ad,neighbors.json,medians.json,geneformer.vocab}`.
+"""Writes a data folder: data.h5ad, neighbors.json, medians.json and geneformer.vocab per split.
 
 The folder appears whole or not at all: it is written beside its final place and then renamed.
 `made_by.json` records what made it, so that the same command finds its work done, and no other
@@ -67,9 +67,7 @@ def write_data_folder(
         OSError: It cannot be written.
     """
     output_dir.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(
-        tempfile.mkdtemp(prefix=f".{output_dir.name}.partial-", dir=output_dir.parent)
-    )
+    workshop = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.partial-", dir=output_dir.parent))
     try:
         for name, split in splits.items():
             _write_split(workshop / name, split, vocab)

@@ -83,7 +83,7 @@ def to_anndata(simulation: Simulation) -> "anndata.AnnData":
     obs = pd.DataFrame(
         {
             "pseudotime": simulation.pseudotime,
-            "branch": pd.Categorical.from_codes(simulation.branch, categories=list(names)),
+            "branch": pd.Categorical([names[i] for i in simulation.branch], categories=list(names)),
             "expected_depth": simulation.depth,
         },
         index=[f"cell_{i:0{width}d}" for i in range(len(simulation.branch))],

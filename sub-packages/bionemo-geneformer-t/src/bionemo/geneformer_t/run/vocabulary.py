@@ -15,7 +15,7 @@ def learn_vocab(
     train_counts: sp.csr_matrix,
     genes: Sequence[str],
     *,
-    target_sum: float = 10_000,
+    target_sum: float = 10_000.0,
     gene_to_ens: Mapping[str, str] | None = None,
     known: Sequence[bool] | None = None,
     medians: Mapping[str, float] | None = None,
@@ -67,7 +67,7 @@ def vocab_from_file(
     train_counts: sp.csr_matrix,
     genes: Sequence[str],
     *,
-    target_sum: float = 10_000,
+    target_sum: float = 10_000.0,
 ) -> tuple[GeneVocab, list[str]]:
     """The vocabulary in a file, with medians from a file or from the training cells.
 
