@@ -7,15 +7,17 @@ from pathlib import Path
 import lightning as L
 from torch.utils.data import DataLoader
 
-from bionemo.geneformer_t.batch import TemporalBatch, pack
+from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import (
     NoNeighborPolicy,
     PairSettings,
     SuccessorSampling,
     TokenSelectionPolicy,
 )
+from bionemo.geneformer_t.data.collate import collate
 from bionemo.geneformer_t.data.sampler import CellBatchSampler
 from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -143,7 +145,8 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         """Convert the splits, in one process, before the others need them."""
         for split in (TRAIN, VAL, TEST):
             if (self.data_dir / split).is_dir():
-                CellStore.open(self.data_dir / split, self.cache_dir)
+                store = CellStore.open(self.data_dir / split, self.cache_dir)
+                cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
         if not self.has_val:
             logger.warning("%s holds no folder %r: training without validation", self.data_dir, VAL)
         if not self.has_test:
@@ -189,7 +192,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             dataset,
             batch_size=None,  # the sampler yields whole batches
             sampler=sampler,
-            collate_fn=pack,
+            collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",

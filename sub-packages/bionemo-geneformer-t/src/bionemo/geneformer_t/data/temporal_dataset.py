@@ -21,7 +21,7 @@ from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.masking import score, select_tokens
 from bionemo.geneformer_t.data.randomness import generator
 from bionemo.geneformer_t.data.store import CellStore
-from bionemo.geneformer_t.data.successors import read_successors
+from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab
@@ -133,7 +133,7 @@ class TemporalGeneformerDataset(Dataset[Any]):
         store = CellStore.open(split_dir, None if cache_dir is None else Path(cache_dir))
         if vocab is None:
             vocab = GeneVocab.read(split_dir / VOCAB, split_dir / MEDIANS)
-        graph, dropped = read_successors(split_dir, store, settings.neighbor_key)
+        graph, dropped = cached_successors(split_dir, store, settings.neighbor_key)
         return cls(CellTokens(store, vocab, settings), graph, vocab, settings, dropped=dropped)
 
     def __len__(self) -> int:

@@ -62,7 +62,7 @@ class CellTokens:
         counts, columns = self.store.row(cell)
         tokens = self.token_of_column[columns]
         if not self._all_known:
-            known = tokens >= 0
+            known = np.flatnonzero(tokens >= 0)
             counts, tokens = counts[known], tokens[known]
         if self._merges:
             counts, tokens = merge_tokens(counts, tokens)
