@@ -1,6 +1,7 @@
 """The loss curve of a run."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,13 +21,14 @@ def loss_curve(metrics: Path, path: Path) -> Path:
     table = pd.read_csv(metrics)
     figure = new_figure()
     axes = figure.subplots()
-    for column, label, style in (
-        ("train/loss", "training batch", {"color": MODEL, "alpha": 0.7, "linewidth": 1}),
-        ("val/loss", "validation cells", {"color": REFERENCE, "marker": "o", "markersize": 4}),
-    ):
+    curves: dict[str, dict[str, Any]] = {
+        "train/loss": {"label": "training batch", "color": MODEL, "alpha": 0.7, "linewidth": 1},
+        "val/loss": {"label": "validation cells", "color": REFERENCE, "marker": "o"},
+    }
+    for column, style in curves.items():
         curve = table[["step", column]].dropna() if column in table else table.iloc[:0]
         if len(curve):
-            axes.plot(curve["step"], curve[column], label=label, **style)
+            axes.plot(curve["step"], curve[column], markersize=4, **style)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("cross-entropy of scored genes (nats)")
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,75 @@
+"""Where current cells go on a map: to the mean of their true successors, and to the prediction."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
+from bionemo.geneformer_t.evaluate.rank_profile import (
+    cell_profiles,
+    expected_profiles,
+    mean_cosine,
+    place,
+    typical_length,
+)
+from bionemo.geneformer_t.evaluate.tokens import batches
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrows:
+    """Arrows on a two-dimensional map of cells."""
+
+    cells: Int[ndarray, " current_cell"]
+    """Rows of the current cells, where the arrows start."""
+    true_ends: Float[ndarray, "current_cell 2"]
+    """Weighted mean place of each current cell's successors."""
+    predicted_ends: Float[ndarray, "current_cell 2"]
+    """Mean place of the cells that look most like the prediction."""
+    cosine: float
+    """Mean cosine between true and predicted arrows."""
+
+
+def arrows(
+    predictor: Predictor,
+    dataset: TemporalGeneformerDataset,
+    coordinates: Float[ndarray, "cell 2"],
+) -> Arrows:
+    """True and predicted arrows of every current cell of a split.
+
+    Args:
+        predictor: What predicts.
+        dataset: The split.
+        coordinates: The place of every cell of the split.
+    """
+    pairs = CellPairs.from_dataset(dataset)
+    num_ranks = typical_length(dataset.tokens.num_genes, pairs.max_genes)
+    reference = np.flatnonzero(dataset.tokens.num_genes > 0)
+    profiles = cell_profiles(
+        (pairs.encode(int(cell)) for cell in reference), num_ranks, pairs.vocab_size
+    )
+    contexts = (pairs.encode(int(cell))[: pairs.max_genes] for cell in pairs.cells)
+    expected = expected_profiles(predictor, batches(contexts, _AT_ONCE), num_ranks)
+    predicted_ends = place(expected, profiles, coordinates[reference])
+    true_ends = successor_means(pairs, coordinates)
+    starts = coordinates[pairs.cells]
+    return Arrows(
+        cells=pairs.cells,
+        true_ends=true_ends,
+        predicted_ends=predicted_ends,
+        cosine=mean_cosine(true_ends - starts, predicted_ends - starts),
+    )
+
+
+def successor_means(
+    pairs: CellPairs, coordinates: Float[ndarray, "cell axis"]
+) -> Float[ndarray, "current_cell axis"]:
+    """The weighted mean place of the successors of each current cell."""
+    cells, index = np.unique(pairs.current, return_inverse=True)
+    means = np.zeros((len(cells), coordinates.shape[1]))
+    np.add.at(means, index, pairs.weights[:, None] * coordinates[pairs.following])
+    return means

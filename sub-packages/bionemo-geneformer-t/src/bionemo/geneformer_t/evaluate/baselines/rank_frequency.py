@@ -1,0 +1,144 @@
+"""Gene frequencies at each rank of the training split's next cells.
+
+The current cell is ignored, so beating this is the least that a next-cell model must do. Counts at
+a single rank are sparse; a Gaussian over ranks smooths them, and its width is the one that suits
+next cells held out of the counting best.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.mixture import cross_entropy, mixture_weights
+from bionemo.geneformer_t.evaluate.pairs import CellPairs
+
+WIDTHS = (0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+"""Standard deviations in ranks that are tried."""
+HELD_OUT = 0.2
+"""Share of the next cells that choose the width and the weights."""
+MAX_CELLS = 4000
+"""Current cells that are counted; more change a frequency little."""
+MAX_POSITIONS = 100_000
+"""Held-out positions that choose the width and the weights."""
+_LEAST_COUNT = np.float32(1e-6)
+"""Smoothed counts below this come from ranks too far away to say anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankFrequency:
+    """A predictor that gives every cell the same distribution at each rank."""
+
+    table: Float[ndarray, "rank vocab"]
+    """Probabilities."""
+    width: float
+    """The chosen standard deviation, in ranks."""
+    mix: tuple[float, float, float]
+    """Weights of the smoothed frequencies, the frequencies over all ranks, and the uniform."""
+
+    def __call__(
+        self, contexts: list[Int[ndarray, " _"]], num_ranks: int
+    ) -> Float[ndarray, "context rank vocab"]:
+        """The logarithm of the table's first rows, for every context."""
+        with np.errstate(divide="ignore"):
+            log_table = np.log(self.table[:num_ranks])
+        return np.broadcast_to(log_table, (len(contexts), *log_table.shape))
+
+
+def fit_rank_frequency(pairs: CellPairs, generator: np.random.Generator) -> RankFrequency:
+    """Choose width and weights on held-out next cells, then count all of them."""
+    pairs = pairs.draw_cells(MAX_CELLS, generator)
+    fitted, held_out = pairs.hold_out(HELD_OUT, generator)
+    return tune_rank_frequency(pairs, count_ranks(fitted), held_out, generator)
+
+
+def tune_rank_frequency(
+    pairs: CellPairs,
+    counts: Float[ndarray, "rank vocab"],
+    held_out: CellPairs,
+    generator: np.random.Generator,
+) -> RankFrequency:
+    """The table of all `pairs`, with the width and weights that suit the held-out ones.
+
+    Args:
+        pairs: What the returned table counts.
+        counts: `count_ranks` of the pairs that were not held out.
+        held_out: What width and weights are chosen on.
+        generator: Draws positions where there are more than enough.
+    """
+    ranks, genes, weights = flat_positions(held_out)
+    drawn = draw_positions(len(ranks), generator)
+    ranks, genes, weights = ranks[drawn], genes[drawn], weights[drawn]
+    best = (np.inf, 0.0, np.zeros(3))
+    for width in WIDTHS:
+        parts = _components(counts, width, pairs.gene_ids)
+        probabilities = np.stack([part[ranks, genes] for part in parts], axis=1).astype(np.float64)
+        mix = mixture_weights(probabilities, weights)
+        candidate = (cross_entropy(probabilities, weights, mix), width, mix)
+        best = min(best, candidate, key=lambda one: one[0])
+    _, width, mix = best
+    smoothed, overall, uniform = _components(count_ranks(pairs), width, pairs.gene_ids)
+    table = (mix[0] * smoothed + mix[1] * overall + mix[2] * uniform).astype(np.float32)
+    return RankFrequency(table=table, width=width, mix=(mix[0], mix[1], mix[2]))
+
+
+def count_ranks(pairs: CellPairs) -> Float[ndarray, "rank vocab"]:
+    """How often each gene stands at each rank of a next cell, pairs weighted by their share."""
+    counts = np.zeros((pairs.max_genes, pairs.vocab_size), dtype=np.float32)
+    for target in pairs.targets():
+        for genes, weight in zip(target.next_cells, target.weights, strict=True):
+            counts[np.arange(len(genes)), genes] += weight
+    return counts
+
+
+def flat_positions(
+    pairs: CellPairs,
+) -> tuple[Int[ndarray, " position"], Int[ndarray, " position"], Float[ndarray, " position"]]:
+    """Ranks (from 0), genes and weights of all positions of all next cells."""
+    cells = [
+        (genes, weight)
+        for target in pairs.targets()
+        for genes, weight in zip(target.next_cells, target.weights, strict=True)
+    ]
+    return (
+        np.concatenate([np.arange(len(genes)) for genes, _ in cells]),
+        np.concatenate([genes for genes, _ in cells]),
+        np.concatenate([np.full(len(genes), weight) for genes, weight in cells]),
+    )
+
+
+def draw_positions(number: int, generator: np.random.Generator) -> Int[ndarray, " position"]:
+    """At most `MAX_POSITIONS` of `number` positions."""
+    if number <= MAX_POSITIONS:
+        return np.arange(number)
+    return generator.choice(number, MAX_POSITIONS, replace=False)
+
+
+def smooth(counts: Float[ndarray, "rank vocab"], width: float) -> Float[ndarray, "rank vocab"]:
+    """Frequencies at each rank, from counts at ranks around it under a Gaussian.
+
+    Ranks that no training cell reaches, nor any near them, have the frequencies over all ranks.
+    """
+    ranks = np.arange(len(counts))
+    kernel = np.exp(-0.5 * ((ranks[:, None] - ranks) / width) ** 2).astype(np.float32)
+    smoothed: ndarray = kernel @ counts
+    totals = smoothed.sum(axis=1, keepdims=True)
+    overall = counts.sum(axis=0) / counts.sum()
+    reached = totals > _LEAST_COUNT
+    return np.where(reached, smoothed / np.maximum(totals, _LEAST_COUNT), overall)
+
+
+def _components(
+    counts: Float[ndarray, "rank vocab"], width: float, gene_ids: Int[ndarray, " gene"]
+) -> tuple[
+    Float[ndarray, "rank vocab"], Float[ndarray, "rank vocab"], Float[ndarray, "rank vocab"]
+]:
+    overall = counts.sum(axis=0) / counts.sum()
+    uniform = np.zeros_like(overall)
+    uniform[gene_ids] = 1 / len(gene_ids)
+    return (
+        smooth(counts, width),
+        np.broadcast_to(overall, counts.shape),
+        np.broadcast_to(uniform, counts.shape),
+    )

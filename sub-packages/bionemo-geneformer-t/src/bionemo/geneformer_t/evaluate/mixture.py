@@ -1,0 +1,50 @@
+"""Mixture weights that fit held-out genes best.
+
+A baseline mixes a few distributions (smoothed frequencies, overall frequencies, uniform, the
+current cell). The likelihood is concave in the weights, so expectation maximisation finds the best
+ones: no grid, and no baseline made weak by a badly chosen constant.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+FLOOR = 1e-3
+"""Least weight of the last, uniform component: a gene never seen in training stays possible."""
+
+
+def mixture_weights(
+    probabilities: Float[ndarray, "position component"],
+    weights: Float[ndarray, " position"],
+    *,
+    rounds: int = 100,
+) -> Float[ndarray, " component"]:
+    """The weights under which held-out genes are likeliest.
+
+    Args:
+        probabilities: What each component gave the gene at each held-out position; the last
+            component must be positive everywhere.
+        weights: How much each position counts.
+        rounds: Steps of expectation maximisation.
+
+    Returns:
+        Positive weights that sum to one, the last one at least `FLOOR`.
+    """
+    mix = np.full(probabilities.shape[1], 1 / probabilities.shape[1])
+    for _ in range(rounds):
+        shares = probabilities * mix
+        shares /= shares.sum(axis=1, keepdims=True)
+        mix = weights @ shares / weights.sum()
+    short = max(0.0, FLOOR - mix[-1])
+    mix[:-1] *= (1 - mix[-1] - short) / max(1 - mix[-1], FLOOR)
+    mix[-1] = 1 - mix[:-1].sum()
+    return mix
+
+
+def cross_entropy(
+    probabilities: Float[ndarray, "position component"],
+    weights: Float[ndarray, " position"],
+    mix: Float[ndarray, " component"],
+) -> float:
+    """Mean nats of the held-out genes under a mixture."""
+    return float(-(weights @ np.log(probabilities @ mix)) / weights.sum())

@@ -1,0 +1,156 @@
+"""Pairs of a current cell and a successor, as everything that is scored sees them.
+
+A predictor gets the current cell's genes, cut as in training, and nothing else. All successors of a
+cell are scored, each with its share of the cell's weight, so that every current cell counts alike.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.config import TokenSelectionPolicy
+from bionemo.geneformer_t.data.masking import select_tokens
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.graph import NeighborGraph
+
+Predictor = Callable[[list[Int[ndarray, " _"]], int], Float[ndarray, "context rank vocab"]]
+"""Current cells (their genes' ids in rank order) and a number of ranks -> natural log-probabilities
+of every token at ranks 1, 2, ... of the next cell; each row is a distribution over genes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What a predictor is asked about one current cell."""
+
+    cell: int
+    """Row of the current cell."""
+    context: Int[ndarray, " context"]
+    """Its genes in rank order, cut as in training."""
+    expressed: Int[ndarray, " expressed"]
+    """All its genes, to tell which genes of a successor are new."""
+    next_cells: list[Int[ndarray, " _"]]
+    """The genes of each successor in rank order, cut as in training."""
+    weights: list[float]
+    """The successors' shares; they sum to one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellPairs:
+    """Current cells and their successors in one split."""
+
+    encode: Callable[[int], Int[ndarray, " _"]]
+    """Row of a cell -> ids of all its genes in rank order."""
+    current: Int[ndarray, " pair"]
+    """Rows of the current cells; never decreases."""
+    following: Int[ndarray, " pair"]
+    """Rows of the next cells."""
+    weights: Float[ndarray, " pair"]
+    """How likely the successor is; sums to one over the pairs of a current cell."""
+    max_genes: int
+    """Genes that each cell keeps, the highest ranks."""
+    gene_ids: Int[ndarray, " gene"]
+    """Tokens that are genes."""
+    vocab_size: int
+    """Tokens, genes and special ones."""
+    policy: TokenSelectionPolicy = "identity"
+    """Which genes make up the next cell, as in training."""
+
+    @classmethod
+    def from_graph(cls, graph: NeighborGraph, **fields: object) -> "CellPairs":
+        """All edges of a graph as pairs.
+
+        Raises:
+            ValueError: The graph has no edge.
+        """
+        if graph.num_edges == 0:
+            raise ValueError("no cell of this split has a successor, so nothing can be scored")
+        degree = graph.out_degree
+        current = np.repeat(np.arange(graph.num_cells), degree)
+        total = np.bincount(current, graph.weights, minlength=graph.num_cells)
+        return cls(
+            current=current,
+            following=graph.indices,
+            weights=graph.weights / total[current],
+            **fields,  # type: ignore[arg-type]
+        )
+
+    @classmethod
+    def from_dataset(cls, dataset: TemporalGeneformerDataset) -> "CellPairs":
+        """All edges of a split, cells encoded and cut as its settings say."""
+        return cls.from_graph(
+            dataset.graph,
+            encode=dataset.tokens.encode,
+            max_genes=dataset.settings.genes_per_cell,
+            gene_ids=dataset.vocab.gene_ids,
+            vocab_size=len(dataset.vocab),
+            policy=dataset.settings.token_selection_policy,
+        )
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs of a current cell and a successor."""
+        return len(self.current)
+
+    @property
+    def cells(self) -> Int[ndarray, " cell"]:
+        """Rows of the current cells, each once."""
+        return np.unique(self.current)
+
+    def targets(self) -> Iterator[Targets]:
+        """Each current cell with its successors."""
+        starts = np.flatnonzero(np.diff(self.current, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], self.num_pairs], strict=True):
+            expressed = self.encode(int(self.current[start]))
+            yield Targets(
+                cell=int(self.current[start]),
+                context=expressed[: self.max_genes],
+                expressed=expressed,
+                next_cells=[self._next(expressed, int(n)) for n in self.following[start:stop]],
+                weights=self.weights[start:stop].tolist(),
+            )
+
+    def keep(self, pairs: ndarray) -> "CellPairs":
+        """The same with some of the pairs, weights shared out anew."""
+        current, weights = self.current[pairs], self.weights[pairs]
+        total = np.bincount(current, weights, minlength=current.max(initial=0) + 1)
+        return replace(
+            self,
+            current=current,
+            following=self.following[pairs],
+            weights=weights / total[current],
+        )
+
+    def draw_cells(self, number: int, generator: np.random.Generator) -> "CellPairs":
+        """All pairs of `number` current cells, or of all where there are no more."""
+        cells = self.cells
+        if len(cells) <= number:
+            return self
+        drawn = generator.choice(cells, number, replace=False)
+        return self.keep(np.isin(self.current, drawn))
+
+    def hold_out(
+        self, share: float, generator: np.random.Generator
+    ) -> tuple["CellPairs", "CellPairs"]:
+        """Split by next cell, so that no scored cell is among those that were counted.
+
+        Returns:
+            Pairs to fit on and pairs to tune on.
+
+        Raises:
+            ValueError: There are fewer than two next cells.
+        """
+        cells = np.unique(self.following)
+        if len(cells) < 2:
+            raise ValueError(
+                f"baselines are tuned on next cells held out of training; the training split has "
+                f"{len(cells)}, and at least 2 are needed"
+            )
+        number = min(max(round(share * len(cells)), 1), len(cells) - 1)
+        held_out = np.isin(self.following, generator.permutation(cells)[:number])
+        return self.keep(~held_out), self.keep(held_out)
+
+    def _next(self, current: Int[ndarray, " _"], cell: int) -> Int[ndarray, " _"]:
+        return select_tokens(self.encode(cell), current, self.policy)[: self.max_genes]

@@ -1,0 +1,80 @@
+"""A checkpoint and the cells it can read: both must mean the same genes by the same ids."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
+from bionemo.geneformer_t.inference.distribution import required_vocab
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.vocab import GeneVocab
+
+_SHOWN = 12
+
+
+def load_model(checkpoint: Path) -> TemporalGeneformerModel:
+    """A trained model in evaluation mode, on the GPU where there is one.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It holds no Geneformer-T model, or one without a vocabulary.
+    """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(
+            f"checkpoint: expected a file at {checkpoint}; there is none. A training run keeps its "
+            "checkpoints in OUTPUT_DIR/checkpoints"
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = TemporalGeneformerModel.load_from_checkpoint(checkpoint, map_location=device)
+    required_vocab(model)
+    return model.eval()
+
+
+def settings_of(model: TemporalGeneformerModel) -> PairSettings:
+    """How the model's pairs were made in training.
+
+    A model that was never given any was saved without data; its positions set the length then.
+    """
+    return model.pair_settings or PairSettings(seq_length=model.config.max_position_embeddings)
+
+
+def open_split(
+    model: TemporalGeneformerModel, split_dir: Path, neighbor_key: str | None = None
+) -> TemporalGeneformerDataset:
+    """The cells of a split, encoded for a model.
+
+    Args:
+        model: Its vocabulary, medians and pair settings are used.
+        split_dir: A folder such as data/test.
+        neighbor_key: The graph to follow; by default that of the training.
+
+    Raises:
+        ValueError: The split carries another vocabulary.
+    """
+    settings = settings_of(model)
+    if neighbor_key is not None:
+        settings = replace(settings, neighbor_key=neighbor_key)
+    check_vocab(model, split_dir)
+    return TemporalGeneformerDataset.from_folder(split_dir, required_vocab(model), settings)
+
+
+def check_vocab(model: TemporalGeneformerModel, split_dir: Path) -> None:
+    """Refuse a split that was prepared for another vocabulary; one without files is fine.
+
+    Raises:
+        ValueError: Names both vocabularies.
+    """
+    files = split_dir / VOCAB, split_dir / MEDIANS
+    if not all(file.is_file() for file in files):
+        return
+    mine, theirs = required_vocab(model), GeneVocab.read(*files)
+    if mine.fingerprint != theirs.fingerprint:
+        raise ValueError(
+            f"{split_dir} was prepared with vocabulary {theirs.fingerprint[:_SHOWN]} "
+            f"({len(theirs):,} tokens), the checkpoint was trained with "
+            f"{mine.fingerprint[:_SHOWN]} ({len(mine):,} tokens); tokens or medians differ, so ids "
+            f"and ranks would mean something else. Give the .h5ad file itself, which is encoded "
+            f"with the checkpoint's vocabulary, or remove {VOCAB} and {MEDIANS} from the folder"
+        )

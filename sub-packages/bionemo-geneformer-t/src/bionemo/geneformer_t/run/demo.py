@@ -1,0 +1,178 @@
+"""`geneformer-t demo`: simulate, train, evaluate and draw; the whole job in minutes.
+
+What is finished is kept: a second run with the same settings prints the result again.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bionemo.geneformer_t.run.command import command, main
+
+RECORD = "demo.json"
+DATA, MODEL = "data", "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSettings:
+    """A demonstration that two cores finish in minutes.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+
+    output_dir: Path = Path("outputs/demo")
+    """Folder for the data, the model, the scores and the pictures."""
+    fresh: bool = False
+    """Begin again, whatever is there from an earlier demo."""
+    num_cells: int = 3000
+    """Cells to simulate."""
+    num_epochs: int = 5
+    """Passes over the training cells."""
+    hidden_size: int = 128
+    """Width of the model."""
+    num_layers: int = 2
+    """Transformer layers."""
+    seq_length: int = 256
+    """Tokens of a pair of cells; each cell keeps its 126 highest-ranked genes."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_cells", "num_epochs", "hidden_size", "num_layers", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+
+
+@command(DemoSettings)
+def demo(settings: DemoSettings) -> Path:
+    """Simulate a branching differentiation, train a small model on it, score it and draw it.
+
+    The table shows the model beside baselines on cells that it was not trained on. Returns the
+    output folder.
+    """
+    from bionemo.geneformer_t.run.evaluate import EVALUATION_TEXT, evaluate
+
+    folder = settings.output_dir
+    made_from = _made_from(settings)
+    if settings.fresh or _record(folder).get("made_from", made_from) != made_from:
+        _clear(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = _record(folder)
+    if record.get("evaluated"):
+        print(f"the demo in {folder} is finished; its result again (--fresh runs it anew):\n")
+        print((folder / EVALUATION_TEXT).read_text(encoding="utf-8"))
+    else:
+        _write_record(folder, {**record, "made_from": made_from})
+        checkpoint = _train(settings)
+        print("\n3/3 evaluating on the test cells, beside baselines fitted on the training cells\n")
+        evaluate(checkpoint=checkpoint, data_dir=folder / DATA, output_dir=folder)
+        _write_record(folder, {**_record(folder), "evaluated": True})
+    print(_where_things_are(folder))
+    return folder
+
+
+def _train(settings: DemoSettings) -> Path:
+    """The checkpoint of the demo's model, trained unless it is there already."""
+    from bionemo.geneformer_t.run.simulate import simulate
+    from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+
+    folder = settings.output_dir
+    print("1/3 simulating a branching differentiation with known successors")
+    simulate(output_dir=folder / DATA, num_cells=settings.num_cells)
+    record = _record(folder)
+    if "checkpoint" in record and (folder / record["checkpoint"]).is_file():
+        print(f"2/3 the model in {folder / MODEL} is trained already")
+        return folder / str(record["checkpoint"])
+    print(f"\n2/3 training a small model for {settings.num_epochs} epochs")
+    shutil.rmtree(folder / MODEL, ignore_errors=True)  # of a demo that was interrupted
+    checkpoint = train_temporal_geneformer(
+        data_dir=folder / DATA, output_dir=folder / MODEL, **_training(settings)
+    )
+    place = str(checkpoint.resolve().relative_to(folder.resolve()))
+    _write_record(folder, {**record, "checkpoint": place})
+    return checkpoint
+
+
+def _training(settings: DemoSettings) -> dict[str, Any]:
+    """What the demo trains with.
+
+    All genes of the next cell are scored: no position sees another's answer, so this takes nothing
+    from the context and makes the most of few cells. All are shown as [MASK], as in the
+    evaluation, so that `val/loss` and the table are the same quantity.
+    """
+    return {
+        "seq_length": settings.seq_length,
+        "hidden_size": settings.hidden_size,
+        "num_layers": settings.num_layers,
+        "num_attention_heads": 4,
+        "intermediate_size": 2 * settings.hidden_size,
+        "mask_prob": 1.0,
+        "mask_token_prob": 1.0,
+        "random_token_prob": 0.0,
+        "micro_batch_size": 32,
+        "learning_rate": settings.learning_rate,
+        "num_epochs": settings.num_epochs,
+        "num_workers": 1,
+    }
+
+
+def _made_from(settings: DemoSettings) -> dict[str, Any]:
+    """Everything that the result depends on."""
+    import bionemo.geneformer_t as package
+
+    own = {name: value for name, value in asdict(settings).items() if name not in _NOT_INPUT}
+    return {**own, "training": _training(settings), "version": package.__version__}
+
+
+_NOT_INPUT = ("output_dir", "fresh")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / RECORD
+    if not path.is_file():
+        return {}
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    (folder / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier demo, and nothing that another command made.
+
+    Raises:
+        FileExistsError: The folder holds something else.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / RECORD).is_file():
+        raise FileExistsError(
+            f"output_dir {folder} holds files that no demo made (there is no {RECORD}); choose "
+            "another folder, or empty this one"
+        )
+    print(f"removing the earlier demo in {folder}")
+    for name in (DATA, MODEL):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / RECORD).unlink()
+
+
+def _where_things_are(folder: Path) -> str:
+    from bionemo.geneformer_t.run.evaluate import EVALUATION, LOSS_CURVE, NEXT_CELLS
+
+    lines = {
+        NEXT_CELLS: "true and predicted successors of the test cells",
+        LOSS_CURVE: "training and validation loss",
+        EVALUATION: "the scores",
+        f"{MODEL}/": "the model: config.yaml, metrics.csv, checkpoints/",
+        f"{DATA}/": "the simulated cells",
+    }
+    return "\n".join(f"{folder / name!s:<40} {what}" for name, what in lines.items())
+
+
+if __name__ == "__main__":
+    main(demo)

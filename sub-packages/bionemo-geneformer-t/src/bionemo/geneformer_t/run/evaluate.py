@@ -1,0 +1,167 @@
+"""`geneformer-t evaluate`: a checkpoint beside its baselines on one split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bionemo.geneformer_t.run.command import command, main
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+
+EVALUATION = "evaluation.json"
+EVALUATION_TEXT = "evaluation.txt"
+NEXT_CELLS = "next_cells.png"
+LOSS_CURVE = "loss_curve.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """What to score and where to write it.
+
+    Raises:
+        ValueError: `max_cells` is not positive.
+    """
+
+    checkpoint: Path
+    """Checkpoint of a trained model."""
+    data_dir: Path
+    """Data folder; baselines are fitted on its `train`."""
+    split: str = "test"
+    """The folder in it that is scored."""
+    output_dir: Path | None = None
+    """Folder for evaluation.json and pictures; nothing is written without it."""
+    neighbor_key: str | None = None
+    """Graph that names the successors; by default that of the training."""
+    max_cells: int | None = None
+    """Score this many current cells, drawn at random; by default all."""
+    seed: int = 42
+    """Chooses what baselines are tuned on, the bootstrap draws, and cells for `max_cells`."""
+
+    def __post_init__(self) -> None:
+        if self.max_cells is not None and self.max_cells < 1:
+            raise ValueError(f"max_cells must be at least 1; got {self.max_cells}")
+
+
+@command(EvaluateSettings)
+def evaluate(settings: EvaluateSettings) -> "Evaluation":
+    """Score a checkpoint: every position of every successor masked, beside baselines.
+
+    Prints the table and what it means, and returns the same as a value.
+    """
+    import numpy as np
+
+    from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
+    from bionemo.geneformer_t.evaluate.pairs import CellPairs
+    from bionemo.geneformer_t.evaluate.words import summary, table
+    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
+    from bionemo.geneformer_t.inference.distribution import model_predictor
+    from bionemo.geneformer_t.run.progress import bar
+
+    _check_split(settings)
+    model = load_model(settings.checkpoint)
+    train, scored = (
+        open_split(model, settings.data_dir / name, settings.neighbor_key)
+        for name in ("train", settings.split)
+    )
+    generator, pairs = np.random.default_rng(settings.seed), CellPairs.from_dataset(scored)
+    if settings.max_cells is not None:
+        pairs = pairs.draw_cells(settings.max_cells, generator)
+    predictor = model_predictor(model)
+    evaluation = evaluate_predictor(
+        predictor, pairs, CellPairs.from_dataset(train), generator, progress=bar
+    )
+    text = (
+        f"{settings.checkpoint} on {settings.data_dir / settings.split}\n\n"
+        f"{table(evaluation)}\n\n{summary(evaluation)}\n"
+    )
+    print(text)
+    if settings.output_dir is not None:
+        _write(settings, evaluation, text)
+        _draw(settings, predictor, scored)
+    return evaluation
+
+
+def as_json(evaluation: "Evaluation") -> dict[str, Any]:
+    """The scores as plain values; None where nothing could be scored."""
+    from dataclasses import asdict
+
+    rows = {
+        name: {
+            "all": asdict(row.all),
+            "changed": asdict(row.changed),
+            "cross_entropy_interval": asdict(row.interval),
+        }
+        for name, row in evaluation.rows.items()
+    }
+    values = {
+        "unit": "nats per position; shares from 0 to 1; intervals 95 % over current cells",
+        "rows": rows,
+        "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
+        "num_cells": evaluation.num_cells,
+        "num_pairs": evaluation.num_pairs,
+        "num_positions": evaluation.num_positions,
+        "num_changed": evaluation.num_changed,
+    }
+    plain: dict[str, Any] = _without_nan(values)
+    return plain
+
+
+def _check_split(settings: EvaluateSettings) -> None:
+    for name in ("train", settings.split):
+        if not (settings.data_dir / name).is_dir():
+            why = "baselines are fitted there" if name == "train" else "it is what is scored"
+            raise FileNotFoundError(
+                f"data_dir: expected a folder {name!r} in {settings.data_dir} ({why}); there is "
+                "none"
+            )
+
+
+def _write(settings: EvaluateSettings, evaluation: "Evaluation", text: str) -> None:
+    import json
+
+    assert settings.output_dir is not None
+    settings.output_dir.mkdir(parents=True, exist_ok=True)
+    content = {
+        "checkpoint": str(settings.checkpoint),
+        "data_dir": str(settings.data_dir),
+        "split": settings.split,
+        **as_json(evaluation),
+    }
+    path = settings.output_dir / EVALUATION
+    path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    (settings.output_dir / EVALUATION_TEXT).write_text(text, encoding="utf-8")
+    print(path)
+
+
+def _draw(settings: EvaluateSettings, predictor: Any, dataset: Any) -> None:
+    from bionemo.geneformer_t.evaluate.arrows import arrows
+    from bionemo.geneformer_t.report.cell_map import cell_map
+    from bionemo.geneformer_t.report.loss_curve import loss_curve
+    from bionemo.geneformer_t.report.next_cells import next_cell_arrows
+
+    assert settings.output_dir is not None
+    drawn = cell_map(settings.data_dir / settings.split, dataset.tokens, settings.seed)
+    print(
+        next_cell_arrows(
+            arrows(predictor, dataset, drawn.coordinates),
+            drawn.coordinates,
+            settings.output_dir / NEXT_CELLS,
+            colors=drawn.colors,
+            color_name=drawn.color_name,
+            map_name=drawn.name,
+        )
+    )
+    metrics = settings.checkpoint.parent.parent / "metrics.csv"
+    if metrics.is_file():
+        print(loss_curve(metrics, settings.output_dir / LOSS_CURVE))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN
+
+
+if __name__ == "__main__":
+    main(evaluate)

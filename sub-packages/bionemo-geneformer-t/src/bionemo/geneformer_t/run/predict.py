@@ -1,0 +1,124 @@
+"""`geneformer-t predict`: the next cell of every cell of a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.run.command import command, main
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bionemo.geneformer_t.inference.next_cell import NextCells
+
+ENDINGS = (".csv", ".h5ad")
+_PREVIEW = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings:
+    """What to predict from, with what, and where to.
+
+    Raises:
+        ValueError: The output is of an unknown kind, or a number is not positive.
+    """
+
+    checkpoint: Path
+    """Checkpoint of a trained model; it carries its vocabulary and medians."""
+    input: Path
+    """An .h5ad with raw counts in X, or a folder such as data/test."""
+    output: Path
+    """A .csv with one line for each cell and rank, or an .h5ad with one row for each cell."""
+    num_predictions: int = 10
+    """Ranks of the next cell to predict, from the highest."""
+    batch_size: int = 16
+    """Cells that are predicted at once."""
+
+    def __post_init__(self) -> None:
+        if self.output.suffix not in ENDINGS:
+            raise ValueError(f"output must end in {' or '.join(ENDINGS)}; got {self.output}")
+        for name in ("num_predictions", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+
+
+@command(PredictSettings)
+def predict(settings: PredictSettings) -> Path:
+    """Predict the highest-ranked genes of the next cell of every cell, and write them to a file.
+
+    Cells that express no gene of the checkpoint's vocabulary are left out, and counted.
+    """
+    import numpy as np
+
+    from bionemo.geneformer_t.inference.cells import tokens_of
+    from bionemo.geneformer_t.inference.checkpoint import load_model
+    from bionemo.geneformer_t.inference.next_cell import predict_next_cells
+    from bionemo.geneformer_t.run.progress import bar
+
+    model = load_model(settings.checkpoint)
+    with tokens_of(model, settings.input) as tokens:
+        predicted = predict_next_cells(
+            model,
+            tokens.encode,
+            np.arange(len(tokens)),
+            settings.num_predictions,
+            batch_size=settings.batch_size,
+            progress=lambda batches: bar("predicting", batches, len(batches)),
+        )
+        names = tokens.store.cell_ids
+        known = f"{tokens.num_genes_known:,} of {len(tokens.token_of_column):,}"
+    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    writers = {".csv": _write_csv, ".h5ad": _write_h5ad}
+    writers[settings.output.suffix](predicted, names, settings.output)
+    print(
+        f"{len(predicted.cells):,} cells predicted, {len(predicted.empty):,} left out because they "
+        f"express no known gene; {known} genes of the input are known to the checkpoint"
+    )
+    for i in range(min(_PREVIEW, len(predicted.cells))):
+        print(f"  {names[predicted.cells[i]]}: {' '.join(predicted.genes(i))}")
+    print(settings.output)
+    return settings.output
+
+
+def tidy(predicted: "NextCells", names: Sequence[str]) -> "pd.DataFrame":
+    """One line for each cell and rank: cell, rank, gene, probability."""
+    import numpy as np
+    import pandas as pd
+
+    num_cells, num_ranks = predicted.token_ids.shape
+    return pd.DataFrame(
+        {
+            "cell": np.repeat([names[cell] for cell in predicted.cells], num_ranks),
+            "rank": np.tile(np.arange(1, num_ranks + 1), num_cells),
+            "gene": predicted.vocab.decode(predicted.token_ids.ravel().tolist()),
+            "probability": predicted.probabilities.ravel(),
+        }
+    )
+
+
+def _write_csv(predicted: "NextCells", names: Sequence[str], path: Path) -> None:
+    tidy(predicted, names).to_csv(path, index=False, float_format="%.6g")
+
+
+def _write_h5ad(predicted: "NextCells", names: Sequence[str], path: Path) -> None:
+    """Genes and probabilities as `obsm`, a column for each rank."""
+    import anndata
+    import pandas as pd
+
+    index = pd.Index([names[cell] for cell in predicted.cells], dtype=str)
+    ranks = [f"rank_{rank}" for rank in range(1, predicted.token_ids.shape[1] + 1)]
+    genes = [predicted.genes(i) for i in range(len(predicted.cells))]
+    anndata.AnnData(
+        obs=pd.DataFrame(index=index),
+        obsm={
+            "next_cell_genes": pd.DataFrame(genes, index=index, columns=ranks),
+            "next_cell_probabilities": pd.DataFrame(
+                predicted.probabilities, index=index, columns=ranks
+            ),
+        },
+    ).write_h5ad(path)
+
+
+if __name__ == "__main__":
+    main(predict)

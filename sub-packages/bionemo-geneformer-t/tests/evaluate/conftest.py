@@ -1,0 +1,51 @@
+"""Small hand-made splits."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.evaluate.pairs import CellPairs
+from bionemo.geneformer_t.graph import NeighborGraph
+
+NUM_SPECIALS = 5
+VOCAB_SIZE = 25
+
+
+def make_split(
+    cells: list[list[int]], edges: dict[int, dict[int, float]], max_genes: int = 6
+) -> CellPairs:
+    weights = np.zeros((len(cells), len(cells)))
+    for cell, successors in edges.items():
+        for successor, weight in successors.items():
+            weights[cell, successor] = weight
+    graph, _ = NeighborGraph.from_matrix(sp.csr_matrix(weights))
+    genes = [np.array(cell, dtype=np.int64) for cell in cells]
+    return CellPairs.from_graph(
+        graph,
+        encode=genes.__getitem__,
+        max_genes=max_genes,
+        gene_ids=np.arange(NUM_SPECIALS, VOCAB_SIZE),
+        vocab_size=VOCAB_SIZE,
+    )
+
+
+def make_random_split(seed: int = 0, copy: float = 0.0, num_cells: int = 60) -> CellPairs:
+    """A chain of cells of 3 to 8 genes; each repeats the one before with probability `copy`."""
+    rng = np.random.default_rng(seed)
+    cells: list[list[int]] = []
+    for i in range(num_cells):
+        fresh = rng.permutation(np.arange(NUM_SPECIALS, VOCAB_SIZE))[: rng.integers(3, 9)]
+        cells.append(cells[-1] if i and rng.random() < copy else fresh.tolist())
+    return make_split(cells, {i: {i + 1: 1.0, i + 2: 0.5} for i in range(num_cells - 2)})
+
+
+@pytest.fixture
+def split_of() -> Callable[..., CellPairs]:
+    return make_split
+
+
+@pytest.fixture
+def random_split() -> Callable[..., CellPairs]:
+    return make_random_split

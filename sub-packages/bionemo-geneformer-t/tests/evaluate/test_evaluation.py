@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
+from bionemo.geneformer_t.evaluate.bootstrap import advantage, cross_entropy_interval, resample
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, evaluate
+from bionemo.geneformer_t.evaluate.tokens import score_tokens
+from bionemo.geneformer_t.evaluate.words import summary, table
+
+
+@pytest.fixture
+def evaluation_of(random_split):
+    def build(fit, copy=0.9):
+        train, test = random_split(0, copy=copy), random_split(1, copy=copy)
+        model = fit(train, np.random.default_rng(0))
+        return evaluate(model, test, train, np.random.default_rng(0))
+
+    return build
+
+
+def test_a_model_is_scored_beside_every_baseline(evaluation_of) -> None:
+    evaluation = evaluation_of(fit_copy_current)
+    assert list(evaluation.rows) == [MODEL, *BASELINES]
+    assert evaluation.num_pairs == 2 * 58
+    for row in evaluation.rows.values():
+        assert row.interval.low <= row.all.cross_entropy <= row.interval.high
+
+
+def test_the_summary_says_when_the_model_is_no_better(evaluation_of) -> None:
+    text = summary(evaluation_of(fit_copy_current))
+    assert "The model is no better than copying the current cell" in text
+    assert "The model beats gene frequencies at each rank" in text
+    assert "The model beats guessing among all genes" in text
+
+
+def test_the_summary_says_when_the_model_is_worse(evaluation_of) -> None:
+    text = summary(evaluation_of(fit_uniform))
+    assert "The model is no better than copying the current cell, it is worse" in text
+    assert "The model beats copying" not in text
+
+
+def test_the_table_names_units_and_lines_up(evaluation_of) -> None:
+    heading, *lines = table(evaluation_of(fit_copy_current)).splitlines()
+    assert heading.index("genes new in the next cell") > heading.index("all genes")
+    assert "nats" in lines[1]
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines) == 2 + 1 + len(BASELINES)
+
+
+def test_a_table_without_changed_genes_has_dashes(split_of) -> None:
+    pairs = split_of([[5, 6]] * 10, {i: {i + 1: 1.0} for i in range(9)})
+    uniform = fit_uniform(pairs, np.random.default_rng(0))
+    evaluation = evaluate(uniform, pairs, pairs, np.random.default_rng(0))
+    assert table(evaluation).splitlines()[-1].split()[-4:] == ["-"] * 4
+    assert "new in the next cell, " not in summary(evaluation)
+
+
+def test_intervals_cover_the_mean_as_often_as_they_say(random_split) -> None:
+    """The mean over many cells lies in the intervals of small samples in about 95 % of them."""
+    rng = np.random.default_rng(0)
+    pairs = random_split(num_cells=400)
+    sums = score_tokens(fit_copy_current(random_split(5), rng), pairs).all
+    truth = sums.mean()[0]
+    covered = []
+    for _ in range(200):
+        some = rng.choice(len(sums.cells), 40, replace=False)
+        sample = type(sums)(
+            cells=sums.cells[some], sums=sums.sums[some], positions=sums.positions[some]
+        )
+        interval = cross_entropy_interval(sample, resample(40, rng, draws=400))
+        covered.append(interval.low <= truth <= interval.high)
+    assert 0.88 < np.mean(covered) <= 1
+
+
+def test_a_predictor_has_no_advantage_over_itself(random_split) -> None:
+    pairs = random_split()
+    sums = score_tokens(fit_uniform(pairs, np.random.default_rng(0)), pairs).all
+    gain = advantage(sums, sums, resample(len(sums.cells), np.random.default_rng(0)))
+    assert (gain.mean, gain.low, gain.high) == (0, 0, 0)
