@@ -145,7 +145,7 @@ def test_a_seq_length_beyond_the_position_table_is_refused(tiny_data_dir, tmp_pa
 
 def test_data_with_another_vocabulary_are_refused(trained):
     model, _ = trained
-    other = GeneVocab.of_genes({gene: 1.0 for gene in model.vocab.genes})
+    other = GeneVocab.of_genes(dict.fromkeys(model.vocab.genes, 1.0))
     with pytest.raises(ValueError, match="token ids would mean other genes"):
         model.adopt(other, PairSettings(seq_length=64))
 

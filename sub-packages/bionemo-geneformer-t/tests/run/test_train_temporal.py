@@ -71,7 +71,9 @@ def test_the_effective_config_repeats_the_run(tiny_data_dir, tmp_path):
         config=tmp_path / "first" / "config.yaml", output_dir=tmp_path / "second"
     )
     assert losses(tmp_path / "first") == losses(tmp_path / "second")
-    written = [yaml.safe_load((tmp_path / n / "config.yaml").read_text()) for n in ("first", "second")]
+    written = [
+        yaml.safe_load((tmp_path / n / "config.yaml").read_text()) for n in ("first", "second")
+    ]
     assert {**written[0], "output_dir": ""} == {**written[1], "output_dir": ""}
 
 

@@ -1,0 +1,119 @@
+"""How every benchmark measures and reports: paired, in one run, with one JSON line last."""
+
+import gc
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def paired_seconds(
+    functions: Sequence[Callable[[], object]], rounds: int
+) -> list[list[float]]:
+    """Seconds of each function in each round; within a round they run one after the other.
+
+    A slow moment of the machine then hits all of them, and the ratio of a round stays fair.
+    """
+    for function in functions:
+        function()
+    times: list[list[float]] = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, seconds in zip(functions, times, strict=True):
+            gc.collect()
+            started = time.perf_counter()
+            function()
+            seconds.append(time.perf_counter() - started)
+    return times
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """The median over rounds of how many times faster the second is."""
+    return median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def matmul_gflops(size: int = 2048, rounds: int = 5) -> float:
+    """The float32 matrix-product rate of this machine now, in GFLOP/s: the best of a few."""
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    best = min(paired_seconds([lambda: left @ right], rounds)[0])
+    return 2 * size**3 / best / 1e9
+
+
+def resident_mb() -> float:
+    """Resident memory of this process now, in megabytes."""
+    return _status("VmRSS")
+
+
+def peak_mb(function: Callable[[], object]) -> float:
+    """Megabytes by which a call raises resident memory at its highest; Linux only."""
+    gc.collect()
+    before = resident_mb()
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
+    function()
+    return _status("VmHWM") - before
+
+
+def _status(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
+    return int(kilobytes) / 1024
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of equal keys as aligned text."""
+    texts = [[_text(value) for value in row.values()] for row in rows]
+    header = list(rows[0])
+    widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in [header, *texts]
+    ]
+    return "\n".join(lines)
+
+
+def report(name: str, rows: Sequence[dict[str, Any]], **more: Any) -> None:
+    """Print the table, write a dated result, and print it as one JSON line."""
+    print(table(rows))
+    result = {"benchmark": name, **provenance(), **more, "rows": list(rows)}
+    RESULTS.mkdir(exist_ok=True)
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    (RESULTS / f"{day}-{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+def provenance() -> dict[str, Any]:
+    """Hardware, versions and commit."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    commit = subprocess.run(
+        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--untracked-files=no"],
+        capture_output=True, text=True, check=False,
+    ).stdout.strip()  # fmt: skip
+    return {
+        "commit": commit + ("+changes" if changed else ""),
+        "cpu": _cpu_name(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if platform.system() == "Linux" else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
