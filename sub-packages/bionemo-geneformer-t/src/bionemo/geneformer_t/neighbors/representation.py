@@ -59,4 +59,9 @@ def _variable_genes(train: object, num_variable_genes: int) -> Bool[ndarray, " g
     if expressed.sum() <= num_variable_genes:
         return expressed
     found = sc.pp.highly_variable_genes(train, n_top_genes=num_variable_genes, inplace=False)
-    return found["highly_variable"].to_numpy() & expressed
+    dispersions = found["dispersions_norm"].to_numpy(dtype=np.float64)
+    # scanpy keeps all genes that tie at the limit; here the first of them win
+    ranked = np.argsort(-np.where(expressed, dispersions, -np.inf), kind="stable")
+    chosen = np.zeros(len(expressed), dtype=bool)
+    chosen[ranked[:num_variable_genes]] = True
+    return chosen & expressed

@@ -68,6 +68,7 @@ def vocab_from_file(
     genes: Sequence[str],
     *,
     target_sum: float = 10_000.0,
+    gene_to_ens: Mapping[str, str] | None = None,
 ) -> tuple[GeneVocab, list[str]]:
     """The vocabulary in a file, with medians from a file or from the training cells.
 
@@ -78,17 +79,21 @@ def vocab_from_file(
         FileNotFoundError: A file is missing.
         ValueError: A file is damaged, or the medians lack genes of the vocabulary.
     """
-    tokens, gene_to_ens, added = read_tokens_with_specials(path)
+    tokens, symbols, added = read_tokens_with_specials(path)
+    own = set(tokens)
+    symbols |= {s: gene for s, gene in (gene_to_ens or {}).items() if gene in own}
     notes = []
     if added:
-        notes.append(f"{path} lacks {', '.join(added)}; added after its {len(tokens)} tokens")
+        notes.append(
+            f"{path} lacks {', '.join(added)}; added at its end, {len(tokens):,} tokens in all"
+        )
     if medians is not None:
         values = read_dictionary(medians)
     else:
         values, note = _medians_for(tokens, train_counts, genes, target_sum)
         notes += note
     try:
-        return GeneVocab(tokens=tokens, medians=values, gene_to_ens=gene_to_ens), notes
+        return GeneVocab(tokens=tokens, medians=values, gene_to_ens=symbols), notes
     except ValueError as error:
         where = f"{path}" if medians is None else f"{path} with {medians}"
         raise ValueError(f"{where}: {error}") from error

@@ -1,0 +1,249 @@
+"""`geneformer-t prepare` writes a folder that trains, and nothing crosses its splits."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.prepare import prepare
+from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
+
+SPLITS = ("train", "val", "test")
+GENES = [f"ENSG{i:011d}" for i in range(40)]
+
+
+def dataset(**changes: Any) -> anndata.AnnData:
+    """90 cells of three days; even genes fall and odd genes rise."""
+    rng = np.random.default_rng(0)
+    days = np.repeat([0, 2, 10], 30)
+    rises = np.arange(40) % 2
+    mean = 0.3 + np.where(rises == 1, days[:, None] / 2, 5 - days[:, None] / 2)
+    counts = rng.poisson(mean).astype(np.float32)
+    counts[:, 39] = 0  # a gene that no cell expresses
+    obs = pd.DataFrame({"day": [f"D{day}" for day in days]}, index=[f"c{i}" for i in range(90)])
+    cells = anndata.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=GENES))
+    for name, value in changes.items():
+        setattr(cells, name, value)
+    return cells
+
+
+def write(cells: anndata.AnnData, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    cells.write_h5ad(folder / "input.h5ad")
+    return folder / "input.h5ad"
+
+
+def run(cells: anndata.AnnData, folder: Path, **settings: Any) -> Path:
+    path = write(cells, folder)
+    return prepare(input=path, output_dir=folder / "data", **{"time_key": "day", **settings})
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(dataset(), tmp_path_factory.mktemp("prepared"))
+
+
+def read(folder: Path, split: str) -> tuple[anndata.AnnData, dict[str, Any], GeneVocab]:
+    split_dir = folder / split
+    graphs = json.loads((split_dir / "neighbors.json").read_text())
+    vocab = GeneVocab.read(split_dir / "geneformer.vocab", split_dir / "medians.json")
+    return anndata.read_h5ad(split_dir / "data.h5ad"), graphs, vocab
+
+
+def test_every_split_holds_every_time_point_and_each_cell_once(prepared: Path) -> None:
+    names: list[str] = []
+    for split in SPLITS:
+        cells, _, _ = read(prepared, split)
+        assert set(cells.obs["day"]) == {"D0", "D2", "D10"}
+        names += list(cells.obs_names)
+    assert sorted(names) == sorted(f"c{i}" for i in range(90))
+
+
+def test_counts_genes_and_graph_are_those_of_the_input(prepared: Path) -> None:
+    whole = dataset()
+    for split in SPLITS:
+        cells, graphs, vocab = read(prepared, split)
+        assert isinstance(cells.X, sp.csr_matrix)
+        assert (cells.X.toarray() == whole[cells.obs_names].X.toarray()).all()
+        assert vocab.genes == tuple(GENES[:39])
+        edges = {(c, s): w for c, all_ in graphs["next_cell_ids"].items() for s, w in all_.items()}
+        assert cells.obsp["next_cell_ids"].nnz == len(edges)
+        assert {name for edge in edges for name in edge} <= set(cells.obs_names)
+        step = {"D0": "D2", "D2": "D10"}
+        day = cells.obs["day"].astype(str)
+        assert all(step[day[cell]] == day[successor] for cell, successor in edges)
+
+
+def test_held_out_cells_leave_no_trace_in_training(prepared: Path, tmp_path: Path) -> None:
+    held_out = [*read(prepared, "val")[0].obs_names, *read(prepared, "test")[0].obs_names]
+    changed = dataset()
+    counts = changed.X.toarray()
+    rows = changed.obs_names.get_indexer(held_out)
+    counts[rows] = counts[rows][:, ::-1] * 7 + 1
+    other = run(dataset(X=sp.csr_matrix(counts)), tmp_path)
+    before, graphs, vocab = read(prepared, "train")
+    after, graphs_after, vocab_after = read(other, "train")
+    assert vocab.fingerprint == vocab_after.fingerprint
+    assert graphs == graphs_after
+    assert (before.obsm["X_pca"] == after.obsm["X_pca"]).all()
+
+
+def test_edges_never_cross_a_split(prepared: Path) -> None:
+    for split in SPLITS:
+        cells, graphs, _ = read(prepared, split)
+        own = set(cells.obs_names)
+        for cell, successors in graphs["next_cell_ids"].items():
+            assert {cell, *successors} <= own
+
+
+def test_the_report_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(dataset(), tmp_path, neighbor_key="temporal_neighbors")
+    report = capsys.readouterr().out
+    for part in (
+        "D0", "D10", "72", "39 are in the vocabulary", GENES[39], "of the last time point",
+        "next: geneformer-t train", "--neighbor_key temporal_neighbors",
+    ):  # fmt: skip
+        assert part in report, part
+
+
+def test_running_it_again_keeps_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(dataset(), tmp_path)
+    run(dataset(), tmp_path)
+    assert "already prepared" in capsys.readouterr().out
+    with pytest.raises(FileExistsError, match="other settings or input"):
+        run(dataset(), tmp_path, seed=1)
+    (folder / "made_by.json").unlink()
+    with pytest.raises(FileExistsError, match="not made by this command"):
+        run(dataset(), tmp_path)
+
+
+def test_cells_without_time_or_counts_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = dataset()
+    cells.obs.loc[["c3", "c4"], "day"] = np.nan
+    counts = cells.X.toarray()
+    counts[50] = 0
+    cells.X = sp.csr_matrix(counts)
+    folder = run(cells, tmp_path)
+    report = capsys.readouterr().out
+    assert "left out: 2 cells without a time" in report
+    assert "left out: 1 cells without any count" in report
+    assert sum(read(folder, split)[0].n_obs for split in SPLITS) == 87
+
+
+def test_symbols_are_mapped_and_doubles_summed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = dataset()
+    cells.var_names = [f"S{i}" for i in range(40)]
+    names = {f"S{i}": GENES[max(i, 1)] for i in range(35)}
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    folder = run(cells, tmp_path, gene_names=tmp_path / "names.json")
+    train, _, vocab = read(folder, "train")
+    whole = dataset()[train.obs_names].X.toarray()
+    assert (train.X.toarray()[:, 0] == whole[:, 0] + whole[:, 1]).all()
+    assert train.var["feature_id"].tolist()[0] == GENES[1]
+    assert vocab.gene_to_ens["S0"] == vocab.gene_to_ens["S1"] == GENES[1]
+    assert vocab.genes == tuple(GENES[1:35])
+    assert "1 of them summed" in capsys.readouterr().out
+
+
+def test_a_vocabulary_and_medians_from_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vocab, medians = tmp_path / "tokens.json", tmp_path / "medians.json"
+    tokens = ["<pad>", "<mask>", *GENES[:30]]
+    vocab.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    medians.write_text(json.dumps(dict.fromkeys(GENES, 2.0)))
+    folder = run(dataset(), tmp_path, vocab=vocab, medians=medians)
+    _, _, written = read(folder, "test")
+    assert written.tokens[:3] == ("[PAD]", "[MASK]", GENES[0])
+    assert set(written.medians.values()) == {2.0}
+    assert "note: " in capsys.readouterr().out
+
+
+def test_too_few_counts_on_known_genes_are_an_error(tmp_path: Path) -> None:
+    vocab = tmp_path / "genes.txt"
+    vocab.write_text("\n".join([*SPECIAL_TOKENS, *GENES[:3]]))
+    with pytest.raises(ValueError, match=r"only \d+\.\d% of the counts.*gene_names"):
+        run(dataset(), tmp_path, vocab=vocab)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"time_key": "week"}, KeyError, "it has: day"),
+        ({"layer": "spliced"}, KeyError, "no layer"),
+        ({"time_order": ("D0", "D2")}, ValueError, "not named: 'D10'"),
+        ({"val_fraction": 0.6, "test_fraction": 0.4}, ValueError, "to train on"),
+        ({"num_neighbors": 0}, ValueError, "num_neighbors must be positive"),
+    ],
+)
+def test_wrong_settings(
+    tmp_path: Path, settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run(dataset(), tmp_path, **settings)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [(np.log1p, "log-normalised"), (lambda x: x - 1, "negative"), (lambda x: x * np.nan, "NaN")],
+)
+def test_values_that_are_no_counts(tmp_path: Path, bad: Any, message: str) -> None:
+    counts = bad(dataset().X.toarray()).astype(np.float32)
+    with pytest.raises(ValueError, match=message):
+        run(dataset(X=counts), tmp_path)
+
+
+def test_all_cells_of_one_time(tmp_path: Path) -> None:
+    cells = dataset()
+    cells.obs["day"] = "D1"
+    with pytest.raises(ValueError, match="at least two time points"):
+        run(cells, tmp_path)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    path = write(dataset(), tmp_path)
+    output = str(tmp_path / "out")
+    arguments = ["--output_dir", output, "--time_key", "day", "--time_order", "D10", "D2", "D0"]
+    assert main(["prepare", str(path), *arguments]) == 0
+    cells, graphs, _ = read(tmp_path / "out", "train")
+    starts = {cells.obs["day"][cell] for cell in graphs["next_cell_ids"]}
+    assert starts == {"D10", "D2"}
+
+
+def test_log_normalised_cells_are_refused(real_data: Path, tmp_path: Path) -> None:
+    path = real_data / "erythroid_mouse_lognorm.h5ad"
+    with pytest.raises(ValueError, match="where the data were published"):
+        prepare(input=path, output_dir=tmp_path / "out", time_key="ptime")
+
+
+def test_heart_cells_lose_pluripotency_and_gain_sarcomeres(real_data: Path, tmp_path: Path) -> None:
+    path = real_data / "ipsc_cm_human.h5ad"
+    folder = prepare(input=path, output_dir=tmp_path / "ipsc", time_key="day")
+    cells, _, _ = read(folder, "train")
+    assert mean_change(cells, "POU5F1") < 0
+    assert mean_change(cells, "TNNT2") > 0.1
+    # POU5F1 is on at day 0 alone, at 0.28 on this scale, so nearly all of it must go in one step
+    assert mean_change(cells, "POU5F1", start="D0") < -0.2
+
+
+def mean_change(cells: anndata.AnnData, gene: str, start: str | None = None) -> float:
+    """Mean change of a gene's log expression from a cell to its successors."""
+    counts = cells.X.toarray()
+    logs = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    expression = logs[:, cells.var_names.get_loc(gene)]
+    edges = cells.obsp["next_cell_ids"].tocoo()
+    counted = (cells.obs["day"].to_numpy()[edges.row] == start) | (start is None)
+    return float((expression[edges.col] - expression[edges.row])[counted].mean())
