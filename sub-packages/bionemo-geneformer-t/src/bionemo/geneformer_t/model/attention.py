@@ -13,6 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from bionemo.geneformer_t.model.dropped_attention import DroppedAttention
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -50,6 +52,10 @@ def attend_per_cell(
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
     """One call per cell on views of the packed tokens: no copies, no padding."""
+    if dropout_prob and query.device.type == "cpu":
+        lengths = list(zip(query_groups.lengths, key_groups.lengths, strict=True))
+        seed = int(torch.randint(2**62, ()))
+        return DroppedAttention.apply(query, key, value, lengths, dropout_prob, seed)
     attended = [
         _attend(
             one_query.transpose(0, 1)[None],
