@@ -49,10 +49,9 @@ def cell_map(split_dir: Path, tokens: CellTokens, seed: int) -> CellMap:
     colors = _colors(obs[color_name]) if color_name else None
     key = next((key for key in MAPS if key in obsm and obsm[key].shape[1] >= 2), None)
     if key is not None:
-        coordinates = np.asarray(obsm[key], dtype=np.float64)[:, :2]
+        name, coordinates = MAPS[key], np.asarray(obsm[key], dtype=np.float64)[:, :2]
     else:
-        coordinates = _umap(tokens, seed)
-    name = MAPS["X_umap" if key is None else key]
+        name, coordinates = _computed(tokens, seed)
     return CellMap(coordinates=coordinates, name=name, colors=colors, color_name=color_name)
 
 
@@ -78,8 +77,8 @@ def _colors(column: Any) -> Shaped[ndarray, " cell"]:
     return np.asarray(column.astype(str), dtype=np.str_)
 
 
-def _umap(tokens: CellTokens, seed: int) -> Float[ndarray, "cell 2"]:
-    """UMAP of the leading components of the rank profiles; the components themselves for a few."""
+def _computed(tokens: CellTokens, seed: int) -> tuple[str, Float[ndarray, "cell 2"]]:
+    """UMAP of the leading components of the rank profiles; the components where cells are few."""
     from sklearn.decomposition import PCA
 
     num_ranks = typical_length(tokens.num_genes, int(tokens.num_genes.max()))
@@ -89,14 +88,14 @@ def _umap(tokens: CellTokens, seed: int) -> Float[ndarray, "cell 2"]:
     number = min(_COMPONENTS, *profiles.shape)
     components = PCA(number, random_state=seed).fit_transform(profiles)
     if len(components) <= _COMPONENTS:
-        return _two_columns(components).astype(np.float64)
+        return "principal components", _two_columns(components).astype(np.float64)
     import anndata
     import scanpy as sc
 
     cells = anndata.AnnData(obsm={"X_pca": components})
     sc.pp.neighbors(cells, use_rep="X_pca", random_state=seed)
     sc.tl.umap(cells, random_state=seed)
-    return np.asarray(cells.obsm["X_umap"], dtype=np.float64)
+    return "UMAP", np.asarray(cells.obsm["X_umap"], dtype=np.float64)
 
 
 def _two_columns(components: Float[ndarray, "cell component"]) -> Float[ndarray, "cell 2"]:

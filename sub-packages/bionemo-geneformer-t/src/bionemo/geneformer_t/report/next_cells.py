@@ -54,9 +54,10 @@ def next_cell_arrows(
         strict=True,
     ):
         drawn = _draw_cells(axes, coordinates, colors)
+        tails, moves = weights @ starts, weights @ (ends - starts)
         axes.quiver(
-            *(weights @ starts).T, *(weights @ (ends - starts)).T,
-            angles="xy", scale_units="xy", scale=1, width=0.004, headwidth=4.5, headlength=5, headaxislength=4.5, color="#1b1f23", zorder=3,
+            *tails.T, *moves.T, angles="xy", scale_units="xy", scale=1, width=0.004,
+            headwidth=4.5, headlength=5, headaxislength=4.5, color="#1b1f23", zorder=3,
         )  # fmt: skip
         axes.set_title(title, loc="left", fontsize=13)
         axes.set(xticks=[], yticks=[], aspect="equal" if map_name == "UMAP" else "auto")

@@ -29,7 +29,7 @@ class DemoSettings:
     """Begin again, whatever is there from an earlier demo."""
     num_cells: int = 3000
     """Cells to simulate."""
-    num_epochs: int = 5
+    num_epochs: int = 8
     """Passes over the training cells."""
     hidden_size: int = 128
     """Width of the model."""

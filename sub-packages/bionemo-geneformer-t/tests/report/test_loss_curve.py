@@ -1,0 +1,17 @@
+import pytest
+from matplotlib.image import imread
+
+from bionemo.geneformer_t.report.loss_curve import loss_curve
+
+HEAD = "step,epoch,train/loss,val/loss\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["0,0,5.0,\n1,0,4.0,\n1,0,,4.5\n", "0,0,5.0,\n1,0,4.0,\n", "0,0,5.0,\n"],
+    ids=["one validation", "no validation", "one step"],
+)
+def test_a_curve_is_drawn_from_what_there_is(rows, tmp_path) -> None:
+    (tmp_path / "metrics.csv").write_text(HEAD + rows)
+    path = loss_curve(tmp_path / "metrics.csv", tmp_path / "new" / "loss.png")
+    assert imread(path).shape[1] > 500

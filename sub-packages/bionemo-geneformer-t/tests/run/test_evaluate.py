@@ -1,0 +1,51 @@
+import json
+import shutil
+
+import pytest
+
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
+from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.evaluate import as_json, evaluate
+
+
+def test_the_table_and_the_words_are_printed_and_written(
+    untrained_checkpoint, tiny_data_dir, tmp_path, capsys
+) -> None:
+    (untrained_checkpoint.parents[1] / "metrics.csv").write_text(
+        "step,epoch,train/loss,val/loss\n0,0,3.0,\n1,0,,2.9\n"
+    )
+    evaluation = evaluate(
+        checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, output_dir=tmp_path / "out"
+    )
+    printed = capsys.readouterr().out
+    assert "cross-entropy" in printed
+    assert "The model is no better than gene frequencies at each rank, it is worse" in printed
+    written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert list(written["rows"]) == [MODEL, *BASELINES]
+    model = written["rows"][MODEL]["all"]["cross_entropy"]
+    assert model == pytest.approx(evaluation.rows[MODEL].all.cross_entropy)
+    assert written["num_pairs"] == 29
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"evaluation.json", "evaluation.txt", "next_cells.png", "loss_curve.png"}
+
+
+def test_nothing_is_written_unless_asked(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:
+    before = set(tmp_path.iterdir())
+    evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, split="val")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_some_cells_can_stand_for_all(untrained_checkpoint, tiny_data_dir) -> None:
+    evaluation = evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, max_cells=5)
+    assert evaluation.num_cells == 5
+    again = evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, max_cells=5)
+    assert as_json(evaluation) == as_json(again)
+
+
+def test_a_missing_split_is_named(untrained_checkpoint, tiny_data_dir, capsys) -> None:
+    shutil.rmtree(tiny_data_dir / "test")
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--checkpoint", str(untrained_checkpoint), "--data-dir",
+              str(tiny_data_dir)])  # fmt: skip
+    assert end.value.code == 2
+    assert "expected a folder 'test'" in capsys.readouterr().err

@@ -1,0 +1,84 @@
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from bionemo.geneformer_t.run.predict import predict
+
+
+def test_a_tidy_table_is_written(untrained_checkpoint, tiny_data_dir, tmp_path, capsys) -> None:
+    path = predict(
+        checkpoint=untrained_checkpoint,
+        input=tiny_data_dir / "test" / "data.h5ad",
+        output=tmp_path / "new" / "next.csv",
+        num_predictions=4,
+    )
+    table = pd.read_csv(path)
+    assert list(table.columns) == ["cell", "rank", "gene", "probability"]
+    assert len(table) == 16 * 4
+    assert table["rank"].tolist() == [1, 2, 3, 4] * 16
+    assert table["cell"].unique().tolist() == [f"test_{i}" for i in range(16)]
+    assert not table.duplicated(["cell", "gene"]).any()
+    assert table["probability"].between(0, 1).all()
+    printed = capsys.readouterr().out
+    assert "16 cells predicted, 0 left out" in printed
+    assert "28 of 30 genes" in printed
+
+
+def test_a_folder_and_its_file_predict_the_same(
+    untrained_checkpoint, tiny_data_dir, tmp_path
+) -> None:
+    folder = tiny_data_dir / "test"
+    tables = [
+        pd.read_csv(
+            predict(checkpoint=untrained_checkpoint, input=source, output=tmp_path / f"{i}.csv")
+        )
+        for i, source in enumerate((folder, folder / "data.h5ad"))
+    ]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_cells_without_known_genes_are_counted(
+    untrained_checkpoint, tiny_data_dir, tmp_path, capsys
+) -> None:
+    cells = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad")
+    counts = cells.X.toarray()
+    counts[3, :28] = 0
+    anndata.AnnData(counts, obs=cells.obs, var=cells.var).write_h5ad(tmp_path / "in.h5ad")
+    path = predict(
+        checkpoint=untrained_checkpoint, input=tmp_path / "in.h5ad", output=tmp_path / "out.csv"
+    )
+    assert "15 cells predicted, 1 left out" in capsys.readouterr().out
+    assert "test_3" not in set(pd.read_csv(path)["cell"])
+
+
+def test_an_h5ad_has_a_row_for_each_cell(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:
+    path = predict(
+        checkpoint=untrained_checkpoint,
+        input=tiny_data_dir / "test",
+        output=tmp_path / "next.h5ad",
+        num_predictions=3,
+    )
+    cells = anndata.read_h5ad(path)
+    assert cells.obs_names.tolist() == [f"test_{i}" for i in range(16)]
+    assert cells.obsm["next_cell_genes"].shape == (16, 3)
+    assert np.asarray(cells.obsm["next_cell_probabilities"]).max() <= 1
+
+
+def test_raw_counts_are_required(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:
+    cells = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad")
+    cells.X = cells.X.log1p()
+    cells.write_h5ad(tmp_path / "in.h5ad")
+    with pytest.raises(ValueError, match="look log-normalised"):
+        predict(
+            checkpoint=untrained_checkpoint, input=tmp_path / "in.h5ad", output=tmp_path / "o.csv"
+        )
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"output": "next.txt"}, "must end in .csv or .h5ad"), ({"batch_size": 0}, "at least 1")],
+)
+def test_wrong_settings_are_refused(setting, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        predict(**{"checkpoint": "a.ckpt", "input": "b.h5ad", "output": "c.csv", **setting})
