@@ -3,10 +3,12 @@ import logging
 import multiprocessing
 import shutil
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import PairSettings
@@ -35,12 +37,14 @@ class Recorder(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(data: TemporalGeneformerDataModule, epochs: int = 2) -> Recorder:
+def fit(data: TemporalGeneformerDataModule, epochs: int = 2, **trainer: Any) -> Recorder:
     model = Recorder()
+    checkpoint = trainer.pop("ckpt_path", None)
     L.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-    ).fit(model, data)  # fmt: skip
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0,
+        **{"enable_checkpointing": False, **trainer},
+    ).fit(model, data, ckpt_path=checkpoint)  # fmt: skip
     return model
 
 
@@ -65,6 +69,28 @@ def test_workers_change_nothing(tiny_data_dir: Path) -> None:
     )
     assert alone.trained == workers.trained
     assert alone.validated == workers.validated
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # each run keeps its own checkpoints
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("when", [{"every_n_train_steps": 1}, {"every_n_epochs": 1}])
+def test_a_resumed_run_goes_on_with_the_batch_that_is_next(
+    tiny_data_dir: Path, tmp_path: Path, num_workers: int, when: dict[str, int]
+) -> None:
+    def run(folder: str, checkpoint: Path | None = None) -> list[tuple[int, list[int], int]]:
+        data = TemporalGeneformerDataModule(
+            tiny_data_dir, micro_batch_size=10, num_workers=num_workers
+        )
+        keep_all = ModelCheckpoint(tmp_path / folder, "{step}", save_top_k=-1, **when)
+        return fit(
+            data, limit_val_batches=0, callbacks=[keep_all], enable_checkpointing=True,
+            ckpt_path=checkpoint,
+        ).trained  # fmt: skip
+
+    whole = run("whole")
+    steps = [2, 4, 5] if "every_n_train_steps" in when else [4]
+    for step in steps:
+        assert run(f"from_{step}", tmp_path / "whole" / f"step={step}.ckpt") == whole[step:]
 
 
 def test_spawned_workers_make_the_same_batches(tiny_data_dir: Path) -> None:

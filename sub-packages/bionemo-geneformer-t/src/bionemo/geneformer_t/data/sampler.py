@@ -46,11 +46,17 @@ class CellBatchSampler(DistributedSampler[list[tuple[int, int]]]):
             raise ValueError(f"micro_batch_size must be at least 1; got {micro_batch_size}")
         self.micro_batch_size = micro_batch_size
         self.num_examples = len(dataset)  # type: ignore[arg-type]
+        self._seen: tuple[int, int] = (0, 0)
 
     @property
     def examples_per_step(self) -> int:
         """Examples of all ranks in one step."""
         return self.num_replicas * self.micro_batch_size
+
+    def resume(self, epoch: int, batches: int) -> None:
+        """Start in this epoch, without the batches that were used before a restart."""
+        self.set_epoch(epoch)
+        self._seen = (epoch, batches)
 
     def __len__(self) -> int:
         return math.ceil(self.num_examples / self.examples_per_step)
@@ -61,6 +67,8 @@ class CellBatchSampler(DistributedSampler[list[tuple[int, int]]]):
         if self.shuffle:
             # No cell has row -1, so the order's generator is none of the cells'.
             order = generator(self.seed, epoch, -1).permutation(self.num_examples)
-        for start in range(0, self.num_examples, self.examples_per_step):
+        epoch_seen, seen = self._seen
+        first = seen * self.examples_per_step if epoch == epoch_seen else 0
+        for start in range(first, self.num_examples, self.examples_per_step):
             step = order[start : start + self.examples_per_step]
             yield [(epoch, int(i)) for i in step[self.rank :: self.num_replicas]]

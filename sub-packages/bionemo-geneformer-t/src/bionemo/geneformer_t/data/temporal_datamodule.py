@@ -160,8 +160,16 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             self.trainer.limit_val_batches = 0  # an empty list alone makes Lightning warn
 
     def train_dataloader(self) -> DataLoader[TemporalBatch]:
-        """Shuffled batches; each epoch draws other successors and masks."""
-        return self._loader(self.train, shuffle=True)
+        """Shuffled batches; each epoch draws other successors and masks.
+
+        A run that resumes from a checkpoint inside an epoch goes on with the batch that is next;
+        Lightning alone would start the epoch's batches anew.
+        """
+        loader = self._loader(self.train, shuffle=True)
+        if self.trainer is not None:
+            assert isinstance(loader.sampler, CellBatchSampler)
+            loader.sampler.resume(*_next_batch(self.trainer))
+        return loader
 
     def val_dataloader(self) -> DataLoader[TemporalBatch] | list[DataLoader[TemporalBatch]]:
         """The same batches every time; no loader where there is no `val`."""
@@ -211,6 +219,18 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
                 f"({len(other):,} tokens there, {len(vocab):,} here); token ids would not mean the "
                 f"same. Copy {VOCAB} and {MEDIANS} from the training folder, or remove them"
             )
+
+
+def _next_batch(trainer: L.Trainer) -> tuple[int, int]:
+    """The epoch and the batch in it that training goes on with.
+
+    `current_epoch` does not tell: it counts an epoch after its last checkpoint was written.
+    """
+    epochs = trainer.fit_loop.epoch_progress.current
+    batches = trainer.fit_loop.epoch_loop.batch_progress
+    if batches.is_last_batch:
+        return epochs.ready, 0
+    return epochs.processed, batches.current.processed
 
 
 def _check_folder(data_dir: Path) -> None:
