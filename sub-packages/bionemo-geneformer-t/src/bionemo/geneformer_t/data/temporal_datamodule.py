@@ -3,6 +3,7 @@
 import logging
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from torch.utils.data import DataLoader
@@ -196,7 +197,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             seed=self.settings.seed,
             shuffle=shuffle,
         )
-        return DataLoader(
+        return _ResumableLoader(
             dataset,
             batch_size=None,  # the sampler yields whole batches
             sampler=sampler,
@@ -219,6 +220,16 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
                 f"({len(other):,} tokens there, {len(vocab):,} here); token ids would not mean the "
                 f"same. Copy {VOCAB} and {MEDIANS} from the training folder, or remove them"
             )
+
+
+class _ResumableLoader(DataLoader[Any]):
+    """Tells Lightning that it may resume inside an epoch; `_next_batch` says where."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}  # the trainer's own progress is all it takes
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
 
 
 def _next_batch(trainer: L.Trainer) -> tuple[int, int]:
