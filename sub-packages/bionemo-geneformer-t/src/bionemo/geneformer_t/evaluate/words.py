@@ -53,16 +53,17 @@ def sentence(baseline: str, gain: Interval, where: str) -> str:
     """One comparison in words."""
     subject = where + MODEL
     subject = subject[0].upper() + subject[1:]
-    interval = f"(95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
     if gain.low > 0:
-        return f"{subject} beats {baseline} by {gain.mean:.3f} nats per position {interval}."
-    return (
-        f"{subject} is no better than {baseline}: its cross-entropy is lower by "
-        f"{gain.mean:+.3f} nats per position {interval}."
-        if gain.high >= 0
-        else f"{subject} is no better than {baseline}, it is worse: its cross-entropy is higher "
-        f"by {-gain.mean:.3f} nats per position {interval}."
-    )
+        return f"{subject} beats {baseline} by {_with_interval(gain.mean, gain.low, gain.high)}."
+    if gain.high < 0:
+        loss = _with_interval(-gain.mean, -gain.high, -gain.low)
+        return f"{subject} is no better than {baseline}, it is worse: it loses {loss}."
+    difference = _with_interval(gain.mean, gain.low, gain.high)
+    return f"{subject} is no better than {baseline}: it gains {difference}."
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.3f} nats per position (95 % interval {low:.3f} to {high:.3f})"
 
 
 def _figures(scores: PositionScores) -> list[str]:

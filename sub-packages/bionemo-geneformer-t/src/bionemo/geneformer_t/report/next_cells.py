@@ -47,6 +47,7 @@ def next_cell_arrows(
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     starts = coordinates[arrows.cells]
     weights = grid_weights(starts)
+    shown = shown_share(weights @ (arrows.true_ends - starts), starts)
     for axes, ends, title in zip(
         panels,
         (arrows.true_ends, arrows.predicted_ends),
@@ -56,7 +57,7 @@ def next_cell_arrows(
         drawn = _draw_cells(axes, coordinates, colors)
         tails, moves = weights @ starts, weights @ (ends - starts)
         axes.quiver(
-            *tails.T, *moves.T, angles="xy", scale_units="xy", scale=1, width=0.004,
+            *tails.T, *moves.T, angles="xy", scale_units="xy", scale=1 / shown, width=0.004,
             headwidth=4.5, headlength=5, headaxislength=4.5, color="#1b1f23", zorder=3,
         )  # fmt: skip
         axes.set_title(title, loc="left", fontsize=13)
@@ -65,8 +66,9 @@ def next_cell_arrows(
     if drawn is not None and colors is not None:
         _explain_colors(figure, panels, drawn, colors, color_name)
     figure.supxlabel(
-        f"{map_name} of {len(coordinates):,} test cells; mean arrows of {len(arrows.cells):,} "
-        f"current cells; mean cosine between true and predicted arrows {arrows.cosine:.2f}",
+        f"{map_name} of {len(coordinates):,} cells; mean arrows of {len(arrows.cells):,} current "
+        f"cells, drawn at {shown:.0%} of their length; mean cosine between true and predicted "
+        f"arrows {arrows.cosine:.2f}",
         fontsize=10,
         color="#444444",
     )
@@ -91,6 +93,13 @@ def grid_weights(starts: Float[ndarray, "cell 2"]) -> Float[ndarray, "place cell
     # where cells are few altogether, one of them is enough
     enough = mass >= min(_LEAST_CELLS, 0.5 * mass.max())
     return nearness[enough] / mass[enough, None]
+
+
+def shown_share(moves: Float[ndarray, "place 2"], starts: Float[ndarray, "cell 2"]) -> float:
+    """The share of their length at which arrows are drawn, so that few run into the next one."""
+    spacing = np.ptp(starts, axis=0).max() / GRID
+    typical = float(np.median(np.linalg.norm(moves, axis=1)))
+    return min(1.0, float(spacing / typical)) if typical > 0 and spacing > 0 else 1.0
 
 
 def _draw_cells(
