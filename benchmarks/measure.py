@@ -16,9 +16,7 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
-def paired_seconds(
-    functions: Sequence[Callable[[], object]], rounds: int
-) -> list[list[float]]:
+def paired_seconds(functions: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
     """Seconds of each function in each round; within a round they run one after the other.
 
     A slow moment of the machine then hits all of them, and the ratio of a round stays fair.

@@ -122,7 +122,9 @@ def differences(name: str, kind: str, number: int) -> tuple[float, float]:
     return float(abs(loss - expected) / expected), worst
 
 
-def peak_memory(queue: multiprocessing.Queue, which: str, name: str, kind: str, number: int) -> None:
+def peak_memory(
+    queue: multiprocessing.Queue, which: str, name: str, kind: str, number: int
+) -> None:
     """Megabytes that a step adds to a fresh process that already holds weights and batch."""
     queue.put(peak_mb(steps(name, kind, number)[which]))
 

@@ -98,7 +98,7 @@ def test_the_data_module_shares_the_pair_settings_defaults():
 
 
 def test_the_model_predicts_by_the_specified_signature():
-    assert list(defaults(TemporalGeneformerModel))[0] == "config"
+    assert next(iter(defaults(TemporalGeneformerModel))) == "config"
     found = defaults(TemporalGeneformerModel.predict_next_cell)
     assert list(found)[:4] == ["self", "current_cell_ids", "attention_mask", "num_predictions"]
     assert found["num_predictions"] == 10

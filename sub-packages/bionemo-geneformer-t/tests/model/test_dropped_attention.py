@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bionemo.geneformer_t.model.dropped_attention import DroppedAttention, _keep
+from bionemo.geneformer_t.model.dropped_attention import _keep, dropped_attention
 
 LENGTHS = [(3, 5), (0, 2), (7, 4)]
 QUERIES, KEYS = 10, 11
@@ -15,7 +15,7 @@ def parts(dtype=torch.float64, heads=2, dim=3):
 
 
 def attend(query, key, value, dropout_prob, seed=0):
-    return DroppedAttention.apply(query, key, value, LENGTHS, dropout_prob, seed)
+    return dropped_attention(query, key, value, LENGTHS, dropout_prob, seed)
 
 
 @pytest.mark.parametrize("dropout_prob", [0.0, 0.4])

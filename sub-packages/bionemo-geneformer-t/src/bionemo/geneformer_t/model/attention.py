@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from bionemo.geneformer_t.model.dropped_attention import DroppedAttention
+from bionemo.geneformer_t.model.dropped_attention import dropped_attention
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def attend_per_cell(
     if dropout_prob and query.device.type == "cpu":
         lengths = list(zip(query_groups.lengths, key_groups.lengths, strict=True))
         seed = int(torch.randint(2**62, ()))
-        return DroppedAttention.apply(query, key, value, lengths, dropout_prob, seed)
+        return dropped_attention(query, key, value, lengths, dropout_prob, seed)
     attended = [
         _attend(
             one_query.transpose(0, 1)[None],

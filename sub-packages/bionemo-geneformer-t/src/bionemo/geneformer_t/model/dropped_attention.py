@@ -21,7 +21,7 @@ _LEVELS = 1 << 16
 """Sixteen bits decide each probability, so the rate is right to 1/65,536."""
 
 
-class DroppedAttention(torch.autograd.Function):
+class _DroppedAttention(torch.autograd.Function):
     """`softmax(q k^T / sqrt(d))`, dropped out, times v, for each group of packed tokens."""
 
     @staticmethod
@@ -64,6 +64,30 @@ class DroppedAttention(torch.autograd.Function):
             d_q.copy_(d_scores @ k)
             d_k.copy_(d_scores.mT @ q)
         return grad_query, grad_key, grad_value, None, None, None
+
+
+def dropped_attention(
+    query: Float[Tensor, "query head dim"],
+    key: Float[Tensor, "key head dim"],
+    value: Float[Tensor, "key head dim"],
+    lengths: list[tuple[int, int]],
+    dropout_prob: float,
+    seed: int,
+) -> Float[Tensor, "query head dim"]:
+    """Attend group by group with dropout.
+
+    Args:
+        query: Packed queries.
+        key: Packed keys.
+        value: Packed values.
+        lengths: Queries and keys of each group.
+        dropout_prob: Share of the probabilities that are dropped, below 1.
+        seed: The same seed drops the same probabilities.
+    """
+    attended: Tensor = _DroppedAttention.apply(  # type: ignore[no-untyped-call] # torch's
+        query, key, value, lengths, dropout_prob, seed
+    )
+    return attended
 
 
 def _groups(lengths: list[tuple[int, int]], *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
