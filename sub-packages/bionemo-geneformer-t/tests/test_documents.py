@@ -73,6 +73,7 @@ def substituted(text: str, data_dir: Path, folder: Path, checkpoint: Path) -> st
         **dict.fromkeys(DATA, str(data_dir)),
         **SIZES,
         **HARDWARE,
+        "--output_dir data/mine": f"--output_dir {folder / 'prepared'}",
         "path/to/checkpoint.ckpt": str(checkpoint),
         "cells.h5ad": str(data_dir / "train" / "data.h5ad"),
         "next.csv": str(folder / "next.csv"),
