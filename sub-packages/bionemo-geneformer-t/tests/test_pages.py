@@ -1,0 +1,112 @@
+"""Every page of docs/ runs from top to bottom, as a reader would follow it.
+
+A page starts in a folder that holds `cells.h5ad` (raw counts of a small simulated differentiation,
+with `day`, `cell_type`, `donor` and `pseudotime` in obs) and `data/` (a tiny data folder). Its bash
+and Python blocks run in their order; Python blocks share their names. Blocks in other languages
+(`text`, `slurm`, `json`) are shown only.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from bionemo.geneformer_t.simulate import SimulationSettings, simulate
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+DOCS = REPOSITORY / "docs"
+PAGES = sorted(page for page in DOCS.glob("*.md") if page.name != "log.md")
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SMALL_RUN = " --num_epochs 1 --num_workers 0"
+SMALL_MODEL = " --hidden_size 16 --num_layers 2 --num_attention_heads 2 --intermediate_size 32"
+
+
+def smaller(script: str) -> str:
+    """The same commands, with training runs cut to one epoch and, from scratch, a tiny model."""
+    lines = []
+    for line in script.replace("\\\n", " ").splitlines():
+        command, hash_mark, comment = line.partition(" #")
+        if re.match(r"geneformer-t train\b", command):
+            command += SMALL_RUN + ("" if "--pretrained" in command else SMALL_MODEL)
+        lines.append(command + hash_mark + comment)
+    return "\n".join(lines)
+
+
+def run_bash(script: str, folder: Path) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+        "HF_HUB_OFFLINE": "1",
+    }
+    finished = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", smaller(script)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, f"{script}\n{finished.stdout}\n{finished.stderr}"
+
+
+@pytest.fixture(scope="session")
+def example_cells() -> anndata.AnnData:
+    settings = SimulationSettings(num_cells=300, num_genes=120, counts_per_cell=600)
+    simulation = simulate(settings, np.random.default_rng(0))
+    branches = np.array(simulation.programmes.tree.names)
+    names = [f"cell_{i}" for i in range(settings.num_cells)]
+    obs = pd.DataFrame(
+        {
+            "day": [f"D{int(2 * time)}" for time in simulation.pseudotime],
+            "cell_type": pd.Categorical(branches[simulation.branch]),
+            "donor": [f"donor_{i % 5}" for i in range(settings.num_cells)],
+            "pseudotime": simulation.pseudotime,
+        },
+        index=names,
+    )
+    var = pd.DataFrame(
+        {"feature_id": simulation.gene_ids}, index=[f"GENE{i}" for i in range(settings.num_genes)]
+    )
+    return anndata.AnnData(simulation.counts, obs=obs, var=var)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the reader's terminal, not ours
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs_from_top_to_bottom(page, example_cells, tiny_data_dir, tmp_path, monkeypatch):
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    example_cells.write_h5ad(folder / "cells.h5ad")
+    shutil.copytree(tiny_data_dir, folder / "data")
+    monkeypatch.chdir(folder)
+    namespace: dict[str, object] = {}
+    for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if language == "bash":
+            run_bash(block, folder)
+        else:
+            exec(compile(block, f"{page.name}: {block[:60]!r}", "exec"), namespace)
+
+
+def test_pictures_and_links_of_the_pages_exist():
+    for page in [REPOSITORY / "README.md", *DOCS.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_training_commands_are_made_smaller_and_nothing_else():
+    assert smaller("geneformer-t train --data_dir data  # go") == (
+        f"geneformer-t train --data_dir data {SMALL_RUN}{SMALL_MODEL} # go"
+    )
+    assert SMALL_MODEL not in smaller("geneformer-t train --pretrained weights")
+    assert smaller("geneformer-t predict \\\n  --input x") == "geneformer-t predict    --input x"
