@@ -61,7 +61,7 @@ def run_bash(script: str, folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def example_cells() -> anndata.AnnData:
-    settings = SimulationSettings(num_cells=300, num_genes=120, counts_per_cell=600)
+    settings = SimulationSettings(num_cells=300, num_genes=120, counts_per_cell=600.0)
     simulation = simulate(settings, np.random.default_rng(0))
     branches = np.array(simulation.programmes.tree.names)
     names = [f"cell_{i}" for i in range(settings.num_cells)]
