@@ -162,6 +162,35 @@ class IsolatedBert(nn.Module):
         """The layers from first to last."""
         return list(self.encoder.layer)  # type: ignore[arg-type] # a ModuleList has no item type
 
+    def read(
+        self,
+        ids: Int[Tensor, " context_token"],
+        groups: Groups,
+        attend: Attention,
+        num_layers: int | None = None,
+    ) -> Float[Tensor, "context_token hidden"]:
+        """Encode contexts as a plain, bidirectional BERT does: every token of a cell sees all.
+
+        Args:
+            ids: Packed tokens of all cells.
+            groups: Where each cell begins and ends.
+            attend: The attention backend.
+            num_layers: How many layers to run: 0 for the embeddings alone, None for all.
+
+        Raises:
+            ValueError: The model has fewer layers.
+        """
+        depth = len(self.layers) if num_layers is None else num_layers
+        if not 0 <= depth <= len(self.layers):
+            raise ValueError(
+                f"num_layers must lie between 0 and {len(self.layers)}, the layers of this model; "
+                f"got {num_layers}"
+            )
+        hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
+        for layer in self.layers[:depth]:
+            hidden = layer(hidden, *layer.keys_and_values(hidden), groups, groups, attend)
+        return hidden
+
     def remember(
         self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
     ) -> Memory:
@@ -249,6 +278,12 @@ class NextCellBert(nn.Module):
             attend,
         )
         return self.cls.predictions(hidden)
+
+    def plain_logits(
+        self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
+    ) -> Float[Tensor, "context_token vocab"]:
+        """Logits at every token of packed cells, without next cells: Hugging Face's own numbers."""
+        return self.cls.predictions(self.bert.read(ids, groups, attend))
 
     def _initialise(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
