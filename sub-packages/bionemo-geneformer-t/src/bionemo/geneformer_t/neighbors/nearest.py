@@ -1,8 +1,16 @@
-"""Nearest points and how close they are: what several builders share."""
+"""Nearest points and how close they are: what several builders share.
+
+Exact while that is cheap, which also makes builders independent of the order of the cells; by an
+approximate index (nearest neighbor descent; Dong et al., 2011) where a search would compare more
+pairs than that, so that a million cells need no cells x cells matrix.
+"""
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+
+EXACT_PAIRS = 400_000_000
+"""Up to so many pairs of points are compared one by one: some seconds on one core."""
 
 
 def nearest(
@@ -15,25 +23,79 @@ def nearest(
     Raises:
         ValueError: `num_neighbors` is not positive.
     """
-    from sklearn.neighbors import NearestNeighbors
-
-    if num_neighbors < 1:
-        raise ValueError(f"num_neighbors must be at least 1; got {num_neighbors}")
-    index = NearestNeighbors(n_neighbors=min(num_neighbors, len(points))).fit(points)
-    distances, found = index.kneighbors(queries)
+    check_num_neighbors(num_neighbors)
+    num = min(num_neighbors, len(points))
+    # an index helps only where few of the points are asked for
+    few = len(queries) * len(points) <= EXACT_PAIRS or 4 * num > len(points)
+    search = _exact if few else _approximate
+    found, distances = search(queries, points, num)
     return found.astype(np.int64), distances.astype(np.float64)
+
+
+def nearest_others(
+    points: Float[ndarray, "point component"], num_neighbors: int
+) -> tuple[Int[ndarray, "point neighbor"], Float[ndarray, "point neighbor"]]:
+    """The nearest other points of each point, nearest first.
+
+    Raises:
+        ValueError: `num_neighbors` is not positive, or there are fewer than two points.
+    """
+    check_num_neighbors(num_neighbors)
+    if len(points) < 2:
+        raise ValueError(f"nearest neighbors need at least two cells; got {len(points)}")
+    found, distances = nearest(points, points, num_neighbors + 1)
+    itself = found == np.arange(len(points))[:, None]
+    # identical points may come before the point itself, or push it out
+    itself[~itself.any(axis=1), -1] = True
+    shape = (len(points), found.shape[1] - 1)
+    return found[~itself].reshape(shape), distances[~itself].reshape(shape)
 
 
 def closeness(
     distances: Float[ndarray, "query neighbor"],
 ) -> Float[ndarray, "query neighbor"]:
-    """Weights that fall with distance and sum to 1 for each query.
+    """Weights that fall with distance and sum to 1 for each query; infinite distances get none.
 
     A Gaussian whose width is each query's mean distance, measured from its nearest neighbor
     (after the local scaling of Zelnik-Manor and Perona, 2004), so that weights mean the same in
     dense and sparse regions and never vanish altogether.
     """
-    beyond = distances - distances.min(axis=1, keepdims=True)
-    width = np.maximum(beyond.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    weights: Float[ndarray, "query neighbor"] = np.exp(-0.5 * (beyond / width) ** 2)
-    return np.maximum(weights, 1e-12) / weights.sum(axis=1, keepdims=True)
+    there = np.isfinite(distances)
+    first = distances.min(axis=1, keepdims=True)
+    beyond = np.where(there, distances - np.where(np.isfinite(first), first, 0), 0)
+    tiny = np.finfo(np.float64).tiny
+    mean = beyond.sum(axis=1, keepdims=True) / np.maximum(there.sum(axis=1, keepdims=True), 1)
+    weights = np.exp(-0.5 * (beyond / np.maximum(mean, tiny)) ** 2)
+    weights = np.where(there, np.maximum(weights, 1e-12), 0)
+    shares: Float[ndarray, "query neighbor"] = weights / np.maximum(
+        weights.sum(axis=1, keepdims=True), tiny
+    )
+    return shares
+
+
+def check_num_neighbors(num_neighbors: int) -> None:
+    """Refuse a number of neighbors that is not positive.
+
+    Raises:
+        ValueError: With the number.
+    """
+    if num_neighbors < 1:
+        raise ValueError(f"num_neighbors must be at least 1; got {num_neighbors}")
+
+
+def _exact(queries: ndarray, points: ndarray, num: int) -> tuple[ndarray, ndarray]:
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, found = NearestNeighbors(n_neighbors=num).fit(points).kneighbors(queries)
+    return found, distances
+
+
+def _approximate(queries: ndarray, points: ndarray, num: int) -> tuple[ndarray, ndarray]:
+    from pynndescent import NNDescent
+
+    # the index needs some neighbors of its own to be searched well
+    index = NNDescent(points, n_neighbors=max(num, 15), random_state=0)
+    if queries is points:
+        found, distances = index.neighbor_graph
+        return found[:, :num], distances[:, :num]
+    return index.query(queries, k=num)

@@ -190,7 +190,7 @@ def build_splits(
                 "num_components": points.shape[1],
             }
         }
-        graph = time_neighbors(points[rows], times[rows], settings.num_neighbors)
+        graph, _ = time_neighbors(points[rows], times[rows], settings.num_neighbors)
         contents[name] = SplitContent(cells=members, graphs={settings.neighbor_key: graph})
     return contents
 
