@@ -1,0 +1,87 @@
+"""The edges of a graph in blocks, so that measuring needs little beside the graph itself.
+
+The unit of most measures is a *step*: a current cell and one of its successors, drawn by weight, as
+training draws them. Every cell with successors takes one, however many successors it has.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from numpy import ndarray
+
+from bionemo.geneformer_t.graph import NeighborGraph
+
+BLOCK = 1 << 20
+"""Edges that are looked at together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeBlock:
+    """Edges of consecutive current cells."""
+
+    current: Int[ndarray, " edge"]
+    successor: Int[ndarray, " edge"]
+    chance: Float[ndarray, " edge"]
+    """Probability that a step from the current cell goes there; sums to 1 for each cell."""
+
+
+def edge_blocks(graph: NeighborGraph, size: int = BLOCK) -> Iterator[EdgeBlock]:
+    """All edges, about `size` at a time; the edges of one cell are never parted."""
+    first = 0
+    while first < graph.num_cells:
+        limit = graph.indptr[first] + size
+        last = max(int(np.searchsorted(graph.indptr, limit, side="right")) - 1, first + 1)
+        yield edges_of(graph, np.arange(first, last))
+        first = last
+
+
+def edges_of(graph: NeighborGraph, cells: Int[ndarray, " cell"]) -> EdgeBlock:
+    """The edges that leave the given cells, cell by cell."""
+    edges, place = edge_places(graph, cells)
+    weights = graph.weights[edges]
+    totals = np.bincount(place, weights=weights, minlength=len(cells))
+    return EdgeBlock(
+        current=cells[place], successor=graph.indices[edges], chance=weights / totals[place]
+    )
+
+
+def edge_places(
+    graph: NeighborGraph, cells: Int[ndarray, " cell"]
+) -> tuple[Int[ndarray, " edge"], Int[ndarray, " edge"]]:
+    """Where the edges that leave the given cells stand, and which of the cells each one leaves."""
+    starts = graph.indptr[cells]
+    degrees = graph.indptr[cells + 1] - starts
+    before = np.cumsum(degrees) - degrees
+    edges = np.arange(degrees.sum()) + np.repeat(starts - before, degrees)
+    return edges, np.repeat(np.arange(len(cells)), degrees)
+
+
+def steps(graph: NeighborGraph) -> int:
+    """Cells that have a successor, each of which takes one step."""
+    return int(np.count_nonzero(graph.out_degree))
+
+
+def groups_in_time(time: Shaped[ndarray, " cell"]) -> tuple[Int[ndarray, " cell"], bool]:
+    """A number for the time point of each cell, and whether the times are such points.
+
+    Times that nearly all differ (pseudotime) are cut into twenty groups of equal size.
+
+    Returns:
+        The groups, from early to late and -1 where a cell has no time, and whether they are the
+        time points themselves.
+    """
+    known = np.isfinite(time)
+    points, codes = np.unique(time[known], return_inverse=True)
+    are_points = len(points) <= min(_MOST_POINTS, known.sum() / 2)
+    if not are_points:
+        limits = np.quantile(time[known], np.linspace(0, 1, _GROUPS + 1)[1:-1])
+        codes = np.searchsorted(limits, time[known], side="right")
+    groups = np.full(len(time), -1, dtype=np.int64)
+    groups[known] = codes
+    return groups, bool(are_points)
+
+
+_MOST_POINTS = 50
+_GROUPS = 20

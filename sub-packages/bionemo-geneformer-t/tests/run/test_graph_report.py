@@ -1,0 +1,60 @@
+"""The report is written whole, as plain JSON, the same every time."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.quality import CellFacts
+from bionemo.geneformer_t.run.graph_report import REPORT, SplitGraphs, write_graph_report
+
+GRAPHS = {
+    "next_cell_ids": NeighborGraph.from_matrix(sp.eye_array(30, k=1))[0],
+    "knn_neighbors": NeighborGraph.from_matrix(sp.eye_array(30, k=1) + sp.eye_array(30, k=-1))[0],
+    "empty": NeighborGraph.from_matrix(sp.csr_array((30, 30)))[0],
+}
+FACTS = CellFacts(
+    representation=np.column_stack([np.arange(30.0), np.ones(30)]),
+    time=np.where(np.arange(30) == 7, np.nan, np.arange(30.0)),
+    batch=pd.Categorical(["a", "b"] * 15),
+    cluster=pd.Categorical(np.repeat(["x", "y", "z"], 10), categories=["x", "y", "z", "none"]),
+)
+
+
+def write(folder, seed=0):
+    splits = {"train": SplitGraphs(graphs=GRAPHS, facts=FACTS, dropped={"empty": {"loop": 3}})}
+    return write_graph_report(folder, splits, np.random.default_rng(seed))
+
+
+def test_json_holds_every_graph_without_nan(tmp_path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    write(tmp_path)
+    text = (tmp_path / REPORT).read_text()
+    graphs = json.loads(text, parse_constant=refuse)["graphs"]
+    assert set(graphs) == set(GRAPHS)
+    for found in graphs.values():
+        clusters = found["train"]["clusters"]
+        for row in clusters["shares"]:
+            assert np.isclose(sum(row), 1) or sum(row) == 0
+    assert graphs["empty"]["train"]["warnings"] == [
+        "The graph has no edges: there is nothing to train on."
+    ]
+    assert graphs["empty"]["train"]["dropped"] == {"loop": 3}
+    assert graphs["knn_neighbors"]["train"]["reciprocity"]["edges"] == 1
+
+
+def test_the_report_depends_on_the_generator_alone(tmp_path) -> None:
+    assert write(tmp_path / "a") == write(tmp_path / "b")
+    assert (tmp_path / "a" / REPORT).read_text() == (tmp_path / "b" / REPORT).read_text()
+    write(tmp_path / "c", seed=1)
+    assert (tmp_path / "a" / REPORT).read_text() != (tmp_path / "c" / REPORT).read_text()
+
+
+def test_the_table_names_graphs_and_warns(tmp_path) -> None:
+    text = write(tmp_path)
+    assert "next_cell_ids  train" in text
+    assert "warning: knn_neighbors, train:" in text
