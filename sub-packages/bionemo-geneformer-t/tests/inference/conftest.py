@@ -1,5 +1,9 @@
 """A tiny model with random weights, and its vocabulary."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning as L
 import pytest
 import torch
 
@@ -26,3 +30,16 @@ def model(vocab) -> TemporalGeneformerModel:
     )  # fmt: skip
     model.adopt(vocab, PairSettings(seq_length=33))
     return model.eval()
+
+
+@pytest.fixture
+def save_checkpoint(tmp_path) -> Callable[[TemporalGeneformerModel], Path]:
+    """A function that writes a model's checkpoint and returns its path."""
+
+    def save(model: TemporalGeneformerModel) -> Path:
+        trainer = L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+        trainer.strategy.connect(model)
+        trainer.save_checkpoint(tmp_path / "model.ckpt")
+        return tmp_path / "model.ckpt"
+
+    return save

@@ -1,6 +1,5 @@
 import json
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -10,12 +9,8 @@ from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
 
 
 @pytest.fixture
-def checkpoint(model, tmp_path):
-    trainer = L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    trainer.strategy.connect(model)
-    path = tmp_path / "model.ckpt"
-    trainer.save_checkpoint(path)
-    return path
+def checkpoint(model, save_checkpoint):
+    return save_checkpoint(model)
 
 
 def test_a_checkpoint_brings_its_vocabulary_and_settings(checkpoint, model, vocab) -> None:

@@ -110,6 +110,11 @@ class CellStore:
     def _genes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return gene_features(self.archive)
 
+    @property
+    def num_values(self) -> Int[ndarray, " cell"]:
+        """The number of genes with a count in each cell, known to a vocabulary or not."""
+        return np.diff(np.asarray(self._row_ptr).astype(np.int64))
+
     def row(self, cell: int) -> tuple[Real[ndarray, " gene"], Real[ndarray, " gene"]]:
         """The non-zero counts of a cell and their columns, ascending."""
         here = slice(self._row_ptr[cell], self._row_ptr[cell + 1])

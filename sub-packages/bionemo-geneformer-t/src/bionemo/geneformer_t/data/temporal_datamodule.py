@@ -16,10 +16,12 @@ from bionemo.geneformer_t.config import (
     TokenSelectionPolicy,
 )
 from bionemo.geneformer_t.data.collate import collate
+from bionemo.geneformer_t.data.provenance import provenance_of
 from bionemo.geneformer_t.data.sampler import CellBatchSampler
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
+from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
 logger = logging.getLogger(__name__)
@@ -131,6 +133,11 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     def train(self) -> TemporalGeneformerDataset:
         """The pairs of `train`."""
         return self._dataset(TRAIN)
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """What a checkpoint says of the training cells."""
+        return provenance_of(self.train)
 
     @cached_property
     def val(self) -> TemporalGeneformerDataset | None:

@@ -29,7 +29,7 @@ class CellTokens:
     def __init__(self, store: CellStore, vocab: GeneVocab, settings: PairSettings) -> None:
         self.store = store
         self.settings = settings
-        self.token_of_column = _tokens_of_columns(store, vocab)
+        self.token_of_column = tokens_of_columns(store, vocab)
         known = self.token_of_column[self.token_of_column >= 0]
         num_merged = len(known) - len(np.unique(known))
         if not len(known):
@@ -95,7 +95,8 @@ class CellTokens:
         return lengths
 
 
-def _tokens_of_columns(store: CellStore, vocab: GeneVocab) -> Int[ndarray, " column"]:
+def tokens_of_columns(store: CellStore, vocab: GeneVocab) -> Int[ndarray, " column"]:
+    """The token of each column, by name and otherwise by symbol; -1 where there is none."""
     by_name = vocab.encode(store.gene_names)
     by_symbol = vocab.encode(store.gene_symbols)
     return np.where(by_name >= 0, by_name, by_symbol)

@@ -7,6 +7,7 @@ import torch
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
+from bionemo.geneformer_t.inference.checkpoint_file import build_model, read_checkpoint
 from bionemo.geneformer_t.inference.distribution import required_vocab
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -19,15 +20,10 @@ def load_model(checkpoint: Path) -> TemporalGeneformerModel:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It holds no Geneformer-T model, or one without a vocabulary.
+        ValueError: It is damaged, holds no Geneformer-T model, or one without a vocabulary.
     """
-    if not checkpoint.is_file():
-        raise FileNotFoundError(
-            f"checkpoint: expected a file at {checkpoint}; there is none. A training run keeps its "
-            "checkpoints in OUTPUT_DIR/checkpoints"
-        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = TemporalGeneformerModel.load_from_checkpoint(checkpoint, map_location=device)
+    model = build_model(checkpoint, read_checkpoint(checkpoint, device)).to(device)
     required_vocab(model)
     return model.eval()
 

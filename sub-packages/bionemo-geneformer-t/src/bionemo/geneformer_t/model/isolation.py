@@ -9,6 +9,9 @@ from enum import IntEnum
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+ISOLATION_RULE_VERSION = 1
+"""Counted up when the rule below changes; a checkpoint records the rule that it learned under."""
+
 
 class Segment(IntEnum):
     """Which cell a position belongs to; also its token type."""

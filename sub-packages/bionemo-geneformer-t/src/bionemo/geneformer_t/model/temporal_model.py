@@ -22,8 +22,10 @@ from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.model.attention import choose_attention
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.prediction import predict_next_cell
 from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
+from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
 CHECKPOINT_KEY = "geneformer_t"
@@ -67,6 +69,7 @@ class TemporalGeneformerModel(L.LightningModule):
         self.net = NextCellBert(self.config)
         self.vocab: GeneVocab | None = None
         self.pair_settings: PairSettings | None = None
+        self.provenance: Provenance | None = None
         self.val_loss = MeanMetric()
         self._step_loss: list[Tensor] = []
         self._step_scored = 0
@@ -151,6 +154,8 @@ class TemporalGeneformerModel(L.LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if data is not None and hasattr(data, "vocab"):
             self.adopt(data.vocab, data.settings)
+        if data is not None and stage == "fit" and hasattr(data, "provenance"):
+            self.provenance = data.provenance
 
     def adopt(self, vocab: GeneVocab, settings: PairSettings) -> None:
         """Make these the meaning of token ids and positions.
@@ -180,29 +185,29 @@ class TemporalGeneformerModel(L.LightningModule):
         self.vocab, self.pair_settings = vocab, settings
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the vocabulary and the pair settings beside the weights, as plain values."""
+        """Put what the weights mean and come from beside them, as plain values."""
         checkpoint[CHECKPOINT_KEY] = {
             "version": package.__version__,
+            "isolation_rule": ISOLATION_RULE_VERSION,
             "vocab": self.vocab.to_dict() if self.vocab else None,
             "pair_settings": self.pair_settings.to_dict() if self.pair_settings else None,
+            "provenance": self.provenance.to_dict() if self.provenance else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back.
 
         Raises:
-            ValueError: The checkpoint was not written by this model.
+            ValueError: The checkpoint was not written by this model, or under another isolation
+                rule.
         """
-        if CHECKPOINT_KEY not in checkpoint:
-            raise ValueError(
-                "this checkpoint holds no Geneformer-T model: it lacks the entry "
-                f"{CHECKPOINT_KEY!r}; it holds {', '.join(map(str, checkpoint))}"
-            )
-        carried = checkpoint[CHECKPOINT_KEY]
+        carried = carried_by(checkpoint)
         if carried["vocab"] is not None:
             self.vocab = GeneVocab.from_dict(carried["vocab"])
         if carried["pair_settings"] is not None:
             self.pair_settings = PairSettings.from_dict(carried["pair_settings"])
+        if carried.get("provenance") is not None:
+            self.provenance = Provenance.from_dict(carried["provenance"])
 
     # --- prediction ---------------------------------------------------------------------------
 
@@ -252,6 +257,29 @@ class TemporalGeneformerModel(L.LightningModule):
                 "or load a checkpoint, which carries one"
             )
         return self.vocab
+
+
+def carried_by(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What stands beside the weights of a checkpoint.
+
+    Raises:
+        ValueError: It is another program's, or the weights learned under another isolation rule.
+    """
+    if CHECKPOINT_KEY not in checkpoint:
+        raise ValueError(
+            "this checkpoint holds no Geneformer-T model: it lacks the entry "
+            f"{CHECKPOINT_KEY!r}; it holds {', '.join(map(str, checkpoint))}"
+        )
+    carried: Mapping[str, Any] = checkpoint[CHECKPOINT_KEY]
+    rule = carried.get("isolation_rule", 1)
+    if rule != ISOLATION_RULE_VERSION:
+        raise ValueError(
+            f"this checkpoint was trained under isolation rule {rule} by geneformer-t "
+            f"{carried.get('version')}; this is geneformer-t {package.__version__} with rule "
+            f"{ISOLATION_RULE_VERSION}, under which the weights mean something else. Install the "
+            "version that wrote it"
+        )
+    return carried
 
 
 def _decayed_and_spared(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -16,12 +16,13 @@ COMMANDS = {
     "train": ("train_temporal", "train_temporal_geneformer", "train on a data folder"),
     "predict": ("predict", "predict", "predict the next cell of every cell"),
     "evaluate": ("evaluate", "evaluate", "score a checkpoint beside baselines"),
+    "doctor": ("doctor", "doctor", "say what a checkpoint or a data folder holds"),
 }
 """Name -> (module, function, one line)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command."""
+    """Run one command; its result may carry an `exit_code`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_overview())
@@ -31,12 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"geneformer-t: no command {name!r}\n\n{_overview()}", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[name]
-    run(
+    result = run(
         getattr(import_module(f"bionemo.geneformer_t.run.{module}"), function),
         rest,
         prog=f"geneformer-t {name}",
     )
-    return 0
+    return int(getattr(result, "exit_code", 0))
 
 
 def _overview() -> str:

@@ -140,6 +140,8 @@ def add_arguments(parser: argparse.ArgumentParser, settings_type: type) -> None:
         text = docs.get(field.name, "").replace("%", "%%") + _default(field)
         if field.metadata.get("positional"):
             options.pop("required", None)
+            if not _is_required(field):
+                options |= {"nargs": "?", "default": field.default}
             parser.add_argument(field.name, help=text, **options)
             continue
         names = dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"])

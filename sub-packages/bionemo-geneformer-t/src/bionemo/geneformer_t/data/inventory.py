@@ -1,0 +1,170 @@
+"""What a data folder holds: splits, cells, genes, graphs and vocabulary, without training on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.data.count_source import open_h5ad, row_blocks
+from bionemo.geneformer_t.data.provenance import cells_fingerprint
+from bionemo.geneformer_t.data.scdl import neighbor_matrix
+from bionemo.geneformer_t.data.store import H5AD, CellStore
+from bionemo.geneformer_t.data.successors import ANY_KEY, NEIGHBORS
+from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB
+from bionemo.geneformer_t.data.tokens import tokens_of_columns
+from bionemo.geneformer_t.dictionaries import read_json
+from bionemo.geneformer_t.vocab import GeneVocab
+
+SPLITS = ("train", "val", "test")
+IN_ARCHIVE = "the SCDL archive"
+"""Stands for the neighbors of an archive, which do not record their key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitInventory:
+    """One split, read with one vocabulary."""
+
+    folder: Path
+    store: CellStore
+    graphs: Mapping[str, int]
+    """Keys of the graphs in neighbors.json and obsp, and the edges that are stored there."""
+    own_vocab: GeneVocab | None
+    """That of the split's own files."""
+    fingerprint: str
+    """Names and counts of the cells; see `data.provenance`."""
+    genes_known: int
+    """Columns that the vocabulary knows."""
+    counts_known: float
+    """Share of all counts that lies on them."""
+    genes_per_cell: int
+    """Genes of the vocabulary that the middle cell expresses."""
+    empty_cells: int
+    """Cells that express none of them."""
+
+    def serves(self, key: str) -> bool:
+        """Whether successors are found when this key is asked for."""
+        return any(name in self.graphs for name in (key, ANY_KEY, IN_ARCHIVE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInventory:
+    """A data folder, read with one vocabulary."""
+
+    folder: Path
+    made_by: str | None
+    """The command that wrote it; None for a folder made by hand."""
+    vocab: GeneVocab | None
+    """That of the training split."""
+    splits: Mapping[str, SplitInventory]
+
+
+def take_inventory(folder: Path, vocab: GeneVocab | None = None) -> DataInventory:
+    """Read every split of a data folder.
+
+    Args:
+        folder: Holds train, val or test.
+        vocab: Genes are looked up here; by default in the vocabulary of the training split.
+
+    Raises:
+        FileNotFoundError: No such folder, no split in it, or no vocabulary.
+        ValueError: A file is damaged, or the values are no raw counts.
+    """
+    present = [name for name in SPLITS if (folder / name).is_dir()]
+    if not present:
+        raise FileNotFoundError(_no_splits(folder))
+    own = own_vocab(folder / present[0])
+    looked_up = vocab or own
+    if looked_up is None:
+        raise FileNotFoundError(
+            f"{folder / present[0]} holds no {VOCAB} with {MEDIANS}; expected both beside the "
+            "training cells. `geneformer-t prepare` writes them"
+        )
+    return DataInventory(
+        folder=folder,
+        made_by=_made_by(folder),
+        vocab=own,
+        splits={name: _of_split(folder / name, looked_up) for name in present},
+    )
+
+
+def own_vocab(split_dir: Path) -> GeneVocab | None:
+    """The vocabulary of a split's own files; None where one of the two is missing."""
+    files = split_dir / VOCAB, split_dir / MEDIANS
+    return GeneVocab.read(*files) if all(file.is_file() for file in files) else None
+
+
+def stored_graphs(split_dir: Path, store: CellStore) -> dict[str, int]:
+    """The key of every graph of a split, and the number of its edges as they are stored."""
+    found: dict[str, int] = {}
+    if (split_dir / H5AD).is_file():
+        with open_h5ad(split_dir / H5AD) as file:
+            group = file.get("obsp", {})
+            found |= {key: _stored_values(group[key]) for key in sorted(group)}
+    else:
+        matrix = neighbor_matrix(store.archive)
+        found |= {} if matrix is None else {IN_ARCHIVE: int(matrix.nnz)}
+    if (split_dir / NEIGHBORS).is_file():
+        content = read_json(split_dir / NEIGHBORS)
+        if not isinstance(content, dict) or not all(isinstance(g, dict) for g in content.values()):
+            raise ValueError(
+                f"{split_dir / NEIGHBORS} must hold {{key: {{cell id: [cell ids]}}}}; it does not"
+            )
+        found |= {key: sum(map(len, graph.values())) for key, graph in content.items()}
+    return found
+
+
+def read_by(
+    store: CellStore, is_known: Bool[ndarray, " column"]
+) -> tuple[float, Int[ndarray, " cell"]]:
+    """The share of all counts on known columns, and each cell's number of known genes."""
+    known, lengths = 0.0, np.zeros(len(store), dtype=np.int64)
+    for rows in row_blocks(len(store)):
+        counts, columns, pointers = store.rows(rows.start, rows.stop)
+        counted = is_known[columns]
+        known += float(np.sum(counts[counted], dtype=np.float64))
+        lengths[rows] = np.diff(np.concatenate([[0], np.cumsum(counted)])[pointers])
+    return known / float(np.sum(store.total_counts, dtype=np.float64)), lengths
+
+
+def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
+    store = CellStore.open(folder)
+    is_known = tokens_of_columns(store, vocab) >= 0
+    share, lengths = read_by(store, is_known)
+    return SplitInventory(
+        folder=folder,
+        store=store,
+        graphs=stored_graphs(folder, store),
+        own_vocab=own_vocab(folder),
+        fingerprint=cells_fingerprint(store),
+        genes_known=int(is_known.sum()),
+        counts_known=share,
+        genes_per_cell=int(np.median(lengths)),
+        empty_cells=int((lengths == 0).sum()),
+    )
+
+
+def _stored_values(matrix: h5py.Group | h5py.Dataset) -> int:
+    is_sparse = isinstance(matrix, h5py.Group)
+    return len(matrix["data"]) if is_sparse else int(np.count_nonzero(matrix[()]))
+
+
+def _made_by(folder: Path) -> str | None:
+    record = folder / "made_by.json"
+    content = read_json(record) if record.is_file() else {}
+    return content.get("command") if isinstance(content, dict) else None
+
+
+def _no_splits(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"expected a data folder at {folder}; there is none"
+    held = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
+    is_split = (folder / H5AD).is_file()
+    return (
+        f"{folder} is no data folder: it holds none of {', '.join(SPLITS)}, only {held}. "
+        + ("This is one split; give the folder above it" if is_split else
+           "`geneformer-t prepare` and `geneformer-t simulate` make such folders")
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""Checkpoint files, read without running anything in them; every damage is told by name."""
+
+import errno
+import pickle
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel, carried_by
+from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.vocab import GeneVocab
+
+HYPER_PARAMETERS = "hyper_parameters"
+WEIGHTS = "state_dict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSummary:
+    """What a checkpoint says of itself."""
+
+    path: Path
+    version: str
+    """The package that wrote it."""
+    isolation_rule: int
+    config: BioBertConfig
+    vocab: GeneVocab | None
+    pair_settings: PairSettings | None
+    provenance: Provenance | None
+    step: int
+    """Optimizer steps behind it."""
+    epoch: int
+    num_weights: int
+
+
+def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint of this package: tensors and plain values.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is damaged, asks to run code, or is another program's.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"checkpoint: expected a file at {path}; there is none. A training run keeps its "
+            "checkpoints in OUTPUT_DIR/checkpoints"
+        )
+    with _reading(path):
+        content = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path} holds no Geneformer-T model but a {type(content).__name__}; give a "
+            "checkpoint that `geneformer-t train` wrote"
+        )
+    try:
+        carried_by(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    missing = [name for name in (HYPER_PARAMETERS, WEIGHTS) if name not in content]
+    if missing:
+        raise ValueError(
+            f"{path} is an incomplete checkpoint: it lacks {' and '.join(missing)}. Write it again"
+        )
+    return content
+
+
+def build_model(path: Path, content: dict[str, Any]) -> TemporalGeneformerModel:
+    """The model in what `read_checkpoint` returns.
+
+    Raises:
+        ValueError: The weights are not those of the sizes that the checkpoint states.
+    """
+    with _understanding(path, content):
+        model = TemporalGeneformerModel(**content[HYPER_PARAMETERS])
+        model.on_load_checkpoint(content)
+    try:
+        model.load_state_dict(content[WEIGHTS])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} is damaged: its weights do not match its own settings. {error}"
+        ) from error
+    return model
+
+
+def summarise_checkpoint(path: Path) -> CheckpointSummary:
+    """Read a checkpoint and say what is in it.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: As `read_checkpoint` and `build_model`.
+    """
+    content = read_checkpoint(path)
+    model = build_model(path, content)
+    carried = carried_by(content)
+    return CheckpointSummary(
+        path=path,
+        version=str(carried["version"]),
+        isolation_rule=carried.get("isolation_rule", 1),
+        config=model.config,
+        vocab=model.vocab,
+        pair_settings=model.pair_settings,
+        provenance=model.provenance,
+        step=content.get("global_step", 0),
+        epoch=content.get("epoch", 0),
+        num_weights=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        with warnings.catch_warnings():
+            # what pickle protocol a file that is no checkpoint has is nothing to warn of
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            yield
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"(?:GLOBAL|global:?) ([\w.]+)", str(error))
+        if asked is None:
+            raise ValueError(
+                f"{path} is no checkpoint, or a damaged one: it cannot be read as tensors and "
+                "plain values. Give a checkpoint that `geneformer-t train` wrote"
+            ) from error
+        raise ValueError(
+            f"{path} was refused: it asks to import {asked[1]}, and a checkpoint needs only "
+            "tensors and plain values. Nothing in it was run"
+        ) from error
+    except (EOFError, OSError, RuntimeError) as error:
+        unrelated = isinstance(error, OSError) and error.errno != errno.EINVAL  # from seeking
+        if unrelated or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(
+            f"{path} is truncated or damaged ({_first_sentence(error)}); copy or write it again"
+        ) from error
+
+
+@contextmanager
+def _understanding(path: Path, content: dict[str, Any]) -> Iterator[None]:
+    """Settings that this version does not know come from a newer one."""
+    try:
+        yield
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} was written by geneformer-t {carried_by(content).get('version')} and holds "
+            f"what this version cannot read: {error}. Update the package, or train again"
+        ) from error
+
+
+def _first_sentence(error: BaseException) -> str:
+    return str(error).split(". ")[0].splitlines()[0] if str(error) else "it ends too early"

@@ -1,0 +1,93 @@
+"""`geneformer-t doctor`: what a checkpoint or a data folder holds, and whether the two fit."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.run.command import POSITIONAL, command, main
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.data.inventory import DataInventory
+    from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
+    from bionemo.geneformer_t.inference.diagnosis import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorSettings:
+    """What to look at."""
+
+    first: Path = field(metadata=POSITIONAL)
+    """A checkpoint, or a data folder."""
+    other: Path | None = field(default=None, metadata=POSITIONAL)
+    """The data folder that should fit the checkpoint, or the checkpoint that should fit it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What was found."""
+
+    checkpoint: "CheckpointSummary | None"
+    data: "DataInventory | None"
+    findings: "tuple[Finding, ...]"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(finding.verdict != "wrong" for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """How the command ends: 0 where nothing is wrong, otherwise 1."""
+        return 0 if self.is_sound else 1
+
+
+@command(DoctorSettings)
+def doctor(settings: DoctorSettings) -> Diagnosis:
+    """Print what a checkpoint or a data folder holds; given both, whether they fit each other.
+
+    Ends with exit code 1 where something does not fit or is wrong.
+    """
+    from bionemo.geneformer_t.data.inventory import take_inventory
+    from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+    from bionemo.geneformer_t.inference.diagnosis import examine_data, examine_fit
+    from bionemo.geneformer_t.run import doctor_report as report
+
+    checkpoint_path, data_dir = _sorted_out(settings)
+    checkpoint = None if checkpoint_path is None else summarise_checkpoint(checkpoint_path)
+    vocab = None if checkpoint is None else checkpoint.vocab
+    data = None if data_dir is None else take_inventory(data_dir, vocab)
+    if checkpoint is not None and data is not None:
+        findings = examine_fit(checkpoint, data)
+    else:
+        findings = [] if data is None else examine_data(data)
+    found = Diagnosis(checkpoint=checkpoint, data=data, findings=tuple(findings))
+    parts = [
+        *([report.checkpoint_text(checkpoint)] if checkpoint else []),
+        *([report.data_text(data)] if data else []),
+        *([report.findings_text(found.findings, both=checkpoint is not None)] if data else []),
+    ]
+    print("\n\n".join(parts))
+    return found
+
+
+def _sorted_out(settings: DoctorSettings) -> tuple[Path | None, Path | None]:
+    """Which of the two is the checkpoint, and which the data folder."""
+    given = [path for path in (settings.first, settings.other) if path is not None]
+    for path in given:
+        if not path.exists():
+            raise FileNotFoundError(
+                f"expected a checkpoint or a data folder at {path}; there is neither"
+            )
+    folders = [path for path in given if path.is_dir()]
+    files = [path for path in given if not path.is_dir()]
+    if len(folders) > 1 or len(files) > 1:
+        what = "data folders" if len(folders) > 1 else "checkpoints"
+        raise ValueError(
+            f"{given[0]} and {given[1]} are both {what}; give a checkpoint and a data folder"
+        )
+    return (files[0] if files else None), (folders[0] if folders else None)
+
+
+if __name__ == "__main__":
+    sys.exit(main(doctor).exit_code)

@@ -1,0 +1,123 @@
+"""Checkpoints are read, code in them is not run, and every damage has its own message."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.checkpoint_file import (
+    build_model,
+    read_checkpoint,
+    summarise_checkpoint,
+)
+from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
+from bionemo.geneformer_t.model.temporal_model import CHECKPOINT_KEY
+from bionemo.geneformer_t.provenance import Provenance
+
+TRAINED = Provenance(
+    data_name="mine", data_fingerprint="ab", graph_fingerprint="cd", neighbor_key="next_cell_ids",
+    num_cells=3, num_examples=2, num_edges=2, seed=1, pretrained="somewhere",
+)  # fmt: skip
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("owned",)
+
+
+def changed(path: Path, **entries) -> Path:
+    content = torch.load(path, weights_only=True)
+    content[CHECKPOINT_KEY] |= entries
+    torch.save(content, path)
+    return path
+
+
+def test_a_checkpoint_says_what_it_carries(model, save_checkpoint):
+    model.provenance = TRAINED
+    found = summarise_checkpoint(save_checkpoint(model))
+    assert found.config == model.config
+    assert found.vocab.fingerprint == model.vocab.fingerprint
+    assert found.vocab.medians == dict(model.vocab.medians)
+    assert found.pair_settings == model.pair_settings
+    assert found.provenance == TRAINED
+    assert found.isolation_rule == ISOLATION_RULE_VERSION
+    assert found.num_weights == sum(p.numel() for p in model.parameters())
+
+
+def test_nothing_but_plain_values_is_in_it(model, save_checkpoint):
+    model.provenance = TRAINED
+    path = save_checkpoint(model)
+    content = torch.load(path, weights_only=True)
+    assert content[CHECKPOINT_KEY]["provenance"] == TRAINED.to_dict()
+    assert content["hyper_parameters"]["config"] == model.config.to_dict()
+
+
+def test_another_isolation_rule_is_refused(model, save_checkpoint):
+    path = changed(save_checkpoint(model), isolation_rule=ISOLATION_RULE_VERSION + 1)
+    with pytest.raises(ValueError, match=r"model\.ckpt: .* trained under isolation rule 2"):
+        read_checkpoint(path)
+    with pytest.raises(ValueError, match="Install the version that wrote it"):
+        type(model).load_from_checkpoint(path)
+
+
+def test_settings_of_a_newer_version_are_told_from_damage(model, save_checkpoint):
+    settings = {**model.pair_settings.to_dict(), "weather": "fine"}
+    path = changed(save_checkpoint(model), version="9.0", pair_settings=settings)
+    with pytest.raises(ValueError, match=r"written by geneformer-t 9\.0 and holds what this"):
+        load_model(path)
+
+
+def test_weights_of_other_sizes_are_damage(model, save_checkpoint):
+    path = save_checkpoint(model)
+    content = read_checkpoint(path)
+    content["state_dict"]["net.bert.embeddings.word_embeddings.weight"] = torch.zeros(3, 16)
+    with pytest.raises(ValueError, match="its weights do not match its own settings"):
+        build_model(path, content)
+
+
+@pytest.mark.parametrize("entry", ["state_dict", "hyper_parameters"])
+def test_a_checkpoint_without_weights_or_settings_is_incomplete(model, save_checkpoint, entry):
+    path = save_checkpoint(model)
+    content = torch.load(path, weights_only=True)
+    del content[entry]
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=f"incomplete checkpoint: it lacks {entry}"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])
+def test_every_truncation_is_told(model, save_checkpoint, share):
+    path = save_checkpoint(model)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"model\.ckpt is (truncated or damaged|no checkpoint)"):
+        read_checkpoint(path)
+
+
+def test_code_is_refused_by_name_and_does_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "evil.ckpt"
+    torch.save({"state_dict": {"a": Hostile()}}, path)
+    with pytest.raises(ValueError, match=r"evil\.ckpt was refused: it asks to import \w+\.mkdir"):
+        read_checkpoint(path)
+    path.write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(ValueError, match=r"evil\.ckpt"):
+        read_checkpoint(path)
+    assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"state_dict": {}}])
+def test_other_programs_checkpoints_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"other\.ckpt.* holds no Geneformer-T model"):
+        read_checkpoint(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1}', b"\x89HDF\r\n\x1a\n" + bytes(2000)])
+def test_files_of_other_kinds_are_refused(tmp_path, content):
+    (tmp_path / "other.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"other\.ckpt"):
+        read_checkpoint(tmp_path / "other.ckpt")
