@@ -126,7 +126,7 @@ def test_sizes_survive_the_way_out_and_back(theirs):
         ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
         ({"num_attention_heads": 5}, "must divide hidden_size; got 5 heads .* size of 12"),
         ({"hidden_size": -1}, "hidden_size must be positive"),
-        ({"geneformer_t": {"colour": 1}}, "colour"),
+        ({"geneformer_t": {"position_scheme": "odd"}}, "position_scheme"),
     ],
 )
 def test_other_architectures_are_refused_by_what_differs(theirs, changes, message):

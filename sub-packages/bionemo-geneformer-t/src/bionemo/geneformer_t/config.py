@@ -16,6 +16,8 @@ SuccessorSampling = Literal["weighted", "uniform"]
 
 SPECIALS_PER_PAIR = 3
 """`[CLS]` and two `[SEP]` in every pair of cells."""
+SPECIALS_PER_CONTEXT = 2
+"""`[CLS]` and `[SEP]` of the current cell alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,13 @@ class PairSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> "PairSettings":
         """The inverse of `to_dict`."""
         return cls(**values)
+
+
+def positions_needed(settings: PairSettings, scheme: PositionScheme) -> int:
+    """Rows of the position table that pairs of these settings take under a position scheme."""
+    if scheme == "restarted":
+        return settings.genes_per_cell + SPECIALS_PER_CONTEXT
+    return settings.seq_length
 
 
 def check_choices(settings: Any) -> None:

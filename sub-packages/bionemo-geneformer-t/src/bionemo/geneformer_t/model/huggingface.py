@@ -144,21 +144,31 @@ def config_to_ours(values: Mapping[str, Any]) -> BioBertConfig:
     if missing:
         raise ValueError(f"config.json lacks {', '.join(missing)}")
     sizes = {ours: values[theirs] for theirs, ours in SIZES.items() if theirs in values}
+    scheme = values.get(OURS, {}).get("position_scheme", BioBertConfig.position_scheme)
     try:
-        return BioBertConfig(**sizes, **values.get(OURS, {}))
+        return BioBertConfig(**sizes, position_scheme=scheme)
     except (ValueError, TypeError) as error:
         raise ValueError(f"config.json: {error}") from error
 
 
-def config_to_theirs(config: BioBertConfig, *, pad_token_id: int | None = None) -> dict[str, Any]:
-    """What `config.json` holds for `BertForMaskedLM`; the inverse of `config_to_ours`."""
+def config_to_theirs(
+    config: BioBertConfig, *, objective: str = "next_cell", pad_token_id: int | None = None
+) -> dict[str, Any]:
+    """What `config.json` holds for `BertForMaskedLM`; the inverse of `config_to_ours`.
+
+    Args:
+        config: Our sizes.
+        objective: What the weights were trained to do; it says whether token type 1 means a next
+            cell.
+        pad_token_id: The id of `[PAD]`.
+    """
     return {
         "architectures": ["BertForMaskedLM"],
         "model_type": "bert",
         "pad_token_id": pad_token_id,
         **{theirs: getattr(config, ours) for theirs, ours in SIZES.items()},
         **FIXED,
-        OURS: {"position_scheme": config.position_scheme},
+        OURS: {"position_scheme": config.position_scheme, "objective": objective},
     }
 
 

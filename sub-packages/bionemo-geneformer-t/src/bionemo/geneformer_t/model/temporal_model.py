@@ -6,6 +6,8 @@ divided once, before the step, by the count over all of them.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -18,17 +20,23 @@ from torchmetrics import MeanMetric
 
 import bionemo.geneformer_t as package
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.config import (
+    BioBertConfig,
+    PairSettings,
+    PositionScheme,
+    positions_needed,
+)
 from bionemo.geneformer_t.model.attention import choose_attention
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.prediction import predict_next_cell
+from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
 from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
+from bionemo.geneformer_t.model.transplant import StartReport, changed, transplant
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
-CHECKPOINT_KEY = "geneformer_t"
 _TYPICAL_SCORED = 256
 """Keeps the summed loss of a micro-batch near a mean's size, for 16-bit gradients."""
 
@@ -69,10 +77,55 @@ class TemporalGeneformerModel(L.LightningModule):
         self.net = NextCellBert(self.config)
         self.vocab: GeneVocab | None = None
         self.pair_settings: PairSettings | None = None
+        self.start: StartReport | None = None
         self.provenance: Provenance | None = None
         self.val_loss = MeanMetric()
         self._step_loss: list[Tensor] = []
         self._step_scored = 0
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: Path | str | Pretrained,
+        *,
+        vocab: GeneVocab | None = None,
+        pretrained_vocab: Path | str | None = None,
+        position_scheme: PositionScheme | None = None,
+        dropout_prob: float | None = None,
+        num_positions: int | None = None,
+        seed: int = 42,
+        **training: Any,
+    ) -> "TemporalGeneformerModel":
+        """A model that starts from a Geneformer checkpoint, its rows found by gene.
+
+        Args:
+            source: A folder with `config.json` and `model.safetensors`, a checkpoint of a training
+                run, `OWNER/NAME[/FOLDER]` on the Hugging Face hub, or what was read of these.
+            vocab: The vocabulary of the data; by default that of the checkpoint, special tokens
+                that it lacks added at the end.
+            pretrained_vocab: The token dictionary of the weights, where none lies beside them.
+            position_scheme: See `BioBertConfig`; by default the checkpoint's.
+            dropout_prob: Dropout on embeddings, layer outputs and attention; by default the
+                checkpoint's.
+            num_positions: Rows of the position table; more than the checkpoint has are appended.
+            seed: Draws what has no pretrained weights; `start` lists it.
+            training: What the constructor takes beside `config`.
+
+        Raises:
+            FileNotFoundError: The checkpoint, or a file of it, is missing.
+            ValueError: It is damaged, of another architecture, does not agree with itself, or
+                knows no gene of the vocabulary.
+        """
+        pretrained = (
+            source if isinstance(source, Pretrained) else read_pretrained(source, pretrained_vocab)
+        )
+        vocab = pretrained.own_vocab() if vocab is None else vocab
+        config = changed(pretrained.config, position_scheme, dropout_prob, num_positions)
+        planted = transplant(pretrained, vocab, config, seed)
+        model = cls(planted.config, **training)
+        model.net.load_state_dict(planted.state)
+        model.vocab, model.start = vocab, planted.report
+        return model
 
     # --- what a batch means -------------------------------------------------------------------
 
@@ -155,7 +208,8 @@ class TemporalGeneformerModel(L.LightningModule):
         if data is not None and hasattr(data, "vocab"):
             self.adopt(data.vocab, data.settings)
         if data is not None and stage == "fit" and hasattr(data, "provenance"):
-            self.provenance = data.provenance
+            source = self.start.source if self.start else None
+            self.provenance = replace(data.provenance, pretrained=source)
 
     def adopt(self, vocab: GeneVocab, settings: PairSettings) -> None:
         """Make these the meaning of token ids and positions.
@@ -170,10 +224,12 @@ class TemporalGeneformerModel(L.LightningModule):
                 f"{self.config.vocab_size}; build the model with BioBertConfig(vocab_size="
                 f"{len(vocab)}) or more"
             )
-        if settings.seq_length > self.config.max_position_embeddings:
+        needed = positions_needed(settings, self.config.position_scheme)
+        if needed > self.config.max_position_embeddings:
             raise ValueError(
-                f"seq_length is {settings.seq_length}, the model's max_position_embeddings is "
-                f"{self.config.max_position_embeddings}; lower the one or raise the other"
+                f"seq_length is {settings.seq_length}, which takes {needed} positions; the model's "
+                f"max_position_embeddings is {self.config.max_position_embeddings}; lower the one "
+                "or raise the other"
             )
         if self.vocab is not None and self.vocab.fingerprint != vocab.fingerprint:
             raise ValueError(
@@ -191,6 +247,7 @@ class TemporalGeneformerModel(L.LightningModule):
             "isolation_rule": ISOLATION_RULE_VERSION,
             "vocab": self.vocab.to_dict() if self.vocab else None,
             "pair_settings": self.pair_settings.to_dict() if self.pair_settings else None,
+            "start": self.start.to_dict() if self.start else None,
             "provenance": self.provenance.to_dict() if self.provenance else None,
         }
 
@@ -206,6 +263,8 @@ class TemporalGeneformerModel(L.LightningModule):
             self.vocab = GeneVocab.from_dict(carried["vocab"])
         if carried["pair_settings"] is not None:
             self.pair_settings = PairSettings.from_dict(carried["pair_settings"])
+        if carried.get("start") is not None:
+            self.start = StartReport.from_dict(carried["start"])
         if carried.get("provenance") is not None:
             self.provenance = Provenance.from_dict(carried["provenance"])
 

@@ -24,6 +24,17 @@ class TrainSettings(PairSettings):
     config: Path | None = None
     """A YAML file of these same settings; values given beside it win."""
 
+    pretrained: str | None = None
+    """Start from these weights: a folder with config.json and model.safetensors, a checkpoint of a
+    training run, or OWNER/NAME[/FOLDER] on the Hugging Face hub. Sizes come from there."""
+    pretrained_vocab: str | None = None
+    """The token dictionary of these weights, where none lies beside them: a file, or
+    geneformer-gc30M (V1) or geneformer-gc95M (V2)."""
+    extend_positions: bool = False
+    """Append positions where seq_length needs more than the pretrained weights have."""
+    min_pretrained_coverage: float = 0.5
+    """Refuse data with less than this share of its counts on genes that were pretrained."""
+
     hidden_size: int = 512
     """Width of a token's representation."""
     num_layers: int = 8
@@ -99,6 +110,10 @@ class TrainSettings(PairSettings):
             raise ValueError(f"global_batch_size must be at least 1; got {self.global_batch_size}")
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"max_steps must be positive, or -1 for all; got {self.max_steps}")
+        if not 0 <= self.min_pretrained_coverage <= 1:
+            raise ValueError(
+                f"min_pretrained_coverage must lie in [0, 1]; got {self.min_pretrained_coverage}"
+            )
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate}")
         if self.early_stopping_patience is not None and self.early_stopping_patience < 1:

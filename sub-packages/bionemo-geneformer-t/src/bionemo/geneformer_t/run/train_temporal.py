@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.quiet import quiet_lightning
+from bionemo.geneformer_t.run.start import (
+    read_start,
+    report_coverage,
+    start_model,
+    with_sizes,
+)
 from bionemo.geneformer_t.run.train_settings import LAST, TrainSettings
 
 if TYPE_CHECKING:
@@ -48,7 +54,6 @@ def _train(settings: TrainSettings) -> Path:
     import lightning as L
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
     from bionemo.geneformer_t.report.loss_curve import loss_curve
 
     data = TemporalGeneformerDataModule(
@@ -58,17 +63,15 @@ def _train(settings: TrainSettings) -> Path:
         num_workers=settings.num_workers,
     )
     resume = checkpoint_to_resume(settings)
+    start = read_start(settings, resume)
+    settings = with_sizes(settings, start)
     claim_output_dir(settings)
     L.seed_everything(settings.seed, verbose=False)
-    model = TemporalGeneformerModel(
-        settings.model_config(len(data.vocab)),
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_steps,
-        attention_backend=settings.attention_backend,
-    )
+    model = start_model(settings, data.vocab, start)
     data.prepare_data()
     data.setup("fit")
+    report_coverage(settings, model, data)
+    write_config(settings)
     trainer, metrics = make_trainer(settings, has_val=data.has_val)
     trainer.val_check_interval = validation_interval(settings, trainer, len(data.train))
     if resume is not None:
@@ -182,7 +185,7 @@ def validation_interval(settings: TrainSettings, trainer: "L.Trainer", num_cells
 
 
 def claim_output_dir(settings: TrainSettings) -> None:
-    """Make the output folder this run's, and write its settings there.
+    """Make the output folder, if no other run is there.
 
     Raises:
         FileExistsError: It holds another run.
@@ -198,9 +201,29 @@ def claim_output_dir(settings: TrainSettings) -> None:
             f"output_dir {folder} holds another run; choose another folder, or continue that run "
             "with resume_from_checkpoint='last'"
         )
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG_FILE).write_text(settings.to_yaml(), encoding="utf-8")
+
+
+def write_config(settings: TrainSettings) -> None:
+    """Make the output folder this run's: what was refused before leaves it to the next.
+
+    Raises:
+        PermissionError: It cannot be written.
+    """
+    from lightning.pytorch.utilities import rank_zero_only
+
+    if rank_zero_only.rank == 0:
+        with writing(settings.output_dir):
+            text = settings.to_yaml()
+            (settings.output_dir / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Name the output folder where it cannot be written."""
+    try:
+        yield
     except OSError as error:
         raise PermissionError(
             f"output_dir {folder} cannot be written ({error}); choose a folder you own"
