@@ -4,62 +4,100 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.masking import num_scored, score, select_tokens
+from bionemo.geneformer_t.data.masking import ScoredCells, num_scored, score, select_tokens
+from bionemo.geneformer_t.data.ragged import Ragged
+from bionemo.geneformer_t.data.randomness import stream_keys
 
 GENES = np.arange(10, 60)
 MASK = 1
 
 
+def scored(cells: list[np.ndarray], settings: PairSettings, seed: int = 0) -> ScoredCells:
+    numbers = np.arange(len(cells))
+    keys = stream_keys(seed, np.zeros_like(numbers), numbers)
+    return score(Ragged.of(cells), keys, GENES, MASK, settings)
+
+
 @given(
-    st.permutations(list(range(10, 60))).flatmap(
-        lambda genes: st.integers(1, 50).map(lambda n: genes[:n])
+    st.lists(
+        st.permutations(list(range(10, 60))).flatmap(
+            lambda genes: st.integers(0, 50).map(lambda n: genes[:n])
+        ),
+        min_size=1,
+        max_size=4,
     ),
     st.floats(0.01, 1),
     st.integers(0, 2**32),
 )
 def test_scored_positions_are_a_share_in_rank_order_with_their_true_genes(
-    genes: list[int], mask_prob: float, seed: int
+    cells: list[list[int]], mask_prob: float, seed: int
 ) -> None:
-    settings = PairSettings(mask_prob=mask_prob)
-    cell = np.array(genes)
-    ids, ranks, labels = score(cell, GENES, MASK, settings, np.random.default_rng(seed))
-    assert len(ids) == len(ranks) == len(labels) == max(1, round(mask_prob * len(genes)))
-    assert (np.diff(ranks) > 0).all()
-    assert ranks[0] >= 1
-    assert ranks[-1] <= len(genes)
-    np.testing.assert_array_equal(labels, cell[ranks - 1])
+    arrays = [np.array(genes, dtype=np.int64) for genes in cells]
+    found = scored(arrays, PairSettings(mask_prob=mask_prob), seed)
+    for i, genes in enumerate(arrays):
+        here = slice(found.offsets[i], found.offsets[i + 1])
+        ranks = found.ranks[here]
+        assert len(ranks) == min(len(genes), max(1, round(mask_prob * len(genes))))
+        assert (np.diff(ranks) > 0).all()
+        np.testing.assert_array_equal(found.labels[here], genes[ranks - 1])
+    assert len(found.ids) == len(found.ranks) == len(found.labels) == found.offsets[-1]
 
 
-def test_random_replacements_are_always_genes_and_every_gene() -> None:
+def test_every_position_is_scored_equally_often_and_independently() -> None:
+    number = 4_000
+    found = scored([GENES] * number, PairSettings(mask_prob=0.2))
+    assert np.diff(found.offsets).tolist() == [10] * number
+    times = np.bincount(found.ranks - 1, minlength=50) / number
+    # The standard deviation of a share is 0.0063; of a correlation between two positions 0.016.
+    np.testing.assert_allclose(times, 0.2, atol=0.03)
+    is_scored = np.zeros((number, 50))
+    is_scored[np.repeat(np.arange(number), 10), found.ranks - 1] = 1
+    correlations = np.corrcoef(is_scored.T)[~np.eye(50, dtype=bool)]
+    assert correlations.mean() == pytest.approx(-1 / 49, abs=0.002)  # ten of fifty, exactly
+    assert abs(correlations + 1 / 49).max() < 0.09
+
+
+def test_a_cell_is_scored_alike_alone_and_in_company() -> None:
+    cells = [GENES[:20], GENES[5:], GENES[:1]]
+    numbers = np.arange(3)
+    keys = stream_keys(7, np.full(3, 2), numbers)
+    together = score(Ragged.of(cells), keys, GENES, MASK, PairSettings())
+    for i in range(3):
+        alone = score(Ragged.of(cells[i : i + 1]), keys[i : i + 1], GENES, MASK, PairSettings())
+        here = slice(together.offsets[i], together.offsets[i + 1])
+        for name in ("ids", "ranks", "labels"):
+            np.testing.assert_array_equal(getattr(alone, name), getattr(together, name)[here])
+
+
+def test_random_replacements_are_always_genes_and_every_gene_alike() -> None:
     settings = PairSettings(mask_prob=1.0, mask_token_prob=0.0, random_token_prob=1.0)
-    rng = np.random.default_rng(0)
-    drawn = np.concatenate([score(GENES, GENES, MASK, settings, rng)[0] for _ in range(40)])
-    assert set(drawn) == set(GENES)
+    drawn = scored([GENES] * 400, settings).ids
+    shares = np.bincount(drawn, minlength=60)[10:] / len(drawn)
+    assert len(shares) == len(GENES)
+    np.testing.assert_allclose(shares, 1 / 50, atol=0.005)  # standard deviation 0.001
 
 
 def test_eight_in_ten_are_masked_one_replaced_and_one_kept() -> None:
     settings = PairSettings(mask_prob=1.0)
-    cell = np.arange(10_000) + 100
-    ids, _, labels = score(cell, GENES, MASK, settings, np.random.default_rng(0))
+    found = scored([np.arange(10_000) + 100], settings)
     # Standard deviations of these shares are 0.004 and 0.003.
-    assert (ids == MASK).mean() == pytest.approx(0.8, abs=0.016)
-    assert (ids == labels).mean() == pytest.approx(0.1, abs=0.012)
-    assert np.isin(ids, GENES).mean() == pytest.approx(0.1, abs=0.012)
+    assert (found.ids == MASK).mean() == pytest.approx(0.8, abs=0.016)
+    assert (found.ids == found.labels).mean() == pytest.approx(0.1, abs=0.012)
+    assert np.isin(found.ids, GENES).mean() == pytest.approx(0.1, abs=0.012)
 
 
 @pytest.mark.parametrize("fate", ["mask", "keep"])
 def test_shares_of_one_and_zero_are_exact(fate: str) -> None:
     share = 1.0 if fate == "mask" else 0.0
     settings = PairSettings(mask_prob=0.5, mask_token_prob=share, random_token_prob=0.0)
-    ids, _, labels = score(GENES, GENES, MASK, settings, np.random.default_rng(0))
-    assert (ids == (MASK if fate == "mask" else labels)).all()
+    found = scored([GENES], settings)
+    assert (found.ids == (MASK if fate == "mask" else found.labels)).all()
 
 
 def test_a_next_cell_without_genes_has_nothing_scored() -> None:
-    none = np.zeros(0, dtype=np.int64)
-    parts = score(none, GENES, MASK, PairSettings(), np.random.default_rng(0))
-    assert [part.shape for part in parts] == [(0,)] * 3
-    assert num_scored(0, 0.15) == 0
+    found = scored([np.zeros(0, dtype=np.int64)], PairSettings())
+    assert len(found.ids) == len(found.ranks) == len(found.labels) == 0
+    assert num_scored(np.array([0]), 0.15).tolist() == [0]
 
 
 def test_policies_choose_the_genes_of_the_next_cell() -> None:

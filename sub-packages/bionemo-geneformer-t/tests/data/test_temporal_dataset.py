@@ -2,20 +2,18 @@ import json
 import logging
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from jaxtyping import Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.batch import TemporalExample
+from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample, pack
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.temporal_dataset import (
-    TemporalGeneformerDataset,
-    draw_without_replacement,
-)
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -65,14 +63,25 @@ def test_examples_depend_on_seed_epoch_and_cell_alone(
 ) -> None:
     backwards = {i: train[1, i] for i in reversed(range(len(train)))}
     again = pickle.loads(pickle.dumps(train))
-    for i, example in enumerate(again[[(1, i) for i in range(len(train))]]):
-        assert same(example, backwards[i])
-        assert same(example, again.example(1, i))
+    for i in range(len(train)):
+        assert same(again[1, i], backwards[i])
     settings = replace(train.settings, seed=7)
     other_seed = from_folder(tiny_data_dir / "train", settings=settings)
     for others in ([train[i] for i in range(39)], [other_seed[1, i] for i in range(39)]):
         differing = sum(not same(example, backwards[i]) for i, example in enumerate(others))
         assert differing > 30
+
+
+@pytest.mark.parametrize("policy", ["identity", "intersection", "union"])
+@pytest.mark.parametrize("next_cells", [1, 2])
+def test_a_batch_is_its_examples_packed(tiny_data_dir: Path, policy: str, next_cells: int) -> None:
+    settings = PairSettings(token_selection_policy=policy, next_cells_per_cell=next_cells)
+    dataset = from_folder(tiny_data_dir / "train", settings=settings)
+    wanted = [(3, 38), (1, 0), (1, 5), (2, 5)]
+    batch, expected = dataset[wanted], pack([dataset[epoch, i] for epoch, i in wanted])
+    for field in fields(TemporalBatch):
+        assert torch.equal(getattr(batch, field.name), getattr(expected, field.name))
+    assert dataset[[]].num_contexts == 0
 
 
 def test_intersection_scores_shared_genes_only(tiny_data_dir: Path) -> None:
@@ -112,18 +121,6 @@ def test_several_next_cells_differ_and_are_as_many_as_there_are(tiny_data_dir: P
     dataset = from_folder(tiny_data_dir / "train", settings=settings)
     drawn = [{scored.cell for scored in dataset[i].next_cells} for i in range(39)]
     assert drawn == [{i + 1, i + 2} for i in range(38)] + [{39}]
-
-
-def test_successors_are_drawn_by_weight_or_all_alike() -> None:
-    rng = np.random.default_rng(0)
-    items, weights = np.array([4, 5, 6]), np.array([1.0, 2.0, 5.0])
-    for given, expected in ((weights, weights / 8), (None, np.full(3, 1 / 3))):
-        firsts = [draw_without_replacement(items, given, 1, rng)[0] for _ in range(4_000)]
-        # The standard deviation of a share is below 0.008.
-        np.testing.assert_allclose(np.bincount(firsts)[4:] / 4_000, expected, atol=0.03)
-    seconds = [draw_without_replacement(items, weights, 2, rng) for _ in range(2_000)]
-    assert all(len(set(pair.tolist())) == 2 for pair in seconds)
-    assert sorted(draw_without_replacement(items, weights, 9, rng)) == [4, 5, 6]
 
 
 def test_the_sampling_of_successors_follows_the_settings(tiny_data_dir: Path) -> None:

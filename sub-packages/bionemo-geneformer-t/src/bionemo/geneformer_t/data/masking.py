@@ -1,62 +1,107 @@
 """Which genes of the next cell are there, which are scored, and what the model sees of those."""
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int, Integer, UInt64
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings, TokenSelectionPolicy
+from bionemo.geneformer_t.data.ragged import Ragged, offsets_of, places_within
+from bionemo.geneformer_t.data.randomness import substreams, uniform, words
+
+_FATES, _REPLACEMENTS = 1, 2
+"""Streams of a next cell, beside the one that chooses what is scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredCells:
+    """The scored genes of many next cells, one cell behind the other."""
+
+    ids: Int[ndarray, " scored"]
+    """Tokens shown to the model: [MASK], a random gene or the gene itself."""
+    ranks: Int[ndarray, " scored"]
+    """Their ranks in their cell, from 1, ascending."""
+    labels: Integer[ndarray, " scored"]
+    """The genes that are really there."""
+    offsets: Int[ndarray, " cells_plus_1"]
+    """Where the genes of each cell begin."""
 
 
 def select_tokens(
-    next_cell: Int[ndarray, " next_gene"],
-    current_cell: Int[ndarray, " current_gene"],
+    next_cell: Integer[ndarray, " next_gene"],
+    current_cell: Integer[ndarray, " current_gene"],
     policy: TokenSelectionPolicy,
-) -> Int[ndarray, " gene"]:
+) -> Integer[ndarray, " gene"]:
     """The genes of the next cell under a policy, given both cells whole and in rank order.
 
     `intersection` keeps the next cell's order; `union` appends the genes that only the current
     cell expresses, in the current cell's order.
     """
     if policy == "intersection":
-        return next_cell[np.isin(next_cell, current_cell)]
+        return next_cell[_is_in(next_cell, current_cell)]
     if policy == "union":
-        lacking = current_cell[~np.isin(current_cell, next_cell)]
+        lacking = current_cell[~_is_in(current_cell, next_cell)]
         return np.concatenate([next_cell, lacking])
     return next_cell
 
 
-def num_scored(num_genes: int, mask_prob: float) -> int:
-    """How many genes of a next cell are scored: its share, and at least one where there is one."""
-    return min(num_genes, max(1, round(mask_prob * num_genes)))
+def num_scored(num_genes: Int[ndarray, " cell"], mask_prob: float) -> Int[ndarray, " cell"]:
+    """How many genes of each next cell are scored: a share, and at least one where there is one."""
+    share = np.rint(mask_prob * num_genes).astype(np.int64)
+    return np.minimum(np.maximum(share, 1), num_genes)
 
 
 def score(
-    genes: Int[ndarray, " gene"],
+    cells: Ragged,
+    keys: UInt64[ndarray, " cell"],
     gene_ids: Int[ndarray, " vocab_gene"],
     mask_id: int,
     settings: PairSettings,
-    generator: np.random.Generator,
-) -> tuple[Int[ndarray, " scored"], Int[ndarray, " scored"], Int[ndarray, " scored"]]:
-    """Draw the scored genes of a next cell and what is shown in their place.
+) -> ScoredCells:
+    """Draw the scored genes of next cells and what is shown in their place.
 
     Args:
-        genes: The next cell's tokens in rank order, already cut.
+        cells: Each next cell's tokens in rank order, already cut.
+        keys: The random stream of each next cell.
         gene_ids: Tokens that are genes; random replacements come from here.
         mask_id: The token `[MASK]`.
         settings: The shares that are scored, masked and replaced.
-        generator: Where the draws come from.
-
-    Returns:
-        The tokens shown, their ranks (from 1, ascending), and the genes that are really there.
     """
-    number = num_scored(len(genes), settings.mask_prob)
-    positions = generator.choice(len(genes), number, replace=False, shuffle=False)
-    positions.sort()
-    labels = genes[positions]
-    fate = generator.random(number)
-    replacements = gene_ids[generator.integers(len(gene_ids), size=number)]
+    lengths = cells.lengths
+    number = num_scored(lengths, settings.mask_prob)
+    places = places_within(lengths)
+    drawn = words(np.repeat(keys, lengths), places)
+    scored = np.flatnonzero(_are_lowest(drawn, lengths, number))
+    labels, places = cells.values[scored], places[scored]
+
+    fate = uniform(np.repeat(substreams(keys, _FATES), number), places)
+    chance = uniform(np.repeat(substreams(keys, _REPLACEMENTS), number), places)
+    replacements = gene_ids[(chance * len(gene_ids)).astype(np.int64)]
     shown = np.where(
         fate < settings.mask_token_prob + settings.random_token_prob, replacements, labels
     )
     shown[fate < settings.mask_token_prob] = mask_id
-    return shown, positions + 1, labels
+    return ScoredCells(ids=shown, ranks=places + 1, labels=labels, offsets=offsets_of(number))
+
+
+def _are_lowest(
+    drawn: UInt64[ndarray, " gene"], lengths: Int[ndarray, " cell"], number: Int[ndarray, " cell"]
+) -> Bool[ndarray, " gene"]:
+    """Whether a gene drew one of the lowest words of its cell: a fair choice of `number`."""
+    highest = np.zeros(len(lengths), dtype=np.uint64)
+    bounds = offsets_of(lengths).tolist()
+    for cell, wanted in enumerate(number.tolist()):
+        if wanted:
+            of_cell = drawn[bounds[cell] : bounds[cell + 1]]
+            highest[cell] = np.partition(of_cell, wanted - 1)[wanted - 1]
+    return drawn <= np.repeat(highest, lengths)  # a stream repeats no word, so these are so many
+
+
+def _is_in(
+    tokens: Integer[ndarray, " token"], others: Integer[ndarray, " other"]
+) -> Bool[ndarray, " token"]:
+    """Membership by a table over all tokens, which is many times faster than sorting."""
+    table = np.zeros(1 + max(tokens.max(initial=0), others.max(initial=0)), dtype=bool)
+    table[others] = True
+    return table[tokens]

@@ -120,6 +120,15 @@ class CellStore:
         here = slice(self._row_ptr[cell], self._row_ptr[cell + 1])
         return self._counts[here], self._columns[here]
 
+    def rows_of(self, cells: Int[ndarray, " cell"]) -> tuple[Real[ndarray, " _"], ...]:
+        """Counts and columns of cells, one behind the other, and how many each cell has."""
+        starts = self._row_ptr[cells].astype(np.int64)
+        stops = self._row_ptr[cells + 1].astype(np.int64)
+        rows = [slice(*bounds) for bounds in zip(starts.tolist(), stops.tolist(), strict=True)]
+        counts = [self._counts[row] for row in rows]
+        columns = [self._columns[row] for row in rows]
+        return np.concatenate(counts), np.concatenate(columns), stops - starts
+
     def rows(self, start: int, stop: int) -> tuple[Real[ndarray, " value"], ...]:
         """Counts, columns and row pointers (from 0) of consecutive cells."""
         pointers = self._row_ptr[start : stop + 1].astype(np.int64)

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int, UInt64
 from numpy import ndarray
 from torch.utils.data import Dataset
 
-from bionemo.geneformer_t.batch import ScoredGenes, TemporalExample
+from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample, pack
 from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.draws import draw_others, draw_successors
 from bionemo.geneformer_t.data.masking import score, select_tokens
-from bionemo.geneformer_t.data.randomness import generator
+from bionemo.geneformer_t.data.pairs import MaskedPairs, frame_contexts
+from bionemo.geneformer_t.data.ragged import Ragged, places_within
+from bionemo.geneformer_t.data.randomness import stream_keys, substreams
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.tokens import CellTokens
@@ -68,7 +71,7 @@ class TemporalGeneformerDataset(Dataset[Any]):
     """The current cells of one split, each with masked successors.
 
     `dataset[i]` is example i in epoch 0, `dataset[epoch, i]` in another epoch, and
-    `dataset[[(epoch, i), ...]]` several at once, as a `CellBatchSampler` asks for them.
+    `dataset[[(epoch, i), ...]]` a packed batch, as a `CellBatchSampler` asks for it.
 
     Raises:
         ValueError: The graph is not over these cells, or no cell is left to train on.
@@ -143,51 +146,70 @@ class TemporalGeneformerDataset(Dataset[Any]):
     def __getitem__(self, index: int | tuple[int, int]) -> TemporalExample: ...
 
     @overload
-    def __getitem__(self, index: list[tuple[int, int]]) -> list[TemporalExample]: ...
+    def __getitem__(self, index: list[tuple[int, int]]) -> TemporalBatch: ...
 
     def __getitem__(
         self, index: int | tuple[int, int] | list[tuple[int, int]]
-    ) -> TemporalExample | list[TemporalExample]:
+    ) -> TemporalExample | TemporalBatch:
         if isinstance(index, list):
-            return [self.example(epoch, i) for epoch, i in index]
+            return self.batch(index)
         epoch, i = index if isinstance(index, tuple) else (0, index)
         return self.example(epoch, i)
 
+    def batch(self, examples: list[tuple[int, int]]) -> TemporalBatch:
+        """The pairs of many current cells, given as (epoch, example), packed."""
+        return self._pairs(*np.array(examples).T).packed() if examples else pack([])
+
     def example(self, epoch: int, index: int) -> TemporalExample:
         """The pair or pairs of one current cell in one epoch."""
-        cell = int(self.cells[index])
-        rng = generator(self.settings.seed, epoch, cell)
-        current = self.tokens.encode(cell)
-        next_cells = tuple(
-            self._score(int(successor), current, rng) for successor in self._draw(cell, rng)
+        return self._pairs(np.array([epoch]), np.array([index])).examples()[0]
+
+    def _pairs(
+        self, epochs: Int[ndarray, " example"], indices: Int[ndarray, " example"]
+    ) -> MaskedPairs:
+        settings = self.settings
+        cells = self.cells[indices]
+        keys = stream_keys(settings.seed, epochs, cells)
+        context_of, next_cells = self._draw(cells, keys)
+        encoded = self.tokens.encode_cells(np.concatenate([cells, next_cells])).rows()
+        currents, following = encoded[: len(cells)], encoded[len(cells) :]
+        genes = Ragged.of([
+            select_tokens(next_cell, currents[i], settings.token_selection_policy)[
+                : settings.genes_per_cell
+            ]
+            for next_cell, i in zip(following, context_of.tolist(), strict=True)
+        ])  # fmt: skip
+        order_of_drawing = places_within(np.bincount(context_of, minlength=len(cells)))
+        next_keys = substreams(keys[context_of], order_of_drawing)
+        return MaskedPairs(
+            cells=cells,
+            contexts=frame_contexts(
+                [current[: settings.genes_per_cell] for current in currents], self._cls, self._sep
+            ),
+            context_of=context_of,
+            next_cells=next_cells,
+            num_genes=genes.lengths,
+            scored=score(genes, next_keys, self.vocab.gene_ids, self._mask, settings),
         )
-        kept = current[: self.settings.genes_per_cell]
-        context = np.empty(len(kept) + 2, dtype=np.int64)
-        context[0], context[1:-1], context[-1] = self._cls, kept, self._sep
-        return TemporalExample(context_ids=context, next_cells=next_cells, cell=cell)
 
-    def _score(
-        self, cell: int, current: Int[ndarray, " current"], rng: np.random.Generator
-    ) -> ScoredGenes:
-        genes = select_tokens(
-            self.tokens.encode(cell), current, self.settings.token_selection_policy
-        )[: self.settings.genes_per_cell]
-        ids, ranks, labels = score(genes, self.vocab.gene_ids, self._mask, self.settings, rng)
-        return ScoredGenes(ids=ids, ranks=ranks, labels=labels, num_genes=len(genes), cell=cell)
-
-    def _draw(self, cell: int, rng: np.random.Generator) -> Int[ndarray, " drawn"]:
-        """The successors of a cell for one example, as many as asked for if there are."""
-        successors, weights = self.graph.successors(cell)
+    def _draw(
+        self, cells: Int[ndarray, " cell"], keys: UInt64[ndarray, " cell"]
+    ) -> tuple[Int[ndarray, " drawn"], Int[ndarray, " drawn"]]:
+        """Which cell each drawn successor belongs to, ascending, and the successors."""
         number = self.settings.next_cells_per_cell
-        if len(successors):
-            uniform = self.settings.successor_sampling == "uniform"
-            return draw_without_replacement(successors, None if uniform else weights, number, rng)
-        if self.settings.no_neighbor_policy == "identity":
-            return np.array([cell])
-        # Any other non-empty cell: positions from the cell's own on move up by one.
-        cells = self._non_empty_cells
-        drawn = rng.choice(len(cells) - 1, min(number, len(cells) - 1), replace=False)
-        return cells[drawn + (drawn >= np.searchsorted(cells, cell))]
+        by_weight = self.settings.successor_sampling == "weighted"
+        context_of, drawn = draw_successors(self.graph, cells, keys, number, by_weight=by_weight)
+        lone = np.flatnonzero(self.graph.indptr[cells] == self.graph.indptr[cells + 1])
+        if not len(lone):
+            return context_of, drawn
+        instead = cells[lone, None]
+        if self.settings.no_neighbor_policy == "random":
+            others = self._non_empty_cells
+            mine = np.searchsorted(others, cells[lone])
+            instead = others[draw_others(len(others), mine, keys[lone], number)]
+        context_of = np.concatenate([context_of, np.repeat(lone, instead.shape[1])])
+        order = np.argsort(context_of, kind="stable")
+        return context_of[order], np.concatenate([drawn, instead.ravel()])[order]
 
     @cached_property
     def _non_empty_cells(self) -> Int[ndarray, " cell"]:
@@ -208,22 +230,6 @@ class TemporalGeneformerDataset(Dataset[Any]):
                 f"no_neighbor_policy='random' needs another cell to draw; {place} holds one "
                 "non-empty cell"
             )
-
-
-def draw_without_replacement(
-    items: Int[ndarray, " item"],
-    weights: Float[ndarray, " item"] | None,
-    number: int,
-    rng: np.random.Generator,
-) -> Int[ndarray, " drawn"]:
-    """Draw items one after the other, by weight or all alike; all of them if there are too few.
-
-    The largest of log(weight) + Gumbel noise are distributed as sequential draws in proportion to
-    the weights (Efraimidis and Spirakis 2006; Kool et al. 2019).
-    """
-    noise = rng.gumbel(size=len(items))
-    keys = noise if weights is None else noise + np.log(weights)
-    return items[np.argsort(-keys)[:number]]
 
 
 def _without_cells(

@@ -12,7 +12,8 @@ from numpy import ndarray
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.count_source import row_blocks
-from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode, sort_by_value
+from bionemo.geneformer_t.data.ragged import Ragged, offsets_of
+from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -47,6 +48,8 @@ class CellTokens:
         self._merges = num_merged > 0
         self._all_known = len(known) == len(self.token_of_column)
         self._median_of_id = vocab.median_of_id
+        if not settings.normalize_gene_expression:
+            self._median_of_id = np.ones(len(vocab))
         self.num_genes_known = len(known)
         """Columns that the vocabulary knows."""
         self.num_genes_unknown = len(self.token_of_column) - len(known)
@@ -59,18 +62,21 @@ class CellTokens:
 
     def encode(self, cell: int) -> Int[ndarray, " gene"]:
         """All known genes that a cell expresses, highest rank value first."""
-        counts, columns = self.store.row(cell)
+        return self.encode_cells(np.array([cell])).values.astype(np.int64, copy=False)
+
+    def encode_cells(self, cells: Int[ndarray, " cell"]) -> Ragged:
+        """The same for many cells at once, which spares small cells most of their time."""
+        counts, columns, lengths = self.store.rows_of(cells)
         tokens = self.token_of_column[columns]
         if not self._all_known:
-            known = np.flatnonzero(tokens >= 0)
+            known = tokens >= 0
+            cell_of_value = np.repeat(np.arange(len(lengths)), lengths)
+            lengths = np.bincount(cell_of_value[known], minlength=len(lengths))
             counts, tokens = counts[known], tokens[known]
         if self._merges:
-            counts, tokens = merge_tokens(counts, tokens)
-        if not self.settings.normalize_gene_expression:
-            return sort_by_value(counts.astype(np.float64), tokens)
-        total = float(self.store.total_counts[cell])
-        medians = self._median_of_id[tokens]
-        return rank_value_encode(counts, tokens, medians, total, self.settings.target_sum)
+            counts, tokens, lengths = merge_tokens(counts, tokens, lengths)
+        tokens = rank_value_encode(counts, tokens, self._median_of_id[tokens], lengths)
+        return Ragged(values=tokens, offsets=offsets_of(lengths))
 
     @cached_property
     def num_genes(self) -> Int[ndarray, " cell"]:

@@ -1,0 +1,68 @@
+"""Which successors many current cells get in one epoch, drawn for all of them at once."""
+
+import numpy as np
+from jaxtyping import Int, UInt64
+from numpy import ndarray
+
+from bionemo.geneformer_t.data.ragged import places_within
+from bionemo.geneformer_t.data.randomness import uniform
+from bionemo.geneformer_t.graph import NeighborGraph
+
+
+def draw_successors(
+    graph: NeighborGraph,
+    cells: Int[ndarray, " cell"],
+    keys: UInt64[ndarray, " cell"],
+    number: int,
+    *,
+    by_weight: bool,
+) -> tuple[Int[ndarray, " drawn"], Int[ndarray, " drawn"]]:
+    """Draw successors of each cell one after the other, without replacement.
+
+    The first arrivals of independent exponential clocks whose rates are the weights are distributed
+    as sequential draws in proportion to the weights (Efraimidis and Spirakis 2006).
+
+    Args:
+        graph: Who may follow whom.
+        cells: The current cells.
+        keys: The random stream of each.
+        number: Successors of each cell; all of them where there are fewer.
+        by_weight: In proportion to their weights, instead of all alike.
+
+    Returns:
+        The place of each drawn successor's cell in `cells`, ascending, and the successors.
+    """
+    degree = graph.indptr[cells + 1] - graph.indptr[cells]
+    cell_of_edge = np.repeat(np.arange(len(cells)), degree)
+    within = places_within(degree)
+    edges = within + np.repeat(graph.indptr[cells], degree)
+    arrival = -np.log(uniform(keys[cell_of_edge], within))
+    if by_weight:
+        arrival /= graph.weights[edges]
+    order = np.lexsort((arrival, cell_of_edge))
+    drawn = edges[order[within < number]]  # cells stay in place, so places within them do too
+    return cell_of_edge[within < number], graph.indices[drawn]
+
+
+def draw_others(
+    size: int, left_out: Int[ndarray, " cell"], keys: UInt64[ndarray, " cell"], number: int
+) -> Int[ndarray, "cell drawn"]:
+    """For each cell, draw some of the numbers below `size` but one, each set alike.
+
+    Floyd's algorithm: the draws themselves are as many as wanted, however large `size` is.
+
+    Args:
+        size: How many there are to draw from.
+        left_out: The number that each cell may not draw.
+        keys: The random stream of each cell.
+        number: Draws for each cell; all but the one left out where there are fewer.
+    """
+    others = size - 1
+    drawn = np.empty((len(keys), min(number, others)), dtype=np.int64)
+    for column in range(drawn.shape[1]):
+        last = others - drawn.shape[1] + column
+        chance = uniform(keys, np.full(len(keys), column))
+        chosen = (chance * (last + 1)).astype(np.int64)
+        taken = (drawn[:, :column] == chosen[:, None]).any(axis=1)
+        drawn[:, column] = np.where(taken, last, chosen)
+    return drawn + (drawn >= left_out[:, None])

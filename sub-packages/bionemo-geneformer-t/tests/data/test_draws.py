@@ -1,0 +1,64 @@
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bionemo.geneformer_t.data.draws import draw_others, draw_successors
+from bionemo.geneformer_t.data.randomness import stream_keys
+from bionemo.geneformer_t.graph import NeighborGraph
+
+WEIGHTS = np.array([1.0, 2.0, 5.0])
+
+
+def graph() -> NeighborGraph:
+    """Cell 0 is followed by 4, 5 and 6, cell 1 by none, cell 2 by 3."""
+    rows, columns = np.array([0, 0, 0, 2]), np.array([4, 5, 6, 3])
+    matrix = sp.coo_array((np.append(WEIGHTS, 1.0), (rows, columns)), shape=(7, 7))
+    return NeighborGraph.from_matrix(matrix)[0]
+
+
+def keys(number: int, seed: int = 0):  # type: ignore[no-untyped-def]
+    return stream_keys(seed, np.arange(number), np.zeros(number, dtype=np.int64))
+
+
+def test_successors_are_drawn_by_weight_or_all_alike() -> None:
+    cells = np.zeros(20_000, dtype=np.int64)
+    for by_weight, expected in ((True, WEIGHTS / 8), (False, np.full(3, 1 / 3))):
+        context_of, drawn = draw_successors(graph(), cells, keys(20_000), 1, by_weight=by_weight)
+        np.testing.assert_array_equal(context_of, np.arange(20_000))
+        # The standard deviation of a share is below 0.0034.
+        np.testing.assert_allclose(np.bincount(drawn)[4:] / 20_000, expected, atol=0.014)
+
+
+def test_the_second_successor_is_drawn_from_the_rest() -> None:
+    cells = np.zeros(20_000, dtype=np.int64)
+    drawn = draw_successors(graph(), cells, keys(20_000), 2, by_weight=True)[1].reshape(-1, 2)
+    assert (drawn[:, 0] != drawn[:, 1]).all()
+    second = drawn[drawn[:, 0] == 6, 1]
+    assert abs((second == 5).mean() - 2 / 3) < 0.02  # standard deviation 0.0042
+
+
+def test_cells_have_as_many_successors_as_there_are() -> None:
+    cells = np.array([2, 1, 0, 2])
+    context_of, drawn = draw_successors(graph(), cells, keys(4), 9, by_weight=True)
+    assert context_of.tolist() == [0, 2, 2, 2, 3]
+    assert [sorted(drawn[context_of == i].tolist()) for i in range(4)] == [[3], [], [4, 5, 6], [3]]
+
+
+@given(st.integers(2, 9), st.integers(1, 12), st.integers(0, 99))
+def test_others_are_different_numbers_without_the_one_left_out(
+    size: int, number: int, seed: int
+) -> None:
+    left_out = np.arange(size)
+    drawn = draw_others(size, left_out, keys(size, seed), number)
+    assert drawn.shape == (size, min(number, size - 1))
+    for cell, row in enumerate(drawn.tolist()):
+        assert set(row) <= set(range(size)) - {cell}
+        assert len(set(row)) == len(row)
+
+
+def test_every_set_of_others_is_drawn_equally_often() -> None:
+    drawn = draw_others(5, np.full(12_000, 1), keys(12_000), 2)
+    sets, times = np.unique(np.sort(drawn, axis=1), axis=0, return_counts=True)
+    assert sets.tolist() == [[0, 2], [0, 3], [0, 4], [2, 3], [2, 4], [3, 4]]
+    np.testing.assert_allclose(times / 12_000, 1 / 6, atol=0.014)  # standard deviation 0.0034
