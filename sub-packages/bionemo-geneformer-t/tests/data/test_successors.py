@@ -3,13 +3,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anndata
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
 
 from bionemo.geneformer_t.data.store import CellStore
-from bionemo.geneformer_t.data.successors import read_successors
+from bionemo.geneformer_t.data.successors import read_successors, successor_keys
 
 WriteSplit = Callable[..., Path]
 
@@ -147,3 +148,15 @@ def test_many_successors_are_read_in_one_go(write_split: WriteSplit) -> None:
     graph, _ = read_successors(split, CellStore.open(split), "next_cell_ids")
     assert graph.num_edges == 5 * num_cells
     assert set(graph.successors(7)[0]) == {8, 9, 10, 11, 12}
+
+
+def test_keys_of_a_split_are_those_of_its_file(tiny_data_dir: Path) -> None:
+    split = tiny_data_dir / "train"
+    listed = ("next_cell_ids", "trajectory_neighbors", "temporal_neighbors")
+    assert successor_keys(split) == listed
+    (split / "neighbors.json").unlink()
+    assert successor_keys(split) == ()
+    cells = anndata.read_h5ad(split / "data.h5ad")
+    cells.obsp["velocity"] = sp.eye_array(40, k=1).tocsr()
+    cells.write_h5ad(split / "data.h5ad")
+    assert successor_keys(split) == ("velocity",)

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.image import imread
 
 from bionemo.geneformer_t.evaluate.arrows import Arrows
-from bionemo.geneformer_t.report.next_cells import grid_weights, next_cell_arrows
+from bionemo.geneformer_t.report.next_cells import next_cell_arrows
 
 
 @pytest.fixture
@@ -26,14 +26,3 @@ def test_two_panels_are_drawn(colors, coordinates, tmp_path) -> None:
         arrows, coordinates, tmp_path / "a.png", colors=colors, color_name="kind", map_name="UMAP"
     )
     assert imread(path).shape[1] > 1000
-
-
-def test_grid_arrows_average_cells_nearby(coordinates) -> None:
-    weights = grid_weights(coordinates)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    constant = np.tile([1.0, -2.0], (50, 1))
-    np.testing.assert_allclose(weights @ constant, np.tile([1.0, -2.0], (len(weights), 1)))
-
-
-def test_one_cell_still_gets_an_arrow() -> None:
-    assert grid_weights(np.array([[1.0, 2.0]])).shape[0] >= 1

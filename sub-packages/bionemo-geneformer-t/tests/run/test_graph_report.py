@@ -8,7 +8,12 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality import CellFacts
-from bionemo.geneformer_t.run.graph_report import REPORT, SplitGraphs, write_graph_report
+from bionemo.geneformer_t.run.graph_report import (
+    REPORT,
+    SplitGraphs,
+    picture_name,
+    write_graph_report,
+)
 
 GRAPHS = {
     "next_cell_ids": NeighborGraph.from_matrix(sp.eye_array(30, k=1))[0],
@@ -23,9 +28,9 @@ FACTS = CellFacts(
 )
 
 
-def write(folder, seed=0):
+def write(folder, seed=0, *, pictures=False):
     splits = {"train": SplitGraphs(graphs=GRAPHS, facts=FACTS, dropped={"empty": {"loop": 3}})}
-    return write_graph_report(folder, splits, np.random.default_rng(seed))
+    return write_graph_report(folder, splits, np.random.default_rng(seed), pictures=pictures)
 
 
 def test_json_holds_every_graph_without_nan(tmp_path) -> None:
@@ -58,3 +63,13 @@ def test_the_table_names_graphs_and_warns(tmp_path) -> None:
     text = write(tmp_path)
     assert "next_cell_ids  train" in text
     assert "warning: knn_neighbors, train:" in text
+
+
+def test_each_graph_has_a_picture(tmp_path) -> None:
+    write(tmp_path, pictures=True)
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {f"{key}_train.png" for key in GRAPHS}
+
+
+def test_pictures_are_named_after_keys_with_any_signs() -> None:
+    assert picture_name("T_fwd/velo city", "val") == "T_fwd_velo_city_val.png"

@@ -68,6 +68,17 @@ def read_successors(
     )
 
 
+def successor_keys(split_dir: Path) -> tuple[str, ...]:
+    """The keys under which a split has successors: those of neighbors.json, else those of obsp.
+
+    None where the successors are those of an SCDL archive, which serve every key.
+    """
+    json_path, h5ad_path = split_dir / NEIGHBORS, split_dir / H5AD
+    if json_path.is_file():
+        return tuple(_read_neighbors(json_path))
+    return tuple(_obsp_keys(h5ad_path)) if h5ad_path.is_file() else ()
+
+
 def _read_neighbors(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):

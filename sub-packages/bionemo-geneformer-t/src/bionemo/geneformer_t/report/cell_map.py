@@ -87,12 +87,19 @@ def _computed(tokens: CellTokens, seed: int) -> tuple[str, Float[ndarray, "cell 
     profiles = cell_profiles(encoded, num_ranks, vocab_size)
     number = min(_COMPONENTS, *profiles.shape)
     components = PCA(number, random_state=seed).fit_transform(profiles)
-    if len(components) <= _COMPONENTS:
-        return "principal components", _two_columns(components).astype(np.float64)
+    return in_two_dimensions(components, seed, _COMPONENTS)
+
+
+def in_two_dimensions(
+    points: Float[ndarray, "cell component"], seed: int, few: int
+) -> tuple[str, Float[ndarray, "cell 2"]]:
+    """A map of points, and its name: UMAP, or the first components of `few` points or less."""
+    if len(points) <= few:
+        return "principal components", _two_columns(points).astype(np.float64)
     import anndata
     import scanpy as sc
 
-    cells = anndata.AnnData(obsm={"X_pca": components})
+    cells = anndata.AnnData(obsm={"X_pca": points})
     sc.pp.neighbors(cells, use_rep="X_pca", random_state=seed)
     sc.tl.umap(cells, random_state=seed)
     return "UMAP", np.asarray(cells.obsm["X_umap"], dtype=np.float64)

@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": ("demo", "demo", "simulate, train and evaluate; the whole job in minutes"),
     "simulate": ("simulate", "simulate", "write a simulated differentiation as a data folder"),
     "prepare": ("prepare", "prepare", "turn an .h5ad of counts into a data folder"),
+    "graph": ("graph", "graph", "say what a data folder's graphs of successors are worth"),
     "train": ("train_temporal", "train_temporal_geneformer", "train on a data folder"),
     "predict": ("predict", "predict", "predict the next cell of every cell"),
     "evaluate": ("evaluate", "evaluate", "score a checkpoint beside baselines"),

@@ -5,6 +5,7 @@ data folder.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,19 +31,27 @@ class SplitGraphs:
     """About the cells of the split, in the order of the graphs' rows."""
     dropped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """For each neighbor key, how many edges were left out for which reason."""
+    obsm: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Maps of the cells, such as X_umap; without one, a UMAP of the representation is computed."""
+    time_name: str = "time"
+    """What the time of the facts is."""
 
 
 def write_graph_report(
     folder: Path,
     splits: Mapping[str, SplitGraphs],
     generator: np.random.Generator,
+    *,
+    pictures: bool = True,
 ) -> str:
-    """Measure every graph of every split and write what was found.
+    """Measure every graph of every split, write what was found, and draw it.
 
     Args:
-        folder: Where graph_report.json and the pictures go; made where it is missing.
+        folder: Where graph_report.json and a picture of each graph and split go; made where it is
+            missing.
         splits: Name of each split and its graphs.
-        generator: Draws the random pairs that edges are compared with.
+        generator: Draws the random pairs that edges are compared with, and the cells on the map.
+        pictures: Whether to draw.
 
     Returns:
         A table with a row for each graph, and under it the warnings in plain words.
@@ -58,7 +67,39 @@ def write_graph_report(
     folder.mkdir(parents=True, exist_ok=True)
     content = json.dumps(as_json(found), indent=2, allow_nan=False)
     (folder / REPORT).write_text(content + "\n", encoding="utf-8")
+    if pictures:
+        for name, split in splits.items():
+            qualities = {key: found[key, name] for key in split.graphs}
+            _draw(folder, name, split, qualities, generator)
     return graph_table(found)
+
+
+def picture_name(key: str, split: str) -> str:
+    """The file of a picture, whatever signs the key has."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}_{split}.png"
+
+
+def _draw(
+    folder: Path,
+    name: str,
+    split: SplitGraphs,
+    qualities: Mapping[str, GraphQuality],
+    generator: np.random.Generator,
+) -> None:
+    from bionemo.geneformer_t.report.graph_map import graph_map
+    from bionemo.geneformer_t.report.graph_quality import Pictured, graph_quality_picture
+
+    where = graph_map(split.facts.representation, split.obsm, generator)
+    for key, graph in split.graphs.items():
+        pictured = Pictured(
+            title=f"{key}, {name}",
+            graph=graph,
+            quality=qualities[key],
+            facts=split.facts,
+            where=where,
+            time_name=split.time_name,
+        )
+        graph_quality_picture(pictured, folder / picture_name(key, name))
 
 
 def as_json(found: Mapping[tuple[str, str], GraphQuality]) -> dict[str, Any]:

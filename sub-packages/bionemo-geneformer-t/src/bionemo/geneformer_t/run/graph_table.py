@@ -67,4 +67,4 @@ def _warnings(found: Mapping[tuple[str, str], GraphQuality]) -> list[str]:
         for sentence in graph_warnings(quality):
             text = f"warning: {key}, {split}: {sentence}"
             lines += ["", *textwrap.wrap(text, _WIDTH, subsequent_indent="  ")]
-    return lines
+    return lines or ["", "no warnings: nothing looks wrong"]

@@ -1,0 +1,128 @@
+"""`geneformer-t graph`: what the graphs of successors in a data folder are worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.run.command import POSITIONAL, command, main
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy import ndarray
+
+    from bionemo.geneformer_t.run.graph_input import SplitInput
+    from bionemo.geneformer_t.run.graph_report import SplitGraphs
+
+FOLDER = "graph_report"
+"""Where `prepare` and this command put the report in a data folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSettings:
+    """Which graphs to look at, and what is known about their cells."""
+
+    data_dir: Path = field(metadata=POSITIONAL)
+    """A data folder with train, val or test, or a single split."""
+    output_dir: Path | None = None
+    """Folder for graph_report.json and pictures; by default graph_report in the data folder."""
+    neighbor_key: tuple[str, ...] | None = None
+    """The graphs; by default all of neighbors.json, or of obsp where there is no such file."""
+    time_key: str | None = None
+    """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell."""
+    time_order: tuple[str, ...] | None = None
+    """The time labels from early to late, where they cannot be read as numbers."""
+    batch_key: str | None = None
+    """Column of obs with the batch or donor."""
+    cluster_key: str | None = None
+    """Column of obs with the cluster or cell type."""
+    root: str | None = None
+    """The first cell, or the cluster of cluster_key that comes first; by default the earliest
+    cells."""
+    use_rep: str | None = None
+    """Array of obsm in which distances are measured; by default X_pca, or principal components of
+    the counts where there is none."""
+    pictures: bool = True
+    """Draw a picture of each graph and split."""
+    seed: int = 42
+    """Draws the random pairs that edges are compared with, and the cells on the map."""
+
+
+@command(GraphSettings)
+def graph(settings: GraphSettings) -> Path:
+    """Report on the graphs of a data folder: a table, graph_report.json and pictures.
+
+    Returns the folder of the report.
+    """
+    import numpy as np
+
+    from bionemo.geneformer_t.run.graph_input import read_split, read_times, split_folders
+    from bionemo.geneformer_t.run.graph_report import write_graph_report
+
+    found = {name: read_split(path) for name, path in split_folders(settings.data_dir).items()}
+    times = read_times(found, settings.time_key, settings.time_order) if settings.time_key else {}
+    splits = {name: _with_facts(split, times.get(name), settings) for name, split in found.items()}
+    _check_root(splits, settings)
+    output = settings.output_dir or settings.data_dir / FOLDER
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise PermissionError(
+            f"the report cannot be written to {output}; name another folder with output_dir"
+        ) from error
+    generator = np.random.default_rng(settings.seed)
+    print(write_graph_report(output, splits, generator, pictures=settings.pictures))
+    missing = [f"{what} ({option})" for option, what in _not_given(settings).items()]
+    if missing:
+        print(f"\nnot measured: {', '.join(missing)}")
+    print(f"\nall measures{' and pictures' if settings.pictures else ''}: {output}")
+    return output
+
+
+def _with_facts(
+    split: "SplitInput", time: "Float[ndarray, ' cell'] | None", settings: GraphSettings
+) -> "SplitGraphs":
+    from bionemo.geneformer_t.run.cell_facts import cell_facts
+    from bionemo.geneformer_t.run.graph_input import read_graphs, representation_of
+    from bionemo.geneformer_t.run.graph_report import SplitGraphs
+
+    graphs, dropped = read_graphs(split, settings.neighbor_key)
+    facts = cell_facts(
+        split.obs,
+        representation=representation_of(split, settings.use_rep),
+        time=time,
+        batch_key=settings.batch_key,
+        cluster_key=settings.cluster_key,
+        root=settings.root,
+    )
+    return SplitGraphs(
+        graphs=graphs,
+        dropped=dropped,
+        facts=facts,
+        obsm=split.obsm,
+        time_name=settings.time_key or "",
+    )
+
+
+def _check_root(splits: "Mapping[str, SplitGraphs]", settings: GraphSettings) -> None:
+    if settings.root is None or any(split.facts.roots is not None for split in splits.values()):
+        return
+    where = f", and no cluster of {settings.cluster_key!r}" if settings.cluster_key else ""
+    raise KeyError(
+        f"root: {settings.root!r} is no cell of {settings.data_dir}{where}; a cluster as the root "
+        "needs cluster_key"
+    )
+
+
+def _not_given(settings: GraphSettings) -> dict[str, str]:
+    """Options that would add a measure."""
+    wanted = {
+        "--time_key": (settings.time_key, "whether edges go forward in time"),
+        "--cluster_key": (settings.cluster_key, "between which clusters edges run"),
+        "--batch_key": (settings.batch_key, "whether edges cross batches"),
+    }
+    return {option: what for option, (given, what) in wanted.items() if given is None}
+
+
+if __name__ == "__main__":
+    main(graph)
