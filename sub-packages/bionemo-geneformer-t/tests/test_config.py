@@ -7,6 +7,7 @@ from bionemo.geneformer_t.config import (
     NoNeighborPolicy,
     PairSettings,
     check_choices,
+    positions_needed,
 )
 
 
@@ -21,6 +22,18 @@ def test_the_defaults_are_the_specifications():
 def test_both_cells_and_three_specials_fit_in_seq_length():
     for length in (5, 6, 7, 2048):
         assert 2 * PairSettings(seq_length=length).genes_per_cell + 3 in {length, length - 1}
+
+
+def test_one_cell_has_the_whole_seq_length_under_mlm():
+    settings = PairSettings(objective="mlm", seq_length=64)
+    assert settings.genes_per_cell == 62
+    assert positions_needed(settings, "continued") == positions_needed(settings, "restarted") == 64
+
+
+def test_pairs_with_restarted_positions_need_those_of_the_longer_cell():
+    settings = PairSettings(seq_length=64)  # 30 genes in each cell, [CLS] and [SEP]
+    assert positions_needed(settings, "continued") == 64
+    assert positions_needed(settings, "restarted") == 32
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_positions_must_reach_as_far_as_the_sequence(model, save_checkpoint, tin
     model.pair_settings = PairSettings(seq_length=65)
     long = summarise_checkpoint(save_checkpoint(model))
     (wrong,) = findings(long, tiny_data_dir, "wrong")
-    assert "seq_length is 65, but the model has 64 positions" in wrong
+    assert "seq_length 65 takes 65 positions, but the model has 64" in wrong
     notes = findings(long, tiny_data_dir, "note")
     assert "the checkpoint does not say what cells it was trained on" in notes
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 PositionScheme = Literal["continued", "restarted"]
 TokenSelectionPolicy = Literal["identity", "intersection", "union"]
 NoNeighborPolicy = Literal["skip", "identity", "random"]
+Objective = Literal["next_cell", "mlm"]
 SuccessorSampling = Literal["weighted", "uniform"]
 
 SPECIALS_PER_PAIR = 3
@@ -89,9 +90,12 @@ class PairSettings:
         ValueError: A value is out of range or a choice is unknown.
     """
 
+    objective: Objective = "next_cell"
+    """What is learned: the genes of the next cell (`next_cell`), or a cell's own masked genes from
+    all its others, as Geneformer was pretrained (`mlm`), which takes no neighbors."""
     seq_length: int = 2048
     """Tokens for a current cell, a next cell and their three special tokens; each cell is cut to
-    its half, lowest ranks dropped."""
+    its half, lowest ranks dropped. Under `mlm` one cell and two special tokens have it all."""
     mask_prob: float = 0.15
     """Share of the next cell's genes that are scored."""
     mask_token_prob: float = 0.8
@@ -144,7 +148,9 @@ class PairSettings:
 
     @property
     def genes_per_cell(self) -> int:
-        """Genes that each of the two cells may keep."""
+        """Genes that each of the two cells may keep, or the one cell under `mlm`."""
+        if self.objective == "mlm":
+            return self.seq_length - SPECIALS_PER_CONTEXT
         return (self.seq_length - SPECIALS_PER_PAIR) // 2
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +165,7 @@ class PairSettings:
 
 def positions_needed(settings: PairSettings, scheme: PositionScheme) -> int:
     """Rows of the position table that pairs of these settings take under a position scheme."""
-    if scheme == "restarted":
+    if scheme == "restarted" and settings.objective == "next_cell":
         return settings.genes_per_cell + SPECIALS_PER_CONTEXT
     return settings.seq_length
 

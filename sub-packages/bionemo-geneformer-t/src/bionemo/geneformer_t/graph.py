@@ -49,6 +49,15 @@ class NeighborGraph:
         return sp.csr_matrix((self.weights, self.indices, self.indptr), shape=shape)
 
     @classmethod
+    def empty(cls, num_cells: int) -> "NeighborGraph":
+        """Cells without successors."""
+        return cls(
+            indptr=np.zeros(num_cells + 1, dtype=np.int64),
+            indices=np.zeros(0, dtype=np.int64),
+            weights=np.zeros(0),
+        )
+
+    @classmethod
     def from_matrix(
         cls, matrix: sp.spmatrix | sp.sparray
     ) -> tuple["NeighborGraph", dict[str, int]]:

@@ -32,6 +32,7 @@ def provenance_of(dataset: TemporalGeneformerDataset) -> Provenance:
         num_examples=len(dataset),
         num_edges=dataset.graph.num_edges,
         seed=dataset.settings.seed,
+        objective=dataset.settings.objective,
     )
 
 

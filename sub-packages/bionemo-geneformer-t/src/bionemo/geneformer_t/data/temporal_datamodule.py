@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import (
     NoNeighborPolicy,
+    Objective,
     PairSettings,
     SuccessorSampling,
     TokenSelectionPolicy,
@@ -41,6 +42,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     Args:
         data_dir: Holds `train`, and maybe `val` and `test`, each with data.h5ad and neighbors.json;
             the vocabulary and medians are those of `train`.
+        objective: See `PairSettings`.
         seq_length: See `PairSettings`, as for all arguments up to `seed`.
         mask_prob: See `PairSettings`.
         mask_token_prob: See `PairSettings`.
@@ -67,6 +69,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         self,
         data_dir: Path | str,
         *,
+        objective: Objective = PairSettings.objective,
         seq_length: int = PairSettings.seq_length,
         mask_prob: float = PairSettings.mask_prob,
         mask_token_prob: float = PairSettings.mask_token_prob,
@@ -86,6 +89,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.settings = PairSettings(
+            objective=objective,
             seq_length=seq_length,
             mask_prob=mask_prob,
             mask_token_prob=mask_token_prob,
@@ -154,7 +158,8 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         for split in (TRAIN, VAL, TEST):
             if (self.data_dir / split).is_dir():
                 store = CellStore.open(self.data_dir / split, self.cache_dir)
-                cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
+                if self.settings.objective == "next_cell":
+                    cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
         if not self.has_val:
             logger.warning("%s holds no folder %r: training without validation", self.data_dir, VAL)
         if not self.has_test:

@@ -136,6 +136,9 @@ class TemporalGeneformerDataset(Dataset[Any]):
         store = CellStore.open(split_dir, None if cache_dir is None else Path(cache_dir))
         if vocab is None:
             vocab = GeneVocab.read(split_dir / VOCAB, split_dir / MEDIANS)
+        if settings.objective == "mlm":
+            return cls(CellTokens(store, vocab, settings), NeighborGraph.empty(len(store)), vocab,
+                       of_cells_themselves(settings))  # fmt: skip
         graph, dropped = cached_successors(split_dir, store, settings.neighbor_key)
         return cls(CellTokens(store, vocab, settings), graph, vocab, settings, dropped=dropped)
 
@@ -230,6 +233,11 @@ class TemporalGeneformerDataset(Dataset[Any]):
                 f"no_neighbor_policy='random' needs another cell to draw; {place} holds one "
                 "non-empty cell"
             )
+
+
+def of_cells_themselves(settings: PairSettings) -> PairSettings:
+    """The settings under which every cell is its own next cell, as the objective `mlm` has it."""
+    return replace(settings, only_cells_with_neighbors=False, no_neighbor_policy="identity")
 
 
 def _without_cells(

@@ -47,8 +47,9 @@ def open_split(
         neighbor_key: The graph to follow; by default that of the training.
 
     Raises:
-        ValueError: The split carries another vocabulary.
+        ValueError: The split carries another vocabulary, or the model follows no graph.
     """
+    model.require_next_cells()
     settings = settings_of(model)
     if neighbor_key is not None:
         settings = replace(settings, neighbor_key=neighbor_key)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from bionemo.geneformer_t.config import PairSettings, positions_needed
 from bionemo.geneformer_t.data.inventory import DataInventory, SplitInventory
 from bionemo.geneformer_t.data.provenance import graph_fingerprint
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
@@ -42,7 +43,7 @@ def examine_fit(checkpoint: CheckpointSummary, data: DataInventory) -> list[Find
         *_own_vocabularies(data),
         *_counts(data, "the checkpoint's vocabulary"),
         *_lengths(checkpoint, data),
-        *_graphs(checkpoint.pair_settings.neighbor_key, data),
+        *_graphs(checkpoint.pair_settings, data),
         *_trained_on(checkpoint, data),
         *_shared(data),
     ]
@@ -115,8 +116,12 @@ def _counts(data: DataInventory, whose: str) -> Iterator[Finding]:
 def _lengths(checkpoint: CheckpointSummary, data: DataInventory) -> Iterator[Finding]:
     settings, positions = checkpoint.pair_settings, checkpoint.config.max_position_embeddings
     assert settings is not None
-    if settings.seq_length > positions:
-        text = f"seq_length is {settings.seq_length:,}, but the model has {positions:,} positions"
+    needed = positions_needed(settings, checkpoint.config.position_scheme)
+    if needed > positions:
+        text = (
+            f"seq_length {settings.seq_length:,} takes {needed:,} positions, but the model has "
+            f"{positions:,}"
+        )
         yield Finding(verdict="wrong", text=text)
     for name, split in data.splits.items():
         read, typical = settings.genes_per_cell, split.genes_per_cell
@@ -129,7 +134,12 @@ def _lengths(checkpoint: CheckpointSummary, data: DataInventory) -> Iterator[Fin
         yield Finding(verdict="note" if cut else "good", text=text)
 
 
-def _graphs(key: str, data: DataInventory) -> Iterator[Finding]:
+def _graphs(settings: PairSettings, data: DataInventory) -> Iterator[Finding]:
+    key = settings.neighbor_key
+    if settings.objective == "mlm":
+        text = "the model was trained on single cells (objective mlm) and follows no graph"
+        yield Finding(verdict="note", text=text)
+        return
     for name, split in data.splits.items():
         if split.serves(key):
             text = f"{name} has successors under {key!r}"
@@ -173,6 +183,8 @@ def _same_graph(
     checkpoint: CheckpointSummary, trained: Provenance, split: SplitInventory
 ) -> Finding:
     assert checkpoint.pair_settings is not None
+    if trained.objective == "mlm":
+        return Finding(verdict="good", text="train holds the cells that the model was trained on")
     if not split.serves(trained.neighbor_key):
         text = "train holds the cells that the model was trained on, without their graph"
         return Finding(verdict="note", text=text)

@@ -56,7 +56,12 @@ def next_cell_log_probs(
 def model_predictor(
     model: TemporalGeneformerModel,
 ) -> Callable[[list[Int[ndarray, " _"]], int], Float[ndarray, "context rank vocab"]]:
-    """The model, in evaluation mode, as a function of current cells and a number of ranks."""
+    """The model, in evaluation mode, as a function of current cells and a number of ranks.
+
+    Raises:
+        ValueError: It was not trained on next cells.
+    """
+    model.require_next_cells()
     model.eval()
 
     def predict(

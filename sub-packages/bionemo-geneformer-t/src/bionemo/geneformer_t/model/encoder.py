@@ -285,6 +285,23 @@ class NextCellBert(nn.Module):
         """Logits at every token of packed cells, without next cells: Hugging Face's own numbers."""
         return self.cls.predictions(self.bert.read(ids, groups, attend))
 
+    def masked_logits(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored vocab"]:
+        """Logits at the scored genes of cells that are their own next cells: plain Geneformer.
+
+        The shown tokens take the places of the scored genes in their cell, whose tokens all see
+        each other. The last layer computes the scored places only, for nothing else is asked.
+        """
+        at = places_in_contexts(batch)
+        shown = batch.context_ids.index_copy(0, at, batch.scored_ids)
+        contexts = Groups.of(batch.context_offsets)
+        last = self.bert.layers[-1]
+        hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
+        scored = Groups.of(scored_offsets_per_context(batch))
+        found = last(hidden[at], *last.keys_and_values(hidden), scored, contexts, attend)
+        return self.cls.predictions(found)
+
     def _initialise(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -309,6 +326,15 @@ def scored_positions(batch: TemporalBatch, config: BioBertConfig) -> Int[Tensor,
         return batch.scored_ranks
     last_of_context = batch.context_offsets.diff()[batch.next_cell_context] - 1
     return batch.scored_ranks + last_of_context.repeat_interleave(batch.scored_offsets.diff())
+
+
+def places_in_contexts(batch: TemporalBatch) -> Int[Tensor, " scored"]:
+    """Where in the packed contexts the scored ranks stand, for cells that are their own next cells.
+
+    Rank r stands r behind `[CLS]`.
+    """
+    starts = batch.context_offsets[:-1][batch.next_cell_context]
+    return starts.repeat_interleave(batch.scored_offsets.diff()) + batch.scored_ranks
 
 
 def scored_offsets_per_context(batch: TemporalBatch) -> Int[Tensor, " contexts_plus_1"]:

@@ -130,9 +130,13 @@ class TemporalGeneformerModel(L.LightningModule):
     # --- what a batch means -------------------------------------------------------------------
 
     def logits(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
-        """Logits over the vocabulary at every scored position of the batch."""
+        """Logits over the vocabulary at every scored position of the batch.
+
+        Under the objective `mlm` a scored position is one in the current cell itself.
+        """
         attend = choose_attention(self.hparams["attention_backend"], batch.context_ids.device)
-        logits: Tensor = self.net(batch, attend)
+        is_plain = self.pair_settings is not None and self.pair_settings.objective == "mlm"
+        logits: Tensor = (self.net.masked_logits if is_plain else self.net)(batch, attend)
         return logits
 
     def forward(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
@@ -291,9 +295,11 @@ class TemporalGeneformerModel(L.LightningModule):
             Genes in rank order, none twice in a cell, with their probabilities.
 
         Raises:
-            ValueError: The model has no vocabulary, an id is not in it, a cell is empty, padding
-                is not on the right, or there are more ranks than positions or genes.
+            ValueError: The model has no vocabulary or was not trained on next cells, an id is not
+                in the vocabulary, a cell is empty, padding is not on the right, or there are more
+                ranks than positions or genes.
         """
+        self.require_next_cells()
         training = self.training
         self.eval()
         try:
@@ -308,6 +314,19 @@ class TemporalGeneformerModel(L.LightningModule):
             )
         finally:
             self.train(training)
+
+    def require_next_cells(self) -> None:
+        """Refuse to predict from weights that never saw a next cell.
+
+        Raises:
+            ValueError: They were trained with the objective `mlm`.
+        """
+        if self.pair_settings is not None and self.pair_settings.objective == "mlm":
+            raise ValueError(
+                "this model was trained with objective 'mlm' to fill in a cell's own masked genes; "
+                "it has learned nothing about next cells. Train it on pairs first: "
+                "geneformer-t train --pretrained CHECKPOINT --data_dir DIR --output_dir DIR"
+            )
 
     def _required_vocab(self) -> GeneVocab:
         if self.vocab is None:

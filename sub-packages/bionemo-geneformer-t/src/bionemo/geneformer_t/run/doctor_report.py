@@ -138,7 +138,7 @@ def _provenance_rows(trained: Provenance | None) -> list[tuple[str, str]]:
         (
             "trained on",
             f"{trained.data_name}: {trained.num_cells:,} cells, {trained.num_examples:,} of them "
-            f"current cells, {trained.num_edges:,} edges under {trained.neighbor_key!r}",
+            f"current cells, {_edges(trained)}",
         ),
         (
             "fingerprints",
@@ -148,6 +148,12 @@ def _provenance_rows(trained: Provenance | None) -> list[tuple[str, str]]:
         ("objective", f"{trained.objective}, seed {trained.seed}"),
         ("started from", trained.pretrained or "random weights"),
     ]
+
+
+def _edges(trained: Provenance) -> str:
+    if trained.objective == "mlm":
+        return "without a graph"
+    return f"{trained.num_edges:,} edges under {trained.neighbor_key!r}"
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:
