@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn.decomposition
 
-from bionemo.geneformer_t.neighbors.representation import expression_pca
+from bionemo.geneformer_t.neighbors.representation import expression_pca, fit_axes
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(RNG.gamma(1, 2, size=(80, 1)) * RNG.gamma(1, 1, size=40)).astype(np.float32)
@@ -44,3 +44,17 @@ def test_variable_genes_are_chosen_and_components_limited() -> None:
 def test_too_few_training_cells_are_refused() -> None:
     with pytest.raises(ValueError, match="at least three training cells"):
         expression_pca(sp.csr_matrix(COUNTS), np.arange(80) < 1)
+
+
+def test_blocks_give_the_axes_of_the_whole() -> None:
+    whole = sp.csr_array(COUNTS)
+    one = fit_axes(lambda: [whole], 40, 5)
+    many = fit_axes(lambda: [whole[start : start + 7] for start in range(0, 80, 7)], 40, 5)
+    # sums in another order
+    np.testing.assert_allclose(one.project(whole), many.project(whole), rtol=1e-3, atol=1e-3)
+
+
+def test_few_of_many_components_are_the_same_as_all() -> None:
+    counts = sp.csr_matrix(RNG.poisson(RNG.gamma(1, 1, size=(60, 1)) * RNG.gamma(1, 1, size=90)))
+    few, many = expression_pca(counts, TRAIN[:60], 3), expression_pca(counts, TRAIN[:60], 40)
+    np.testing.assert_allclose(few, many[:, :3], rtol=1e-3, atol=1e-3)

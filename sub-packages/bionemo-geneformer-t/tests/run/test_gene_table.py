@@ -1,11 +1,8 @@
 """Genes get one name each; columns of one gene are summed."""
 
-import anndata
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
-from bionemo.geneformer_t.run.gene_table import merge_genes, resolve_genes
+from bionemo.geneformer_t.run.gene_table import join_genes, resolve_genes
 
 
 def test_versions_are_stripped_and_the_id_columns_come_first() -> None:
@@ -18,15 +15,25 @@ def test_versions_are_stripped_and_the_id_columns_come_first() -> None:
     assert table.is_mapped.all()
 
 
-def test_synonyms_of_a_gene_are_summed() -> None:
+def test_synonyms_of_a_gene_are_one_gene() -> None:
     var = pd.DataFrame(index=["OCT4", "X", "POU5F1"])
-    counts = sp.csr_matrix(np.array([[1, 2, 4], [0, 0, 8]], dtype=np.float32))
     table = resolve_genes(var, {"OCT4": "ENSG1", "POU5F1": "ENSG1"})
-    merged = merge_genes(anndata.AnnData(counts, var=var), table)
     assert table.num_merged == 1
+    assert table.names == ("ENSG1", "X")
+    assert table.gene_of_column.tolist() == [0, 1, 0]
     assert table.is_mapped.tolist() == [True, False]
-    assert merged.X.toarray().tolist() == [[5, 2], [8, 0]]
-    assert merged.var["feature_id"].tolist() == ["ENSG1", "X"]
+
+
+def test_inputs_are_joined_by_what_their_genes_are() -> None:
+    names = {"OCT4": "ENSG1", "POU5F1": "ENSG1"}
+    first = resolve_genes(pd.DataFrame(index=["A", "OCT4"]), names)
+    second = resolve_genes(pd.DataFrame(index=["POU5F1", "B", "ENSG00000000003.1"]), names)
+    joined = join_genes([first, second])
+    assert joined.names == ("A", "ENSG1", "B", "ENSG00000000003")
+    assert [columns.tolist() for columns in joined.gene_of_column] == [[0, 1], [1, 2, 3]]
+    assert joined.num_inputs.tolist() == [1, 2, 1, 1]
+    assert joined.is_mapped.tolist() == [False, True, False, True]
+    assert joined.symbols == {"OCT4": "ENSG1", "POU5F1": "ENSG1"}
 
 
 def test_without_a_dictionary_every_name_stays() -> None:

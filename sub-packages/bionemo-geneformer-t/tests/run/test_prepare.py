@@ -106,7 +106,7 @@ def test_the_report_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[st
     run(dataset(), tmp_path, neighbor_key="temporal_neighbors")
     report = capsys.readouterr().out
     for part in (
-        "D0", "D10", "72", "39 are in the vocabulary", GENES[39], "of the last time point",
+        "D0", "D10", "72", "39 of 40 genes are in the vocabulary", GENES[39], "without successors",
         "next: geneformer-t train", "--neighbor_key temporal_neighbors",
     ):  # fmt: skip
         assert part in report, part
@@ -154,7 +154,10 @@ def test_symbols_are_mapped_and_doubles_summed(
     assert train.var["feature_id"].tolist()[0] == GENES[1]
     assert vocab.gene_to_ens["S0"] == vocab.gene_to_ens["S1"] == GENES[1]
     assert vocab.genes == tuple(GENES[1:35])
-    assert "1 of them summed" in capsys.readouterr().out
+    assert "merged           1" in capsys.readouterr().out
+    fates = pd.read_csv(folder / "genes.csv")
+    assert fates["fate"].tolist() == ["mapped", "merged", *["mapped"] * 33, *["dropped"] * 5]
+    assert fates["counts"].sum() == dataset().X.sum()
 
 
 def test_a_vocabulary_and_medians_from_files(
@@ -187,6 +190,21 @@ def test_too_few_counts_on_known_genes_are_an_error(tmp_path: Path) -> None:
         ({"time_order": ("D0", "D2")}, ValueError, "not named: 'D10'"),
         ({"val_fraction": 0.6, "test_fraction": 0.4}, ValueError, "to train on"),
         ({"num_neighbors": 0}, ValueError, "num_neighbors must be positive"),
+        ({"time_key": None}, ValueError, "give --time_key, or --method:\n  time"),
+        ({"method": ("velocity",)}, ValueError, "there is no method 'velocity'"),
+        ({"method": ("time", "time")}, ValueError, "can be given once"),
+        ({"method": ("precomputed",)}, ValueError, "needs --obsp_key"),
+        ({"method": ("precomputed",), "obsp_key": "v"}, KeyError, "no matrix 'v'"),
+        ({"method": ("pseudotime",)}, ValueError, "needs --pseudotime_key"),
+        ({"method": ("trajectory",), "root": "D0"}, ValueError, "needs --cluster_key"),
+        ({"method": ("time", "knn"), "neighbor_key": "a"}, ValueError, "names a single graph"),
+        ({"test_groups": ("D0",)}, ValueError, "test_groups need split_by"),
+        ({"split_by": "day"}, ValueError, "is the time: name the time points"),
+        ({"split_by": "donor"}, KeyError, "split_by: the input has no column 'donor'"),
+        ({"split_by": "donor", "duplicates": "move"}, ValueError, "would tear the groups"),
+        ({"use_rep": "X_umap"}, KeyError, "no array 'X_umap'"),
+        ({"vocab": "geneformer-gc31M"}, FileNotFoundError, "expected data, geneformer-gc30M"),
+        ({"min_mapped_counts": 2.0}, ValueError, "must lie in"),
     ],
 )
 def test_wrong_settings(
@@ -206,6 +224,12 @@ def test_values_that_are_no_counts(tmp_path: Path, bad: Any, message: str) -> No
         run(dataset(X=counts), tmp_path)
 
 
+def test_nothing_is_left_behind_by_a_run_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="no array"):
+        run(dataset(), tmp_path, use_rep="X_umap")
+    assert [path.name for path in tmp_path.iterdir()] == ["input.h5ad"]
+
+
 def test_all_cells_of_one_time(tmp_path: Path) -> None:
     cells = dataset()
     cells.obs["day"] = "D1"
@@ -223,10 +247,94 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert starts == {"D10", "D2"}
 
 
+def test_the_graph_of_time_has_its_second_name(prepared: Path) -> None:
+    cells, graphs, _ = read(prepared, "train")
+    assert graphs["temporal_neighbors"] == graphs["next_cell_ids"]
+    assert (cells.obsp["temporal_neighbors"] != cells.obsp["next_cell_ids"]).nnz == 0
+
+
+@pytest.mark.slow  # scanpy compiles what it needs
+def test_several_methods_have_graphs_of_their_own(tmp_path: Path) -> None:
+    folder = run(
+        dataset(), tmp_path, method=("time", "pseudotime", "knn"), root="D0", cluster_key="day"
+    )
+    keys = {"next_cell_ids", "temporal_neighbors", "pseudotime_neighbors", "knn_neighbors"}
+    for split in SPLITS:
+        cells, graphs, _ = read(folder, split)
+        assert set(graphs) == set(cells.obsp) == keys
+        assert cells.uns["pseudotime_neighbors"]["params"]["root"] == "D0"
+
+
+def test_two_inputs_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = dataset()
+    paths = []
+    for number, rows in enumerate((slice(0, 90, 2), slice(1, 90, 2))):
+        part = whole[rows].copy()
+        part.obs_names = [f"c{i}" for i in range(45)]
+        paths.append(write(part[:, number : 38 + number].copy(), tmp_path / f"part{number}"))
+    paths[1] = paths[1].rename(paths[1].with_name("other.h5ad"))
+    folder = prepare(
+        input=paths,
+        output_dir=tmp_path / "data",
+        time_key="day",
+        split_by="source_file",
+        test_groups=("other",),
+        val_fraction=0,
+    )
+    train, _, vocab = read(folder, "train")
+    test, _, _ = read(folder, "test")
+    assert train.obs_names[0] == "c0-input"
+    assert set(test.obs["source_file"]) == {"other"}
+    assert vocab.genes == tuple(GENES[:38])
+    expected = whole[0:90:2].X.toarray()
+    expected[:, 38:] = 0
+    assert (train.X.toarray() == expected[:, :39]).all()
+    report = capsys.readouterr().out
+    assert "2 genes are not in all inputs" in report
+    assert "every id has got the name of its file" in report
+
+
+def test_coordinates_of_the_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
+    folder = run(dataset(obsm={"X_mine": points}), tmp_path, use_rep="X_mine", num_neighbors=1)
+    cells, _, _ = read(folder, "test")
+    assert (cells.obsm["X_mine"] == points[[int(name[1:]) for name in cells.obs_names]]).all()
+    assert "X_pca" not in cells.obsm
+    assert "computed before the split" in capsys.readouterr().out
+
+
+def test_a_split_without_a_next_time_point_has_no_edges_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = dataset()
+    cells.obs["donor"] = ["early" if day == "D0" else "late" for day in cells.obs["day"]]
+    folder = run(cells, tmp_path, split_by="donor", test_groups=("early",), val_fraction=0)
+    assert read(folder, "test")[1]["next_cell_ids"] == {}
+    assert "next_cell_ids, test: no edges: successors in time" in capsys.readouterr().out
+
+
+def test_geneformers_own_vocabulary(real_data: Path, tmp_path: Path) -> None:
+    folder = prepare(
+        input=real_data / "ipsc_cm_human.h5ad",
+        output_dir=tmp_path / "data",
+        time_key="day",
+        vocab="geneformer-gc30M",
+        dictionaries=real_data / "geneformer_dictionaries",
+    )
+    cells, _, vocab = read(folder, "train")
+    assert len(vocab) == 25426 + 3
+    assert vocab.decode(vocab.encode(["TNNT2"])) == ["ENSG00000118194"]
+    fates = pd.read_csv(folder / "genes.csv").groupby("fate")["share"].sum()
+    assert fates["mapped"] > 0.9
+    assert cells.var.loc["TNNT2", "feature_id"] == "ENSG00000118194"
+
+
 def test_log_normalised_cells_are_refused(real_data: Path, tmp_path: Path) -> None:
     path = real_data / "erythroid_mouse_lognorm.h5ad"
-    with pytest.raises(ValueError, match="where the data were published"):
-        prepare(input=path, output_dir=tmp_path / "out", time_key="ptime")
+    settings = {"method": ("pseudotime",), "pseudotime_key": "ptime"}
+    with pytest.raises(ValueError, match=r"look log-normalised.*where the data were published"):
+        prepare(input=path, output_dir=tmp_path / "out", **settings)
+    assert not list(tmp_path.iterdir())
 
 
 def test_heart_cells_lose_pluripotency_and_gain_sarcomeres(real_data: Path, tmp_path: Path) -> None:

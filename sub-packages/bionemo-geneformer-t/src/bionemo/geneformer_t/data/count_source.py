@@ -120,7 +120,7 @@ def h5ad_source(path: Path) -> Iterator[CountSource]:
             cell_ids=cell_ids,
             gene_names=names,
             gene_symbols=var_names,
-            raw_blocks=lambda: _h5ad_blocks(matrix, path),
+            raw_blocks=lambda: matrix_blocks(matrix, path),
         )
 
 
@@ -156,7 +156,8 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _h5ad_blocks(matrix: Any, path: Path) -> Iterator[tuple[Any, int, int]]:
+def matrix_blocks(matrix: Any, path: Path) -> Iterator[tuple[Any, int, int]]:
+    """Rows of a CSR or dense matrix on disk, columns of a CSC one."""
     num_rows, num_columns = matrix.shape
     if isinstance(matrix, CSCDataset):
         step = max(1, _VALUES_OF_COLUMNS // max(1, num_rows))

@@ -10,6 +10,10 @@ _REMEDY = (
 )
 
 
+class NotCountsError(ValueError):
+    """Values that cannot be raw counts."""
+
+
 def check_counts(values: Shaped[ndarray, "..."], where: str) -> None:
     """Refuse values that cannot be raw counts.
 
@@ -18,21 +22,21 @@ def check_counts(values: Shaped[ndarray, "..."], where: str) -> None:
         where: What to call them in the message, for example the file.
 
     Raises:
-        ValueError: A value is negative, NaN, infinite or no whole number.
+        NotCountsError: A value is negative, NaN, infinite or no whole number.
     """
     if values.dtype.kind in "bu" or not values.size:
         return
     if values.dtype.kind not in "if":
-        raise ValueError(f"{where}: counts must be numbers; got values of type {values.dtype}")
+        raise NotCountsError(f"{where}: counts must be numbers; got values of type {values.dtype}")
     low, high = values.min(), values.max()
     if not np.isfinite(low) or not np.isfinite(high):
         bad = values[~np.isfinite(values)]
-        raise ValueError(
+        raise NotCountsError(
             f"{where}: counts must be finite; {len(bad):,} values are NaN or infinite. Remove or "
             "recompute those cells"
         )
     if low < 0:
-        raise ValueError(
+        raise NotCountsError(
             f"{where}: counts must not be negative; the lowest is {low:g}. The values look scaled "
             f"or corrected: {_REMEDY}"
         )
@@ -44,7 +48,7 @@ def _check_whole(values: Shaped[ndarray, "..."], where: str) -> None:
     odd = values[values != np.rint(values)]
     if odd.size:
         looks = "look log-normalised" if values.max() < 20 else "are not whole numbers"
-        raise ValueError(
+        raise NotCountsError(
             f"{where}: raw counts are whole numbers, and {odd.size:,} of {values.size:,} values "
             f"are not, for example {odd[0]:g}. The values {looks}: {_REMEDY}"
         )

@@ -17,11 +17,17 @@ def gene_medians(counts: sp.csr_matrix, target_sum: float = 10_000.0) -> Float[n
         counts: Raw counts of the training cells, cells x genes.
         target_sum: Total to which each cell is scaled.
     """
-    totals = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    scale = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0)
-    by_gene = sp.csc_matrix(sp.diags_array(scale) @ sp.csr_array(counts))
+    by_gene = sp.csc_matrix(scaled_by_total(sp.csr_array(counts), target_sum))
     by_gene.eliminate_zeros()
     return _median_of_each_column(by_gene)
+
+
+def scaled_by_total(counts: sp.csr_array, target_sum: float) -> sp.csr_array:
+    """The counts of each cell as if they summed to `target_sum`, in 64 bits."""
+    totals = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    scale = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0)
+    values = counts.data * np.repeat(scale, np.diff(counts.indptr))
+    return sp.csr_array((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
 def _median_of_each_column(matrix: sp.csc_matrix) -> Float[ndarray, " gene"]:

@@ -139,7 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser, settings_type: type) -> None:
         options = _options(hints[field.name])
         text = docs.get(field.name, "").replace("%", "%%") + _default(field)
         if field.metadata.get("positional"):
-            options.pop("required", None)
+            options["metavar"] = field.name.upper()
             if not _is_required(field):
                 options |= {"nargs": "?", "default": field.default}
             parser.add_argument(field.name, help=text, **options)
@@ -221,12 +221,15 @@ def _coerced(settings_type: Callable[..., Any], values: Mapping[str, Any]) -> di
 
 def _coerce(hint: Any, value: Any) -> Any:
     kinds = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
-    if Path in kinds and isinstance(value, str):
+    if Path in kinds and str not in kinds and isinstance(value, str):
         return Path(value)
     if float in kinds and int not in kinds and isinstance(value, int | str):
         return value if isinstance(value, bool) else _float(value)
-    if any(get_origin(kind) is tuple for kind in kinds) and isinstance(value, list):
-        return tuple(value)
+    tuples = [kind for kind in kinds if get_origin(kind) is tuple]
+    if tuples and isinstance(value, list | tuple):
+        return tuple(_coerce(get_args(tuples[0])[0], one) for one in value)
+    if tuples and isinstance(value, str | Path):
+        return (_coerce(get_args(tuples[0])[0], value),)  # one stands for a list of one
     return value
 
 

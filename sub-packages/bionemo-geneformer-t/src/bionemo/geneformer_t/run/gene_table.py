@@ -1,19 +1,17 @@
-"""Genes of an input file under one name each: symbols mapped, versions stripped, doubles summed."""
+"""Genes of the inputs under one name each: symbols mapped, versions stripped, doubles summed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.count_source import GENE_ID_COLUMNS
 
 if TYPE_CHECKING:
-    import anndata
     import pandas as pd
 
 _VERSIONED = re.compile(r"^(ENS[A-Z]*G\d+)(\.\d+)?$")
@@ -23,6 +21,8 @@ _VERSIONED = re.compile(r"^(ENS[A-Z]*G\d+)(\.\d+)?$")
 class GeneTable:
     """What became of the columns of an input matrix."""
 
+    given: tuple[str, ...]
+    """The name of each column as it came."""
     names: tuple[str, ...]
     """One name for each gene: an Ensembl id where there is one, else the name that came."""
     gene_of_column: Int[ndarray, " column"]
@@ -38,6 +38,28 @@ class GeneTable:
         return len(self.gene_of_column) - len(self.names)
 
 
+@dataclass(frozen=True, kw_only=True)
+class JoinedGenes:
+    """The genes of several inputs, in the order in which they first appear."""
+
+    names: tuple[str, ...]
+    tables: tuple[GeneTable, ...]
+    """The table of each input."""
+    gene_of_column: tuple[Int[ndarray, " _"], ...]
+    """For each input, which of `names` each of its columns is."""
+    is_mapped: Bool[ndarray, " gene"]
+    num_inputs: Int[ndarray, " gene"]
+    """How many inputs name each gene; in the others its counts are 0."""
+
+    @property
+    def symbols(self) -> Mapping[str, str]:
+        """Names that came, for the names that they became; the first input decides."""
+        joined: dict[str, str] = {}
+        for table in reversed(self.tables):
+            joined.update(table.symbols)
+        return joined
+
+
 def resolve_genes(var: "pd.DataFrame", gene_names: Mapping[str, str] | None = None) -> GeneTable:
     """Name the genes of an input.
 
@@ -48,7 +70,7 @@ def resolve_genes(var: "pd.DataFrame", gene_names: Mapping[str, str] | None = No
             never match human ones by their letters.
     """
     column = next((name for name in GENE_ID_COLUMNS if name in var), None)
-    given = [str(name) for name in (var.index if column is None else var[column])]
+    given = tuple(str(name) for name in (var.index if column is None else var[column]))
     stems = [match[1] if (match := _VERSIONED.match(name)) else name for name in given]
     ignore_case = np.mean([stem == stem.upper() for stem in stems] or [0]) > 0.5
     found = [_look_up(stem, gene_names or {}, ignore_case=bool(ignore_case)) for stem in stems]
@@ -64,6 +86,7 @@ def resolve_genes(var: "pd.DataFrame", gene_names: Mapping[str, str] | None = No
         if str(symbol) != name and not _VERSIONED.match(str(symbol))
     }
     return GeneTable(
+        given=given,
         names=names,
         gene_of_column=np.array([place[name] for name in resolved], dtype=np.int64),
         is_mapped=np.array([gene_names is None or name in known for name in names], dtype=bool),
@@ -71,27 +94,24 @@ def resolve_genes(var: "pd.DataFrame", gene_names: Mapping[str, str] | None = No
     )
 
 
-def merge_genes(cells: "anndata.AnnData", table: GeneTable) -> "anndata.AnnData":
-    """The cells with one column for each gene; columns of one gene are summed.
-
-    `var` keeps the first row of each gene and names it in `feature_id`.
-    """
-    import anndata
-
-    num_columns, num_genes = len(table.gene_of_column), len(table.names)
-    _, first = np.unique(table.gene_of_column, return_index=True)
-    counts: Any = cells.X
-    if num_columns != num_genes:
-        ones = np.ones(num_columns, dtype=np.float32)
-        place = (np.arange(num_columns), table.gene_of_column)
-        counts = counts @ sp.csr_matrix((ones, place), shape=(num_columns, num_genes))
-        counts = sp.csr_matrix(counts)
-        counts.sort_indices()
-    var = cells.var.iloc[first].copy()
-    var["feature_id"] = list(table.names)
-    merged = anndata.AnnData(counts, obs=cells.obs, var=var, obsm=cells.obsm, obsp=cells.obsp)
-    merged.var_names_make_unique()
-    return merged
+def join_genes(tables: Sequence[GeneTable]) -> JoinedGenes:
+    """One list of genes for several inputs: every gene of any of them."""
+    names = tuple(dict.fromkeys(name for table in tables for name in table.names))
+    place = {name: i for i, name in enumerate(names)}
+    is_mapped, num_inputs = np.zeros(len(names), dtype=bool), np.zeros(len(names), dtype=np.int64)
+    columns = []
+    for table in tables:
+        joined = np.array([place[name] for name in table.names], dtype=np.int64)
+        is_mapped[joined] |= table.is_mapped
+        num_inputs[joined] += 1
+        columns.append(joined[table.gene_of_column])
+    return JoinedGenes(
+        names=names,
+        tables=tuple(tables),
+        gene_of_column=tuple(columns),
+        is_mapped=is_mapped,
+        num_inputs=num_inputs,
+    )
 
 
 def _look_up(name: str, gene_names: Mapping[str, str], *, ignore_case: bool) -> str | None:

@@ -4,106 +4,173 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
+from bionemo.geneformer_t.run.gene_fates import DROPPED, strongest, summary
+from bionemo.geneformer_t.run.prepare_graphs import NO_EDGES
 from bionemo.geneformer_t.vocab import GeneVocab
 
 if TYPE_CHECKING:
-    import anndata
+    import pandas as pd
 
-    from bionemo.geneformer_t.run.data_folder import SplitContent
-    from bionemo.geneformer_t.run.gene_table import GeneTable
-    from bionemo.geneformer_t.run.prepare import PrepareSettings
+    from bionemo.geneformer_t.run.input_cells import InputCells
+    from bionemo.geneformer_t.run.prepare_cells import CellPlan
+    from bionemo.geneformer_t.run.prepare_graphs import SplitGraph
+    from bionemo.geneformer_t.run.prepare_settings import PrepareSettings
 
-_SHOWN = 5
+_MOST_TIMES = 40
 
 
 def text(
     settings: "PrepareSettings",
-    cells: "anndata.AnnData",
-    times: Float[ndarray, " cell"],
-    table: "GeneTable",
+    cells: "InputCells",
+    plan: "CellPlan",
+    graphs: "Mapping[str, SplitGraph]",
+    fates: "pd.DataFrame",
     vocab: GeneVocab,
-    contents: "Mapping[str, SplitContent]",
     mapped_share: float,
-    left_out: Mapping[str, int],
     notes: Sequence[str],
 ) -> str:
     """The whole report."""
-    lines = [f"prepared {settings.input} -> {settings.output_dir}", ""]
-    lines += _cells(settings, times, cells, contents)
-    lines += [f"left out: {count:,} cells {why}" for why, count in left_out.items() if count]
-    lines += ["", *_genes(cells, table, vocab, mapped_share)]
-    lines += [f"note: {note}" for note in notes]
-    lines += ["", *_edges(settings, contents)]
-    lines += [
-        "",
-        f"next: geneformer-t train --data_dir {settings.output_dir} --output_dir OUTPUT_DIR"
-        + ("" if _is_default(settings) else f" --neighbor_key {settings.neighbor_key}"),
-    ]
+    inputs = ", ".join(map(str, settings.input))
+    lines = [f"prepared {inputs} -> {settings.output_dir}", ""]
+    lines += _cells(settings, cells, plan)
+    lines += [f"left out: {count:,} cells {why}" for why, count in plan.left_out.items() if count]
+    lines += _copies(settings, plan)
+    lines += ["", *_genes(cells, fates, vocab, mapped_share)]
+    lines += ["", *_edges(settings, graphs)]
+    said = [*cells.notes, *notes, *_cautions(settings, cells, plan)]
+    said += _notes_on_graphs(graphs)
+    lines += [f"note: {note}" for note in said]
+    lines += ["", _next(settings)]
     return "\n".join(lines)
 
 
-def _cells(
-    settings: "PrepareSettings",
-    times: Float[ndarray, " cell"],
-    cells: "anndata.AnnData",
-    contents: "Mapping[str, SplitContent]",
-) -> list[str]:
-    """A table: one row for each time point, one column for each split."""
-    labels = cells.obs[settings.time_key].astype(str).to_numpy()
-    names = list(contents)
-    width = max(len(settings.time_key), *(len(label) for label in labels)) + 2
-    head = f"{settings.time_key:<{width}}{'time':>8}" + "".join(f"{name:>9}" for name in names)
-    lines = [head]
-    for time in np.unique(times):
-        label = " ".join(dict.fromkeys(labels[times == time]))
-        of_label = set(labels[times == time])
-        counts = [
-            int(split.cells.obs[settings.time_key].astype(str).isin(of_label).sum())
-            for split in contents.values()
-        ]
-        lines.append(f"{label:<{width}}{time:>8g}" + "".join(f"{n:>9,}" for n in counts))
-    totals = "".join(f"{split.cells.n_obs:>9,}" for split in contents.values())
-    return [*lines, f"{'cells':<{width}}{'':>8}{totals}"]
+def _cells(settings: "PrepareSettings", cells: "InputCells", plan: "CellPlan") -> list[str]:
+    """A table: a row for each time point (or group, or cluster) and a column for each split."""
+    key = settings.time_key or settings.split_by or settings.cluster_key
+    totals = "".join(f"{len(plan.rows(name)):>9,}" for name in plan.names)
+    head = "".join(f"{name:>9}" for name in plan.names)
+    if key is None:
+        return [f"{'':<10}{head}", f"{'cells':<10}{totals}"]
+    labels = cells.obs[key].astype(str).str.strip().to_numpy(dtype=np.str_)
+    taking_part = plan.split != ""
+    distinct = np.unique(labels[taking_part]).tolist()
+    time_of = {}
+    if settings.time_key is not None and plan.times is not None:
+        time_of = dict(zip(labels, plan.times, strict=True))
+        distinct = sorted(distinct, key=time_of.__getitem__)
+    width = max(len(key), 5, *(len(label) for label in distinct)) + 2
+    time = "{:>8g}".format if time_of else (lambda _: "")
+    lines = [f"{key:<{width}}{'time':>8}{head}" if time_of else f"{key:<{width}}{head}"]
+    for label in distinct[:_MOST_TIMES]:
+        there = labels == label
+        numbers = "".join(f"{int((there & (plan.split == name)).sum()):>9,}" for name in plan.names)
+        lines.append(f"{label:<{width}}{time(time_of.get(label))}{numbers}")
+    if len(distinct) > _MOST_TIMES:
+        lines.append(f"... and {len(distinct) - _MOST_TIMES} more")
+    return [*lines, f"{'cells':<{width}}{'':>{8 if time_of else 0}}{totals}"]
+
+
+def _copies(settings: "PrepareSettings", plan: "CellPlan") -> list[str]:
+    """Held-out cells that training, or an earlier split, holds as well."""
+    if not plan.copies.number:
+        return []
+    done = {
+        "keep": "they are kept; --duplicates drop leaves them out",
+        "drop": "they were left out",
+        "move": "they were moved there",
+    }
+    examples = ", ".join(f"{copy} = {original}" for copy, original in plan.copies.examples)
+    return [
+        f"copies: {plan.copies.number:,} held-out cells have exactly the counts of a cell in an "
+        f"earlier split ({examples}); {done[settings.duplicates]}"
+    ]
 
 
 def _genes(
-    cells: "anndata.AnnData", table: "GeneTable", vocab: GeneVocab, mapped_share: float
+    cells: "InputCells", fates: "pd.DataFrame", vocab: GeneVocab, mapped_share: float
 ) -> list[str]:
-    known = vocab.encode(table.names) >= 0
-    per_gene = np.asarray(cells.X.sum(axis=0), dtype=np.float64).ravel()
-    lines = [
-        f"genes: {len(table.gene_of_column):,} in the input, {table.num_merged:,} of them summed "
-        f"into another of the same name; {len(table.names):,} kept",
-        f"  {known.sum():,} are in the vocabulary of {len(vocab):,} tokens and hold "
-        f"{mapped_share:.1%} of the counts",
+    found = summary(fates)
+    remarks = {
+        "mapped": "to another name, such as a symbol to its id",
+        "merged": "summed into another column of the same gene",
+        "dropped": "not in the vocabulary: the model will not see them"
+        + (f", such as {', '.join(strongest(fates, DROPPED))}" if found.loc[DROPPED].any() else ""),
+    }
+    lines = [f"{'genes':<9}{'columns':>9}{'of counts':>11}"]
+    for fate, row in found.iterrows():
+        numbers = f"{fate!s:<9}{int(row['columns']):>9,}{row['share']:>11.1%}"
+        remark = remarks.get(str(fate), "")
+        lines.append(f"{numbers}  {remark}".rstrip() if row["columns"] else numbers)
+    known = int((vocab.encode(cells.genes.names) >= 0).sum())
+    lines.append(
+        f"{known:,} of {len(cells.genes.names):,} genes are in the vocabulary of {len(vocab):,} "
+        f"tokens and hold {mapped_share:.1%} of the counts (genes.csv lists every column)"
+    )
+    partly = int((cells.genes.num_inputs < len(cells.genes.tables)).sum())
+    if partly:
+        lines.append(f"{partly:,} genes are not in all inputs; where they are not, they count 0")
+    return lines
+
+
+def _edges(settings: "PrepareSettings", graphs: "Mapping[str, SplitGraph]") -> list[str]:
+    lines = []
+    for method, key in settings.keys.items():
+        lines.append(f"successors {key!r} by {method}")
+        for name, split in graphs.items():
+            graph = split.graphs[key]
+            without = int((graph.out_degree == 0).sum())
+            cut = "".join(
+                f"; {number:,} edges left out: each {reason}"
+                for reason, number in split.dropped.get(key, {}).items()
+                if number
+            )
+            lines.append(
+                f"  {name:<6}{graph.num_edges:>10,} edges; {without:,} of {graph.num_cells:,} "
+                f"cells without successors{cut}"
+            )
+    return lines
+
+
+def _notes_on_graphs(graphs: "Mapping[str, SplitGraph]") -> list[str]:
+    """All of the training graphs'; of the others, which say much the same, where one is missing."""
+    return [
+        f"{key}, {name}: {note}"
+        for name, split in graphs.items()
+        for key, notes in split.notes.items()
+        for note in notes
+        if name == "train" or note.startswith(NO_EDGES)
     ]
-    if not known.all():
-        unknown = np.flatnonzero(~known)
-        strongest = unknown[np.argsort(-per_gene[unknown], kind="stable")[:_SHOWN]]
-        lines.append(
-            f"  {int((~known).sum()):,} are not and will not be seen by the model; with most "
-            f"counts: {', '.join(table.names[i] for i in strongest)}"
+
+
+def _cautions(settings: "PrepareSettings", cells: "InputCells", plan: "CellPlan") -> list[str]:
+    """What the splits cannot guard against."""
+    said = []
+    if settings.use_rep is not None:
+        said.append(
+            f"obsm[{settings.use_rep!r}] was computed before the split, perhaps from all cells; "
+            "only coordinates that prepare computes itself are sure to know training cells alone"
         )
-    unmapped = int((~table.is_mapped).sum())
-    if unmapped:
-        lines.append(f"  {unmapped:,} have a name that the dictionary of gene names lacks")
-    return lines
-
-
-def _edges(settings: "PrepareSettings", contents: "Mapping[str, SplitContent]") -> list[str]:
-    lines = [f"successors, {settings.neighbor_key!r}: nearest cells of the next time point"]
-    for name, split in contents.items():
-        graph = split.graphs[settings.neighbor_key]
-        without = int((graph.out_degree == 0).sum())
-        lines.append(
-            f"  {name:<6}{graph.num_edges:>8,} edges; {without:,} cells without successors, those "
-            "of the last time point"
+    elif "X_pca" in cells.obsm:
+        said.append("obsm['X_pca'] is now the one whose axes come from training cells")
+    if "precomputed" in settings.methods:
+        said.append(
+            f"obsp[{settings.obsp_key!r}] was computed before the split, perhaps from all cells; "
+            "edges that cross a split are cut, but weights may know held-out cells"
         )
-    return lines
+    if settings.split_by is not None and settings.split_by == settings.time_key:
+        said.append(
+            "held-out time points have current cells from the time point beside them, which "
+            "training lacks; training links the time points on both sides of one directly"
+        )
+    if plan.names == ["train"]:
+        said.append("all cells are training cells: there is nothing to validate or test on")
+    return said
 
 
-def _is_default(settings: "PrepareSettings") -> bool:
-    return settings.neighbor_key == "next_cell_ids"
+def _next(settings: "PrepareSettings") -> str:
+    keys = list(settings.keys.values())
+    option = "" if "next_cell_ids" in keys else f" --neighbor_key {keys[0]}"
+    return (
+        f"next: geneformer-t train --data_dir {settings.output_dir} --output_dir OUTPUT_DIR{option}"
+    )

@@ -62,8 +62,8 @@ def simulate(settings: SimulateSettings) -> Path:
     rows = {name: np.flatnonzero(split == name) for name, share in fractions.items() if share}
     cells = to_anndata(simulation)
     contents = {
-        name: data_folder.SplitContent(
-            cells=cells[members], graphs={NEIGHBOR_KEY: _successors(simulation, members, own)}
+        name: data_folder.SplitContent.of(
+            cells[members], {NEIGHBOR_KEY: _successors(simulation, members, own)}
         )
         for name, members in rows.items()
     }
@@ -119,9 +119,10 @@ def _successors(
 
 
 def _vocab(simulation: Simulation, train: "Int[ndarray, ' train_cell']") -> Any:
+    from bionemo.geneformer_t.data.medians import gene_medians
     from bionemo.geneformer_t.run.vocabulary import learn_vocab
 
-    return learn_vocab(simulation.counts[train], simulation.gene_ids)
+    return learn_vocab(gene_medians(simulation.counts[train]), simulation.gene_ids)
 
 
 def _record(settings: SimulateSettings) -> dict[str, Any]:

@@ -1,21 +1,20 @@
 """The vocabulary of a data folder: learned from training cells, or taken from files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
+from jaxtyping import Float
+from numpy import ndarray
 
-from bionemo.geneformer_t.data.medians import gene_medians
 from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_tokens
 
 
 def learn_vocab(
-    train_counts: sp.csr_matrix,
+    learned: Float[ndarray, " gene"],
     genes: Sequence[str],
     *,
-    target_sum: float = 10_000.0,
     gene_to_ens: Mapping[str, str] | None = None,
     known: Sequence[bool] | None = None,
     medians: Mapping[str, float] | None = None,
@@ -23,17 +22,15 @@ def learn_vocab(
     """The genes that training cells express, with their medians.
 
     Args:
-        train_counts: Raw counts of the training cells, cells x genes.
-        genes: The name of each column.
-        target_sum: Total to which cells are scaled before medians are taken.
+        learned: The median of each gene over the training cells, NaN where none expresses it.
+        genes: The name of each gene.
         gene_to_ens: Symbols of the genes.
-        known: Which columns may enter; all by default.
+        known: Which genes may enter; all by default.
         medians: Medians to use instead of those of the training cells; only its genes enter.
 
     Raises:
         ValueError: No gene is left.
     """
-    learned = gene_medians(train_counts, target_sum)
     enters = np.isfinite(learned) & (True if known is None else np.asarray(known))
     chosen = {
         gene: float(learned[i]) if medians is None else float(medians[gene])
@@ -64,13 +61,19 @@ def read_tokens_with_specials(path: Path) -> tuple[tuple[str, ...], dict[str, st
 def vocab_from_file(
     path: Path,
     medians: Path | None,
-    train_counts: sp.csr_matrix,
+    learn_medians: Callable[[], Float[ndarray, " gene"]],
     genes: Sequence[str],
     *,
-    target_sum: float = 10_000.0,
     gene_to_ens: Mapping[str, str] | None = None,
 ) -> tuple[GeneVocab, list[str]]:
     """The vocabulary in a file, with medians from a file or from the training cells.
+
+    Args:
+        path: The vocabulary.
+        medians: The medians, or None to learn them.
+        learn_medians: Computes the median of each of `genes` over the training cells.
+        genes: The genes of the data.
+        gene_to_ens: Symbols to add to those in the file.
 
     Returns:
         The vocabulary, and notes for the reader about what had to be completed.
@@ -90,7 +93,7 @@ def vocab_from_file(
     if medians is not None:
         values = read_dictionary(medians)
     else:
-        values, note = _medians_for(tokens, train_counts, genes, target_sum)
+        values, note = _medians_for(tokens, learn_medians(), genes)
         notes += note
     try:
         return GeneVocab(tokens=tokens, medians=values, gene_to_ens=symbols), notes
@@ -100,10 +103,10 @@ def vocab_from_file(
 
 
 def _medians_for(
-    tokens: Sequence[str], train_counts: sp.csr_matrix, genes: Sequence[str], target_sum: float
+    tokens: Sequence[str], medians: Float[ndarray, " gene"], genes: Sequence[str]
 ) -> tuple[dict[str, float], list[str]]:
     """Medians of the training cells; unexpressed genes get the middle one of the others."""
-    learned = dict(zip(genes, gene_medians(train_counts, target_sum).tolist(), strict=True))
+    learned = dict(zip(genes, medians.tolist(), strict=True))
     wanted = [token for token in tokens if token not in SPECIAL_TOKENS]
     found = {gene: learned[gene] for gene in wanted if np.isfinite(learned.get(gene, np.nan))}
     if not found:

@@ -1,0 +1,123 @@
+"""The vocabulary and the gene names that `prepare` works with, and whether they fit the data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from bionemo.geneformer_t.data.streamed_medians import streamed_medians
+from bionemo.geneformer_t.dictionaries import read_dictionary
+from bionemo.geneformer_t.run.input_cells import InputCells
+from bionemo.geneformer_t.run.named_vocab import NAMED, find_vocab
+from bionemo.geneformer_t.run.prepare_settings import LEARNED, PrepareSettings
+from bionemo.geneformer_t.run.vocabulary import learn_vocab, vocab_from_file
+from bionemo.geneformer_t.vocab import GeneVocab, read_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabSource:
+    """Where vocabulary, medians and gene names come from."""
+
+    tokens: Path | None
+    """None learns the vocabulary from the training cells."""
+    medians: Path | None
+    gene_names: dict[str, str] | None
+    """Symbols, synonyms and old ids to gene ids; None leaves all names as they are."""
+
+
+def vocab_source(settings: PrepareSettings) -> VocabSource:
+    """Find the files that the settings name.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is damaged, or maps symbols to something else than ids.
+    """
+    given = _given_names(settings.gene_names)
+    name = str(settings.vocab)
+    if name in NAMED:
+        files = find_vocab(name, settings.dictionaries)
+        return VocabSource(
+            tokens=files.tokens,
+            medians=settings.medians or files.medians,
+            gene_names={**files.gene_names(), **given},
+        )
+    if name == LEARNED:
+        return VocabSource(tokens=None, medians=settings.medians, gene_names=given or None)
+    path = Path(settings.vocab)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"vocab: expected {LEARNED}, {', '.join(NAMED)} or a file; there is no file {path}"
+        )
+    names = {**read_tokens(path)[1], **given}
+    return VocabSource(tokens=path, medians=settings.medians, gene_names=names or None)
+
+
+def make_vocab(
+    source: VocabSource,
+    cells: InputCells,
+    train: Bool[ndarray, " cell"],
+    settings: PrepareSettings,
+) -> tuple[GeneVocab, list[str]]:
+    """The vocabulary of the folder, and notes on what had to be completed."""
+    genes = cells.genes
+
+    def learned() -> Any:
+        return streamed_medians(
+            lambda: cells.counts.blocks(train), len(genes.names), settings.target_sum
+        )
+
+    if source.tokens is not None:
+        return vocab_from_file(
+            source.tokens, source.medians, learned, genes.names, gene_to_ens=genes.symbols
+        )
+    vocab = learn_vocab(
+        learned(),
+        genes.names,
+        gene_to_ens=genes.symbols,
+        known=genes.is_mapped.tolist(),
+        medians=None if source.medians is None else read_dictionary(source.medians),
+    )
+    return vocab, []
+
+
+def check_mapped(
+    cells: InputCells, known: Bool[ndarray, " gene"], vocab: GeneVocab, settings: PrepareSettings
+) -> float:
+    """The share of all counts that are on genes of the vocabulary.
+
+    Raises:
+        ValueError: It is less than `min_mapped_counts`.
+    """
+    names, per_gene = cells.genes.names, cells.counts_of_gene
+    share = float(per_gene[known].sum() / per_gene.sum())
+    if share < settings.min_mapped_counts:
+        columns = np.flatnonzero(~known)
+        strongest = columns[np.argsort(-per_gene[columns], kind="stable")[:5]]
+        advice = (
+            "give the dictionary from these names to Ensembl ids as gene_names"
+            if settings.gene_names is None
+            else f"does {settings.gene_names} belong to this species?"
+        )
+        raise ValueError(
+            f"only {share:.1%} of the counts are on genes of the vocabulary ({known.sum():,} of "
+            f"{len(known):,} genes); at least {settings.min_mapped_counts:.0%} must be. Unknown "
+            f"genes with most counts: {', '.join(names[i] for i in strongest)}. The vocabulary "
+            f"names genes like {', '.join(vocab.genes[:3])}: {advice}, learn a vocabulary from "
+            "these data with vocab='data', or lower min_mapped_counts"
+        )
+    return share
+
+
+def _given_names(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    given = read_dictionary(path)
+    odd = next((symbol for symbol, gene in given.items() if not isinstance(gene, str)), None)
+    if odd is not None:
+        raise ValueError(
+            f"{path} must map gene symbols to gene ids; it maps {odd!r} to {given[odd]!r}"
+        )
+    return given
