@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     count_ranks,
     fit_rank_frequency,
     smooth,
+)
+from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
+from bionemo.geneformer_t.evaluate.baselines.similar_cells import (
+    Library,
+    _places,
+    _smoothed_at,
+    fit_similar_cells,
+    gaussian,
 )
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
 from bionemo.geneformer_t.evaluate.tokens import score_tokens
@@ -71,3 +80,68 @@ def test_copying_falls_back_on_frequencies_where_cells_are_unrelated(random_spli
     frequencies = fit_rank_frequency(train, np.random.default_rng(0))
     copied, counted = (score_tokens(p, test).all.scores for p in (copying, frequencies))
     assert copied.cross_entropy < counted.cross_entropy + 0.05
+
+
+@pytest.fixture
+def two_fates(split_of):
+    """Cells of two kinds; the next cell of each kind has four genes of its own, in any order."""
+    starts, ends = ([5, 6, 7, 8], [15, 16, 17, 18]), ([9, 10, 11, 12], [19, 20, 21, 22])
+
+    def build(seed: int):
+        rng = np.random.default_rng(seed)
+        kinds = [genes for start, end in zip(starts, ends, strict=True) for genes in (start, end)]
+        cells = [rng.permutation(genes).tolist() for _ in range(40) for genes in kinds]
+        return split_of(cells, {i: {i + 1: 1.0} for i in range(0, len(cells), 2)})
+
+    return build
+
+
+@pytest.mark.parametrize("fit", [fit_similar_cells, fit_ridge], ids=["similar", "ridge"])
+def test_baselines_that_see_the_current_cell_tell_fates_apart(fit, two_fates) -> None:
+    train, test = two_fates(0), two_fates(1)
+    told_apart, counted = (
+        score_tokens(f(train, np.random.default_rng(0)), test).all.scores
+        for f in (fit, fit_rank_frequency)
+    )
+    # knowing the kind is worth log 2 = 0.69; what is tuned on few cells gives some of it away
+    assert told_apart.cross_entropy < counted.cross_entropy - 0.4
+
+
+def test_the_mean_change_brings_in_what_all_cells_turn_on(split_of) -> None:
+    rng = np.random.default_rng(0)
+    cells, edges = [], {}
+    for i in range(60):
+        own = rng.permutation(np.arange(7, 25))[:3].tolist()
+        cells += [[*own, 5], [6, *own]]  # gene 5 goes, gene 6 comes first, the others stay
+        edges[2 * i] = {2 * i + 1: 1.0}
+    pairs = split_of(cells, edges)
+    changed = fit_mean_change(pairs, np.random.default_rng(0))
+    assert changed.order(np.array([10, 11, 12, 5]))[:4].tolist() == [6, 10, 11, 12]
+    copied = fit_copy_current(pairs, np.random.default_rng(0))
+    mine, theirs = (score_tokens(p, pairs).all.scores.cross_entropy for p in (changed, copied))
+    assert mine < theirs - 0.3
+
+
+def test_a_cell_is_not_its_own_neighbor_while_a_baseline_is_tuned(random_split) -> None:
+    pairs = random_split()
+    library, target = Library.of(pairs), next(pairs.targets())
+    assert library.cells[library.nearest(target.context)[0]] == target.cell
+    others = library.cells[library.nearest(target.context, but_not=target.cell)]
+    assert target.cell not in others
+    assert len(others) == len(library.cells) - 1
+
+
+def test_what_tuning_looks_up_is_what_smoothing_whole_tables_gives() -> None:
+    rng, width, num_ranks = np.random.default_rng(0), 3.0, 12
+    cells = [rng.permutation(20)[: rng.integers(3, num_ranks)] for _ in range(6)]
+    shares = rng.random(6).astype(np.float32)
+    counts = np.zeros((num_ranks, 20))
+    for genes, share in zip(cells, shares, strict=True):
+        counts[np.arange(len(genes)), genes] += share
+    smoothing = gaussian(np.arange(num_ranks)[:, None] - np.arange(num_ranks), width)
+    table = smoothing @ counts
+    table /= table.sum(axis=1, keepdims=True)
+    ranks, genes = rng.integers(0, num_ranks, 30), rng.integers(0, 20, 30)
+    where = _places(cells, 20)[:, genes]
+    found = _smoothed_at(where, np.array([len(c) for c in cells]), shares, ranks, width)
+    np.testing.assert_allclose(found, table[ranks, genes], rtol=1e-4, atol=1e-7)

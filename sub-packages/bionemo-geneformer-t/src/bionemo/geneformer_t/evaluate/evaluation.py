@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
+from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
+from bionemo.geneformer_t.evaluate.baselines.similar_cells import fit_similar_cells
 from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
 from bionemo.geneformer_t.evaluate.bootstrap import (
     Interval,
@@ -20,6 +23,9 @@ from bionemo.geneformer_t.evaluate.tokens import PositionScores, TokenSums, scor
 MODEL = "the model"
 BASELINES: dict[str, Callable[[CellPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
+    "successors of similar cells": fit_similar_cells,
+    "the mean change": fit_mean_change,
+    "ridge regression": fit_ridge,
     "gene frequencies at each rank": fit_rank_frequency,
     "guessing among all genes": fit_uniform,
 }

@@ -1,0 +1,45 @@
+"""Every cell changes as the average training cell does.
+
+The mean difference between the profiles of next and current training cells is added to the current
+cell's profile; the genes in the order of the sum are the order expected of the next cell.
+"""
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.baselines.expected_order import (
+    ExpectedOrder,
+    Order,
+    fit_expected_order,
+)
+from bionemo.geneformer_t.evaluate.baselines.profile_space import (
+    mean_next_profiles,
+    sparse_profiles,
+)
+from bionemo.geneformer_t.evaluate.pairs import CellPairs
+
+
+def fit_mean_change(pairs: CellPairs, generator: np.random.Generator) -> ExpectedOrder:
+    """Average the changes; choose on held-out next cells how exactly they are expected."""
+    return fit_expected_order(pairs, generator, _mean_change)
+
+
+def _mean_change(pairs: CellPairs) -> Order:
+    size = pairs.max_genes, pairs.vocab_size
+    targets = list(pairs.targets())
+    before = sparse_profiles([target.context for target in targets], *size)
+    after = mean_next_profiles([(t.next_cells, t.weights) for t in targets], *size)
+    change = np.asarray((after - before).mean(axis=0)).ravel()
+
+    def order(context: Int[ndarray, " gene"]) -> Int[ndarray, " expected_gene"]:
+        profile = change + sparse_profiles([context], *size).toarray()[0]
+        return highest(profile, pairs.max_genes)
+
+    return order
+
+
+def highest(profile: ndarray, number: int) -> Int[ndarray, " gene"]:
+    """The genes of the positive values of a profile, highest first, at most `number` of them."""
+    genes = np.argsort(-profile, kind="stable")[:number]
+    return genes[profile[genes] > 0]
