@@ -43,7 +43,7 @@ def pairs_of(sizes, seed=0):
 
 def loss_and_gradients(net, batch, attend):
     net.zero_grad()
-    loss = F.cross_entropy(net(batch, attend), batch.scored_labels)
+    loss = net.summed_loss(batch, attend) / batch.num_scored
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in net.named_parameters()}
 
@@ -100,6 +100,18 @@ def test_next_cells_that_share_a_context_equal_separate_textbook_pairs(backend):
     )
 
 
+@pytest.mark.parametrize(
+    "losses", [("summed_loss", "forward"), ("masked_summed_loss", "masked_logits")]
+)
+def test_the_summed_loss_is_the_cross_entropy_of_the_logits(losses):
+    torch.manual_seed(7)
+    net, attend = NextCellBert(small_config()), ATTENTION_BACKENDS["per_cell"]
+    batch = packed(pairs_of([(30, 30, 5), (60, 60, 9)]))
+    summed, logits = (getattr(net, name)(batch, attend) for name in losses)
+    expected = F.cross_entropy(logits, batch.scored_labels, reduction="sum")
+    torch.testing.assert_close(summed, expected)
+
+
 @pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
 def test_changing_one_scored_token_changes_no_other_positions_logits(backend):
     torch.manual_seed(2)
@@ -147,9 +159,7 @@ def test_batches_with_nothing_to_score_stay_finite_and_reach_every_parameter(bac
     torch.manual_seed(5)
     net = NextCellBert(small_config())
     batch = packed(pairs_of(sizes)) if sizes else pack([])
-    loss = F.cross_entropy(
-        net(batch, ATTENTION_BACKENDS[backend]), batch.scored_labels, reduction="sum"
-    )
+    loss = net.summed_loss(batch, ATTENTION_BACKENDS[backend])
     loss.backward()
     assert torch.isfinite(loss)
     for name, parameter in net.named_parameters():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention import Attention, Groups
+from bionemo.geneformer_t.model.cross_entropy import summed_cross_entropy
 from bionemo.geneformer_t.model.isolation import Segment
 
 
@@ -247,6 +248,13 @@ class Predictions(nn.Module):
         """Logits over the vocabulary."""
         return self.decoder(self.transform(hidden))
 
+    def summed_loss(
+        self, hidden: Float[Tensor, "token hidden"], labels: Int[Tensor, " token"]
+    ) -> Float[Tensor, ""]:
+        """Cross-entropy summed over tokens, without holding all their logits."""
+        decoder = self.decoder
+        return summed_cross_entropy(self.transform(hidden), decoder.weight, decoder.bias, labels)
+
 
 class Head(nn.Module):
     """Hugging Face's `cls`."""
@@ -268,16 +276,26 @@ class NextCellBert(nn.Module):
 
     def forward(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, "scored vocab"]:
         """Logits at the scored positions, in the order of the batch."""
+        return self.cls.predictions(self.scored_hidden(batch, attend))
+
+    def summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
+        """Cross-entropy in nats, summed over the scored positions."""
+        hidden = self.scored_hidden(batch, attend)
+        return self.cls.predictions.summed_loss(hidden, batch.scored_labels)
+
+    def scored_hidden(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored hidden"]:
+        """The last layer's output at the scored positions."""
         contexts = Groups.of(batch.context_offsets)
         memory = self.bert.remember(batch.context_ids, contexts, attend)
-        hidden = self.bert.recall(
+        return self.bert.recall(
             batch.scored_ids,
             scored_positions(batch, self.config),
             Groups.of(scored_offsets_per_context(batch)),
             memory,
             attend,
         )
-        return self.cls.predictions(hidden)
 
     def plain_logits(
         self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
@@ -288,7 +306,18 @@ class NextCellBert(nn.Module):
     def masked_logits(
         self, batch: TemporalBatch, attend: Attention
     ) -> Float[Tensor, "scored vocab"]:
-        """Logits at the scored genes of cells that are their own next cells: plain Geneformer.
+        """Logits at the scored genes of cells that are their own next cells: plain Geneformer."""
+        return self.cls.predictions(self.masked_hidden(batch, attend))
+
+    def masked_summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
+        """Cross-entropy of `masked_logits` in nats, summed over the scored genes."""
+        hidden = self.masked_hidden(batch, attend)
+        return self.cls.predictions.summed_loss(hidden, batch.scored_labels)
+
+    def masked_hidden(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored hidden"]:
+        """The last layer's output at the scored genes of cells that are their own next cells.
 
         The shown tokens take the places of the scored genes in their cell, whose tokens all see
         each other. The last layer computes the scored places only, for nothing else is asked.
@@ -299,8 +328,7 @@ class NextCellBert(nn.Module):
         last = self.bert.layers[-1]
         hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
         scored = Groups.of(scored_offsets_per_context(batch))
-        found = last(hidden[at], *last.keys_and_values(hidden), scored, contexts, attend)
-        return self.cls.predictions(found)
+        return last(hidden[at], *last.keys_and_values(hidden), scored, contexts, attend)
 
     def _initialise(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

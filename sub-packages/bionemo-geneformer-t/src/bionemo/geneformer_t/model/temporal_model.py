@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ from bionemo.geneformer_t.config import (
     PositionScheme,
     positions_needed,
 )
-from bionemo.geneformer_t.model.attention import choose_attention
+from bionemo.geneformer_t.model.attention import Attention, choose_attention
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
@@ -134,9 +133,9 @@ class TemporalGeneformerModel(L.LightningModule):
 
         Under the objective `mlm` a scored position is one in the current cell itself.
         """
-        attend = choose_attention(self.hparams["attention_backend"], batch.context_ids.device)
-        is_plain = self.pair_settings is not None and self.pair_settings.objective == "mlm"
-        logits: Tensor = (self.net.masked_logits if is_plain else self.net)(batch, attend)
+        logits: Tensor = (self.net.masked_logits if self._is_plain else self.net)(
+            batch, self._attention(batch)
+        )
         return logits
 
     def forward(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
@@ -145,7 +144,15 @@ class TemporalGeneformerModel(L.LightningModule):
 
     def summed_loss(self, batch: TemporalBatch) -> Float[Tensor, ""]:
         """Cross-entropy in nats, summed over the scored positions; 0 where there are none."""
-        return F.cross_entropy(self.logits(batch).float(), batch.scored_labels, reduction="sum")
+        summed_loss = self.net.masked_summed_loss if self._is_plain else self.net.summed_loss
+        return summed_loss(batch, self._attention(batch))
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.pair_settings is not None and self.pair_settings.objective == "mlm"
+
+    def _attention(self, batch: TemporalBatch) -> Attention:
+        return choose_attention(self.hparams["attention_backend"], batch.context_ids.device)
 
     # --- training -----------------------------------------------------------------------------
 

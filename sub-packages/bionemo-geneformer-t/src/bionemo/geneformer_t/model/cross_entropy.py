@@ -1,0 +1,142 @@
+"""The vocabulary head's loss in chunks: cross-entropy from hidden states, never all logits at once.
+
+A logit for every gene at every scored position is the largest array of a step. Here a chunk of
+positions at a time becomes logits, losses and, because the loss is a sum whose outer gradient is
+one number, also gradients of what made them; then its buffer serves the next chunk. The loss and
+the gradients are those of `F.cross_entropy` up to rounding. Softmax and sums are in float32 (or
+float64), whatever the matrix products are in.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
+"""How much the logits of a chunk may take: on a CPU about the last cache, on a GPU what keeps it
+busy."""
+FEWEST_ROWS = 64
+"""Fewer positions per chunk would make the matrix products slim and slow."""
+
+
+def summed_cross_entropy(
+    hidden: Float[Tensor, "scored hidden"],
+    weight: Float[Tensor, "vocab hidden"],
+    bias: Float[Tensor, " vocab"],
+    labels: Int[Tensor, " scored"],
+    rows: int | None = None,
+) -> Float[Tensor, ""]:
+    """Cross-entropy in nats of `hidden @ weight.T + bias`, summed over positions.
+
+    Args:
+        hidden: What the head sees at each scored position.
+        weight: The vocabulary's rows.
+        bias: One number for each of the vocabulary.
+        labels: The genes that are really there.
+        rows: Positions per chunk; by default as many as `CHUNK_BYTES` allows.
+
+    With float16 the whole is computed at once, for gradients need the loss's scale before they are
+    rounded.
+    """
+    dtype = _compute_dtype(hidden)
+    if dtype == torch.float16:
+        return F.cross_entropy(F.linear(hidden, weight, bias).float(), labels, reduction="sum")
+    rows = rows or rows_per_chunk(len(hidden), len(weight), hidden.device.type)
+    summed: Tensor = _SummedCrossEntropy.apply(  # type: ignore[no-untyped-call] # torch's
+        hidden, weight, bias, labels, rows, dtype, torch.is_grad_enabled()
+    )
+    return summed
+
+
+def rows_per_chunk(scored: int, vocab: int, device_type: str) -> int:
+    """Positions per chunk, such that the chunks are of about equal size."""
+    limit = CHUNK_BYTES.get(device_type, CHUNK_BYTES["cuda"]) // (4 * vocab)
+    chunks = -(-scored // max(limit, FEWEST_ROWS))
+    return max(1, -(-scored // max(1, chunks)))
+
+
+class _SummedCrossEntropy(torch.autograd.Function):
+    """The forward pass computes the gradients too; the backward pass scales and returns them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Float[Tensor, "scored hidden"],
+        weight: Float[Tensor, "vocab hidden"],
+        bias: Float[Tensor, " vocab"],
+        labels: Int[Tensor, " scored"],
+        rows: int,
+        dtype: torch.dtype,
+        with_gradients: bool,  # noqa: FBT001 # autograd passes by position
+    ) -> Float[Tensor, ""]:
+        """Sum the loss chunk by chunk, and collect the gradients that are asked for."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            grads = [
+                torch.zeros_like(tensor) if needed and with_gradients else None
+                for tensor, needed in zip(
+                    (hidden, weight, bias), ctx.needs_input_grad, strict=False
+                )
+            ]
+            computed = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
+            ctx.gradients = grads
+            return _chunks(*computed, labels, rows, *grads)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Scale the gradients of the sum by that of what became of it."""
+        found, ctx.gradients = ctx.gradients, None
+        if found is None:
+            raise RuntimeError(
+                "the backward pass through this loss ran already; it keeps its gradients for one "
+                "pass only, so compute the loss again for a second one"
+            )
+        scale = gradients[0]
+        return *(None if grad is None else grad.mul_(scale) for grad in found), *4 * [None]
+
+
+def _chunks(
+    hidden: Float[Tensor, "scored hidden"],
+    weight: Float[Tensor, "vocab hidden"],
+    bias: Float[Tensor, " vocab"],
+    labels: Int[Tensor, " scored"],
+    rows: int,
+    grad_hidden: Float[Tensor, "scored hidden"] | None,
+    grad_weight: Float[Tensor, "vocab hidden"] | None,
+    grad_bias: Float[Tensor, " vocab"] | None,
+) -> Float[Tensor, ""]:
+    """The summed loss; adds to the gradients that are there."""
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    summed = hidden.new_zeros((), dtype=wide)
+    buffer = hidden.new_empty((min(rows, len(hidden)), len(weight)))
+    for start in range(0, len(hidden), rows):
+        part, label = hidden[start : start + rows], labels[start : start + rows, None]
+        logits = torch.addmm(bias, part, weight.T, out=buffer[: len(part)]).to(wide)
+        log_probs = torch.log_softmax(logits, -1, out=logits)
+        summed -= log_probs.gather(1, label).sum()
+        if grad_hidden is None and grad_weight is None and grad_bias is None:
+            continue
+        slope = log_probs.exp_().scatter_add_(1, label, -torch.ones_like(label, dtype=wide))
+        if grad_bias is not None:
+            grad_bias += slope.sum(0)
+        slope = slope.to(hidden.dtype)
+        if grad_hidden is not None:
+            grad_hidden[start : start + rows] = slope @ weight
+        if grad_weight is not None:
+            _add_product(grad_weight, slope.T, part)
+    return summed
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """`total += left @ right`, summed over chunks in the precision of the total."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
+
+
+def _compute_dtype(hidden: Tensor) -> torch.dtype:
+    """What a linear layer would compute in here."""
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
