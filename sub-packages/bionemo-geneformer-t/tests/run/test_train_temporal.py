@@ -116,9 +116,15 @@ def test_a_folder_that_holds_another_run_is_refused_or_resumed(tiny_data_dir, tm
     assert len(after) == 15
 
 
-def test_resuming_from_nothing_is_refused(tiny_data_dir, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"expected a checkpoint at .*last\.ckpt"):
-        train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last")
+def test_resuming_the_last_of_nothing_starts_afresh(tiny_data_dir, tmp_path, caplog):
+    train(tiny_data_dir, tmp_path / "run", num_epochs=1, resume_from_checkpoint="last")
+    assert "holds no checkpoint yet: starting afresh" in caplog.text
+    assert len(losses(tmp_path / "run")) == 5
+
+
+def test_resuming_from_a_checkpoint_that_is_not_there_is_refused(tiny_data_dir, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected a checkpoint at .*other\.ckpt"):
+        train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint=str(tmp_path / "other.ckpt"))
     assert not (tmp_path / "run").exists()
 
 
@@ -134,6 +140,12 @@ def test_accumulation_gives_the_same_losses_as_one_large_batch(tiny_data_dir, tm
 def test_a_global_batch_that_does_not_divide_is_refused_with_the_numbers(tiny_data_dir, tmp_path):
     with pytest.raises(ValueError, match=r"micro_batch_size x processes = 8 x 1 = 8; got 20"):
         train(tiny_data_dir, tmp_path / "run", global_batch_size=20)
+
+
+def test_validation_inside_an_optimizer_step_is_refused(tiny_data_dir, tmp_path):
+    settings = {"micro_batch_size": 4, "global_batch_size": 8, "val_check_interval": 3}
+    with pytest.raises(ValueError, match=r"is 3 micro-batches, an optimizer step takes 2; .* 4"):
+        train(tiny_data_dir, tmp_path / "run", **settings)
 
 
 @pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")

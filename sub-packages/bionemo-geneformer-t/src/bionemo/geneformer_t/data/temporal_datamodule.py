@@ -112,6 +112,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         self.micro_batch_size = micro_batch_size
         self.num_workers = num_workers
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self._resumed_at: tuple[int, int] | None = None
         _check_folder(self.data_dir)
 
     @property
@@ -167,6 +168,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the splits of a stage: `fit`, `validate`, `test` or, for None, all."""
+        self._resumed_at = None
         for split in SPLITS_OF_STAGE.get(stage, ()):
             getattr(self, split)  # opens it, and keeps it
         if stage == "fit" and not self.has_val and self.trainer is not None:
@@ -181,8 +183,20 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         loader = self._loader(self.train, shuffle=True)
         if self.trainer is not None:
             assert isinstance(loader.sampler, CellBatchSampler)
-            loader.sampler.resume(*_next_batch(self.trainer))
+            loader.sampler.resume(*(self._resumed_at or _next_batch(self.trainer)))
         return loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch and the batch in it that training goes on with.
+
+        A checkpoint carries it because the batches may be asked for before Lightning has restored
+        its own progress: a model that plans its learning rate by the length of the run does so.
+        """
+        return {} if self.trainer is None else data_state(*_next_batch(self.trainer))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self._resumed_at = (state_dict["epoch"], state_dict["batch"])
 
     def val_dataloader(self) -> DataLoader[TemporalBatch] | list[DataLoader[TemporalBatch]]:
         """The same batches every time; no loader where there is no `val`."""
@@ -242,6 +256,11 @@ class _ResumableLoader(DataLoader[Any]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         pass
+
+
+def data_state(epoch: int, batch: int) -> dict[str, Any]:
+    """What a checkpoint holds of the data module."""
+    return {"epoch": epoch, "batch": batch}
 
 
 def _next_batch(trainer: L.Trainer) -> tuple[int, int]:

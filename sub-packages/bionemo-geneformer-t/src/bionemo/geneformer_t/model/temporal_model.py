@@ -32,6 +32,7 @@ from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.prediction import predict_next_cell
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
 from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
+from bionemo.geneformer_t.model.step_randomness import seed_dropout
 from bionemo.geneformer_t.model.transplant import StartReport, changed, transplant
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -156,6 +157,12 @@ class TemporalGeneformerModel(L.LightningModule):
 
     # --- training -----------------------------------------------------------------------------
 
+    def on_train_batch_start(self, batch: TemporalBatch, batch_idx: int) -> None:
+        """Make dropout a pure function of (seed, epoch, batch, rank)."""
+        if self.pair_settings is not None:
+            epoch = self.trainer.fit_loop.epoch_progress.current.processed
+            seed_dropout(self.pair_settings.seed, epoch, batch_idx, self.global_rank)
+
     def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:
         """One micro-batch; returns its summed loss, scaled by a constant."""
         summed = self.summed_loss(batch)
@@ -179,6 +186,7 @@ class TemporalGeneformerModel(L.LightningModule):
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         torch._foreach_mul_(gradients, factor)
         self.log("train/loss", (summed / scored).float(), prog_bar=True)
+        self.log("learning_rate", optimizer.param_groups[0]["lr"])
 
     def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Mean cross-entropy over the scored positions of the whole split, as `val/loss`."""

@@ -2,14 +2,19 @@
 
 Lightning's own CSV logger deletes what a resumed run has written before; this one keeps it, and
 drops the rows behind the checkpoint that the run resumes from, since they are about to come again.
+A row that a killed process has left unfinished is among those.
 """
 
 import csv
+import io
+import os
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from bionemo.geneformer_t.run.checkpoint_files import disk_full_advice, replace_text
 
 COLUMNS = ("step", "epoch", "train/loss", "val/loss", "learning_rate")
 
@@ -37,27 +42,40 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append one row, when it holds a loss."""
-        row = {("learning_rate" if k.startswith("lr-") else k): v for k, v in metrics.items()}
-        if not {"train/loss", "val/loss"} & set(row):
+        """Append one row, when it holds a loss.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        if not {"train/loss", "val/loss"} & set(metrics):
             return
-        is_new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
-            if is_new:
-                writer.writeheader()
-            writer.writerow({**row, "step": step, "epoch": int(row.get("epoch", 0))})
+        row = {**metrics, "step": step, "epoch": int(metrics.get("epoch", 0))}
+        text = _as_csv([row], with_header=not self.path.exists())
+        with disk_full_advice(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+    @rank_zero_only
+    def sync(self) -> None:
+        """Force all rows to the disk, before a checkpoint says that they have been written."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
-        """Drop the rows behind a step, because training continues from there."""
+        """Drop the rows behind a step, and what is left of a row that was being written."""
         if not self.path.exists():
             return
-        with self.path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) < step]
-        kept = self.path.with_suffix(".csv.new")
-        with kept.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        kept.replace(self.path)
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        rows = [row for row in csv.DictReader(io.StringIO(whole)) if int(row["step"]) < step]
+        replace_text(self.path, _as_csv(rows, with_header=True))
+
+
+def _as_csv(rows: list[dict[str, Any]], *, with_header: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    if with_header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

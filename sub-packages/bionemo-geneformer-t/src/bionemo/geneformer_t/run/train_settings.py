@@ -72,6 +72,10 @@ class TrainSettings(PairSettings):
     """Stop after this many validations without a better val/loss."""
     save_top_k: int = 1
     """Best checkpoints to keep, beside the last."""
+    checkpoint_every_n_steps: int | None = None
+    """Optimizer steps between checkpoints, beside those after each validation and epoch."""
+    checkpoint_every_minutes: float | None = 30.0
+    """Minutes between checkpoints, beside the others."""
     val_check_interval: int | None = None
     """Micro-batches between validations; by default once per epoch."""
     log_every_n_steps: int = 10
@@ -99,13 +103,19 @@ class TrainSettings(PairSettings):
     wandb_project: str = "temporal-geneformer"
     """Its project."""
     resume_from_checkpoint: str | None = None
-    """Continue the run in output_dir from `last`, or from the checkpoint at this path."""
+    """Continue the run in output_dir from `last`, or from the checkpoint at this path. `last`
+    starts afresh where there is no checkpoint yet, so that one command can be repeated until the
+    run is done."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("micro_batch_size", "num_epochs", "num_nodes", "log_every_n_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        for name in ("checkpoint_every_n_steps", "checkpoint_every_minutes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive; got {value}")
         if self.global_batch_size is not None and self.global_batch_size < 1:
             raise ValueError(f"global_batch_size must be at least 1; got {self.global_batch_size}")
         if self.max_steps == 0 or self.max_steps < -1:

@@ -12,6 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.run.output_folder import (
+    CHECKPOINTS,
+    LOSS_CURVE,
+    METRICS_FILE,
+    checkpoint_to_resume,
+    claim_output_dir,
+    step_of,
+    write_config,
+)
 from bionemo.geneformer_t.run.quiet import quiet_lightning
 from bionemo.geneformer_t.run.start import (
     read_start,
@@ -19,7 +28,7 @@ from bionemo.geneformer_t.run.start import (
     start_model,
     with_sizes,
 )
-from bionemo.geneformer_t.run.train_settings import LAST, TrainSettings
+from bionemo.geneformer_t.run.train_settings import TrainSettings
 
 if TYPE_CHECKING:
     import lightning as L
@@ -27,11 +36,6 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.run.metrics_file import MetricsFile
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
-CONFIG_FILE = "config.yaml"
-METRICS_FILE = "metrics.csv"
-LOSS_CURVE = "loss_curve.png"
 
 
 @command(TrainSettings)
@@ -41,6 +45,7 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     The best checkpoint has the lowest validation loss; without validation cells it is the last.
 
     Raises:
+        RunStopped: SIGTERM or SIGUSR1 asked the run to stop; it is saved and can be resumed.
         FileNotFoundError: The data folder or a file in it is missing.
         FileExistsError: The output folder holds another run.
         ValueError: A setting or the data are not usable; the message says what to do.
@@ -72,21 +77,32 @@ def _train(settings: TrainSettings) -> Path:
     data.setup("fit")
     report_coverage(settings, model, data)
     write_config(settings)
-    trainer, metrics = make_trainer(settings, has_val=data.has_val)
+    steps = step_of(resume)
+    is_used = settings.resume_from_checkpoint is not None
+    trainer, metrics = make_trainer(
+        settings, has_val=data.has_val, purge_step=steps if is_used else None
+    )
     trainer.val_check_interval = validation_interval(settings, trainer, len(data.train))
-    if resume is not None:
-        metrics.rewind(step_of(resume))
+    metrics.rewind(steps)
     trainer.fit(model, data, ckpt_path=resume)
     if trainer.is_global_zero and metrics.path.exists():
         loss_curve(metrics.path, settings.output_dir / LOSS_CURVE)
-    best = trainer.checkpoint_callback.best_model_path if data.has_val else ""
-    path = Path(best or trainer.checkpoint_callback.last_model_path)
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    path = Path(best) if best else settings.output_dir / CHECKPOINTS / "last.ckpt"
     logger.info("best checkpoint: %s", path)
     return path
 
 
-def make_trainer(settings: TrainSettings, *, has_val: bool) -> "tuple[L.Trainer, MetricsFile]":
+def make_trainer(
+    settings: TrainSettings, *, has_val: bool, purge_step: int | None = None
+) -> "tuple[L.Trainer, MetricsFile]":
     """The Lightning trainer of a run and the logger of its `metrics.csv`.
+
+    Args:
+        settings: The run's.
+        has_val: Whether there are cells to validate on.
+        purge_step: The step that a resumed run goes on with: what an earlier process has logged
+            from there on is about to come again.
 
     Raises:
         ValueError: `global_batch_size` does not divide evenly.
@@ -95,10 +111,13 @@ def make_trainer(settings: TrainSettings, *, has_val: bool) -> "tuple[L.Trainer,
     import lightning as L
     from lightning.pytorch.loggers import TensorBoardLogger
 
+    from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
     from bionemo.geneformer_t.run.metrics_file import MetricsFile
 
     metrics = MetricsFile(settings.output_dir / METRICS_FILE)
-    loggers = [metrics, TensorBoardLogger(settings.output_dir, name="tensorboard", version="")]
+    board = TensorBoardLogger(
+        settings.output_dir, name="tensorboard", version="", purge_step=purge_step
+    )
     trainer = L.Trainer(
         default_root_dir=settings.output_dir,
         accelerator=settings.accelerator,
@@ -113,7 +132,8 @@ def make_trainer(settings: TrainSettings, *, has_val: bool) -> "tuple[L.Trainer,
         limit_val_batches=settings.limit_val_batches if has_val else 0,
         log_every_n_steps=settings.log_every_n_steps,
         num_sanity_val_steps=0,
-        logger=[*loggers, *wandb_loggers(settings)],
+        logger=[metrics, board, *wandb_loggers(settings)],
+        plugins=[SafeCheckpointIO()],
         callbacks=callbacks(settings, has_val=has_val),
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
@@ -123,24 +143,16 @@ def make_trainer(settings: TrainSettings, *, has_val: bool) -> "tuple[L.Trainer,
 
 
 def callbacks(settings: TrainSettings, *, has_val: bool) -> "list[L.Callback]":
-    """Checkpoints (best and last), the learning rate's log, early stopping when asked.
+    """Early stopping when asked, the best checkpoints, and the one that a run resumes from.
 
     Raises:
         ValueError: Early stopping is asked for and there is nothing to validate on.
     """
-    from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+    from lightning.pytorch.callbacks import EarlyStopping
 
-    found: list[Any] = [LearningRateMonitor(logging_interval="step")]
-    checkpoint = ModelCheckpoint(
-        dirpath=settings.output_dir / CHECKPOINTS,
-        filename="step={step:07d}-val_loss={val/loss:.4f}" if has_val else "step={step:07d}",
-        auto_insert_metric_name=False,
-        monitor="val/loss" if has_val else None,
-        save_top_k=settings.save_top_k if has_val else 1,
-        save_last=True,
-        enable_version_counter=False,
-    )
-    found.append(checkpoint)
+    from bionemo.geneformer_t.run.checkpoint_callback import BestCheckpoints, RunCheckpoints
+
+    found: list[Any] = []
     if settings.early_stopping_patience is not None:
         if not has_val:
             raise ValueError(
@@ -148,6 +160,25 @@ def callbacks(settings: TrainSettings, *, has_val: bool) -> "list[L.Callback]":
                 f"{settings.data_dir} or leave the setting out"
             )
         found.append(EarlyStopping("val/loss", patience=settings.early_stopping_patience))
+    best = None
+    if has_val:
+        best = BestCheckpoints(
+            dirpath=settings.output_dir / CHECKPOINTS,
+            filename="step={step:07d}-val_loss={val/loss:.4f}",
+            auto_insert_metric_name=False,
+            monitor="val/loss",
+            save_top_k=settings.save_top_k,
+            enable_version_counter=False,
+        )
+        found.append(best)
+    found.append(
+        RunCheckpoints(
+            settings.output_dir / CHECKPOINTS,
+            every_n_steps=settings.checkpoint_every_n_steps,
+            every_minutes=settings.checkpoint_every_minutes,
+            best=best,
+        )
+    )
     return found
 
 
@@ -166,7 +197,12 @@ def wandb_loggers(settings: TrainSettings) -> list[Any]:
 
 
 def validation_interval(settings: TrainSettings, trainer: "L.Trainer", num_cells: int) -> int:
-    """Micro-batches between validations, within what an epoch and the run have."""
+    """Micro-batches between validations, within what an epoch and the run have.
+
+    Raises:
+        ValueError: They are more than an epoch has, or end inside an optimizer step, where nothing
+            can be saved: accumulated gradients are no part of a checkpoint.
+    """
     one_pass = settings.micro_batch_size * trainer.world_size
     batches = -(-num_cells // one_pass)
     limit = settings.limit_train_batches
@@ -181,80 +217,13 @@ def validation_interval(settings: TrainSettings, trainer: "L.Trainer", num_cells
         raise ValueError(
             f"val_check_interval is {wanted} micro-batches, an epoch has {batches}; lower it"
         )
+    accumulated = trainer.accumulate_grad_batches
+    if wanted % accumulated and wanted != batches:
+        raise ValueError(
+            f"val_check_interval is {wanted} micro-batches, an optimizer step takes {accumulated}; "
+            f"use a multiple, such as {-(-wanted // accumulated) * accumulated}"
+        )
     return wanted
-
-
-def claim_output_dir(settings: TrainSettings) -> None:
-    """Make the output folder, if no other run is there.
-
-    Raises:
-        FileExistsError: It holds another run.
-        PermissionError: It cannot be written.
-    """
-    from lightning.pytorch.utilities import rank_zero_only
-
-    if rank_zero_only.rank != 0:
-        return
-    folder = settings.output_dir
-    if settings.resume_from_checkpoint is None and (folder / CONFIG_FILE).exists():
-        raise FileExistsError(
-            f"output_dir {folder} holds another run; choose another folder, or continue that run "
-            "with resume_from_checkpoint='last'"
-        )
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-def write_config(settings: TrainSettings) -> None:
-    """Make the output folder this run's: what was refused before leaves it to the next.
-
-    Raises:
-        PermissionError: It cannot be written.
-    """
-    from lightning.pytorch.utilities import rank_zero_only
-
-    if rank_zero_only.rank == 0:
-        with writing(settings.output_dir):
-            text = settings.to_yaml()
-            (settings.output_dir / CONFIG_FILE).write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Name the output folder where it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise PermissionError(
-            f"output_dir {folder} cannot be written ({error}); choose a folder you own"
-        ) from error
-
-
-def checkpoint_to_resume(settings: TrainSettings) -> Path | None:
-    """The checkpoint that the run continues from; None for a fresh run.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    if settings.resume_from_checkpoint is None:
-        return None
-    path = Path(settings.resume_from_checkpoint)
-    if settings.resume_from_checkpoint == LAST:
-        path = settings.output_dir / CHECKPOINTS / "last.ckpt"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"resume_from_checkpoint: expected a checkpoint at {path}; there is none. Leave the "
-            "setting out to start afresh"
-        )
-    return path
-
-
-def step_of(checkpoint: Path) -> int:
-    """The number of optimizer steps behind a checkpoint."""
-    import torch
-
-    step: int = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
-    return step
 
 
 @contextmanager

@@ -1,0 +1,232 @@
+"""Checkpoint files that a crash, a full disk or a damaged sector cannot take away.
+
+A checkpoint is written under another name, forced to the disk, read back, and only then takes its
+place; the one that it replaces is kept as `previous.ckpt`. Reading never runs code from a file, and
+a damaged checkpoint is passed over for the one before it.
+"""
+
+import errno
+import logging
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+
+logger = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+PREVIOUS = "previous.ckpt"
+_KEPT_AS = {LAST: PREVIOUS}
+"""What becomes of the file that a new one of the same name replaces."""
+_PARTIAL = ".partial"
+_BEST = re.compile(r"step=(\d+)(?:-val_loss=[-\w.]+)?\.ckpt")
+_DAMAGE = (
+    zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError,
+    TypeError, AttributeError, IndexError,
+)  # fmt: skip
+"""What zipfile and torch raise on files that are cut, overwritten or no checkpoints at all."""
+
+
+class DamagedCheckpointError(ValueError):
+    """A file is no whole checkpoint, or asks for more than plain values."""
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """How Lightning writes and reads this package's checkpoints."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Path | str, storage_options: Any = None
+    ) -> None:
+        """Write, verify, and put in place.
+
+        Raises:
+            OSError: The disk is full or failing; what was there before is untouched.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}{_PARTIAL}")
+        try:
+            with disk_full_advice(path), partial.open("wb") as file:
+                _save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            read_checkpoint(partial)
+            if path.name in _KEPT_AS and path.exists():
+                _keep(path, path.with_name(_KEPT_AS[path.name]))
+            partial.replace(path)
+            sync_folder(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: Path | str, map_location: Any = None, **_: Any
+    ) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU; plain values and tensors only, whatever is asked for."""
+        return read_checkpoint(Path(path), map_location=map_location or "cpu", mmap=False)
+
+    def remove_checkpoint(self, path: Path | str) -> None:
+        """Remove a file, if it is there."""
+        Path(path).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True) -> dict[str, Any]:
+    """Check every byte of a checkpoint against its checksums, and read it without running code.
+
+    Args:
+        path: The file.
+        map_location: Where tensors go.
+        mmap: Leave tensors on the disk until they are used.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DamagedCheckpointError: It is cut, altered, or holds more than plain values and tensors.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken is not None:
+            raise zipfile.BadZipFile(f"checksum of {broken}")
+        content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
+    except _DAMAGE as error:
+        text = str(error).split("\n", maxsplit=1)[0]
+        raise DamagedCheckpointError(f"{path} is no whole checkpoint ({text})") from error
+    if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():
+        raise DamagedCheckpointError(f"{path} is a file of torch, but no checkpoint of a run")
+    return content
+
+
+def newest_intact(folder: Path) -> Path | None:
+    """The newest whole checkpoint in a run's folder; None where there is no file of one.
+
+    Raises:
+        DamagedCheckpointError: There are some, and all are damaged.
+    """
+    found = list(_newest_first(folder))
+    for path in found:
+        try:
+            read_checkpoint(path)
+        except DamagedCheckpointError as error:
+            logger.warning("%s; it is skipped for the one before it", error)
+        else:
+            return path
+    if found:
+        raise DamagedCheckpointError(
+            f"all checkpoints in {folder} are damaged: {', '.join(p.name for p in found)}; restore "
+            "one from a copy, or choose another output_dir to start afresh"
+        )
+    return None
+
+
+def prune(folder: Path, steps: int, kept: set[str]) -> None:
+    """Remove best checkpoints that a run at this step no longer counts among its best.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        steps: Optimizer steps behind the newest checkpoint; files of later steps are left alone.
+        kept: Names of the best checkpoints.
+    """
+    for path in folder.glob("step=*.ckpt"):
+        named = _BEST.fullmatch(path.name)
+        if named and int(named[1]) <= steps and path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed process has left half written."""
+    for path in folder.glob(f".*{_PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_full_advice(path: Path) -> Iterator[None]:
+    """Say what was being written when the disk was full, and that nothing is lost.
+
+    Raises:
+        OSError: Instead of the system's own.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        full = OSError(
+            f"no space left for {path} ({error.strerror or error}); what was written before is "
+            "whole. Free some, then continue with --resume_from_checkpoint last"
+        )
+        full.errno = error.errno
+        raise full from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    partial = path.with_name(f".{path.name}{_PARTIAL}")
+    try:
+        with disk_full_advice(path), partial.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk, where the file system can."""
+    with suppress(OSError):  # some network file systems refuse; then names follow in their time
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _newest_first(folder: Path) -> Iterator[Path]:
+    yield from (path for name in (LAST, PREVIOUS) if (path := folder / name).is_file())
+    best = [(int(m[1]), p) for p in folder.glob("step=*.ckpt") if (m := _BEST.fullmatch(p.name))]
+    yield from (path for _, path in sorted(best, reverse=True))
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Give a file a second name, so that its first can be taken over in one step."""
+    second = kept.with_name(f".{kept.name}{_PARTIAL}")
+    second.unlink(missing_ok=True)
+    try:
+        second.hardlink_to(path)
+    except OSError:
+        path.replace(kept)  # no hard links here: for a moment, only `previous` stands
+    else:
+        second.replace(kept)
+
+
+def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
+    """`torch.save`, but with the system's own error where writing fails."""
+    watched = _Watched(file)
+    try:
+        torch.save(checkpoint, watched)  # type: ignore[arg-type] # it only writes and flushes
+    except (RuntimeError, OSError):
+        if watched.error is not None:
+            raise watched.error from None
+        raise
+
+
+class _Watched:
+    """A file that remembers why a write failed; torch's writer reports a failure of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._write: Callable[[Any], int] = file.write
+        self.flush = file.flush
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._write(data)
+        except OSError as error:
+            self.error = error
+            raise

@@ -1,0 +1,247 @@
+"""A run that is cut short anywhere, and resumed, ends bit for bit where it would have ended."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.run.stop_signals import RunStopped
+from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+
+SMALL = {
+    "seq_length": 64,
+    "hidden_size": 16,
+    "num_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "micro_batch_size": 8,
+    "num_epochs": 2,
+    "log_every_n_steps": 1,
+    "num_workers": 0,
+    "accelerator": "cpu",
+    "checkpoint_every_n_steps": 1,
+}
+VARIANTS = {
+    "each_step": {},
+    "accumulated": {"micro_batch_size": 2, "global_batch_size": 8},
+    "every_third_step": {"checkpoint_every_n_steps": 3},
+    "validated_inside_epochs": {
+        "micro_batch_size": 4, "global_batch_size": 8, "val_check_interval": 4, "save_top_k": 2,
+    },
+    "limited_steps": {"max_steps": 7, "num_epochs": 10},
+    "limited_batches": {"limit_train_batches": 3, "limit_val_batches": 1, "num_epochs": 3},
+    "workers": {"num_workers": 2, "num_epochs": 1},
+    "bf16": {"precision": "bf16-mixed", "num_epochs": 1},
+    "fp16": {"precision": "16-mixed", "num_epochs": 1},
+    "stops_early": {
+        "early_stopping_patience": 1, "learning_rate": 0.5, "warmup_steps": 0, "num_epochs": 9,
+    },
+}  # fmt: skip
+"""Each is a way of its own to lose count."""
+
+
+class KilledError(BaseException):
+    """Nothing may catch it, as nothing catches SIGKILL."""
+
+
+def kill() -> None:
+    raise KilledError
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def struck(blow: Callable[[], None], batch: int, steps: Sequence[str]) -> Iterator[None]:
+    """Strike the run in the middle of a batch, counted from 0 over these steps of the model."""
+    seen = 0
+
+    def counted(step):
+        def run(self, *args):
+            nonlocal seen
+            seen += 1
+            if seen - 1 == batch:
+                blow()
+            return step(self, *args)
+
+        return run
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in steps:
+            original = getattr(TemporalGeneformerModel, name)
+            patch.setattr(TemporalGeneformerModel, name, counted(original))
+        yield
+
+
+def train(data_dir: Path, output_dir: Path, **settings) -> Path:
+    return train_temporal_geneformer(
+        data_dir=data_dir, output_dir=output_dir, **{**SMALL, **settings}
+    )
+
+
+def train_in_parts(
+    data_dir: Path,
+    output_dir: Path,
+    blow: Callable[[], None],
+    batch_of_part: Callable[[int], int],
+    steps: Sequence[str] = ("training_step", "validation_step"),
+    **settings,
+) -> tuple[Path, int]:
+    """Repeat one command, struck in some batch each time, until it comes to its end."""
+    for part in range(200):
+        try:
+            with struck(blow, batch_of_part(part), steps):
+                best = train(data_dir, output_dir, resume_from_checkpoint="last", **settings)
+        except (KilledError, RunStopped):
+            continue
+        return best, part
+    raise AssertionError("the run makes no progress")
+
+
+def tensors(value: object, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    match value:
+        case Tensor():
+            yield name, value
+        case dict():
+            for key, child in value.items():
+                yield from tensors(child, f"{name}/{key}")
+        case list() | tuple():
+            for i, child in enumerate(value):
+                yield from tensors(child, f"{name}/{i}")
+
+
+def assert_same_run(resumed: Path, whole: Path) -> None:
+    """Everything that a run leaves behind, to the last bit."""
+    files = ["metrics.csv", *(f"checkpoints/{p.name}" for p in (whole / "checkpoints").glob("s*"))]
+    for name in files:
+        assert (resumed / name).exists(), name
+    assert (resumed / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+    names = [{p.name for p in (run / "checkpoints").iterdir()} for run in (resumed, whole)]
+    assert names[0] == names[1]
+    for name in names[0] - {"previous.ckpt"}:
+        one, other = (
+            torch.load(run / "checkpoints" / name, weights_only=True) for run in (resumed, whole)
+        )
+        for part in ("state_dict", "optimizer_states", "lr_schedulers", "MixedPrecision"):
+            found = dict(tensors(one.get(part), part))
+            expected = dict(tensors(other.get(part), part))
+            assert found.keys() == expected.keys()
+            for key, value in expected.items():
+                assert torch.equal(found[key], value), f"{name}: {key}"
+        assert one["lr_schedulers"] == other["lr_schedulers"]
+        assert one["global_step"] == other["global_step"]
+        assert (
+            one["loops"]["fit_loop"]["epoch_progress"]
+            == (other["loops"]["fit_loop"]["epoch_progress"])
+        )
+
+
+variants = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n != "each_step" else ()) for n in VARIANTS]
+)
+pytestmark = pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")
+
+
+@variants
+def test_a_run_killed_in_every_step_ends_like_one_that_was_not(tiny_data_dir, tmp_path, name):
+    """Each part saves one optimizer step more, so every position is resumed from once."""
+    settings = VARIANTS[name]
+    micro = settings.get("micro_batch_size", 8)
+    batches = settings.get("global_batch_size", 8) // micro
+    saved = batches * settings.get("checkpoint_every_n_steps", 1)
+    best = train(tiny_data_dir, tmp_path / "whole", **settings)
+    resumed, kills = train_in_parts(
+        tiny_data_dir, tmp_path / "parts", kill, lambda _: saved, ["training_step"], **settings
+    )
+    assert kills >= 3
+    assert resumed.name == best.name
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", [kill, terminate])
+@pytest.mark.parametrize("name", ["each_step", "validated_inside_epochs", "limited_steps"])
+def test_a_run_struck_anywhere_ends_like_one_that_was_not(tiny_data_dir, tmp_path, name, blow):
+    """In validation too, at other batches in each part; seldom enough saved to lose some work."""
+    settings = {**VARIANTS[name], "checkpoint_every_n_steps": 2}
+    best = train(tiny_data_dir, tmp_path / "whole", **settings)
+    resumed, blows = train_in_parts(
+        tiny_data_dir, tmp_path / "parts", blow, lambda part: 1 + part * 4 % 11, **settings
+    )
+    assert blows >= 2
+    assert resumed.name == best.name
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_a_signal_stops_the_run_behind_the_step_it_comes_in(tiny_data_dir, tmp_path, caplog):
+    settings = {"checkpoint_every_n_steps": None}
+    with struck(terminate, 2, ["training_step"]), pytest.raises(RunStopped) as stopped:
+        train(tiny_data_dir, tmp_path / "run", **settings)
+    assert stopped.value.code == 75
+    assert "stopped by SIGTERM after 3 optimizer steps" in str(stopped.value)
+    assert "--resume_from_checkpoint last goes on from here" in caplog.text
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 3
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_finished_run_is_left_as_it_is(tiny_data_dir, tmp_path):
+    best = train(tiny_data_dir, tmp_path / "run", num_epochs=1)
+    before = (tmp_path / "run" / "metrics.csv").read_text()
+    again = train(tiny_data_dir, tmp_path / "run", num_epochs=1, resume_from_checkpoint="last")
+    assert again == best
+    assert (tmp_path / "run" / "metrics.csv").read_text() == before
+
+
+def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(tiny_data_dir, tmp_path, caplog):
+    train(tiny_data_dir, tmp_path / "whole")
+    with struck(kill, 7, ["training_step"]), pytest.raises(KilledError):
+        train(tiny_data_dir, tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last")
+    assert "last.ckpt is no whole checkpoint" in caplog.text
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_tensorboard_shows_every_step_once(tiny_data_dir, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train_in_parts(
+        tiny_data_dir, tmp_path / "run", kill, lambda part: 3 + part, checkpoint_every_n_steps=2
+    )
+    board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("train/loss")] == list(range(10))
+    assert [event.step for event in board.Scalars("val/loss")] == [4, 9]
+
+
+def test_inside_an_epoch_the_batches_must_stay_as_they_were(tiny_data_dir, tmp_path):
+    with struck(kill, 2, ["training_step"]), pytest.raises(KilledError):
+        train(tiny_data_dir, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"behind 2 batches of 8 cells .*this run has 4 cells"):
+        train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last", micro_batch_size=4)
+
+
+def test_changed_settings_are_named(tiny_data_dir, tmp_path, caplog):
+    train(tiny_data_dir, tmp_path / "run", num_epochs=1)
+    train(tiny_data_dir, tmp_path / "run", num_epochs=2, resume_from_checkpoint="last")
+    assert "other settings than it began with: num_epochs was 1 and is 2" in caplog.text
+
+
+def test_a_run_may_move_between_two_parts(tiny_data_dir, tmp_path):
+    train(tiny_data_dir, tmp_path / "whole")
+    with struck(kill, 7, ["training_step"]), pytest.raises(KilledError):
+        train(tiny_data_dir, tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    best = train(tiny_data_dir, tmp_path / "moved", resume_from_checkpoint="last")
+    assert best.parent == tmp_path / "moved" / "checkpoints"
+    assert_same_run(tmp_path / "moved", tmp_path / "whole")
