@@ -34,6 +34,8 @@ class Recorder(L.LightningModule):
         self.validated.append((batch.cells.tolist(), int(batch.scored_ids.sum())))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        # As the model does; it makes Lightning ask for the batches before a checkpoint is restored.
+        assert self.trainer.estimated_stepping_batches > 0
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
