@@ -64,7 +64,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
 
     def heads(
-        self, projection: nn.Linear, hidden: Float[Tensor, "token hidden"]
+        self, projection: nn.Module, hidden: Float[Tensor, "token hidden"]
     ) -> Float[Tensor, "token head dim"]:
         """Project and split into heads."""
         return projection(hidden).unflatten(-1, (self.num_heads, -1))

@@ -18,6 +18,7 @@ from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.hub import locate
 from bionemo.geneformer_t.model.huggingface import OURS, config_to_ours, state_to_ours
+from bionemo.geneformer_t.model.lora import merge_adapters
 from bionemo.geneformer_t.model.weight_files import load_plain, read_config_json, read_tensors
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_tokens
 
@@ -113,9 +114,12 @@ def _from_lightning(path: Path, source: str) -> Pretrained:
         )
     vocab = GeneVocab.from_dict(carried["vocab"])
     config = BioBertConfig.from_dict(checkpoint["hyper_parameters"]["config"])
+    weights = checkpoint["state_dict"]
+    if carried.get("lora_scale"):
+        weights = merge_adapters(weights, carried["lora_scale"])
     state = {
         name.removeprefix(NET): tensor
-        for name, tensor in checkpoint["state_dict"].items()
+        for name, tensor in weights.items()
         if name.startswith(NET) and not name.endswith(DECODER)
     }
     for name in (WORDS, BIAS):  # vocab_size may exceed the vocabulary; such rows mean nothing

@@ -14,7 +14,7 @@ import lightning as L
 import torch
 from jaxtyping import Bool, Float, Int
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MeanMetric
 
 import bionemo.geneformer_t as package
@@ -28,7 +28,9 @@ from bionemo.geneformer_t.config import (
 from bionemo.geneformer_t.model.attention import Attention, choose_attention
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.fine_tuning import parameter_groups
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
+from bionemo.geneformer_t.model.lora import SCALE, has_adapters, merge_adapters
 from bionemo.geneformer_t.model.prediction import predict_next_cell
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
 from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
@@ -49,6 +51,7 @@ class TemporalGeneformerModel(L.LightningModule):
         learning_rate: Peak learning rate of AdamW.
         weight_decay: On matrices; biases and LayerNorms are spared.
         warmup_steps: Optimizer steps to the peak; None for a tenth of the run, at most 2,000.
+        layer_lr_decay: Factor on the learning rate from each layer to the one below it.
         attention_backend: `auto` or a name in `ATTENTION_BACKENDS`.
 
     The vocabulary comes from the data module at the start of a run, or from the checkpoint.
@@ -61,6 +64,7 @@ class TemporalGeneformerModel(L.LightningModule):
         learning_rate: float = 1e-4,
         weight_decay: float = 0.01,
         warmup_steps: int | None = None,
+        layer_lr_decay: float | None = None,
         attention_backend: str = "auto",
     ) -> None:
         super().__init__()
@@ -72,6 +76,7 @@ class TemporalGeneformerModel(L.LightningModule):
             "learning_rate": learning_rate,
             "weight_decay": weight_decay,
             "warmup_steps": warmup_steps,
+            "layer_lr_decay": layer_lr_decay,
             "attention_backend": attention_backend,
         })  # fmt: skip
         self.net = NextCellBert(self.config)
@@ -208,8 +213,12 @@ class TemporalGeneformerModel(L.LightningModule):
         warmup = self.hparams["warmup_steps"]
         warmup = default_warmup(total) if warmup is None else warmup
         optimizer = torch.optim.AdamW(
-            _decayed_and_spared(self.net, self.hparams["weight_decay"]),
-            lr=self.hparams["learning_rate"],
+            parameter_groups(
+                self.net,
+                self.hparams["learning_rate"],
+                self.hparams["weight_decay"],
+                self.hparams["layer_lr_decay"],
+            )
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warmup_cosine(step, warmup, total)
@@ -266,6 +275,7 @@ class TemporalGeneformerModel(L.LightningModule):
             "isolation_rule": ISOLATION_RULE_VERSION,
             "vocab": self.vocab.to_dict() if self.vocab else None,
             "pair_settings": self.pair_settings.to_dict() if self.pair_settings else None,
+            "lora_scale": SCALE if has_adapters(self.state_dict()) else None,
             "start": self.start.to_dict() if self.start else None,
             "provenance": self.provenance.to_dict() if self.provenance else None,
         }
@@ -278,6 +288,9 @@ class TemporalGeneformerModel(L.LightningModule):
                 rule.
         """
         carried = carried_by(checkpoint)
+        if carried.get("lora_scale") and not has_adapters(self.state_dict()):
+            state = merge_adapters(checkpoint["state_dict"], carried["lora_scale"])
+            checkpoint["state_dict"] = state
         if carried["vocab"] is not None:
             self.vocab = GeneVocab.from_dict(carried["vocab"])
         if carried["pair_settings"] is not None:
@@ -373,12 +386,3 @@ def carried_by(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
             "version that wrote it"
         )
     return carried
-
-
-def _decayed_and_spared(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups: matrices, which decay, and biases and LayerNorms, which do not."""
-    parameters = list(net.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]

@@ -111,21 +111,43 @@ def start_model(
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "warmup_steps": settings.warmup_steps,
+        "layer_lr_decay": settings.layer_lr_decay,
         "attention_backend": settings.attention_backend,
     }
     if start is None:
-        return TemporalGeneformerModel(settings.model_config(len(vocab)), **training)
-    if isinstance(start, BioBertConfig):
-        return TemporalGeneformerModel(start, **training)
-    return TemporalGeneformerModel.from_pretrained(
-        start,
-        vocab=vocab,
-        position_scheme=settings.position_scheme,
-        dropout_prob=settings.dropout_prob,
-        num_positions=num_positions(settings, start),
-        seed=settings.seed,
-        **training,
-    )
+        model = TemporalGeneformerModel(settings.model_config(len(vocab)), **training)
+    elif isinstance(start, BioBertConfig):
+        model = TemporalGeneformerModel(start, **training)
+    else:
+        model = TemporalGeneformerModel.from_pretrained(
+            start,
+            vocab=vocab,
+            position_scheme=settings.position_scheme,
+            dropout_prob=settings.dropout_prob,
+            num_positions=num_positions(settings, start),
+            seed=settings.seed,
+            **training,
+        )
+    restrict_training(settings, model)
+    return model
+
+
+def restrict_training(settings: TrainSettings, model: "TemporalGeneformerModel") -> None:
+    """Freeze what the settings say, or put low-rank updates on top, and say what trains.
+
+    Raises:
+        ModuleNotFoundError: LoRA is asked for and peft is not installed.
+        ValueError: There are fewer layers than should be frozen.
+    """
+    from bionemo.geneformer_t.model.fine_tuning import freeze_layers, num_trainable
+    from bionemo.geneformer_t.model.lora import add_adapters
+
+    if settings.lora_rank is not None:
+        add_adapters(model.net, settings.lora_rank)
+    freeze_layers(model.net, settings.freeze_layers)
+    trained, total = num_trainable(model.net)
+    if trained < total:
+        logger.info("%s of %s weights train", f"{trained:,}", f"{total:,}")
 
 
 def report_coverage(

@@ -35,6 +35,14 @@ class TrainSettings(PairSettings):
     min_pretrained_coverage: float = 0.5
     """Refuse data with less than this share of its counts on genes that were pretrained."""
 
+    freeze_layers: int = 0
+    """Keep the pretrained weights of this many layers, from the first on."""
+    layer_lr_decay: float | None = None
+    """Factor on the learning rate from each layer to the one below it, for example 0.9."""
+    lora_rank: int | None = None
+    """Train low-rank updates of the encoder's linear maps (LoRA) of this rank and nothing else;
+    needs peft."""
+
     hidden_size: int = 512
     """Width of a token's representation."""
     num_layers: int = 8
@@ -109,6 +117,7 @@ class TrainSettings(PairSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_start()
         for name in ("micro_batch_size", "num_epochs", "num_nodes", "log_every_n_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
@@ -120,16 +129,28 @@ class TrainSettings(PairSettings):
             raise ValueError(f"global_batch_size must be at least 1; got {self.global_batch_size}")
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"max_steps must be positive, or -1 for all; got {self.max_steps}")
-        if not 0 <= self.min_pretrained_coverage <= 1:
-            raise ValueError(
-                f"min_pretrained_coverage must lie in [0, 1]; got {self.min_pretrained_coverage}"
-            )
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate}")
         if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
             raise ValueError(
                 f"early_stopping_patience must be at least 1; got {self.early_stopping_patience}"
             )
+
+    def _check_start(self) -> None:
+        if not 0 <= self.min_pretrained_coverage <= 1:
+            raise ValueError(
+                f"min_pretrained_coverage must lie in [0, 1]; got {self.min_pretrained_coverage}"
+            )
+        if self.freeze_layers < 0:
+            raise ValueError(f"freeze_layers must not be negative; got {self.freeze_layers}")
+        if self.layer_lr_decay is not None and not 0 < self.layer_lr_decay <= 1:
+            raise ValueError(f"layer_lr_decay must lie in (0, 1]; got {self.layer_lr_decay}")
+        for name in ("freeze_layers", "lora_rank"):
+            if getattr(self, name) and self.pretrained is None:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, but there are no pretrained weights, and "
+                    "random ones must train; give pretrained, or leave it out"
+                )
 
     def model_config(self, vocab_size: int) -> BioBertConfig:
         """The model's sizes for a vocabulary."""
