@@ -41,7 +41,9 @@ def write(cells: anndata.AnnData, folder: Path) -> Path:
 
 def run(cells: anndata.AnnData, folder: Path, **settings: Any) -> Path:
     path = write(cells, folder)
-    return prepare(input=path, output_dir=folder / "data", **{"time_key": "day", **settings})
+    return prepare(
+        input=path, output_dir=folder / "data", **{"time_key": "day", "pictures": False, **settings}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_the_report_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[st
     run(dataset(), tmp_path, neighbor_key="temporal_neighbors")
     report = capsys.readouterr().out
     for part in (
-        "D0", "D10", "72", "39 of 40 genes are in the vocabulary", GENES[39], "without successors",
+        "D0", "D10", "72", "39 of 40 genes are in the vocabulary", GENES[39], "forward",
         "next: geneformer-t train", "--neighbor_key temporal_neighbors",
     ):  # fmt: skip
         assert part in report, part
@@ -240,7 +242,8 @@ def test_all_cells_of_one_time(tmp_path: Path) -> None:
 def test_the_command_line(tmp_path: Path) -> None:
     path = write(dataset(), tmp_path)
     output = str(tmp_path / "out")
-    arguments = ["--output_dir", output, "--time_key", "day", "--time_order", "D10", "D2", "D0"]
+    arguments = ["--output_dir", output, "--time_key", "day", "--pictures", "no"]
+    arguments += ["--time_order", "D10", "D2", "D0"]
     assert main(["prepare", str(path), *arguments]) == 0
     cells, graphs, _ = read(tmp_path / "out", "train")
     starts = {cells.obs["day"][cell] for cell in graphs["next_cell_ids"]}
@@ -265,6 +268,14 @@ def test_several_methods_have_graphs_of_their_own(tmp_path: Path) -> None:
         assert cells.uns["pseudotime_neighbors"]["params"]["root"] == "D0"
 
 
+def test_graphs_are_measured_and_drawn(tmp_path: Path) -> None:
+    folder = run(dataset(), tmp_path, pictures=True, num_neighbors=2)
+    report = json.loads((folder / "graph_report" / "graph_report.json").read_text())
+    assert set(report["graphs"]["next_cell_ids"]) == set(SPLITS)
+    assert report["graphs"]["next_cell_ids"]["train"]["direction"]["forward"] == 1
+    assert (folder / "graph_report" / "next_cell_ids_test.png").stat().st_size > 10_000
+
+
 def test_two_inputs_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = dataset()
     paths = []
@@ -280,6 +291,7 @@ def test_two_inputs_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         split_by="source_file",
         test_groups=("other",),
         val_fraction=0,
+        pictures=False,
     )
     train, _, vocab = read(folder, "train")
     test, _, _ = read(folder, "test")
@@ -289,7 +301,7 @@ def test_two_inputs_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     expected = whole[0:90:2].X.toarray()
     expected[:, 38:] = 0
     assert (train.X.toarray() == expected[:, :39]).all()
-    report = capsys.readouterr().out
+    report = " ".join(capsys.readouterr().out.split())
     assert "2 genes are not in all inputs" in report
     assert "every id has got the name of its file" in report
 
@@ -320,6 +332,7 @@ def test_geneformers_own_vocabulary(real_data: Path, tmp_path: Path) -> None:
         time_key="day",
         vocab="geneformer-gc30M",
         dictionaries=real_data / "geneformer_dictionaries",
+        pictures=False,
     )
     cells, _, vocab = read(folder, "train")
     assert len(vocab) == 25426 + 3
@@ -339,7 +352,7 @@ def test_log_normalised_cells_are_refused(real_data: Path, tmp_path: Path) -> No
 
 def test_heart_cells_lose_pluripotency_and_gain_sarcomeres(real_data: Path, tmp_path: Path) -> None:
     path = real_data / "ipsc_cm_human.h5ad"
-    folder = prepare(input=path, output_dir=tmp_path / "ipsc", time_key="day")
+    folder = prepare(input=path, output_dir=tmp_path / "ipsc", time_key="day", pictures=False)
     cells, _, _ = read(folder, "train")
     assert mean_change(cells, "POU5F1") < 0
     assert mean_change(cells, "TNNT2") > 0.1

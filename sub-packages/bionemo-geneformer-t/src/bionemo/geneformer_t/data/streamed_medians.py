@@ -1,10 +1,11 @@
 """Exact gene medians of more cells than fit in memory.
 
 Two passes over the cells. The first counts each gene's scaled values in bins, which tells the bin
-that holds its middle values; the second collects the values of that bin alone and sorts them. A
-bin is 1/8 of an octave: the binary digits of a positive float order as the float does, so its
-leading digits are its bin, and no value is ever rounded. The result is that of `gene_medians`.
-Where even the middle bins hold too many values, they are collected for some genes at a time.
+that holds its middle values; the second collects the values of that bin alone and sorts them. The
+binary digits of a positive float order as the float does, so its leading digits are its bin, and
+no value is ever rounded: the result is that of `gene_medians`. Bins are as fine as a table of eight
+million allows (1/8 of an octave for 36,000 genes). Where even the middle bins hold too many values,
+they are collected for some genes at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +17,10 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.medians import scaled_by_total
 
-_KEPT_DIGITS = 3
-"""Binary digits of the mantissa that tell a bin; 52 in all."""
-_SHIFT = 52 - _KEPT_DIGITS
-_MOST_VALUES = 1 << 24
+_MANTISSA, _OCTAVES = 52, 24
+"""Binary digits after the exponent, and how many exponents scaled counts are expected to have."""
+_MOST_BINS = 1 << 23
+_MOST_VALUES = 1 << 21
 
 
 def streamed_medians(
@@ -37,10 +38,15 @@ def streamed_medians(
         most_values: Values that may be held at once; more only where one gene needs them.
     """
     medians = np.full(num_genes, np.nan)
-    first_bin, histogram = _histogram(blocks, num_genes, target_sum)
+    digits = int(np.clip(np.log2(_MOST_BINS / _OCTAVES / max(1, num_genes)), 0, 10))
+
+    def values() -> Iterator[tuple[ndarray, ndarray, ndarray]]:
+        return _values(blocks, target_sum, _MANTISSA - digits)
+
+    first_bin, histogram = _histogram(values, num_genes)
     if not histogram.any():
         return medians
-    every, below = np.arange(num_genes), histogram.cumsum(axis=1)
+    every, below = np.arange(num_genes), histogram.cumsum(axis=1, dtype=np.int64)
     detected = below[:, -1]
     low_rank, high_rank = (detected - 1) // 2, detected // 2
     low_bin = np.where(detected > 0, (below <= low_rank[:, None]).sum(axis=1), 0)
@@ -51,61 +57,56 @@ def streamed_medians(
         lowest, highest = np.full(num_genes, 1, dtype=np.int64), np.zeros(num_genes, dtype=np.int64)
         lowest[genes] = low_bin[genes] + first_bin
         highest[genes] = high_bin[genes] + first_bin
-        columns, values = _collect(blocks, lowest, highest, target_sum)
-        order = np.lexsort((values, columns))
-        columns, values = columns[order], values[order]
+        columns, sizes = _collect(values, lowest, highest)
+        order = np.lexsort((sizes, columns))
+        columns, sizes = columns[order], sizes[order]
         held = genes[detected[genes] > 0]
         start = np.searchsorted(columns, held) - skipped[held]
-        medians[held] = (values[start + low_rank[held]] + values[start + high_rank[held]]) / 2
+        medians[held] = (sizes[start + low_rank[held]] + sizes[start + high_rank[held]]) / 2
     return medians
 
 
 def _histogram(
-    blocks: Callable[[], Iterable[sp.csr_array]], num_genes: int, target_sum: float
+    values: Callable[[], Iterable[tuple[ndarray, ndarray, ndarray]]], num_genes: int
 ) -> tuple[int, Int[ndarray, "gene bin"]]:
     """The number of the first bin, and how many values of each gene lie in each bin."""
-    first, counts = 0, np.zeros((num_genes, 0), dtype=np.int64)
-    for columns, values in _values(blocks, target_sum):
-        bins = _bin(values)
+    first, counts = 0, np.zeros((num_genes, 0), dtype=np.int32)
+    for columns, _, bins in values():
         low, high = int(bins.min()), int(bins.max()) + 1
         if not counts.size:
             first = low
         before, after = max(0, first - low), max(0, high - first - counts.shape[1])
-        counts = np.pad(counts, ((0, 0), (before, after)))
+        if before or after:
+            counts = np.pad(counts, ((0, 0), (before, after)))
         first -= before
-        places = columns * counts.shape[1] + (bins - first)
-        counts += np.bincount(places, minlength=counts.size).reshape(counts.shape)
+        np.add.at(counts.reshape(-1), columns * counts.shape[1] + (bins - first), 1)
     return first, counts
 
 
 def _collect(
-    blocks: Callable[[], Iterable[sp.csr_array]],
+    values: Callable[[], Iterable[tuple[ndarray, ndarray, ndarray]]],
     lowest: Int[ndarray, " gene"],
     highest: Int[ndarray, " gene"],
-    target_sum: float,
 ) -> tuple[Int[ndarray, " value"], Float[ndarray, " value"]]:
     """The gene and the size of all values from a gene's lowest to its highest bin."""
-    columns, values = [np.zeros(0, dtype=np.int32)], [np.zeros(0)]
-    for genes, sizes in _values(blocks, target_sum):
-        bins = _bin(sizes)
-        chosen = (bins >= lowest[genes]) & (bins <= highest[genes])
-        columns.append(genes[chosen].astype(np.int32))
-        values.append(sizes[chosen])
-    return np.concatenate(columns), np.concatenate(values)
+    found_columns, found_sizes = [np.zeros(0, dtype=np.int32)], [np.zeros(0)]
+    for columns, sizes, bins in values():
+        chosen = (bins >= lowest[columns]) & (bins <= highest[columns])
+        found_columns.append(columns[chosen].astype(np.int32))
+        found_sizes.append(sizes[chosen])
+    return np.concatenate(found_columns), np.concatenate(found_sizes)
 
 
 def _values(
-    blocks: Callable[[], Iterable[sp.csr_array]], target_sum: float
-) -> Iterator[tuple[Int[ndarray, " value"], Float[ndarray, " value"]]]:
+    blocks: Callable[[], Iterable[sp.csr_array]], target_sum: float, shift: int
+) -> Iterator[tuple[ndarray, ndarray, ndarray]]:
+    """Gene, scaled count and bin of the values of each block."""
     for block in blocks():
         scaled = scaled_by_total(block, target_sum)
         positive = scaled.data > 0
         if positive.any():
-            yield scaled.indices[positive].astype(np.int64), scaled.data[positive]
-
-
-def _bin(values: Float[ndarray, " value"]) -> Int[ndarray, " value"]:
-    return values.view(np.int64) >> _SHIFT
+            sizes = scaled.data[positive]
+            yield scaled.indices[positive].astype(np.int64), sizes, sizes.view(np.int64) >> shift
 
 
 def _in_portions(

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-GENES = "genes.csv"
 _NOT_RECORDED = {"input", "output_dir"}
 
 
@@ -48,9 +47,14 @@ def prepare(settings: PrepareSettings) -> Path:
     """
     from bionemo.geneformer_t.run import data_folder, prepare_report
     from bionemo.geneformer_t.run.gene_fates import gene_fates
+    from bionemo.geneformer_t.run.graph import FOLDER
     from bionemo.geneformer_t.run.input_cells import read_inputs
     from bionemo.geneformer_t.run.prepare_cells import plan_cells
-    from bionemo.geneformer_t.run.prepare_graphs import build_graphs, points_of_cells
+    from bionemo.geneformer_t.run.prepare_graphs import (
+        build_graphs,
+        points_of_cells,
+        report_on_graphs,
+    )
     from bionemo.geneformer_t.run.prepare_vocab import check_mapped, make_vocab, vocab_source
 
     record = {
@@ -86,11 +90,13 @@ def prepare(settings: PrepareSettings) -> Path:
         for name, split in build_splits(cells, plan, points, graphs, settings).items():
             data_folder.write_split(workshop / name, split, vocab)
         fates = gene_fates(cells.genes, cells.counts_of_column, known, settings.input)
-        fates.to_csv(workshop / GENES, index=False, float_format="%.6g")
+        fates.to_csv(workshop / prepare_report.GENES, index=False, float_format="%.6g")
         shutil.rmtree(scratch)
         logger.info("splits are written")
+        table = report_on_graphs(workshop / FOLDER, cells, plan, points, graphs, settings)
+        logger.info("the report is written")
         report = prepare_report.text(
-            settings, cells, plan, graphs, fates, vocab, mapped_share, notes
+            settings, cells, plan, graphs, fates, vocab, mapped_share, table, notes
         )
     print(report)
     return settings.output_dir

@@ -102,6 +102,8 @@ def usable_cells(
         column = _column(obs, "pseudotime_key", settings.pseudotime_key)
         has = np.isfinite(pseudotime_values(column))
         require(has, f"without a finite pseudotime in obs[{settings.pseudotime_key!r}]")
+    if settings.batch_key is not None:
+        _column(obs, "batch_key", settings.batch_key)
     for setting in ("cluster_key", "split_by"):
         key = getattr(settings, setting)
         if key is not None and key != settings.time_key:

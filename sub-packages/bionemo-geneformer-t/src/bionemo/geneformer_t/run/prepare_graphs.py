@@ -6,6 +6,7 @@ split may know training cells, and the graph of the training split knows nothing
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,18 @@ from numpy import ndarray
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.builders import build
 from bionemo.geneformer_t.neighbors.cells import Cells
+from bionemo.geneformer_t.neighbors.pseudotime_neighbors import pseudotime_values
 from bionemo.geneformer_t.neighbors.representation import fit_axes, scaled
+from bionemo.geneformer_t.report.cell_map import MAPS
+from bionemo.geneformer_t.run.cell_facts import cell_facts
+from bionemo.geneformer_t.run.graph_report import SplitGraphs, write_graph_report
 from bionemo.geneformer_t.run.input_cells import InputCells
 from bionemo.geneformer_t.run.prepare_cells import NOWHERE, CellPlan
 from bionemo.geneformer_t.run.prepare_settings import PrepareSettings
 
 CROSSING = "crosses a split"
 """Why an edge of a precomputed matrix is left out."""
+_REPORT_STREAM = 1
 NO_EDGES = "no edges"
 """How a note begins where a held-out split got no graph."""
 
@@ -100,6 +106,44 @@ def build_graphs(
         _count_crossing(built, matrix, plan, settings.keys["precomputed"])
         assert key == settings.obsp_key
     return built
+
+
+def report_on_graphs(
+    folder: Path,
+    cells: InputCells,
+    plan: CellPlan,
+    points: Float[ndarray, "cell component"],
+    built: Mapping[str, SplitGraph],
+    settings: PrepareSettings,
+) -> str:
+    """Measure and draw the graphs of every split; the table for the terminal.
+
+    Where there is no real time, edges are measured against the pseudotime of obs, if there is one.
+    """
+    time, time_name = plan.times, settings.time_key
+    if time is None and settings.pseudotime_key is not None:
+        time = pseudotime_values(cells.obs[settings.pseudotime_key])
+        time_name = settings.pseudotime_key
+    splits = {}
+    for name, graph in built.items():
+        rows = plan.rows(name)
+        facts = cell_facts(
+            cells.obs.iloc[rows],
+            representation=points[rows],
+            time=None if time is None else time[rows],
+            batch_key=settings.batch_key,
+            cluster_key=settings.cluster_key,
+            root=settings.root,
+        )
+        splits[name] = SplitGraphs(
+            graphs=graph.graphs,
+            facts=facts,
+            dropped=graph.dropped,
+            obsm={key: cells.obsm[key].read(rows) for key in MAPS if key in cells.obsm},
+            time_name=time_name or "",
+        )
+    generator = np.random.default_rng([settings.seed, _REPORT_STREAM])
+    return write_graph_report(folder, splits, generator, pictures=settings.pictures)
 
 
 def _of_split(members: Cells, name: str, settings: PrepareSettings) -> SplitGraph:

@@ -1,12 +1,14 @@
 """What `prepare` did, for the terminal: cells, times, genes, edges, and the next step."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bionemo.geneformer_t.run.gene_fates import DROPPED, strongest, summary
-from bionemo.geneformer_t.run.prepare_graphs import NO_EDGES
+from bionemo.geneformer_t.run.prepare_graphs import CROSSING, NO_EDGES
+from bionemo.geneformer_t.run.prepare_settings import ALIASES
 from bionemo.geneformer_t.vocab import GeneVocab
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.run.prepare_graphs import SplitGraph
     from bionemo.geneformer_t.run.prepare_settings import PrepareSettings
 
-_MOST_TIMES = 40
+GENES = "genes.csv"
+"""File of the data folder with the fate of every column."""
+_MOST_TIMES, _WIDTH = 40, 100
 
 
 def text(
@@ -28,6 +32,7 @@ def text(
     fates: "pd.DataFrame",
     vocab: GeneVocab,
     mapped_share: float,
+    graph_table: str,
     notes: Sequence[str],
 ) -> str:
     """The whole report."""
@@ -35,14 +40,18 @@ def text(
     lines = [f"prepared {inputs} -> {settings.output_dir}", ""]
     lines += _cells(settings, cells, plan)
     lines += [f"left out: {count:,} cells {why}" for why, count in plan.left_out.items() if count]
-    lines += _copies(settings, plan)
+    lines += map(_wrapped, _copies(settings, plan))
     lines += ["", *_genes(cells, fates, vocab, mapped_share)]
-    lines += ["", *_edges(settings, graphs)]
+    lines += ["", *_edges(settings, graphs, graph_table)]
     said = [*cells.notes, *notes, *_cautions(settings, cells, plan)]
     said += _notes_on_graphs(graphs)
-    lines += [f"note: {note}" for note in said]
+    lines += [_wrapped(f"note: {note}") for note in said]
     lines += ["", _next(settings)]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
 def _cells(settings: "PrepareSettings", cells: "InputCells", plan: "CellPlan") -> list[str]:
@@ -94,41 +103,36 @@ def _genes(
     remarks = {
         "mapped": "to another name, such as a symbol to its id",
         "merged": "summed into another column of the same gene",
-        "dropped": "not in the vocabulary: the model will not see them"
-        + (f", such as {', '.join(strongest(fates, DROPPED))}" if found.loc[DROPPED].any() else ""),
+        "dropped": f"not in the vocabulary, unseen: {', '.join(strongest(fates, DROPPED))}",
     }
     lines = [f"{'genes':<9}{'columns':>9}{'of counts':>11}"]
-    for fate, row in found.iterrows():
+    for fate, row in found[found["columns"] > 0].iterrows():
         numbers = f"{fate!s:<9}{int(row['columns']):>9,}{row['share']:>11.1%}"
-        remark = remarks.get(str(fate), "")
-        lines.append(f"{numbers}  {remark}".rstrip() if row["columns"] else numbers)
+        lines.append(f"{numbers}  {remarks.get(str(fate), '')}".rstrip())
     known = int((vocab.encode(cells.genes.names) >= 0).sum())
-    lines.append(
+    lines += [
         f"{known:,} of {len(cells.genes.names):,} genes are in the vocabulary of {len(vocab):,} "
-        f"tokens and hold {mapped_share:.1%} of the counts (genes.csv lists every column)"
-    )
+        f"tokens and hold {mapped_share:.1%} of the counts",
+        f"every column: {GENES}",
+    ]
     partly = int((cells.genes.num_inputs < len(cells.genes.tables)).sum())
     if partly:
         lines.append(f"{partly:,} genes are not in all inputs; where they are not, they count 0")
     return lines
 
 
-def _edges(settings: "PrepareSettings", graphs: "Mapping[str, SplitGraph]") -> list[str]:
-    lines = []
+def _edges(
+    settings: "PrepareSettings", graphs: "Mapping[str, SplitGraph]", table: str
+) -> list[str]:
+    """The measures of each graph, and the edges that were cut."""
+    lines = [table, ""]
     for method, key in settings.keys.items():
-        lines.append(f"successors {key!r} by {method}")
-        for name, split in graphs.items():
-            graph = split.graphs[key]
-            without = int((graph.out_degree == 0).sum())
-            cut = "".join(
-                f"; {number:,} edges left out: each {reason}"
-                for reason, number in split.dropped.get(key, {}).items()
-                if number
-            )
-            lines.append(
-                f"  {name:<6}{graph.num_edges:>10,} edges; {without:,} of {graph.num_cells:,} "
-                f"cells without successors{cut}"
-            )
+        cut = {name: graph.dropped.get(key, {}).get(CROSSING, 0) for name, graph in graphs.items()}
+        if any(cut.values()):
+            number = ", ".join(f"{count:,} from {name}" for name, count in cut.items())
+            lines.append(f"{key}: edges cut because they led out of their split: {number}")
+        if key in ALIASES:
+            lines.append(f"{key}: found by {method}, also named {ALIASES[key]}")
     return lines
 
 

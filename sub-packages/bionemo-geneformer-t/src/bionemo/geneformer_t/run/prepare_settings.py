@@ -78,6 +78,10 @@ class PrepareSettings(BuilderSettings):
     gene_names: Path | None = None
     """Dictionary of gene symbols, synonyms and old ids to Ensembl ids (JSON or pickle), beside the
     vocabulary's own."""
+    batch_key: str | None = None
+    """Column of obs with each cell's batch, for the graph report."""
+    pictures: bool = True
+    """Draw each graph of each split into graph_report/."""
     min_mapped_counts: float = 0.5
     """Least share of all counts that must be on genes of the vocabulary."""
     target_sum: float = 10_000.0
