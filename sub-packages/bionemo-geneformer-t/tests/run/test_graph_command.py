@@ -8,6 +8,7 @@ import pytest
 
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.graph import graph
+from bionemo.geneformer_t.run.prepare import prepare
 from bionemo.geneformer_t.run.simulate import simulate
 
 
@@ -42,13 +43,15 @@ def test_every_graph_of_a_folder_made_by_hand(tiny_data_dir, capsys) -> None:
     folder = graph(data_dir=tiny_data_dir, time_key="day", pictures=False)
     assert folder == tiny_data_dir / "graph_report"
     found = report(folder)
-    assert set(found) == {"next_cell_ids", "trajectory_neighbors", "temporal_neighbors"}
+    # trajectory_neighbors is the same graph as next_cell_ids, temporal_neighbors has other weights
+    assert set(found) == {"next_cell_ids", "temporal_neighbors"}
     # cells i + 1 and i + 2 follow cell i; the day changes once
     assert found["next_cell_ids"]["train"]["direction"]["backward"] == 0
     assert found["next_cell_ids"]["train"]["direction"]["num_level_edges"] == 74
     text = capsys.readouterr().out
     assert "stay at the same time" in text
     assert "--batch_key" in text
+    assert "trajectory_neighbors is the same graph as next_cell_ids" in text
     assert not list(folder.glob("*.png"))
 
 
@@ -97,3 +100,23 @@ def test_a_folder_without_cells(tmp_path) -> None:
         graph(data_dir=tmp_path)
     with pytest.raises(FileNotFoundError, match="there is none"):
         graph(data_dir=tmp_path / "none")
+
+
+def test_what_prepare_recorded_need_not_be_given_again(tiny_data_dir, tmp_path, capsys) -> None:
+    prepared = prepare(
+        input=(tiny_data_dir / "train" / "data.h5ad",), output_dir=tmp_path / "data",
+        time_key="day", time_order=("1", "0"), method=("time", "knn"), cluster_key="day",
+    )  # fmt: skip
+    capsys.readouterr()
+    folder = graph(data_dir=prepared, pictures=False, output_dir=tmp_path / "report")
+    text = capsys.readouterr().out
+    assert "--time_key day --time_order 1 0 --cluster_key day" in text
+    assert "temporal_neighbors is the same graph as next_cell_ids" in text
+    found = report(folder)
+    assert found["next_cell_ids"]["train"]["direction"]["forward"] == 1
+    assert found["next_cell_ids"]["train"]["clusters"]["labels"] == ["1", "0"]
+    again = graph(
+        data_dir=prepared, pictures=False, output_dir=tmp_path / "other", time_key="day",
+        neighbor_key=("temporal_neighbors",),
+    )  # fmt: skip
+    assert report(again)["temporal_neighbors"]["train"]["direction"]["backward"] == 1

@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bionemo.geneformer_t.neighbors.measures.composition import batch_crossing, cluster_flow
+from bionemo.geneformer_t.neighbors.measures.composition import (
+    batch_crossing,
+    cluster_flow,
+    order_along_flow,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -59,3 +63,16 @@ def test_rows_of_the_flow_sum_to_one_or_are_empty(simulation, simulated_facts) -
 def test_a_cluster_without_successors_has_an_empty_row(chain) -> None:
     flow = cluster_flow(chain, pd.Categorical(["a"] * 9 + ["end"], categories=["a", "end", "none"]))
     assert flow.shares.tolist() == [[8 / 9, 1 / 9, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_clusters_are_ordered_along_the_flow(simulation, simulated_facts) -> None:
+    shuffled = simulated_facts.cluster.reorder_categories(["A2", "B", "root", "A1", "A"])
+    flow = cluster_flow(simulation.successors, shuffled)
+    order = [flow.labels[i] for i in order_along_flow(flow)]
+    assert order[0] == "root"
+    assert order.index("A") < min(order.index("A1"), order.index("A2"))
+
+
+def test_no_flow_keeps_the_order(graph_of) -> None:
+    flow = cluster_flow(graph_of([(0, 1), (1, 0)], 4), pd.Categorical(["b", "a", "c", "d"]))
+    assert order_along_flow(flow).tolist() == [0, 1, 2, 3]

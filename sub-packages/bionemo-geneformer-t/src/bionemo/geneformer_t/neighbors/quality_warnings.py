@@ -20,7 +20,7 @@ class WarningLimits:
     """It has little direction from this share on."""
     backward: float = 0.1
     """Share of steps that may go back in time."""
-    level: float = 0.1
+    level: float = 0.5
     """Share of steps that may stay at the same time."""
     dead_ends: float = 0.1
     """Share of the cells that may lack successors where the trajectory cannot have ended."""
@@ -100,8 +100,8 @@ def _level(quality: GraphQuality, limits: WarningLimits) -> str:
     if found is None or found.level <= limits.level:
         return ""
     return (
-        f"{found.level:.0%} of the steps stay at the same time: for these, nothing says which of "
-        "the two cells comes first."
+        f"{found.level:.0%} of the steps stay at the same time, which cannot say whether they go "
+        "forward."
     )
 
 

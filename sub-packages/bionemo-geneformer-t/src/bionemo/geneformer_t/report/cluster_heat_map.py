@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from matplotlib.colors import LinearSegmentedColormap
 from numpy import ndarray
 
-from bionemo.geneformer_t.neighbors.measures.composition import ClusterFlow
+from bionemo.geneformer_t.neighbors.measures.composition import ClusterFlow, order_along_flow
 from bionemo.geneformer_t.report.style import MODEL
 
 MOST_CLUSTERS = 30
@@ -51,9 +51,13 @@ def draw_heat_map(axes: Any, flow: ClusterFlow) -> None:
 
 
 def most_connected(flow: ClusterFlow) -> Int[ndarray, " shown"]:
-    """The clusters with most edges, in the order of the flow."""
+    """The clusters with most edges, in their own order or else from where steps come from on."""
     degree = flow.num_edges.sum(axis=0) + flow.num_edges.sum(axis=1)
-    return np.sort(np.argsort(-degree, kind="stable")[:MOST_CLUSTERS])
+    shown = np.argsort(-degree, kind="stable")[:MOST_CLUSTERS]
+    if flow.is_ordered:
+        return np.sort(shown)
+    along = order_along_flow(flow)
+    return along[np.isin(along, shown)]
 
 
 def short_name(label: str) -> str:

@@ -3,15 +3,16 @@
 Panels whose measure was not taken are left out and the others take their place.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+import pandas as pd
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
@@ -33,6 +34,7 @@ from bionemo.geneformer_t.report.style import MODEL, QUIET, REFERENCE, new_figur
 
 _TITLE = {"loc": "left", "fontsize": 12}
 _LEGEND = {"edgecolor": "none", "facecolor": "white", "framealpha": 0.9}
+_MOST_COLORS = 10
 _MOST_TICKS = 12
 """Time points up to which each has its colour and its tick."""
 _LAYOUTS = ("A", "AB", "AB;AC", "AB;CD")
@@ -49,6 +51,8 @@ class Pictured:
     facts: CellFacts
     where: GraphMap | None
     time_name: str = "time"
+    time_labels: Mapping[float, str] = field(default_factory=dict)
+    """What time points are called; by default by their number."""
 
 
 def graph_quality_picture(pictured: Pictured, path: Path) -> Path:
@@ -92,9 +96,10 @@ def _panels(pictured: Pictured) -> list[Callable[[Any], None]]:
 def _draw_map(axes: Any, pictured: Pictured, where: GraphMap) -> None:
     time = pictured.facts.time
     if time is None or not np.isfinite(time[where.drawn]).any():
-        draw_cells(axes, where.coordinates, None, _dot_size(where))
+        colors = _few_labels(pictured.facts.cluster, where)
+        draw_cells(axes, where.coordinates, colors, _dot_size(where))
     else:
-        _draw_times(axes, where, time, pictured.time_name)
+        _draw_times(axes, where, time, pictured)
     starts, ends = steps_on_map(pictured.graph, where)
     if len(starts):
         weights = grid_weights(starts)
@@ -112,7 +117,18 @@ def _draw_map(axes: Any, pictured: Pictured, where: GraphMap) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _draw_times(axes: Any, where: GraphMap, time: Float[ndarray, " cell"], time_name: str) -> None:
+def _few_labels(
+    cluster: pd.Categorical | None, where: GraphMap
+) -> Shaped[ndarray, " drawn_cell"] | None:
+    """Clusters to colour by, while they are few enough to be told apart."""
+    if cluster is None or len(cluster.categories) > _MOST_COLORS:
+        return None
+    return np.array([str(label) for label in cluster[where.drawn]])
+
+
+def _draw_times(
+    axes: Any, where: GraphMap, time: Float[ndarray, " cell"], pictured: Pictured
+) -> None:
     """Colour cells by time; time points by their order, so that days 0, 6 and 60 differ alike."""
     known = np.isfinite(time[where.drawn])
     draw_cells(axes, where.coordinates[~known], None, _dot_size(where))
@@ -121,10 +137,11 @@ def _draw_times(axes: Any, where: GraphMap, time: Float[ndarray, " cell"], time_
     by_order = are_points and len(points) <= _MOST_TICKS
     values = np.asarray(groups if by_order else time, dtype=np.float64)[where.drawn][known]
     dots = draw_cells(axes, where.coordinates[known], values, _dot_size(where))
-    bar = axes.figure.colorbar(dots, ax=axes, label=time_name, shrink=0.6, aspect=25)
+    bar = axes.figure.colorbar(dots, ax=axes, label=pictured.time_name, shrink=0.6, aspect=25)
     if by_order:
+        labels = [pictured.time_labels.get(point, f"{point:g}") for point in points.tolist()]
         dots.set_clim(0, len(points) - 1)
-        bar.set_ticks(range(len(points)), labels=[f"{point:g}" for point in points])
+        bar.set_ticks(range(len(points)), labels=labels)
     bar.outline.set_visible(False)
     bar.solids.set_alpha(1)
 

@@ -81,4 +81,5 @@ def _by_time(cluster: pd.Categorical, time: Float[ndarray, " cell"]) -> pd.Categ
     total = np.bincount(codes[known], weights=time[known], minlength=size)
     number = np.bincount(codes[known], minlength=size)
     mean = np.divide(total, number, out=np.full(size, np.inf), where=number > 0)
-    return cluster.reorder_categories([cluster.categories[i] for i in np.argsort(mean)])
+    order = np.argsort(mean, kind="stable")
+    return cluster.reorder_categories([cluster.categories[i] for i in order], ordered=True)

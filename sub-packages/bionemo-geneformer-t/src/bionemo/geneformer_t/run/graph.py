@@ -1,7 +1,7 @@
 """`geneformer-t graph`: what the graphs of successors in a data folder are worth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,8 @@ class GraphSettings:
     neighbor_key: tuple[str, ...] | None = None
     """The graphs; by default all of neighbors.json, or of obsp where there is no such file."""
     time_key: str | None = None
-    """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell."""
+    """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell. This, the
+    order, the clusters and the root are by default those that `prepare` was given."""
     time_order: tuple[str, ...] | None = None
     """The time labels from early to late, where they cannot be read as numbers."""
     batch_key: str | None = None
@@ -56,12 +57,23 @@ def graph(settings: GraphSettings) -> Path:
     """
     import numpy as np
 
-    from bionemo.geneformer_t.run.graph_input import read_split, read_times, split_folders
+    from bionemo.geneformer_t.run.graph_input import (
+        read_split,
+        read_times,
+        second_names,
+        split_folders,
+    )
     from bionemo.geneformer_t.run.graph_report import write_graph_report
 
     found = {name: read_split(path) for name, path in split_folders(settings.data_dir).items()}
-    times = read_times(found, settings.time_key, settings.time_order) if settings.time_key else {}
+    settings, lines = _completed(settings, next(iter(found.values())))
+    times = {}
+    if settings.time_key is not None:
+        times = read_times(found, settings.time_key, settings.time_order)
     splits = {name: _with_facts(split, times.get(name), settings) for name, split in found.items()}
+    aliases = second_names([split.graphs for split in splits.values()])
+    if settings.neighbor_key is None:
+        splits = {name: _without(split, aliases) for name, split in splits.items()}
     _check_root(splits, settings)
     output = settings.output_dir or settings.data_dir / FOLDER
     try:
@@ -72,18 +84,35 @@ def graph(settings: GraphSettings) -> Path:
         ) from error
     generator = np.random.default_rng(settings.seed)
     print(write_graph_report(output, splits, generator, pictures=settings.pictures))
+    lines += [f"{key} is the same graph as {other}" for key, other in aliases.items()]
     missing = [f"{what} ({option})" for option, what in _not_given(settings).items()]
     if missing:
-        print(f"\nnot measured: {', '.join(missing)}")
-    print(f"\nall measures{' and pictures' if settings.pictures else ''}: {output}")
+        lines.append(f"not measured: {', '.join(missing)}")
+    lines.append(f"all measures{' and pictures' if settings.pictures else ''}: {output}")
+    print("\n" + "\n".join(lines))
     return output
+
+
+def _completed(settings: GraphSettings, split: "SplitInput") -> tuple[GraphSettings, list[str]]:
+    """The settings with what `prepare` recorded where nothing was given, and a line about it."""
+    from bionemo.geneformer_t.run.graph_input import recorded_options
+
+    recorded = recorded_options(split)
+    if settings.time_key is not None:
+        recorded.pop("time_order", None)  # the order belongs to the recorded column
+    taken = {name: value for name, value in recorded.items() if getattr(settings, name) is None}
+    if not taken:
+        return settings, []
+    values = {k: " ".join(v) if isinstance(v, tuple) else v for k, v in taken.items()}
+    options = " ".join(f"--{name} {value}" for name, value in values.items())
+    return replace(settings, **taken), [f"taken from prepare's record: {options}"]
 
 
 def _with_facts(
     split: "SplitInput", time: "Float[ndarray, ' cell'] | None", settings: GraphSettings
 ) -> "SplitGraphs":
     from bionemo.geneformer_t.run.cell_facts import cell_facts
-    from bionemo.geneformer_t.run.graph_input import read_graphs, representation_of
+    from bionemo.geneformer_t.run.graph_input import read_graphs, representation_of, time_labels
     from bionemo.geneformer_t.run.graph_report import SplitGraphs
 
     graphs, dropped = read_graphs(split, settings.neighbor_key)
@@ -101,7 +130,15 @@ def _with_facts(
         facts=facts,
         obsm=split.obsm,
         time_name=settings.time_key or "",
+        time_labels=time_labels(split, settings.time_key, time)
+        if settings.time_key is not None and time is not None
+        else {},
     )
+
+
+def _without(split: "SplitGraphs", aliases: Mapping[str, str]) -> "SplitGraphs":
+    graphs = {key: graph for key, graph in split.graphs.items() if key not in aliases}
+    return replace(split, graphs=graphs)
 
 
 def _check_root(splits: "Mapping[str, SplitGraphs]", settings: GraphSettings) -> None:

@@ -3,11 +3,12 @@
 Graphs are read as training reads them, so the report counts what training would leave out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -20,7 +21,7 @@ from bionemo.geneformer_t.data.inventory import SPLITS
 from bionemo.geneformer_t.data.store import H5AD, CellStore
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.representation import expression_pca
+from bionemo.geneformer_t.neighbors.representation import fit_axes
 from bionemo.geneformer_t.neighbors.times import time_values
 
 ARCHIVE_KEY = "next_cell_ids"
@@ -37,6 +38,8 @@ class SplitInput:
     obs: pd.DataFrame
     """Its columns; none where the split is an SCDL archive."""
     obsm: Mapping[str, ndarray]
+    params: Mapping[str, Any]
+    """What `prepare` recorded in uns of how a graph was made."""
 
 
 def split_folders(data_dir: Path) -> dict[str, Path]:
@@ -61,13 +64,20 @@ def split_folders(data_dir: Path) -> dict[str, Path]:
 def read_split(folder: Path) -> SplitInput:
     """The cells of a split with their annotations."""
     store = CellStore.open(folder)
-    obs, obsm = pd.DataFrame(index=pd.Index(store.cell_ids)), {}
-    if (folder / H5AD).is_file():
-        with open_h5ad(folder / H5AD) as file:
-            obs = read_elem(file["obs"])
-            obsm = {key: read_elem(value) for key, value in file.get("obsm", {}).items()}
+    if not (folder / H5AD).is_file():
+        obs = pd.DataFrame(index=pd.Index(store.cell_ids))
+        return SplitInput(folder=folder, store=store, obs=obs, obsm={}, params={})
+    with open_h5ad(folder / H5AD) as file:
+        obsm = {key: read_elem(value) for key, value in file.get("obsm", {}).items()}
+        params = [
+            read_elem(value["params"])
+            for value in file.get("uns", {}).values()
+            if isinstance(value, h5py.Group) and {"method", "num_neighbors"} <= set(value["params"])
+        ]
+        obs = read_elem(file["obs"])
     arrays = {key: value for key, value in obsm.items() if isinstance(value, ndarray)}
-    return SplitInput(folder=folder, store=store, obs=obs, obsm=arrays)
+    first = params[0] if params else {}
+    return SplitInput(folder=folder, store=store, obs=obs, obsm=arrays, params=first)
 
 
 def read_graphs(
@@ -77,7 +87,8 @@ def read_graphs(
 
     Args:
         split: Where to read.
-        keys: Which graphs; by default all of neighbors.json, or of obsp where there is no file.
+        keys: Which graphs; by default all of neighbors.json, or of obsp where there is no such
+            file.
     """
     keys = keys or successor_keys(split.folder) or (ARCHIVE_KEY,)
     read = {key: read_successors(split.folder, split.store, key) for key in keys}
@@ -85,6 +96,43 @@ def read_graphs(
         {key: graph for key, (graph, _) in read.items()},
         {key: dropped for key, (_, dropped) in read.items()},
     )
+
+
+def second_names(graphs: Sequence[Mapping[str, NeighborGraph]]) -> dict[str, str]:
+    """Keys whose graph stands under an earlier key as well, in every split, and that key.
+
+    Splits that hold different keys have no second names.
+    """
+    if any(set(of_split) != set(graphs[0]) for of_split in graphs):
+        return {}
+    first, *others = graphs
+    found: dict[str, str] = {}
+    for number, key in enumerate(first):
+        for earlier in list(first)[:number]:
+            same = [_are_same(of_split[key], of_split[earlier]) for of_split in (first, *others)]
+            if earlier not in found and all(same):
+                found[key] = earlier
+                break
+    return found
+
+
+def recorded_options(split: SplitInput) -> dict[str, Any]:
+    """What `prepare` recorded of the columns of obs that it was given.
+
+    Returns:
+        Those of `time_key`, `time_order`, `cluster_key` and `root` that are known; the column of a
+        pseudotime is a `time_key` where there is no other.
+    """
+    params = split.params
+    options = {
+        "time_key": params.get("time_key") or params.get("pseudotime_key"),
+        "time_order": params.get("time_order"),
+        "cluster_key": params.get("cluster_key"),
+        "root": params.get("root"),
+    }
+    if options["time_order"] is not None:
+        options["time_order"] = tuple(map(str, options["time_order"]))
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def read_times(
@@ -112,6 +160,17 @@ def read_times(
     return dict(zip(columns, parts, strict=True))
 
 
+def time_labels(
+    split: SplitInput, time_key: str, time: Float[ndarray, " cell"]
+) -> dict[float, str]:
+    """The label of each time point; none where times are numbers already."""
+    column = split.obs[time_key]
+    if pd.api.types.is_numeric_dtype(column):
+        return {}
+    known = np.isfinite(time)
+    return dict(zip(time[known].tolist(), column[known].astype(str), strict=True))
+
+
 def representation_of(split: SplitInput, use_rep: str | None) -> Float[ndarray, "cell component"]:
     """Coordinates in which distance means difference in expression.
 
@@ -130,11 +189,20 @@ def representation_of(split: SplitInput, use_rep: str | None) -> Float[ndarray, 
             f"use_rep: obsm of {split.folder} has no array {use_rep!r}; it has: "
             f"{', '.join(split.obsm) or 'none'}"
         )
-    counts = sp.vstack([_rows(split.store, rows) for rows in row_blocks(len(split.store))])
-    return expression_pca(sp.csr_matrix(counts), np.ones(len(split.store), dtype=bool))
+    axes = fit_axes(lambda: _blocks(split.store), len(split.store.gene_names))
+    return np.concatenate([axes.project(block) for block in _blocks(split.store)])
 
 
-def _rows(store: CellStore, rows: slice) -> sp.csr_array:
-    counts, columns, pointers = store.rows(rows.start, rows.stop)
-    shape = (len(pointers) - 1, len(store.gene_names))
-    return sp.csr_array((counts.astype(np.float32), columns.astype(np.int64), pointers), shape)
+def _are_same(one: NeighborGraph, other: NeighborGraph) -> bool:
+    return (
+        np.array_equal(one.indptr, other.indptr)
+        and np.array_equal(one.indices, other.indices)
+        and np.array_equal(one.weights, other.weights)
+    )
+
+
+def _blocks(store: CellStore) -> Iterator[sp.csr_array]:
+    for rows in row_blocks(len(store)):
+        counts, columns, pointers = store.rows(rows.start, rows.stop)
+        shape = (len(pointers) - 1, len(store.gene_names))
+        yield sp.csr_array((counts.astype(np.float32), columns.astype(np.int64), pointers), shape)

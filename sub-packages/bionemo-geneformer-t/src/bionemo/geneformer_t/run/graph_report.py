@@ -35,6 +35,8 @@ class SplitGraphs:
     """Maps of the cells, such as X_umap; without one, a UMAP of the representation is computed."""
     time_name: str = "time"
     """What the time of the facts is."""
+    time_labels: Mapping[float, str] = field(default_factory=dict)
+    """What time points are called; by default by their number."""
 
 
 def write_graph_report(
@@ -98,6 +100,7 @@ def _draw(
             facts=split.facts,
             where=where,
             time_name=split.time_name,
+            time_labels=split.time_labels,
         )
         graph_quality_picture(pictured, folder / picture_name(key, name))
 

@@ -9,6 +9,7 @@ from bionemo.geneformer_t.neighbors.quality_warnings import graph_warnings
 _WIDTH = 100
 _LEGEND = {
     "forward": "forward, backward: share of the steps to a later, to an earlier cell",
+    "level": "level: share of the steps between cells of the same time",
     "two-way": "two-way: share of the edges whose reverse is there too",
     "distance": "distance: to a successor, over that to a random cell (of its time point)",
     "reached": "reached: share of the cells where edges lead from the root, or the earliest cells",
@@ -41,6 +42,7 @@ def _row(quality: GraphQuality) -> dict[str, str]:
         "edges": f"{quality.num_edges:,}",
         "no successor": f"{quality.out_degree.num_zero:,}",
         "forward": "" if direction is None else f"{direction.forward:.0%}",
+        "level": f"{direction.level:.0%}" if direction is not None and direction.level else "",
         "backward": "" if direction is None else f"{direction.backward:.0%}",
         "two-way": "" if reciprocity is None else f"{reciprocity.edges:.0%}",
         "distance": "" if distances is None else f"{distances.ratio:.2f}",
