@@ -22,7 +22,7 @@ class ScoredCells:
     """Tokens shown to the model: [MASK], a random gene or the gene itself."""
     ranks: Int[ndarray, " scored"]
     """Their ranks in their cell, from 1, ascending."""
-    labels: Integer[ndarray, " scored"]
+    labels: Int[ndarray, " scored"]
     """The genes that are really there."""
     offsets: Int[ndarray, " cells_plus_1"]
     """Where the genes of each cell begin."""
@@ -73,7 +73,7 @@ def score(
     places = places_within(lengths)
     drawn = words(np.repeat(keys, lengths), places)
     scored = np.flatnonzero(_are_lowest(drawn, lengths, number))
-    labels, places = cells.values[scored], places[scored]
+    labels, places = cells.values[scored].astype(np.int64), places[scored]
 
     fate = uniform(np.repeat(substreams(keys, _FATES), number), places)
     chance = uniform(np.repeat(substreams(keys, _REPLACEMENTS), number), places)

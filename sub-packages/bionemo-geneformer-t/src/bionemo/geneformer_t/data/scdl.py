@@ -22,6 +22,7 @@ from numpy import ndarray
 from tqdm import tqdm
 
 from bionemo.geneformer_t.data.count_source import GENE_ID_COLUMNS, CountSource, row_blocks
+from bionemo.geneformer_t.data.mapped import map_array
 
 logger = logging.getLogger(__name__)
 
@@ -235,8 +236,7 @@ def _map(folder: Path, name: FileNames, types: dict[FileNames, str]) -> ndarray:
         raise ValueError(
             f"{path} is truncated: its size is no multiple of {dtype}'s. Write it again"
         )
-    # A plain view: slicing np.memmap itself costs microseconds for bookkeeping.
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+    return map_array(path, dtype)
 
 
 def _blocks(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.cache import cache_places, find_or_build, fingerprint
 from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids, h5ad_source
+from bionemo.geneformer_t.data.mapped import PageKeeper
 from bionemo.geneformer_t.data.scdl import (
     archive_source,
     cell_ids,
@@ -54,6 +55,7 @@ class CellStore:
         self.archive = archive
         arrays = open_arrays(archive)
         self._counts, self._columns, self._row_ptr = arrays.counts, arrays.columns, arrays.row_ptr
+        self._pages = PageKeeper(arrays.counts, arrays.columns)
         self.num_cells = arrays.num_cells
         self.total_counts: Int[ndarray, " cell"] = np.asarray(np.load(path / TOTALS, mmap_mode="r"))
         """The total count of each cell, over all genes."""
@@ -122,6 +124,7 @@ class CellStore:
 
     def rows_of(self, cells: Int[ndarray, " cell"]) -> tuple[Real[ndarray, " _"], ...]:
         """Counts and columns of cells, one behind the other, and how many each cell has."""
+        self._pages.count(len(cells))
         starts = self._row_ptr[cells].astype(np.int64)
         stops = self._row_ptr[cells + 1].astype(np.int64)
         rows = [slice(*bounds) for bounds in zip(starts.tolist(), stops.tolist(), strict=True)]
@@ -131,6 +134,7 @@ class CellStore:
 
     def rows(self, start: int, stop: int) -> tuple[Real[ndarray, " value"], ...]:
         """Counts, columns and row pointers (from 0) of consecutive cells."""
+        self._pages.count(stop - start)
         pointers = self._row_ptr[start : stop + 1].astype(np.int64)
         here = slice(pointers[0], pointers[-1])
         return self._counts[here], self._columns[here], pointers - pointers[0]

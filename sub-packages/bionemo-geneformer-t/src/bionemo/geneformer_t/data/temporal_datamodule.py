@@ -22,6 +22,8 @@ from bionemo.geneformer_t.data.sampler import CellBatchSampler
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
+from bionemo.geneformer_t.data.token_cache import with_cache
+from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -58,6 +60,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         seed: See `PairSettings`.
         micro_batch_size: Current cells for each process and step.
         num_workers: Processes that make batches; 0 makes them in the training process.
+        token_cache: Encode all cells once and keep them beside the converted data.
         cache_dir: Where converted data are kept; see `CellStore.open`.
 
     Raises:
@@ -85,6 +88,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         seed: int = PairSettings.seed,
         micro_batch_size: int = 8,
         num_workers: int = 0,
+        token_cache: bool = True,
         cache_dir: Path | str | None = None,
     ) -> None:
         super().__init__()
@@ -111,6 +115,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         self.data_dir = Path(data_dir)
         self.micro_batch_size = micro_batch_size
         self.num_workers = num_workers
+        self.token_cache = token_cache
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self._resumed_at: tuple[int, int] | None = None
         _check_folder(self.data_dir)
@@ -155,12 +160,15 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         return self._dataset(TEST) if self.has_test else None
 
     def prepare_data(self) -> None:
-        """Convert the splits, in one process, before the others need them."""
+        """Convert and encode the splits, in one process, before the others need them."""
         for split in (TRAIN, VAL, TEST):
             if (self.data_dir / split).is_dir():
                 store = CellStore.open(self.data_dir / split, self.cache_dir)
                 if self.settings.objective == "next_cell":
                     cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
+                tokens = CellTokens(store, self.vocab, self.settings)  # counts genes, once
+                if self.token_cache:
+                    with_cache(tokens)
         if not self.has_val:
             logger.warning("%s holds no folder %r: training without validation", self.data_dir, VAL)
         if not self.has_test:
@@ -208,7 +216,11 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
 
     def _dataset(self, split: str) -> TemporalGeneformerDataset:
         return TemporalGeneformerDataset.from_folder(
-            self.data_dir / split, self.vocab, self.settings, self.cache_dir
+            self.data_dir / split,
+            self.vocab,
+            self.settings,
+            self.cache_dir,
+            token_cache=self.token_cache,
         )
 
     def _loader(

@@ -25,6 +25,7 @@ from bionemo.geneformer_t.data.ragged import Ragged, places_within
 from bionemo.geneformer_t.data.randomness import stream_keys, substreams
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
+from bionemo.geneformer_t.data.token_cache import with_cache
 from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab
@@ -123,6 +124,8 @@ class TemporalGeneformerDataset(Dataset[Any]):
         vocab: GeneVocab | None = None,
         settings: PairSettings = PairSettings(),  # noqa: B008 - frozen
         cache_dir: Path | str | None = None,
+        *,
+        token_cache: bool = False,
     ) -> "TemporalGeneformerDataset":
         """The pairs of a folder such as data/train.
 
@@ -131,16 +134,21 @@ class TemporalGeneformerDataset(Dataset[Any]):
             vocab: The vocabulary; by default that of the folder's own files.
             settings: How pairs are made.
             cache_dir: Where converted data are kept; see `CellStore.open`.
+            token_cache: Encode all cells once and keep them there, instead of whenever needed.
         """
         split_dir = Path(split_dir)
         store = CellStore.open(split_dir, None if cache_dir is None else Path(cache_dir))
         if vocab is None:
             vocab = GeneVocab.read(split_dir / VOCAB, split_dir / MEDIANS)
+        tokens = CellTokens(store, vocab, settings)
+        if token_cache:
+            tokens = with_cache(tokens)
         if settings.objective == "mlm":
-            return cls(CellTokens(store, vocab, settings), NeighborGraph.empty(len(store)), vocab,
-                       of_cells_themselves(settings))  # fmt: skip
+            return cls(
+                tokens, NeighborGraph.empty(len(store)), vocab, of_cells_themselves(settings)
+            )
         graph, dropped = cached_successors(split_dir, store, settings.neighbor_key)
-        return cls(CellTokens(store, vocab, settings), graph, vocab, settings, dropped=dropped)
+        return cls(tokens, graph, vocab, settings, dropped=dropped)
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -174,7 +182,7 @@ class TemporalGeneformerDataset(Dataset[Any]):
         cells = self.cells[indices]
         keys = stream_keys(settings.seed, epochs, cells)
         context_of, next_cells = self._draw(cells, keys)
-        encoded = self.tokens.encode_cells(np.concatenate([cells, next_cells])).rows()
+        encoded = self.tokens.rows_of(np.concatenate([cells, next_cells]))
         currents, following = encoded[: len(cells)], encoded[len(cells) :]
         genes = Ragged.of([
             select_tokens(next_cell, currents[i], settings.token_selection_policy)[

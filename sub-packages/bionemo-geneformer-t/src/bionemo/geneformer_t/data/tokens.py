@@ -2,11 +2,13 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Integer
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
@@ -16,6 +18,9 @@ from bionemo.geneformer_t.data.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.vocab import GeneVocab
+
+RowsOf = Callable[[Int[ndarray, " cell"]], list[Integer[ndarray, " _"]]]
+"""Rows of cells -> the tokens of each, highest rank value first."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +52,11 @@ class CellTokens:
             )  # fmt: skip
         self._merges = num_merged > 0
         self._all_known = len(known) == len(self.token_of_column)
-        self._median_of_id = vocab.median_of_id
-        if not settings.normalize_gene_expression:
-            self._median_of_id = np.ones(len(vocab))
+        self.median_of_id = (
+            vocab.median_of_id if settings.normalize_gene_expression else np.ones(len(vocab))
+        )
+        """What the counts of each token are divided by."""
+        self._cached: RowsOf | None = None
         self.num_genes_known = len(known)
         """Columns that the vocabulary knows."""
         self.num_genes_unknown = len(self.token_of_column) - len(known)
@@ -62,10 +69,14 @@ class CellTokens:
 
     def encode(self, cell: int) -> Int[ndarray, " gene"]:
         """All known genes that a cell expresses, highest rank value first."""
-        return self.encode_cells(np.array([cell])).values.astype(np.int64, copy=False)
+        return self.rows_of(np.array([cell]))[0].astype(np.int64, copy=False)
+
+    def rows_of(self, cells: Int[ndarray, " cell"]) -> list[Integer[ndarray, " _"]]:
+        """The same for each of many cells, from a cache where `read_from` named one."""
+        return self.encode_cells(cells).rows() if self._cached is None else self._cached(cells)
 
     def encode_cells(self, cells: Int[ndarray, " cell"]) -> Ragged:
-        """The same for many cells at once, which spares small cells most of their time."""
+        """Encode many cells at once, which spares small cells most of the time."""
         counts, columns, lengths = self.store.rows_of(cells)
         tokens = self.token_of_column[columns]
         if not self._all_known:
@@ -75,8 +86,14 @@ class CellTokens:
             counts, tokens = counts[known], tokens[known]
         if self._merges:
             counts, tokens, lengths = merge_tokens(counts, tokens, lengths)
-        tokens = rank_value_encode(counts, tokens, self._median_of_id[tokens], lengths)
+        tokens = rank_value_encode(counts, tokens, self.median_of_id[tokens], lengths)
         return Ragged(values=tokens, offsets=offsets_of(lengths))
+
+    def read_from(self, cached: RowsOf) -> "CellTokens":
+        """The same tokens, taken from a cache."""
+        reader = copy(self)
+        reader._cached = cached
+        return reader
 
     @cached_property
     def num_genes(self) -> Int[ndarray, " cell"]:

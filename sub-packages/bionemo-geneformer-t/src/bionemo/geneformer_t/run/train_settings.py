@@ -105,6 +105,8 @@ class TrainSettings(PairSettings):
     """Lightning's precision, for example bf16-mixed or 16-mixed."""
     num_workers: int = 2
     """Processes that prepare batches, for each training process."""
+    token_cache: bool = True
+    """Encode all cells once, and keep that beside the converted data."""
 
     use_wandb: bool = False
     """Also log to Weights & Biases."""

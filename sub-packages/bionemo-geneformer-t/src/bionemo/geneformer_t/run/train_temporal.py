@@ -66,6 +66,7 @@ def _train(settings: TrainSettings) -> Path:
         **settings.pair_settings(),
         micro_batch_size=settings.micro_batch_size,
         num_workers=settings.num_workers,
+        token_cache=settings.token_cache,
     )
     resume = checkpoint_to_resume(settings)
     start = read_start(settings, resume)
