@@ -14,6 +14,7 @@ TokenSelectionPolicy = Literal["identity", "intersection", "union"]
 NoNeighborPolicy = Literal["skip", "identity", "random"]
 Objective = Literal["next_cell", "mlm"]
 SuccessorSampling = Literal["weighted", "uniform"]
+Pooling = Literal["mean", "cls"]
 
 SPECIALS_PER_PAIR = 3
 """`[CLS]` and two `[SEP]` in every pair of cells."""
@@ -161,6 +162,32 @@ class PairSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> "PairSettings":
         """The inverse of `to_dict`."""
         return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSettings:
+    """Which numbers of the encoder become an embedding.
+
+    Raises:
+        ValueError: A choice is unknown or a number out of range.
+    """
+
+    layer: int = -2
+    """Index into the hidden states as Hugging Face counts them: 0 the input embeddings, n the
+    output of layer n; -1 the last layer, -2 the second to last, which is more general."""
+    pooling: Pooling = "mean"
+    """`mean` over the genes of a cell, or the state of `[CLS]` (`cls`)."""
+    token_budget: int = 16_384
+    """Tokens that are encoded at once; sets the memory."""
+    min_mapped_counts: float = 0.5
+    """Least share of the counts that must be on genes of the model's vocabulary."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if self.token_budget < 1:
+            raise ValueError(f"token_budget must be at least 1; got {self.token_budget}")
+        if not 0 <= self.min_mapped_counts <= 1:
+            raise ValueError(f"min_mapped_counts must lie in [0, 1]; got {self.min_mapped_counts}")
 
 
 def positions_needed(settings: PairSettings, scheme: PositionScheme) -> int:

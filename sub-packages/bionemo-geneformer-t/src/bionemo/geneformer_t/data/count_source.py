@@ -92,31 +92,36 @@ def check_cell_ids(cell_ids: tuple[str, ...], where: str) -> None:
 
 
 @contextmanager
-def h5ad_source(path: Path) -> Iterator[CountSource]:
-    """The matrix X of an .h5ad file, open for as long as the context lasts.
+def h5ad_source(path: Path, layer: str | None = None) -> Iterator[CountSource]:
+    """The matrix X, or a layer, of an .h5ad file, open for as long as the context lasts.
 
     Raises:
+        KeyError: No such layer.
         ValueError: The file is truncated, holds no X, or was written by an anndata older than 0.8.
     """
+    place = "X" if layer is None else f"layers/{layer}"
     with open_h5ad(path) as file:
         with _reading(path):
-            for name in ("X", "obs", "var"):
+            if layer is not None and place not in file:
+                held = ", ".join(file.get("layers", {})) or "none"
+                raise KeyError(f"{path} holds no layer {layer!r}; its layers are: {held}")
+            for name in (place, "obs", "var"):
                 if name not in file:
                     raise ValueError(f"{path} holds no {name}; expected raw counts in X")
             cell_ids = _index(file["obs"], path)
             var_names = _index(file["var"], path)
-            matrix = file["X"]
+            matrix = file[place]
             is_sparse = isinstance(matrix, h5py.Group)
             matrix = sparse_dataset(matrix) if is_sparse else matrix
             if tuple(matrix.shape) != (len(cell_ids), len(var_names)):
                 raise ValueError(
-                    f"{path}: X has shape {tuple(matrix.shape)}, but obs and var name "
+                    f"{path}: {place} has shape {tuple(matrix.shape)}, but obs and var name "
                     f"{len(cell_ids)} cells and {len(var_names)} genes"
                 )
             named = next((c for c in GENE_ID_COLUMNS if c in file["var"]), None)
             names = var_names if named is None else _strings(read_elem(file["var"][named]))
         yield CountSource(
-            where=f"{path}: X",
+            where=f"{path}: {place}",
             cell_ids=cell_ids,
             gene_names=names,
             gene_symbols=var_names,

@@ -15,7 +15,7 @@ from bionemo.geneformer_t.data.scdl import neighbor_matrix
 from bionemo.geneformer_t.data.store import H5AD, CellStore
 from bionemo.geneformer_t.data.successors import ANY_KEY, NEIGHBORS
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB
-from bionemo.geneformer_t.data.tokens import tokens_of_columns
+from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.vocab import GeneVocab
 

@@ -1,7 +1,6 @@
 """CellTokens: any cell of a store as ranked tokens, without a look-up by name per cell."""
 
 import hashlib
-import logging
 from collections.abc import Callable
 from copy import copy
 from functools import cached_property
@@ -14,52 +13,33 @@ from numpy import ndarray
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.count_source import row_blocks
-from bionemo.geneformer_t.data.ragged import Ragged, offsets_of
-from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
+from bionemo.geneformer_t.data.ragged import Ragged
 from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.vocab import GeneVocab
 
 RowsOf = Callable[[Int[ndarray, " cell"]], list[Integer[ndarray, " _"]]]
 """Rows of cells -> the tokens of each, highest rank value first."""
 
-logger = logging.getLogger(__name__)
-
 
 class CellTokens:
     """Rank-value encodings of the cells of one split.
 
-    Columns are found in the vocabulary once, by gene name and otherwise by symbol; columns of the
-    same gene have their counts summed.
+    Raises:
+        ValueError: The vocabulary knows none of the split's genes.
     """
 
     def __init__(self, store: CellStore, vocab: GeneVocab, settings: PairSettings) -> None:
         self.store = store
         self.settings = settings
-        self.token_of_column = tokens_of_columns(store, vocab)
-        known = self.token_of_column[self.token_of_column >= 0]
-        num_merged = len(known) - len(np.unique(known))
-        if not len(known):
-            raise ValueError(
-                f"the vocabulary knows none of the {len(self.token_of_column):,} genes of "
-                f"{store.split_dir} (such as {', '.join(store.gene_names[:3])}); it names genes "
-                f"like {', '.join(vocab.genes[:3])}. Use the vocabulary of the same species and "
-                "the same kind of gene ids"
-            )
-        if num_merged:
-            logger.info(
-                "%d columns of %s name a gene that another column names too; counts are summed",
-                num_merged, store.split_dir,
-            )  # fmt: skip
-        self._merges = num_merged > 0
-        self._all_known = len(known) == len(self.token_of_column)
-        self.median_of_id = (
-            vocab.median_of_id if settings.normalize_gene_expression else np.ones(len(vocab))
-        )
+        self._encoder = TokenEncoder(store, str(store.split_dir), vocab, settings)
+        self.token_of_column = self._encoder.token_of_column
+        self.median_of_id = self._encoder.median_of_id
         """What the counts of each token are divided by."""
         self._cached: RowsOf | None = None
-        self.num_genes_known = len(known)
+        self.num_genes_known = int(self._encoder.is_known.sum())
         """Columns that the vocabulary knows."""
-        self.num_genes_unknown = len(self.token_of_column) - len(known)
+        self.num_genes_unknown = len(self.token_of_column) - self.num_genes_known
         """Columns that it does not, left out of every cell."""
         self.num_empty = int((self.num_genes == 0).sum())
         """Cells that express no known gene."""
@@ -77,17 +57,7 @@ class CellTokens:
 
     def encode_cells(self, cells: Int[ndarray, " cell"]) -> Ragged:
         """Encode many cells at once, which spares small cells most of the time."""
-        counts, columns, lengths = self.store.rows_of(cells)
-        tokens = self.token_of_column[columns]
-        if not self._all_known:
-            known = tokens >= 0
-            cell_of_value = np.repeat(np.arange(len(lengths)), lengths)
-            lengths = np.bincount(cell_of_value[known], minlength=len(lengths))
-            counts, tokens = counts[known], tokens[known]
-        if self._merges:
-            counts, tokens, lengths = merge_tokens(counts, tokens, lengths)
-        tokens = rank_value_encode(counts, tokens, self.median_of_id[tokens], lengths)
-        return Ragged(values=tokens, offsets=offsets_of(lengths))
+        return self._encoder.encode(*self.store.rows_of(cells))
 
     def read_from(self, cached: RowsOf) -> "CellTokens":
         """The same tokens, taken from a cache."""
@@ -111,18 +81,11 @@ class CellTokens:
             _, columns, pointers = self.store.rows(rows.start, rows.stop)
             tokens = self.token_of_column[columns]
             counted = tokens >= 0
-            if self._merges:
+            if self._encoder.merges:
                 counted &= _is_first_in_row(tokens, np.diff(pointers))
             before = np.concatenate([[0], np.cumsum(counted)])
             lengths[rows] = np.diff(before[pointers])
         return lengths
-
-
-def tokens_of_columns(store: CellStore, vocab: GeneVocab) -> Int[ndarray, " column"]:
-    """The token of each column, by name and otherwise by symbol; -1 where there is none."""
-    by_name = vocab.encode(store.gene_names)
-    by_symbol = vocab.encode(store.gene_symbols)
-    return np.where(by_name >= 0, by_name, by_symbol)
 
 
 def _is_first_in_row(

@@ -28,6 +28,19 @@ def load_model(checkpoint: Path) -> TemporalGeneformerModel:
     return model.eval()
 
 
+def load_encoder(source: Path) -> TemporalGeneformerModel:
+    """A model to read cells with: a checkpoint, or a folder of weights in Hugging Face's layout.
+
+    Raises:
+        FileNotFoundError: There is neither, or the folder lacks a file.
+        ValueError: As `load_model` and `TemporalGeneformerModel.from_pretrained`.
+    """
+    if not source.is_dir():
+        return load_model(source)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return TemporalGeneformerModel.from_pretrained(source).to(device).eval()
+
+
 def settings_of(model: TemporalGeneformerModel) -> PairSettings:
     """How the model's pairs were made in training.
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train_temporal", "train_temporal_geneformer", "train on a data folder"),
     "predict": ("predict", "predict", "predict the next cell of every cell"),
     "evaluate": ("evaluate", "evaluate", "score a checkpoint beside baselines"),
+    "embed": ("embed", "embed", "add embeddings of cells and genes to an .h5ad"),
     "doctor": ("doctor", "doctor", "say what a checkpoint or a data folder holds"),
 }
 """Name -> (module, function, one line)."""

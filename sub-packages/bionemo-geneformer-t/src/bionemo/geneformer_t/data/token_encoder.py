@@ -1,0 +1,87 @@
+"""TokenEncoder: rows of any count matrix as ranked tokens, its genes looked up once."""
+
+import logging
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Integer, Real
+from numpy import ndarray
+
+from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.count_source import CountSource
+from bionemo.geneformer_t.data.ragged import Ragged, offsets_of
+from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
+from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.vocab import GeneVocab
+
+logger = logging.getLogger(__name__)
+
+
+NamesGenes = CellStore | CountSource
+"""What says how its columns are called: a store on disk, or a matrix in blocks."""
+
+
+class TokenEncoder:
+    """Rank-value encoding for one set of columns.
+
+    Columns are found in the vocabulary once, by gene name and otherwise by symbol; columns of the
+    same gene have their counts summed.
+
+    Raises:
+        ValueError: The vocabulary knows none of the genes.
+    """
+
+    def __init__(
+        self, genes: NamesGenes, where: str, vocab: GeneVocab, settings: PairSettings
+    ) -> None:
+        self.token_of_column = tokens_of_columns(genes, vocab)
+        known = self.token_of_column[self.token_of_column >= 0]
+        num_merged = len(known) - len(np.unique(known))
+        if not len(known):
+            raise ValueError(
+                f"the vocabulary knows none of the {len(self.token_of_column):,} genes of {where} "
+                f"(such as {', '.join(genes.gene_names[:3])}); it names genes like "
+                f"{', '.join(vocab.genes[:3])}. Use the vocabulary of the same species and the "
+                "same kind of gene ids"
+            )
+        if num_merged:
+            logger.info(
+                "%d columns of %s name a gene that another column names too; counts are summed",
+                num_merged, where,
+            )  # fmt: skip
+        self.merges = num_merged > 0
+        """Whether several columns name one gene."""
+        self._all_known = len(known) == len(self.token_of_column)
+        self.median_of_id: Float[ndarray, " vocab"] = (
+            vocab.median_of_id if settings.normalize_gene_expression else np.ones(len(vocab))
+        )
+        """What the counts of each token are divided by."""
+
+    @property
+    def is_known(self) -> Bool[ndarray, " column"]:
+        """Which columns the vocabulary knows."""
+        return self.token_of_column >= 0
+
+    def encode(
+        self,
+        counts: Real[ndarray, " value"],
+        columns: Integer[ndarray, " value"],
+        lengths: Int[ndarray, " cell"],
+    ) -> Ragged:
+        """The known genes of cells that lie one behind the other, highest rank value first."""
+        tokens = self.token_of_column[columns]
+        if not self._all_known:
+            known = tokens >= 0
+            cell_of_value = np.repeat(np.arange(len(lengths)), lengths)
+            lengths = np.bincount(cell_of_value[known], minlength=len(lengths))
+            counts, tokens = counts[known], tokens[known]
+        if self.merges:
+            counts, tokens, lengths = merge_tokens(counts, tokens, lengths)
+        tokens = rank_value_encode(counts, tokens, self.median_of_id[tokens], lengths)
+        return Ragged(values=tokens, offsets=offsets_of(lengths))
+
+
+def tokens_of_columns(genes: NamesGenes, vocab: GeneVocab) -> Int[ndarray, " column"]:
+    """The token of each column, by name and otherwise by symbol; -1 where there is none."""
+    by_name = vocab.encode(genes.gene_names)
+    by_symbol = vocab.encode(genes.gene_symbols)
+    return np.where(by_name >= 0, by_name, by_symbol)

@@ -1,0 +1,29 @@
+"""A fingerprint of a model: two with the same one give the same answers to the same cells."""
+
+import hashlib
+import json
+
+import torch
+
+from bionemo.geneformer_t.inference.checkpoint import settings_of
+from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+
+
+def model_fingerprint(model: TemporalGeneformerModel) -> str:
+    """SHA-256 over weights, sizes, vocabulary with medians, and how cells are encoded."""
+    settings = settings_of(model)
+    meaning = {
+        "config": model.config.to_dict(),
+        "vocab": model.vocab.fingerprint if model.vocab else None,
+        "seq_length": settings.seq_length,
+        "normalize_gene_expression": settings.normalize_gene_expression,
+        "target_sum": settings.target_sum,
+        "isolation_rule": ISOLATION_RULE_VERSION,
+    }
+    digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode())
+    for name, tensor in sorted(model.net.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""`geneformer-t embed`: cells and genes of an .h5ad as a checkpoint's encoder sees them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.config import EmbeddingSettings
+from bionemo.geneformer_t.run.command import command, main
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.inference.embeddings import Embedder
+
+H5AD = "data.h5ad"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedSettings(EmbeddingSettings):
+    """What to embed, with what, and where to.
+
+    Raises:
+        ValueError: The output is no .h5ad, or a number is out of range.
+    """
+
+    checkpoint: Path
+    """Checkpoint of a trained model, which carries its vocabulary and medians; or a folder with
+    pretrained weights in Hugging Face's layout and their dictionaries."""
+    input: Path
+    """An .h5ad with raw counts, or a folder such as data/test."""
+    output: Path
+    """The .h5ad to write: the input, with embeddings added. It may be the input itself."""
+    key_added: str = "X_geneformer_t"
+    """Where to write, in obsm, varm and uns."""
+    counts_layer: str | None = None
+    """Layer that holds the raw counts; X by default."""
+    gene_embeddings: bool = True
+    """Also write embeddings of genes to varm."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output.suffix != ".h5ad":
+            raise ValueError(f"output must end in .h5ad; got {self.output}")
+
+
+@command(EmbedSettings)
+def embed(settings: EmbedSettings) -> Path:
+    """Write a copy of an .h5ad with the embeddings of its cells in obsm and of its genes in varm.
+
+    Counts are read and embeddings written block by block: memory does not grow with the cells.
+    Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
+    """
+    from bionemo.geneformer_t.data.anndata_source import row_wise
+    from bionemo.geneformer_t.data.count_source import h5ad_source
+    from bionemo.geneformer_t.inference.checkpoint import load_encoder
+    from bionemo.geneformer_t.inference.embeddings import Embedder
+
+    source = _input_file(settings.input)
+    model = load_encoder(settings.checkpoint)
+    with h5ad_source(source, settings.counts_layer) as counts, row_wise(counts) as rows:
+        embedder = Embedder(model, rows, settings, with_genes=settings.gene_embeddings)
+        _write(embedder, source, settings)
+    found = embedder.summary()
+    print(
+        f"{rows.shape[0] - embedder.num_empty:,} cells embedded in {embedder.width:,} numbers "
+        f"({settings.pooling} of hidden state {embedder.depth} of "
+        f"{model.config.num_hidden_layers}); {embedder.num_empty:,} express no known gene and are "
+        f"zeros; {found['genes_known']:,} of {rows.shape[1]:,} genes, with "
+        f"{found['counts_known']:.1%} of the counts, are known to the checkpoint"
+    )
+    print(settings.output)
+    return settings.output
+
+
+def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
+    from bionemo.geneformer_t.run.h5ad_update import add_array, add_value, updated_copy
+    from bionemo.geneformer_t.run.progress import counter
+    from bionemo.geneformer_t.tl.embeddings import INPUT_TABLE
+
+    key, table = settings.key_added, settings.key_added + INPUT_TABLE
+    shape = embedder.source.shape[0], embedder.width
+    replaced = {"obsm": (key,), "varm": (key, table), "uns": (key,)}
+    with (
+        updated_copy(source, settings.output, replaced) as file,
+        counter("embedding", shape[0], "cell") as on_cells,
+    ):
+        array = add_array(file, "obsm", key, shape)
+        for block in embedder.blocks(on_cells):
+            array[block.first_row : block.first_row + len(block.embeddings)] = block.embeddings
+        if settings.gene_embeddings:
+            for name, values in zip((key, table), embedder.gene_embeddings(), strict=True):
+                add_value(file, "varm", name, values)
+        add_value(file, "uns", key, embedder.summary())
+
+
+def _input_file(path: Path) -> Path:
+    file = path / H5AD if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"input: expected an .h5ad file, or a folder that holds {H5AD}, at {path}; there is "
+            "neither"
+        )
+    return file
+
+
+if __name__ == "__main__":
+    main(embed)
