@@ -92,6 +92,16 @@ def test_what_is_not_pretrained_is_listed(pretrained, vocab, layout):
     assert StartReport.from_dict(report.to_dict()) == report
 
 
+def test_medians_that_are_not_those_of_pretraining_are_counted(pretrained, vocab):
+    assert plant(pretrained, vocab).report.medians_other is None  # not known
+    medians = dict.fromkeys(GENES, 1.0)
+    assert plant(replace(pretrained, medians=medians), vocab).report.medians_other == 0
+    medians |= {GENES[5]: 1.01, GENES[6]: 2.0, GENES[0]: 3.0}  # the vocabulary lacks the last
+    report = plant(replace(pretrained, medians=medians), vocab).report
+    assert report.medians_other == 2
+    assert "the medians of 2 pretrained genes differ" in str(report)
+
+
 def test_what_is_initialised_starts_near_what_was_trained(pretrained, vocab):
     pretrained = replace(
         pretrained, config=replace(pretrained.config, initializer_range=1e-4)

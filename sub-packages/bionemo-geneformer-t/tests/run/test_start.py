@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 import yaml
-from foreign import write_foreign
+from foreign import V2, foreign_model, write_foreign
 
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
@@ -147,6 +147,17 @@ def test_weights_that_know_no_gene_of_the_data_are_refused(tiny_data_dir, tmp_pa
 def test_the_token_dictionary_may_lie_elsewhere(weights, tiny_data_dir, tmp_path):
     elsewhere = (weights / "token_dictionary_small.pkl").rename(tmp_path / "tokens.pkl")
     train(tiny_data_dir, tmp_path / "run", pretrained=str(weights), pretrained_vocab=str(elsewhere))
+
+
+def test_the_published_vocabularies_go_by_name(real_data, tiny_data_dir, tmp_path):
+    folder = real_data / "geneformer_dictionaries"
+    foreign_model(**V2).save_pretrained(tmp_path / "v2")
+    settings = {"pretrained": str(tmp_path / "v2"), "dictionaries": folder}
+    # ENSG00000000003 and ENSG00000000005 are genes; the tiny data's other names are none
+    with pytest.raises(ValueError, match=r"cover too little .* 2 of 30 expressed genes"):
+        train(tiny_data_dir, tmp_path / "run", **settings, pretrained_vocab="geneformer-gc95M")
+    with pytest.raises(ValueError, match=r"have 20,275 tokens, .* 25,426 tokens, Geneformer V1"):
+        train(tiny_data_dir, tmp_path / "run", **settings, pretrained_vocab="geneformer-gc30M")
 
 
 def test_weights_that_are_nowhere_are_named(tiny_data_dir, tmp_path):

@@ -82,13 +82,18 @@ class Pretrained:
         )
 
 
-def read_pretrained(source: str | Path, vocab_file: Path | str | None = None) -> Pretrained:
+def read_pretrained(
+    source: str | Path,
+    vocab_file: Path | str | None = None,
+    medians_file: Path | str | None = None,
+) -> Pretrained:
     """Read a checkpoint from a local path or from the hub.
 
     Args:
         source: A folder with `config.json` and `model.safetensors`, a `.ckpt` file of a training
             run, or a repository of the hub; see `locate`.
         vocab_file: The token dictionary of the weights, where none lies beside them.
+        medians_file: The gene medians that they were trained with, where none lie beside them.
 
     Raises:
         FileNotFoundError: The checkpoint or a file of it is missing.
@@ -99,6 +104,8 @@ def read_pretrained(source: str | Path, vocab_file: Path | str | None = None) ->
         found = _from_lightning(path, str(source))
     else:
         found = _from_folder(path, root, str(source), vocab_file)
+        if medians_file is not None:
+            found = replace(found, medians=read_dictionary(Path(medians_file)))
     _check_sizes(found)
     return found
 

@@ -12,6 +12,7 @@ into the order of our vocabulary; what the weights never knew is initialised her
 * a vocabulary head that the file lacks is drawn afresh.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -45,6 +46,9 @@ class StartReport:
     """Genes of the pretrained weights that our vocabulary lacks."""
     initialised: tuple[str, ...]
     """Everything else that starts without pretraining: special tokens, token type 1, positions."""
+    medians_other: int | None = None
+    """Genes with a pretrained row whose median in our vocabulary is not the one that the weights
+    were trained with; None where those are not known."""
     data_genes: int | None = None
     """Genes that the training cells express; None for a model that met no data yet."""
     data_genes_covered: int | None = None
@@ -59,7 +63,15 @@ class StartReport:
             f"{self.genes_pretrained + len(self.genes_new):,} genes of the vocabulary have "
             f"pretrained rows; {len(self.genes_new):,} do not{f' ({new})' if new else ''}; "
             f"{self.genes_unused:,} pretrained genes are not used; initialised: "
-            f"{', '.join(self.initialised) or 'nothing'}{self._of_data()}"
+            f"{', '.join(self.initialised) or 'nothing'}{self._of_medians()}{self._of_data()}"
+        )
+
+    def _of_medians(self) -> str:
+        if not self.medians_other:
+            return ""
+        return (
+            f"; the medians of {self.medians_other:,} pretrained genes differ from those that the "
+            "weights were trained with, so cells rank their genes otherwise than in pretraining"
         )
 
     def _of_data(self) -> str:
@@ -158,6 +170,7 @@ def transplant(
         genes_new=new_genes,
         genes_unused=len(_gene_rows(pretrained)) - used,
         initialised=tuple(initialised),
+        medians_other=_other_medians(pretrained, vocab, new_genes),
     )
     return Planted(config=config, state=state, report=report)
 
@@ -174,6 +187,20 @@ def _rows(pretrained: Pretrained, vocab: GeneVocab) -> Int[Tensor, " vocab"]:
             "(`geneformer-t prepare --gene_names` maps symbols to Ensembl ids)"
         )
     return torch.tensor([row_of.get(token, -1) for token in vocab.tokens])
+
+
+def _other_medians(
+    pretrained: Pretrained, vocab: GeneVocab, new_genes: tuple[str, ...]
+) -> int | None:
+    """How many shared genes have another median, by more than a thousandth."""
+    if pretrained.medians is None:
+        return None
+    shared = set(vocab.genes) - set(new_genes)
+    return sum(
+        not math.isclose(vocab.medians[gene], pretrained.medians[gene], rel_tol=1e-3)
+        for gene in shared
+        if gene in pretrained.medians
+    )
 
 
 def _gene_rows(pretrained: Pretrained) -> Int[Tensor, " gene"]:

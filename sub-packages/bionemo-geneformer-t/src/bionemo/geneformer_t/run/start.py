@@ -46,10 +46,15 @@ def read_start(settings: TrainSettings, resume: Path | None) -> "Pretrained | Bi
         return None
     from bionemo.geneformer_t.model.pretrained import read_pretrained
     from bionemo.geneformer_t.model.weight_files import load_plain
+    from bionemo.geneformer_t.run.named_vocab import NAMED, find_vocab
 
     if resume is not None:
         return BioBertConfig.from_dict(load_plain(resume)["hyper_parameters"]["config"])
-    return read_pretrained(settings.pretrained, settings.pretrained_vocab)
+    name = settings.pretrained_vocab
+    if name not in NAMED:
+        return read_pretrained(settings.pretrained, name)
+    files = find_vocab(name, settings.dictionaries)
+    return read_pretrained(settings.pretrained, files.tokens, files.medians)
 
 
 def with_sizes(

@@ -30,6 +30,9 @@ class TrainSettings(PairSettings):
     pretrained_vocab: str | None = None
     """The token dictionary of these weights, where none lies beside them: a file, or
     geneformer-gc30M (V1) or geneformer-gc95M (V2)."""
+    dictionaries: Path | None = None
+    """Folder with Geneformer's dictionary files, for a pretrained_vocab by name; by default
+    GENEFORMER_T_DICTIONARIES, else an installed geneformer package."""
     extend_positions: bool = False
     """Append positions where seq_length needs more than the pretrained weights have."""
     min_pretrained_coverage: float = 0.5
