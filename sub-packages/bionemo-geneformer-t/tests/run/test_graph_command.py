@@ -110,7 +110,7 @@ def test_what_prepare_recorded_need_not_be_given_again(tiny_data_dir, tmp_path, 
     capsys.readouterr()
     folder = graph(data_dir=prepared, pictures=False, output_dir=tmp_path / "report")
     text = capsys.readouterr().out
-    assert "--time_key day --time_order 1 0 --cluster_key day" in text
+    assert "known from made_by.json: --time_key day --time_order 1 0 --cluster_key day" in text
     assert "temporal_neighbors is the same graph as next_cell_ids" in text
     found = report(folder)
     assert found["next_cell_ids"]["train"]["direction"]["forward"] == 1

@@ -29,8 +29,8 @@ class GraphSettings:
     neighbor_key: tuple[str, ...] | None = None
     """The graphs; by default all of neighbors.json, or of obsp where there is no such file."""
     time_key: str | None = None
-    """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell. This, the
-    order, the clusters and the root are by default those that `prepare` was given."""
+    """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell. This,
+    the order, batches, clusters and the root are by default those that `prepare` was given."""
     time_order: tuple[str, ...] | None = None
     """The time labels from early to late, where they cannot be read as numbers."""
     batch_key: str | None = None
@@ -66,7 +66,7 @@ def graph(settings: GraphSettings) -> Path:
     from bionemo.geneformer_t.run.graph_report import write_graph_report
 
     found = {name: read_split(path) for name, path in split_folders(settings.data_dir).items()}
-    settings, lines = _completed(settings, next(iter(found.values())))
+    settings, lines = _completed(settings)
     times = {}
     if settings.time_key is not None:
         times = read_times(found, settings.time_key, settings.time_order)
@@ -93,11 +93,12 @@ def graph(settings: GraphSettings) -> Path:
     return output
 
 
-def _completed(settings: GraphSettings, split: "SplitInput") -> tuple[GraphSettings, list[str]]:
-    """The settings with what `prepare` recorded where nothing was given, and a line about it."""
+def _completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
+    """The settings with what the folder's maker recorded, and a line about it."""
+    from bionemo.geneformer_t.run.data_folder import RECORD
     from bionemo.geneformer_t.run.graph_input import recorded_options
 
-    recorded = recorded_options(split)
+    recorded = recorded_options(settings.data_dir)
     if settings.time_key is not None:
         recorded.pop("time_order", None)  # the order belongs to the recorded column
     taken = {name: value for name, value in recorded.items() if getattr(settings, name) is None}
@@ -105,7 +106,7 @@ def _completed(settings: GraphSettings, split: "SplitInput") -> tuple[GraphSetti
         return settings, []
     values = {k: " ".join(v) if isinstance(v, tuple) else v for k, v in taken.items()}
     options = " ".join(f"--{name} {value}" for name, value in values.items())
-    return replace(settings, **taken), [f"taken from prepare's record: {options}"]
+    return replace(settings, **taken), [f"known from {RECORD}: {options}"]
 
 
 def _with_facts(

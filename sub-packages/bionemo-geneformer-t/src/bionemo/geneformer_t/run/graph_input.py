@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -20,13 +19,18 @@ from bionemo.geneformer_t.data.count_source import open_h5ad, row_blocks
 from bionemo.geneformer_t.data.inventory import SPLITS
 from bionemo.geneformer_t.data.store import H5AD, CellStore
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
+from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.representation import fit_axes
 from bionemo.geneformer_t.neighbors.times import time_values
+from bionemo.geneformer_t.run.data_folder import RECORD
 
 ARCHIVE_KEY = "next_cell_ids"
 """What the successors of an SCDL archive, which do not record their key, are called."""
 _POINTS = "X_pca"
+_OPTIONS = ("time_key", "time_order", "batch_key", "cluster_key", "root")
+_SIMULATED = {"time_key": "pseudotime", "cluster_key": "branch", "root": "root"}
+"""What `simulate` calls its columns and its first branch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +42,6 @@ class SplitInput:
     obs: pd.DataFrame
     """Its columns; none where the split is an SCDL archive."""
     obsm: Mapping[str, ndarray]
-    params: Mapping[str, Any]
-    """What `prepare` recorded in uns of how a graph was made."""
 
 
 def split_folders(data_dir: Path) -> dict[str, Path]:
@@ -66,18 +68,12 @@ def read_split(folder: Path) -> SplitInput:
     store = CellStore.open(folder)
     if not (folder / H5AD).is_file():
         obs = pd.DataFrame(index=pd.Index(store.cell_ids))
-        return SplitInput(folder=folder, store=store, obs=obs, obsm={}, params={})
+        return SplitInput(folder=folder, store=store, obs=obs, obsm={})
     with open_h5ad(folder / H5AD) as file:
-        obsm = {key: read_elem(value) for key, value in file.get("obsm", {}).items()}
-        params = [
-            read_elem(value["params"])
-            for value in file.get("uns", {}).values()
-            if isinstance(value, h5py.Group) and {"method", "num_neighbors"} <= set(value["params"])
-        ]
         obs = read_elem(file["obs"])
+        obsm = {key: read_elem(value) for key, value in file.get("obsm", {}).items()}
     arrays = {key: value for key, value in obsm.items() if isinstance(value, ndarray)}
-    first = params[0] if params else {}
-    return SplitInput(folder=folder, store=store, obs=obs, obsm=arrays, params=first)
+    return SplitInput(folder=folder, store=store, obs=obs, obsm=arrays)
 
 
 def read_graphs(
@@ -116,22 +112,26 @@ def second_names(graphs: Sequence[Mapping[str, NeighborGraph]]) -> dict[str, str
     return found
 
 
-def recorded_options(split: SplitInput) -> dict[str, Any]:
-    """What `prepare` recorded of the columns of obs that it was given.
+def recorded_options(data_dir: Path) -> dict[str, Any]:
+    """What the command that made a data folder knew about columns of obs.
+
+    Args:
+        data_dir: A data folder, or one of its splits.
 
     Returns:
-        Those of `time_key`, `time_order`, `cluster_key` and `root` that are known; the column of a
-        pseudotime is a `time_key` where there is no other.
+        Those of `time_key`, `time_order`, `batch_key`, `cluster_key` and `root` that are known;
+        the column of a pseudotime is a `time_key` where there is no other.
     """
-    params = split.params
-    options = {
-        "time_key": params.get("time_key") or params.get("pseudotime_key"),
-        "time_order": params.get("time_order"),
-        "cluster_key": params.get("cluster_key"),
-        "root": params.get("root"),
-    }
+    places = (data_dir / RECORD, data_dir.resolve().parent / RECORD)
+    record = next((path for path in places if path.is_file()), None)
+    made_by = read_json(record) if record is not None else {}
+    if made_by.get("command") == "simulate":
+        return dict(_SIMULATED)
+    settings = made_by.get("settings", {})
+    options = {name: settings.get(name) for name in _OPTIONS}
+    options["time_key"] = options["time_key"] or settings.get("pseudotime_key")
     if options["time_order"] is not None:
-        options["time_order"] = tuple(map(str, options["time_order"]))
+        options["time_order"] = tuple(options["time_order"])
     return {name: value for name, value in options.items() if value is not None}
 
 

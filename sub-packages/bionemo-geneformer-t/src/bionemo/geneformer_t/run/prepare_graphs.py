@@ -132,7 +132,7 @@ def report_on_graphs(
             representation=points[rows],
             time=None if time is None else time[rows],
             batch_key=settings.batch_key,
-            cluster_key=settings.cluster_key,
+            cluster_key=settings.cluster_key or settings.time_key,
             root=settings.root,
         )
         splits[name] = SplitGraphs(
@@ -141,9 +141,18 @@ def report_on_graphs(
             dropped=graph.dropped,
             obsm={key: cells.obsm[key].read(rows) for key in MAPS if key in cells.obsm},
             time_name=time_name or "",
+            time_labels=_time_labels(cells, plan, settings),
         )
     generator = np.random.default_rng([settings.seed, _REPORT_STREAM])
     return write_graph_report(folder, splits, generator, pictures=settings.pictures)
+
+
+def _time_labels(cells: InputCells, plan: CellPlan, settings: PrepareSettings) -> dict[float, str]:
+    """What the time points are called."""
+    if plan.times is None or settings.time_key is None:
+        return {}
+    labels = cells.obs[settings.time_key].astype(str)
+    return dict(zip(plan.times.tolist(), labels, strict=True))
 
 
 def _of_split(members: Cells, name: str, settings: PrepareSettings) -> SplitGraph:
