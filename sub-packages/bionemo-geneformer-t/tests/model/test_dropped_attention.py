@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bionemo.geneformer_t.model.dropped_attention import _keep, dropped_attention
+from bionemo.geneformer_t.model import dropped_attention as module
+from bionemo.geneformer_t.model.dropped_attention import dropped_attention
 
 LENGTHS = [(3, 5), (0, 2), (7, 4)]
 QUERIES, KEYS = 10, 11
@@ -48,10 +49,37 @@ def test_the_mean_over_masks_is_plain_attention():
 
 @pytest.mark.parametrize("dropout_prob", [0.001, 0.1, 0.5, 0.999])
 def test_probabilities_are_dropped_at_the_rate_asked(dropout_prob):
-    generator = torch.Generator().manual_seed(0)
-    kept = _keep(torch.empty(10, 100, 1001), dropout_prob, generator)
+    queries, keys = 700, 1500
+    # equal scores and values of one: what is attended counts the kept probabilities
+    query = torch.zeros(queries, 1, 1)
+    kept = dropped_attention(
+        query, torch.zeros(keys, 1, 1), torch.ones(keys, 1, 1), [(queries, keys)], dropout_prob, 0
+    ) * (1 - dropout_prob)
     # a million draws: the standard error is at most 0.0005
-    assert float(kept.float().mean()) == pytest.approx(1 - dropout_prob, abs=0.002)
+    assert float(kept.mean()) == pytest.approx(1 - dropout_prob, abs=0.002)
+
+
+@pytest.mark.parametrize("dropout_prob", [0.0, 0.4])
+def test_blocks_of_queries_give_what_one_block_gives(monkeypatch, dropout_prob):
+    """Draws follow the blocks, so only their number of probabilities may differ."""
+    inputs = parts()
+    monkeypatch.setattr(module, "_FEWEST_QUERIES", 2)
+    found = []
+    for block in (1, 1 << 20):
+        monkeypatch.setattr(module, "_BLOCK", block)
+        out = attend(*inputs, dropout_prob)
+        found.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+    if not dropout_prob:
+        torch.testing.assert_close(*found)
+    monkeypatch.setattr(module, "_BLOCK", 1)
+    assert torch.autograd.gradcheck(lambda *qkv: attend(*qkv, dropout_prob), inputs)
+
+
+def test_16_bit_inputs_are_computed_in_float32():
+    inputs = [tensor.detach().bfloat16() for tensor in parts(torch.float32)]
+    found = attend(*inputs, 0.3)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, attend(*(tensor.float() for tensor in inputs), 0.3).bfloat16())
 
 
 def test_the_same_seed_gives_the_same_mask():

@@ -1,46 +1,33 @@
 """Attention over packed tokens: query group i sees key group i, and nothing is masked.
 
-A backend is a function of packed queries, keys and values and their `Groups`; the table at the
-bottom names them. All give the same numbers up to rounding.
+A backend is a function of packed queries, keys and values and their `Groups`; two tables name
+them, by where they run. All give the same numbers up to rounding. `choose_attention` takes the one
+that was asked for, or the first that suits the device, the precision and the dropout.
 """
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from bionemo.geneformer_t.model.cpu_attention import cpu_attention
 from bionemo.geneformer_t.model.dropped_attention import dropped_attention
+from bionemo.geneformer_t.model.gpu_attention import (
+    attend_jagged,
+    attend_varlen,
+    why_not_jagged,
+    why_not_varlen,
+)
+from bionemo.geneformer_t.model.groups import Attention, Demand, Groups
 
+__all__ = ["ATTENTION_BACKENDS", "GPU_BACKENDS", "Attention", "Groups", "choose_attention"]
 
-@dataclass(frozen=True)
-class Groups:
-    """Where each group of packed tokens begins and ends."""
-
-    offsets: Int[Tensor, " groups_plus_1"]
-    lengths: list[int]
-
-    @classmethod
-    def of(cls, offsets: Int[Tensor, " groups_plus_1"]) -> "Groups":
-        """Read the lengths once; on a GPU this is the one wait for the device in a step."""
-        return cls(offsets=offsets, lengths=offsets.diff().tolist())
-
-
-Attention = Callable[
-    [
-        Float[Tensor, "query head dim"],
-        Float[Tensor, "key head dim"],
-        Float[Tensor, "key head dim"],
-        Groups,
-        Groups,
-        float,
-    ],
-    Float[Tensor, "query head dim"],
-]
-"""`(query, key, value, query_groups, key_groups, dropout_prob) -> attended`"""
+logger = logging.getLogger(__name__)
 
 
 def attend_per_cell(
@@ -52,10 +39,12 @@ def attend_per_cell(
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
     """One call per cell on views of the packed tokens: no copies, no padding."""
-    if dropout_prob and query.device.type == "cpu":
+    if query.device.type == "cpu" and dropout_prob:
         lengths = list(zip(query_groups.lengths, key_groups.lengths, strict=True))
         seed = int(torch.randint(2**62, ()))
         return dropped_attention(query, key, value, lengths, dropout_prob, seed)
+    if query.device.type == "cpu":
+        return cpu_attention(query, key, value, query_groups.lengths, key_groups.lengths)
     attended = [
         _attend(
             one_query.transpose(0, 1)[None],
@@ -114,17 +103,109 @@ ATTENTION_BACKENDS: dict[str, Attention] = {
     "per_cell": attend_per_cell,
     "padded": attend_padded,
 }
+"""Those that run on every device, in every precision, with and without dropout."""
+
+GPU_BACKENDS: dict[str, Attention] = {
+    "varlen": attend_varlen,
+    "jagged": attend_jagged,
+}
+"""Those with kernels for ragged cells on NVIDIA GPUs; `LIMITS` says what each of them needs."""
 
 
-def choose_attention(name: str, device: torch.device) -> Attention:
-    """The backend of that name; `auto` takes `per_cell` on the CPU and `padded` elsewhere.
+LIMITS: dict[str, Callable[[Demand], str | None]] = {
+    "varlen": why_not_varlen,
+    "jagged": why_not_jagged,
+}
+"""Why a backend cannot do what is asked; None when it can."""
+
+PREFERRED = {"cpu": ("per_cell",), "cuda": ("varlen", "jagged", "padded")}
+"""What `auto` tries in turn, by the kind of device; elsewhere `padded`."""
+
+
+def choose_attention(
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    head_dim: int = 64,
+    dropout_prob: float = 0.0,
+) -> Attention:
+    """The backend of that name; `auto` takes the first that suits.
+
+    Args:
+        name: `auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`.
+        device: Where the tokens are.
+        dtype: The precision of queries, keys and values.
+        head_dim: The width of a head.
+        dropout_prob: The dropout that attention must honour; 0 outside training.
 
     Raises:
-        ValueError: No such backend.
+        ValueError: No such backend, or it cannot do this.
     """
+    demand = Demand(device=device, dtype=dtype, head_dim=head_dim, dropout_prob=dropout_prob)
+    known = {**ATTENTION_BACKENDS, **GPU_BACKENDS}
     if name == "auto":
-        name = "per_cell" if device.type == "cpu" else "padded"
-    if name not in ATTENTION_BACKENDS:
-        known = ", ".join(["auto", *ATTENTION_BACKENDS])
-        raise ValueError(f"attention_backend must be one of {known}; got {name!r}")
-    return ATTENTION_BACKENDS[name]
+        return known[_first_suitable(demand)]
+    if name not in known:
+        raise ValueError(
+            f"attention_backend must be one of {', '.join(['auto', *known])}; got {name!r}"
+        )
+    reason = _why_not(name, demand)
+    if reason is not None:
+        raise ValueError(
+            f"attention_backend {name!r} cannot be used here: {reason}; choose 'auto', which takes "
+            f"{_first_suitable(demand)!r}"
+        )
+    return known[name]
+
+
+@cache
+def _first_suitable(demand: Demand) -> str:
+    candidates = PREFERRED.get(demand.device.type, ("padded",))
+    for name in candidates[:-1]:
+        reason = _why_not(name, demand) or failed_trial(GPU_BACKENDS[name], demand)
+        if reason is None:
+            return name
+        logger.info("attention backend %r is not used on %s: %s", name, demand.device, reason)
+    return candidates[-1]
+
+
+def _why_not(name: str, demand: Demand) -> str | None:
+    return LIMITS[name](demand) if name in LIMITS else None
+
+
+def failed_trial(attend: Attention, demand: Demand) -> str | None:
+    """Run a backend on two small cells, forward and backward, beside the padded one.
+
+    Returns:
+        What went wrong, or None. With dropout, whose draws differ, the numbers need only be finite.
+    """
+    expected = _trial(attend_padded, demand)
+    try:
+        found = _trial(attend, demand)
+    except (RuntimeError, NotImplementedError, TypeError, ImportError) as error:
+        return f"{type(error).__name__} in a trial: {error}"
+    # two matrix products in another order: 16-bit numbers keep 8 bits or more of their mantissa
+    tolerance = 1e-4 if demand.dtype in {torch.float32, torch.float64} else 0.05
+    for got, wanted in zip(found, expected, strict=True):
+        is_close = bool((got - wanted).norm() <= tolerance * wanted.norm())
+        if not torch.isfinite(got).all() or not (is_close or demand.dropout_prob):
+            return "a trial gave other numbers than the padded backend"
+    return None
+
+
+def _trial(attend: Attention, demand: Demand) -> list[Tensor]:
+    """What a backend makes of two small cells, and its gradients."""
+    queries, keys = (
+        Groups.of(torch.tensor(offsets, device=demand.device)) for offsets in ([0, 3, 8], [0, 5, 7])
+    )
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn(tokens, 2, demand.head_dim, generator=generator)
+        .to(demand.device, demand.dtype)
+        .requires_grad_()
+        for tokens in (8, 7, 7)
+    )
+    with torch.enable_grad():
+        attended = attend(query, key, value, queries, keys, demand.dropout_prob)
+        gradients = torch.autograd.grad(attended.square().sum(), (query, key, value))
+    return [attended.detach(), *gradients]

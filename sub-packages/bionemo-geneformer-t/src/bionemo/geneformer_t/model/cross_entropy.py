@@ -40,7 +40,7 @@ def summed_cross_entropy(
     With float16 the whole is computed at once, for gradients need the loss's scale before they are
     rounded.
     """
-    dtype = _compute_dtype(hidden)
+    dtype = compute_dtype(hidden)
     if dtype == torch.float16:
         return F.cross_entropy(F.linear(hidden, weight, bias).float(), labels, reduction="sum")
     rows = rows or rows_per_chunk(len(hidden), len(weight), hidden.device.type)
@@ -136,7 +136,7 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total += left @ right
 
 
-def _compute_dtype(hidden: Tensor) -> torch.dtype:
-    """What a linear layer would compute in here."""
-    kind = hidden.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+def compute_dtype(tensor: Tensor) -> torch.dtype:
+    """The precision that a linear layer on this tensor computes in here, autocast considered."""
+    kind = tensor.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype

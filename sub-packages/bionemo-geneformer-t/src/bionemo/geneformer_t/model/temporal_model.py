@@ -26,6 +26,7 @@ from bionemo.geneformer_t.config import (
     positions_needed,
 )
 from bionemo.geneformer_t.model.attention import Attention, choose_attention
+from bionemo.geneformer_t.model.cross_entropy import compute_dtype
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.fine_tuning import parameter_groups
@@ -52,7 +53,7 @@ class TemporalGeneformerModel(L.LightningModule):
         weight_decay: On matrices; biases and LayerNorms are spared.
         warmup_steps: Optimizer steps to the peak; None for a tenth of the run, at most 2,000.
         layer_lr_decay: Factor on the learning rate from each layer to the one below it.
-        attention_backend: `auto` or a name in `ATTENTION_BACKENDS`.
+        attention_backend: `auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`.
 
     The vocabulary comes from the data module at the start of a run, or from the checkpoint.
     """
@@ -158,7 +159,14 @@ class TemporalGeneformerModel(L.LightningModule):
         return self.pair_settings is not None and self.pair_settings.objective == "mlm"
 
     def _attention(self, batch: TemporalBatch) -> Attention:
-        return choose_attention(self.hparams["attention_backend"], batch.context_ids.device)
+        weight = self.net.bert.embeddings.word_embeddings.weight
+        return choose_attention(
+            self.hparams["attention_backend"],
+            batch.context_ids.device,
+            compute_dtype(weight),
+            self.config.hidden_size // self.config.num_attention_heads,
+            self.config.attention_probs_dropout_prob if self.training else 0.0,
+        )
 
     # --- training -----------------------------------------------------------------------------
 
