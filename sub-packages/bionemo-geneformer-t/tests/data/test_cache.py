@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from bionemo.geneformer_t.data.cache import (
     find_or_build,
     fingerprint,
     load_or_compute,
+    open_or_build,
 )
 
 
@@ -61,13 +64,60 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_whoever_comes_second_takes_the_first_one(tmp_path: Path) -> None:
-    def overtaken(folder: Path) -> None:
-        find_or_build("name", [tmp_path], fill)
+    def overtaken(folder: Path) -> None:  # by a process on a file system without locks
+        (tmp_path / "name").mkdir()
+        fill(tmp_path / "name")
         (folder / "content").write_text("too late")
 
     path = find_or_build("name", [tmp_path], overtaken)
     assert (path / "content").read_text() == "whole"
     assert [child.name for child in tmp_path.iterdir()] == ["name"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named_and_nothing_unfinished_is_left(tmp_path: Path, number: int) -> None:
+    def fail(folder: Path) -> None:
+        fill(folder)
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match=f"no space left in {tmp_path} .*{CACHE_VARIABLE}"):
+        find_or_build("name", [tmp_path], fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        find_or_build("name", [tmp_path], fail)
+
+
+def test_an_entry_that_is_deleted_before_it_is_opened_is_built_again(tmp_path: Path) -> None:
+    times = 0
+
+    def opened(path: Path) -> str:
+        nonlocal times
+        times += 1
+        if times == 1:
+            shutil.rmtree(path)
+        return (path / "content").read_text()
+
+    assert open_or_build("name", [tmp_path], fill, opened) == "whole"
+
+
+def test_an_entry_that_is_not_whole_is_built_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "name").mkdir()
+    assert open_or_build("name", [tmp_path], fill, lambda p: (p / "content").read_text()) == "whole"
+    assert "is not whole" in caplog.text
+    assert [child.name for child in tmp_path.iterdir()] == ["name"]
+
+
+def test_an_entry_that_cannot_be_opened_even_when_new_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="other"):
+        open_or_build("name", [tmp_path], fill, lambda path: (path / "other").read_text())
 
 
 def test_a_place_that_cannot_be_written_to_is_passed_over(tmp_path: Path) -> None:
@@ -84,4 +134,6 @@ def test_an_array_is_kept_where_possible(tmp_path: Path) -> None:
         assert kept.tolist() == [0, 1, 2]
     nowhere = tmp_path / "missing" / "array.npy"
     assert load_or_compute(nowhere, lambda: np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    (tmp_path / "array.npy").write_bytes(b"damaged")
+    assert load_or_compute(tmp_path / "array.npy", lambda: np.arange(3)).tolist() == [0, 1, 2]
     assert [child.name for child in tmp_path.iterdir()] == ["array.npy"]

@@ -1,7 +1,10 @@
 import logging
 import multiprocessing
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,9 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data import count_source
+from bionemo.geneformer_t.data import store as store_module
+from bionemo.geneformer_t.data.count_source import CountSource
+from bionemo.geneformer_t.data.scdl import Survey
 from bionemo.geneformer_t.data.store import CellStore
 
 WriteSplit = Callable[..., Path]
@@ -279,3 +285,79 @@ def test_real_log_normalised_values_are_refused(real_data: Path, tmp_path: Path)
     shutil.copy(real_data / "erythroid_mouse_lognorm.h5ad", tmp_path / "data.h5ad")
     with pytest.raises(ValueError, match="log-normalised"):
         CellStore.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda store: (store.path / "total_counts.npy").write_bytes(b"\x93NUMPY"),
+        lambda store: os.truncate(store.archive / "data.npy", 2),
+        lambda store: shutil.rmtree(store.archive),
+    ],
+)
+def test_a_damaged_cache_is_built_anew(
+    write_split: WriteSplit, damage: Callable[[CellStore], object]
+) -> None:
+    split = write_split()
+    store = CellStore.open(split)
+    expected = to_dense(store)
+    damage(store)
+    np.testing.assert_array_equal(to_dense(CellStore.open(split)), expected)
+
+
+def test_an_open_store_outlives_its_cache(write_split: WriteSplit) -> None:
+    store = CellStore.open(write_split())
+    expected = [store.row(cell)[0].tolist() for cell in range(len(store))]
+    shutil.rmtree(store.path)
+    assert [store.row(cell)[0].tolist() for cell in range(len(store))] == expected
+
+
+def test_input_that_changes_while_it_is_read_is_refused(
+    write_split: WriteSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = write_split()
+    original = store_module.survey
+
+    def survey(source: CountSource) -> Survey:
+        os.utime(split / "data.h5ad", (0, 0))
+        return original(source)
+
+    monkeypatch.setattr(store_module, "survey", survey)
+    with pytest.raises(ValueError, match=r"data\.h5ad changed while being read"):
+        CellStore.open(split)
+    assert not list((split / ".cache").iterdir())
+
+
+CONVERT = """
+import sys
+from pathlib import Path
+from bionemo.geneformer_t.data.store import CellStore
+try:
+    CellStore.open(Path(sys.argv[1]), Path(sys.argv[2]))
+except OSError as error:
+    print(error)
+print([p.name for p in Path(sys.argv[2]).iterdir()])
+"""
+
+
+@pytest.mark.parametrize("kilobytes", [64, 1536])
+def test_a_disk_that_is_full_stops_the_conversion_with_a_message(
+    write_split: WriteSplit, tmp_path: Path, kilobytes: int
+) -> None:
+    """Mapped files on a full disk would end the process without one."""
+    rng = np.random.default_rng(0)
+    split = write_split(rng.poisson(1.0, (1000, 500)) + 1)  # 500,000 values of 2 + 4 bytes
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size={kilobytes}k none {disk} && exec "$@"'
+    call = ["unshare", "-rm", "sh", "-c", script, "sh"]
+    if subprocess.run([*call, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a small disk needs the right to mount one (unshare -rm)")
+    finished = subprocess.run(
+        [*call, sys.executable, "-c", CONVERT, str(split), str(disk)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    message, left = finished.stdout.splitlines()
+    assert message.startswith(f"no space left in {disk}")
+    assert left == "[]"

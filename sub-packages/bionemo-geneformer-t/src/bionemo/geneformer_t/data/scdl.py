@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from bionemo.geneformer_t.data.count_source import GENE_ID_COLUMNS, CountSource, row_blocks
 from bionemo.geneformer_t.data.mapped import map_array
+from bionemo.geneformer_t.data.workshop import reserve
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def write_archive(source: CountSource, found: Survey, folder: Path) -> None:
         num_elements=int(found.num_values.sum()),
         data_dtype="uint16" if found.largest < 1 << 16 else "uint32",
     )
+    reserve(folder)
     archive.row_index[0] = 0
     np.cumsum(found.num_values, out=archive.row_index[1:])
     free = archive.row_index[:-1].astype(np.int64)

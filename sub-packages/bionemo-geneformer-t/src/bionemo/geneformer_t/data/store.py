@@ -6,6 +6,7 @@ nothing, and workers share its pages.
 """
 
 import logging
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from jaxtyping import Int, Real
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.cache import cache_places, find_or_build, fingerprint
+from bionemo.geneformer_t.data.cache import cache_places, fingerprint, open_or_build
 from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids, h5ad_source
 from bionemo.geneformer_t.data.mapped import PageKeeper
 from bionemo.geneformer_t.data.scdl import (
@@ -85,13 +86,20 @@ class CellStore:
         h5ad = split_dir / H5AD
         if h5ad.is_file():
             name = fingerprint([h5ad], FORMAT)
-            path = find_or_build(name, places, partial(_build_from_h5ad, h5ad))
-            return cls(split_dir, path, path / ARCHIVE)
+            build = partial(_build_unchanged, [h5ad], name, partial(_build_from_h5ad, h5ad))
+            return open_or_build(
+                name, places, build, lambda path: cls(split_dir, path, path / ARCHIVE)
+            )
         archive = _find_archive(split_dir)
         files = sorted(file for file in archive.rglob("*") if _is_content(file, archive))
         name = fingerprint(files, FORMAT)
-        path = find_or_build(name, places, partial(_build_from_archive, archive))
-        return cls(split_dir, path, path / ARCHIVE if (path / ARCHIVE).is_dir() else archive)
+        build = partial(_build_unchanged, files, name, partial(_build_from_archive, archive))
+
+        def opened(path: Path) -> "CellStore":
+            is_rewritten = (path / ARCHIVE).is_dir()
+            return cls(split_dir, path, path / ARCHIVE if is_rewritten else archive)
+
+        return open_or_build(name, places, build, opened)
 
     @cached_property
     def cell_ids(self) -> tuple[str, ...]:
@@ -159,6 +167,18 @@ def _is_content(file: Path, archive: Path) -> bool:
     """Whether a file of an archive says what the cells are: a cache inside it does not."""
     inside = file.relative_to(archive).parts
     return file.suffix in {".npy", ".parquet", ".sch"} and not inside[0].startswith(".")
+
+
+def _build_unchanged(
+    files: list[Path], name: str, build: Callable[[Path], None], folder: Path
+) -> None:
+    """Build from files that must not change meanwhile: the entry's name is their fingerprint."""
+    build(folder)
+    if fingerprint(files, FORMAT) != name:
+        raise ValueError(
+            f"{files[0].parent}: {', '.join(file.name for file in files[:3])} changed while being "
+            "read; is another program still writing? Start again when it is done"
+        )
 
 
 def _build_from_h5ad(h5ad: Path, folder: Path) -> None:

@@ -1,0 +1,168 @@
+"""Builders that die, meet, or work where names appear late; with real processes."""
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bionemo.geneformer_t.data import workshop
+from bionemo.geneformer_t.data.cache import find_or_build
+from bionemo.geneformer_t.data.workshop import (
+    ABANDONED_AFTER,
+    appears,
+    clear_abandoned,
+    new_workshop,
+    publish,
+)
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+from bionemo.geneformer_t.data.cache import find_or_build
+
+place, seconds = Path(sys.argv[1]), float(sys.argv[2])
+
+def build(folder):
+    (folder / "half").write_text("of it")
+    with (place / "builds").open("a") as file:
+        file.write("x")
+    time.sleep(seconds)
+    (folder / "content").write_text("whole")
+
+print(find_or_build("name", [place], build))
+"""
+
+
+def start_builder(place: Path, seconds: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", BUILDER, str(place), str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def builds(place: Path) -> int:
+    return len((place / "builds").read_text()) if (place / "builds").exists() else 0
+
+
+def fill(folder: Path) -> None:
+    (folder / "content").write_text("whole")
+
+
+def test_what_a_killed_builder_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
+    killed = start_builder(tmp_path, 60)
+    wait_for(lambda: builds(tmp_path))
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not (tmp_path / "name").exists()
+    assert len(list(tmp_path.iterdir())) == 3  # the half-built one, its lock, and our count
+    path = find_or_build("name", [tmp_path], fill)
+    assert (path / "content").read_text() == "whole"
+    assert {child.name for child in tmp_path.iterdir()} == {"name", "builds"}
+
+
+def test_of_two_processes_one_builds_and_the_other_waits(tmp_path: Path) -> None:
+    both = [start_builder(tmp_path, 1.0) for _ in range(2)]
+    paths = [process.communicate(timeout=60)[0].strip() for process in both]
+    assert paths == [str(tmp_path / "name")] * 2
+    assert builds(tmp_path) == 1
+    assert (tmp_path / "name" / "content").read_text() == "whole"
+
+
+def test_who_waits_for_a_builder_that_is_killed_builds_itself(tmp_path: Path) -> None:
+    killed = start_builder(tmp_path, 60)
+    wait_for(lambda: builds(tmp_path))
+    waiting = start_builder(tmp_path, 0)
+    time.sleep(0.5)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert waiting.communicate(timeout=60)[0].strip() == str(tmp_path / "name")
+    assert builds(tmp_path) == 2
+
+
+def test_a_living_builder_is_left_alone(tmp_path: Path) -> None:
+    living = start_builder(tmp_path, 2.0)
+    wait_for(lambda: builds(tmp_path))
+    clear_abandoned(tmp_path)
+    living.communicate(timeout=60)
+    assert (tmp_path / "name" / "half").exists()
+
+
+def test_another_computers_workshop_goes_when_nothing_moves_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop, "_HOST", "elsewhere")
+    theirs = new_workshop(tmp_path, "name")
+    (theirs / "half").touch()
+    monkeypatch.setattr(workshop, "_HOST", "here")
+    clear_abandoned(tmp_path)
+    assert theirs.exists()
+    old = time.time() - ABANDONED_AFTER - 60
+    for path in (theirs / "half", theirs):
+        os.utime(path, (old, old))
+    clear_abandoned(tmp_path)
+    assert not theirs.exists()
+
+
+def test_other_hidden_folders_are_never_removed(tmp_path: Path) -> None:
+    other = tmp_path / ".my-old-project"
+    other.mkdir()
+    os.utime(other, (0, 0))
+    clear_abandoned(tmp_path)
+    assert other.exists()
+
+
+def test_without_locks_it_is_built_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    left = new_workshop(tmp_path, "other")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert (find_or_build("name", [tmp_path], fill) / "content").exists()
+    assert left.exists()  # its builder may be alive
+
+
+def test_a_name_may_appear_late(tmp_path: Path) -> None:
+    late = threading.Timer(0.3, (tmp_path / "late").mkdir)
+    late.start()
+    assert appears(tmp_path / "late")
+    assert not appears(tmp_path / "never", within=0.2)
+
+
+def test_a_faster_builders_folder_may_appear_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file server shows it: our rename is refused by a folder that we do not see yet."""
+    mine = new_workshop(tmp_path, "name")
+    theirs = tmp_path / "name"
+
+    def refuse(*_: object) -> None:
+        threading.Timer(0.3, theirs.mkdir).start()
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    publish(mine, theirs)
+    assert theirs.is_dir()
+
+
+def test_a_name_that_never_appears_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop, "VISIBLE_WITHIN", 0.2)
+    monkeypatch.setattr(Path, "replace", lambda *_: None)
+    with pytest.raises(FileNotFoundError, match="cannot be seen after 0 s"):
+        publish(new_workshop(tmp_path, "name"), tmp_path / "name")
