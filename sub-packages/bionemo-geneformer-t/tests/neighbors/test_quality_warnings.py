@@ -14,7 +14,8 @@ from bionemo.geneformer_t.neighbors.quality_warnings import graph_warnings
 
 
 def sentences(graph: NeighborGraph, facts: CellFacts, **dropped: int) -> Sequence[str]:
-    return graph_warnings(graph_quality(graph, facts, np.random.default_rng(0), dropped))
+    quality = graph_quality(graph, facts, np.random.default_rng(0), dropped)
+    return [warning.sentence for warning in graph_warnings(quality)]
 
 
 def of_matrix(matrix: sp.spmatrix) -> NeighborGraph:
@@ -27,7 +28,7 @@ def says(found: Sequence[str], words: str) -> bool:
 
 def test_the_true_graph_of_a_simulation_has_no_warning(simulation, simulated_facts) -> None:
     batch = pd.Categorical(np.where(np.arange(400) % 2, "odd", "even"))
-    assert sentences(simulation.successors, replace(simulated_facts, batch=batch)) == ()
+    assert sentences(simulation.successors, replace(simulated_facts, batch=batch)) == []
 
 
 def test_a_random_graph_is_no_closer_than_a_random_cell(random_graph, simulated_facts) -> None:

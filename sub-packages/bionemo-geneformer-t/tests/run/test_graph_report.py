@@ -46,7 +46,7 @@ def test_json_holds_every_graph_without_nan(tmp_path) -> None:
         for row in clusters["shares"]:
             assert np.isclose(sum(row), 1) or sum(row) == 0
     assert graphs["empty"]["train"]["warnings"] == [
-        "The graph has no edges: there is nothing to train on."
+        {"kind": "empty", "sentence": "The graph has no edges: there is nothing to train on."}
     ]
     assert graphs["empty"]["train"]["dropped"] == {"loop": 3}
     assert graphs["knn_neighbors"]["train"]["reciprocity"]["edges"] == 1

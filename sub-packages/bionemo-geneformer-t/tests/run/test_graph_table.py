@@ -37,3 +37,11 @@ def test_what_was_not_measured_has_no_column() -> None:
     assert "two-way" in head
     for name in ("forward", "distance", "reached", "cross batch"):
         assert name not in head
+
+
+def test_the_same_warning_of_several_splits_is_said_once() -> None:
+    wrong = quality(CellFacts(time=np.arange(20.0)), backward=True)
+    found = {("next_cell_ids", split): wrong for split in ("train", "val", "test")}
+    text = " ".join(graph_table(found).split())
+    assert text.count("go back in time") == 1
+    assert "It may be reversed. The same in val and test." in text

@@ -3,6 +3,7 @@
 The limits are in `WarningLimits`; a sentence is written only where a measure passes its limit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bionemo.geneformer_t.neighbors.quality import GraphQuality
@@ -36,24 +37,26 @@ class WarningLimits:
     """Hubs are not looked for in fewer cells, where a few must hold many edges."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class GraphWarning:
+    """One thing that looks wrong."""
+
+    kind: str
+    """A key of `CHECKS`, or `empty`."""
+    sentence: str
+
+
 def graph_warnings(
     quality: GraphQuality, limits: WarningLimits = WarningLimits()
-) -> tuple[str, ...]:
-    """One sentence for each thing that looks wrong, the gravest first."""
+) -> tuple[GraphWarning, ...]:
+    """A sentence for each thing that looks wrong, the gravest first."""
     if quality.num_edges == 0:
-        return ("The graph has no edges: there is nothing to train on.",)
-    found = (
-        _distance(quality, limits),
-        _symmetry(quality, limits),
-        _backward(quality, limits),
-        _level(quality, limits),
-        _dead_ends(quality, limits),
-        _reach(quality, limits),
-        _hubs(quality, limits),
-        _batches(quality, limits),
-        _dropped(quality, limits),
+        nothing = "The graph has no edges: there is nothing to train on."
+        return (GraphWarning(kind="empty", sentence=nothing),)
+    found = {kind: check(quality, limits) for kind, check in CHECKS.items()}
+    return tuple(
+        GraphWarning(kind=kind, sentence=sentence) for kind, sentence in found.items() if sentence
     )
-    return tuple(sentence for sentence in found if sentence)
 
 
 def _distance(quality: GraphQuality, limits: WarningLimits) -> str:
@@ -165,3 +168,17 @@ def _dropped(quality: GraphQuality, limits: WarningLimits) -> str:
         return ""
     reasons = ", ".join(f"{count:,} {why}" for why, count in quality.dropped.items() if count)
     return f"{total:,} of {total + quality.num_edges:,} edges were left out: {reasons}."
+
+
+CHECKS: dict[str, Callable[[GraphQuality, WarningLimits], str]] = {
+    "distance": _distance,
+    "symmetric": _symmetry,
+    "backward": _backward,
+    "level": _level,
+    "dead ends": _dead_ends,
+    "reach": _reach,
+    "hubs": _hubs,
+    "batches": _batches,
+    "dropped": _dropped,
+}
+"""What is looked for, the gravest first; a check says nothing where all is well."""

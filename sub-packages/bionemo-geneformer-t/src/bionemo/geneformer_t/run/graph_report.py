@@ -61,10 +61,14 @@ def write_graph_report(
     Raises:
         ValueError: A fact is not about the cells of its graph.
     """
+    keys = dict.fromkeys(key for split in splits.values() for key in split.graphs)
     found = {
-        (key, name): graph_quality(graph, split.facts, generator, split.dropped.get(key))
+        (key, name): graph_quality(
+            split.graphs[key], split.facts, generator, split.dropped.get(key)
+        )
+        for key in keys
         for name, split in splits.items()
-        for key, graph in split.graphs.items()
+        if key in split.graphs
     }
     folder.mkdir(parents=True, exist_ok=True)
     content = json.dumps(as_json(found), indent=2, allow_nan=False)
@@ -111,7 +115,7 @@ def as_json(found: Mapping[tuple[str, str], GraphQuality]) -> dict[str, Any]:
     for (key, split), quality in found.items():
         measures = _plain(asdict(quality))
         graphs.setdefault(key, {})[split] = {
-            "warnings": list(graph_warnings(quality)),
+            "warnings": [asdict(warning) for warning in graph_warnings(quality)],
             **measures,
         }
     return {

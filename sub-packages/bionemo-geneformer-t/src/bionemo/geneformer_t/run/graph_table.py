@@ -64,9 +64,17 @@ def _legend(names: list[str]) -> list[str]:
 
 
 def _warnings(found: Mapping[tuple[str, str], GraphQuality]) -> list[str]:
-    lines = []
+    """One paragraph for each graph and kind of warning, in the figures of the first split."""
+    sentences: dict[tuple[str, str], str] = {}
+    splits: dict[tuple[str, str], list[str]] = {}
     for (key, split), quality in found.items():
-        for sentence in graph_warnings(quality):
-            text = f"warning: {key}, {split}: {sentence}"
-            lines += ["", *textwrap.wrap(text, _WIDTH, subsequent_indent="  ")]
+        for warning in graph_warnings(quality):
+            sentences.setdefault((key, warning.kind), warning.sentence)
+            splits.setdefault((key, warning.kind), []).append(split)
+    lines = []
+    for (key, kind), sentence in sentences.items():
+        first, *others = splits[key, kind]
+        also = f" The same in {' and '.join(others)}." if others else ""
+        text = f"warning: {key}, {first}: {sentence}{also}"
+        lines += ["", *textwrap.wrap(text, _WIDTH, subsequent_indent="  ")]
     return lines or ["", "no warnings: nothing looks wrong"]
