@@ -28,6 +28,7 @@ STEPS = {
     "coordinates": "pca",
     "graphs": "graph",
     "splits": "write",
+    "the report": "report",
 }
 """How each message of `prepare` begins, and the step that it ends."""
 

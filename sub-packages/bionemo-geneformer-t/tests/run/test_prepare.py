@@ -348,23 +348,3 @@ def test_log_normalised_cells_are_refused(real_data: Path, tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"look log-normalised.*where the data were published"):
         prepare(input=path, output_dir=tmp_path / "out", **settings)
     assert not list(tmp_path.iterdir())
-
-
-def test_heart_cells_lose_pluripotency_and_gain_sarcomeres(real_data: Path, tmp_path: Path) -> None:
-    path = real_data / "ipsc_cm_human.h5ad"
-    folder = prepare(input=path, output_dir=tmp_path / "ipsc", time_key="day", pictures=False)
-    cells, _, _ = read(folder, "train")
-    assert mean_change(cells, "POU5F1") < 0
-    assert mean_change(cells, "TNNT2") > 0.1
-    # POU5F1 is on at day 0 alone, at 0.28 on this scale, so nearly all of it must go in one step
-    assert mean_change(cells, "POU5F1", start="D0") < -0.2
-
-
-def mean_change(cells: anndata.AnnData, gene: str, start: str | None = None) -> float:
-    """Mean change of a gene's log expression from a cell to its successors."""
-    counts = cells.X.toarray()
-    logs = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
-    expression = logs[:, cells.var_names.get_loc(gene)]
-    edges = cells.obsp["next_cell_ids"].tocoo()
-    counted = (cells.obs["day"].to_numpy()[edges.row] == start) | (start is None)
-    return float((expression[edges.col] - expression[edges.row])[counted].mean())
