@@ -27,7 +27,7 @@ def test_blocks_hold_the_wanted_cells(tmp_path: Path, monkeypatch: pytest.Monkey
     written = write_count_file(tmp_path / "a", [counts[:20], counts[20:20], counts[20:]], 6)
     wanted = np.random.default_rng(1).random(37) < 0.4
     wanted[8:16] = False
-    found = sp.vstack(list(written.blocks(wanted)))
+    found = sp.vstack(list(written.blocks(wanted, "reading")))
     assert (found.toarray() == counts[wanted].toarray()).all()
     assert (written.rows(5, 6).toarray() == 0).all()
     assert (written.row_lengths == np.diff(counts.indptr)).all()

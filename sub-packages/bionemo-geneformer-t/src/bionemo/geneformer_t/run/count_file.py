@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Int, Real
 from numpy import ndarray
+from tqdm import tqdm
 
 from bionemo.geneformer_t.data.count_source import CountBlock
 
@@ -49,19 +50,30 @@ class CountFile:
         pointers = (self.indptr[start : stop + 1] - first).astype(np.int32)
         return sp.csr_array((counts, columns, pointers), shape=(stop - start, self.num_genes))
 
-    def blocks(self, wanted: Bool[ndarray, " cell"]) -> Iterator[sp.csr_array]:
-        """The wanted cells in order, at most 2,048 at a time.
+    def blocks(self, wanted: Bool[ndarray, " cell"], what: str) -> Iterator[sp.csr_array]:
+        """The wanted cells in order, at most 2,048 at a time, with a bar on a terminal.
 
         Where a block ends depends on the places of the cells alone, never on their counts, so
         that sums over training cells are the same to the last bit whatever other cells express.
+
+        Args:
+            wanted: Which cells.
+            what: What the bar says.
         """
-        for start in range(0, self.num_cells, _ROWS):
-            stop = min(start + _ROWS, self.num_cells)
-            inside = wanted[start:stop]
-            if inside.all():
-                yield self.rows(start, stop)
-            elif inside.any():
-                yield self.rows(start, stop)[inside]
+        with cell_bar(what, self.num_cells) as bar:
+            for start in range(0, self.num_cells, _ROWS):
+                stop = min(start + _ROWS, self.num_cells)
+                inside = wanted[start:stop]
+                if inside.all():
+                    yield self.rows(start, stop)
+                elif inside.any():
+                    yield self.rows(start, stop)[inside]
+                bar.update(stop - start)
+
+
+def cell_bar(what: str, num_cells: int) -> "tqdm[Any]":
+    """A bar that counts cells; on a terminal only."""
+    return tqdm(desc=what, total=num_cells, unit="cell", disable=None, leave=False)
 
 
 def write_count_file(folder: Path, blocks: Iterable[sp.csr_array], num_genes: int) -> CountFile:

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.run.count_file import CountFile, in_row_order, write_count_file
+from bionemo.geneformer_t.run.count_file import CountFile, cell_bar, in_row_order, write_count_file
 from bionemo.geneformer_t.run.duplicates import row_hashes
 from bionemo.geneformer_t.run.gene_table import JoinedGenes, join_genes, resolve_genes
 from bionemo.geneformer_t.run.input_file import InputFile, open_input
@@ -136,25 +136,29 @@ def _rows(
     files: Sequence[InputFile], genes: JoinedGenes, folder: Path, tally: _Tally
 ) -> Iterator[sp.csr_array]:
     """The counts of all inputs in rows of the joined genes."""
-    for number, (file, columns) in enumerate(zip(files, genes.gene_of_column, strict=True)):
-        shape = file.counts.shape
-        if file.by_rows:
-            blocks: Iterator[sp.csr_array] = (block.counts for block in file.blocks())
-        else:
-            blocks = in_row_order(file.blocks(), shape, file.num_values, folder / f"piles{number}")
-        in_place = np.array_equal(columns, np.arange(len(columns)))
-        for block in blocks:
-            tally.counts_of_column[number] += np.bincount(
-                block.indices, block.data, minlength=shape[1]
-            )
-            joined = block if in_place else _renamed(block, columns)
-            joined = sp.csr_array(
-                (joined.data.astype(np.float32), joined.indices, joined.indptr),
-                shape=(block.shape[0], len(genes.names)),
-            )
-            tally.totals.append(np.asarray(joined.sum(axis=1, dtype=np.float64)).ravel())
-            tally.hashes.append(row_hashes(joined))
-            yield joined
+    with cell_bar("reading counts", sum(len(file.obs) for file in files)) as bar:
+        for number, (file, columns) in enumerate(zip(files, genes.gene_of_column, strict=True)):
+            in_place = np.array_equal(columns, np.arange(len(columns)))
+            for block in _rows_of(file, folder / f"piles{number}"):
+                tally.counts_of_column[number] += np.bincount(
+                    block.indices, block.data, minlength=len(columns)
+                )
+                joined = block if in_place else _renamed(block, columns)
+                joined = sp.csr_array(
+                    (joined.data.astype(np.float32), joined.indices, joined.indptr),
+                    shape=(block.shape[0], len(genes.names)),
+                )
+                tally.totals.append(np.asarray(joined.sum(axis=1, dtype=np.float64)).ravel())
+                tally.hashes.append(row_hashes(joined))
+                yield joined
+                bar.update(block.shape[0])
+
+
+def _rows_of(file: InputFile, folder: Path) -> Iterator[sp.csr_array]:
+    """The counts of one input in rows; those that do not come so are sorted on disk."""
+    if file.by_rows:
+        return (block.counts for block in file.blocks())
+    return in_row_order(file.blocks(), file.counts.shape, file.num_values, folder)
 
 
 def _renamed(block: sp.csr_array, columns: Int[ndarray, " column"]) -> sp.csr_array:

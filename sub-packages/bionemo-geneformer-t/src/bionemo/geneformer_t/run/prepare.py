@@ -128,7 +128,7 @@ def build_splits(
             obs=obs,
             var=cells.var,
             row_lengths=lengths[rows],
-            blocks=partial(cells.counts.blocks, plan.split == name),
+            blocks=partial(cells.counts.blocks, plan.split == name, f"writing {name}"),
             graphs=graphs[name].graphs,
             aliases=_aliases(settings),
             obsm=obsm,

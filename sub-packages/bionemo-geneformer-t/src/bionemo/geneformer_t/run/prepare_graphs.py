@@ -67,11 +67,13 @@ def points_of_cells(
         return points
     train = plan.split == "train"
     axes = fit_axes(
-        lambda: cells.counts.blocks(train), len(cells.genes.names), settings.num_components
+        lambda: cells.counts.blocks(train, "finding principal components"),
+        len(cells.genes.names),
+        settings.num_components,
     )
     points = np.zeros((len(taking_part), axes.axes.shape[1]), dtype=np.float32)
     done = 0
-    for block in cells.counts.blocks(taking_part):
+    for block in cells.counts.blocks(taking_part, "placing cells"):
         points[rows[done : done + block.shape[0]]] = axes.project(block)
         done += block.shape[0]
     return points
@@ -148,11 +150,13 @@ def report_on_graphs(
 
 
 def _time_labels(cells: InputCells, plan: CellPlan, settings: PrepareSettings) -> dict[float, str]:
-    """What the time points are called."""
+    """What each time point is called; of several names, the first."""
     if plan.times is None or settings.time_key is None:
         return {}
-    labels = cells.obs[settings.time_key].astype(str)
-    return dict(zip(plan.times.tolist(), labels, strict=True))
+    column = cells.obs[settings.time_key]
+    points, first = np.unique(plan.times, return_index=True)
+    named = zip(points.tolist(), column.iloc[first].astype(str), strict=True)
+    return {point: label for point, label in named if np.isfinite(point)}
 
 
 def _of_split(members: Cells, name: str, settings: PrepareSettings) -> SplitGraph:
@@ -216,7 +220,9 @@ def _expression(
     """Log-normalised expression of a split, held in memory, for CytoTRACE alone."""
     if "trajectory" not in settings.methods or settings.trajectory_method != "cytotrace_kernel":
         return None
-    blocks = [scaled(block) for block in cells.counts.blocks(plan.split == name)]
+    blocks = [
+        scaled(block) for block in cells.counts.blocks(plan.split == name, "reading expression")
+    ]
     whole = sp.csr_array(sp.vstack(blocks, format="csr"))
     whole.data = np.log1p(whole.data)
     return whole

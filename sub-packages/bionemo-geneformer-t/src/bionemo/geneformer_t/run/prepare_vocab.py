@@ -66,7 +66,9 @@ def make_vocab(
 
     def learned() -> Any:
         return streamed_medians(
-            lambda: cells.counts.blocks(train), len(genes.names), settings.target_sum
+            lambda: cells.counts.blocks(train, "taking medians"),
+            len(genes.names),
+            settings.target_sum,
         )
 
     if source.tokens is not None:
