@@ -5,7 +5,7 @@ order of access can change it.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -221,6 +221,11 @@ class TemporalGeneformerDataset(Dataset[Any]):
         context_of = np.concatenate([context_of, np.repeat(lone, instead.shape[1])])
         order = np.argsort(context_of, kind="stable")
         return context_of[order], np.concatenate([drawn, instead.ravel()])[order]
+
+    def names_of(self, cells: Sequence[int]) -> list[str]:
+        """The `obs_names` of rows, to name them in messages."""
+        names = self.tokens.store.cell_ids
+        return [names[cell] for cell in cells]
 
     @cached_property
     def _non_empty_cells(self) -> Int[ndarray, " cell"]:

@@ -20,7 +20,7 @@ from numpy import ndarray
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from bionemo.geneformer_t.data.cache import find_or_build
+from bionemo.geneformer_t.data.cache import open_or_build
 from bionemo.geneformer_t.data.mapped import PageKeeper, map_npy
 from bionemo.geneformer_t.data.ragged import offsets_of
 from bionemo.geneformer_t.data.tokens import CellTokens
@@ -41,6 +41,8 @@ class TokenCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tokens, self._offsets = map_npy(folder / _TOKENS), map_npy(folder / _OFFSETS)
+        if len(self._tokens) != self._offsets[-1]:
+            raise ValueError(f"{folder} holds {len(self._tokens)} of {self._offsets[-1]} tokens")
         self._pages = PageKeeper(self._tokens)
 
     def __reduce__(self) -> tuple[type["TokenCache"], tuple[Path]]:
@@ -60,14 +62,14 @@ def with_cache(tokens: CellTokens) -> CellTokens:
     """
     place = tokens.store.path
     try:
-        folder = find_or_build(_name(tokens), [place], partial(_build, tokens))
+        cache = open_or_build(_name(tokens), [place], partial(_build, tokens), TokenCache)
     except OSError as error:
         logger.warning(
             "encoded cells cannot be kept in %s (%s); they are encoded whenever they are needed, "
             "which gives the same batches more slowly", place, error.strerror or error,
         )  # fmt: skip
         return tokens
-    return tokens.read_from(TokenCache(folder).rows_of)
+    return tokens.read_from(cache.rows_of)
 
 
 def _name(tokens: CellTokens) -> str:

@@ -30,6 +30,7 @@ from bionemo.geneformer_t.model.cross_entropy import compute_dtype
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.fine_tuning import parameter_groups
+from bionemo.geneformer_t.model.guards import StepBatches, gradient_norm
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.lora import SCALE, has_adapters, merge_adapters
 from bionemo.geneformer_t.model.prediction import predict_next_cell
@@ -86,8 +87,7 @@ class TemporalGeneformerModel(L.LightningModule):
         self.start: StartReport | None = None
         self.provenance: Provenance | None = None
         self.val_loss = MeanMetric()
-        self._step_loss: list[Tensor] = []
-        self._step_scored = 0
+        self._step = StepBatches()
 
     @classmethod
     def from_pretrained(
@@ -179,20 +179,14 @@ class TemporalGeneformerModel(L.LightningModule):
     def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:
         """One micro-batch; returns its summed loss, scaled by a constant."""
         summed = self.summed_loss(batch)
-        self._step_loss.append(summed.detach())
-        self._step_scored += batch.num_scored
+        self._step.add(summed, batch)
         return summed / _TYPICAL_SCORED
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn the gradients of sums into the gradient of the mean over the global batch."""
-        totals = torch.stack(
-            [
-                torch.stack(self._step_loss).sum().double(),
-                torch.tensor(float(self._step_scored), dtype=torch.float64, device=self.device),
-            ]
-        )
-        self._step_loss, self._step_scored = [], 0
+        totals = self._step.totals()
         summed, scored = self.trainer.strategy.reduce(totals, reduce_op="sum")
+        self._step.check_loss(summed, self.trainer)
         scored = scored.clamp(min=1)
         averaged_over = self.trainer.accumulate_grad_batches * self.trainer.world_size
         factor = float(_TYPICAL_SCORED * averaged_over / scored)
@@ -200,6 +194,21 @@ class TemporalGeneformerModel(L.LightningModule):
         torch._foreach_mul_(gradients, factor)
         self.log("train/loss", (summed / scored).float(), prog_bar=True)
         self.log("learning_rate", optimizer.param_groups[0]["lr"])
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Refuse a gradient that is not finite; clip the others by the norm found."""
+        norm = gradient_norm(self.parameters())
+        self._step.check_norm(norm, self.trainer)
+        self._step = StepBatches()
+        if gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Mean cross-entropy over the scored positions of the whole split, as `val/loss`."""

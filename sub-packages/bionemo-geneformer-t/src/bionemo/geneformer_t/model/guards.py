@@ -1,0 +1,106 @@
+"""Numbers that stay finite: a run stops at the first that is not, and names the cells it met.
+
+A loss or gradient that overflows would turn every weight into NaN in one step, and hours of
+training on into nothing. Both are looked at before the step is taken, so the weights are still good
+when the run ends, and the message says which cells were in the batch.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import lightning as L
+
+    from bionemo.geneformer_t.batch import TemporalBatch
+
+_SHOWN = 16
+_SMALLEST_SCALE = 2.0**-8
+"""Below this, gradients overflow 16 bits whatever the loss is scaled by."""
+
+
+class NotFiniteError(ValueError):
+    """A loss or a gradient is infinite or no number."""
+
+
+class StepBatches:
+    """The micro-batches of one optimizer step: their losses, and whom to name if these fail."""
+
+    def __init__(self) -> None:
+        self._losses: list[Float[Tensor, ""]] = []
+        self._cells: list[Tensor] = []
+        self._scored = 0
+
+    def add(self, summed_loss: Float[Tensor, ""], batch: "TemporalBatch") -> None:
+        """Note one micro-batch and its summed loss."""
+        self._losses.append(summed_loss.detach())
+        self._cells.append(batch.cells)
+        self._scored += batch.num_scored
+
+    def totals(self) -> Float[Tensor, "2"]:
+        """The summed loss and the number of scored positions of this process."""
+        summed = torch.stack(self._losses).sum().double()
+        return torch.stack([summed, summed.new_tensor(float(self._scored))])
+
+    def check_loss(self, summed: Float[Tensor, ""], trainer: "L.Trainer") -> None:
+        """Refuse a loss that is not finite.
+
+        Args:
+            summed: The loss, summed over all processes, which then all end.
+            trainer: Knows the step and the cells' names.
+
+        Raises:
+            NotFiniteError: Names the cells of the micro-batches whose loss is not finite.
+        """
+        if torch.isfinite(summed):
+            return
+        bad = [
+            cells
+            for loss, cells in zip(self._losses, self._cells, strict=True)
+            if not torch.isfinite(loss)
+        ]
+        raise NotFiniteError(_message("the loss", float(summed), bad, trainer))
+
+    def check_norm(self, norm: Float[Tensor, ""], trainer: "L.Trainer") -> None:
+        """Refuse a gradient whose norm is not finite.
+
+        With a loss scaler (16-mixed on a GPU) such gradients are part of its search for a scale:
+        it skips the step itself, and only one that no scale helps is refused.
+
+        Raises:
+            NotFiniteError: Names the cells of the step.
+        """
+        if torch.isfinite(norm):
+            return
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if scaler is not None and scaler.get_scale() > _SMALLEST_SCALE:
+            return
+        raise NotFiniteError(_message("the gradient's norm", float(norm), self._cells, trainer))
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
+    """The norm of all gradients together."""
+    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+def _message(what: str, value: float, cells: Sequence[Tensor], trainer: "L.Trainer") -> str:
+    where = f"{what} is {value} before optimizer step {trainer.global_step + 1}"
+    if cells:
+        rows = torch.cat(list(cells)).tolist()
+        shown = ", ".join(_names(rows[:_SHOWN], trainer)) + (", ..." if len(rows) > _SHOWN else "")
+        where += f", with these {len(rows)} current cells of the training data: {shown}"
+    else:
+        where += ", in another process; its log names the cells"
+    return (
+        f"{where}. Nothing was trained on it. Lower learning_rate or raise warmup_steps, set "
+        "gradient_clip_val, take precision bf16-mixed in place of 16-mixed, and look for extreme "
+        "counts in these cells; then continue with --resume_from_checkpoint last"
+    )
+
+
+def _names(rows: list[int], trainer: "L.Trainer") -> list[str]:
+    data = getattr(trainer, "datamodule", None)
+    return data.train.names_of(rows) if data is not None else [f"row {row}" for row in rows]
