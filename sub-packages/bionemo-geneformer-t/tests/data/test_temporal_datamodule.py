@@ -73,16 +73,35 @@ def test_workers_change_nothing(tiny_data_dir: Path) -> None:
     assert alone.validated == workers.validated
 
 
+def test_a_budget_of_tokens_holds_for_what_the_model_gets(tiny_data_dir: Path) -> None:
+    budget = 100
+    data = TemporalGeneformerDataModule(tiny_data_dir, max_tokens_per_batch=budget)
+    batches = list(data.train_dataloader())
+    assert sorted(cell for batch in batches for cell in batch.cells.tolist()) == list(range(39))
+    tokens = [len(batch.context_ids) + batch.num_scored for batch in batches]
+    assert max(tokens) <= budget
+    assert sum(tokens) > 0.8 * budget * len(batches)
+
+
+def test_a_cell_beyond_the_budget_is_refused_with_the_numbers(tiny_data_dir: Path) -> None:
+    data = TemporalGeneformerDataModule(tiny_data_dir, max_tokens_per_batch=10)
+    with pytest.raises(ValueError, match="max_tokens_per_batch is 10, and the largest example"):
+        data.train_dataloader()
+
+
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # each run keeps its own checkpoints
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("when", [{"every_n_train_steps": 1}, {"every_n_epochs": 1}])
+@pytest.mark.parametrize("size", [{"micro_batch_size": 10}, {"max_tokens_per_batch": 340}])
 def test_a_resumed_run_goes_on_with_the_batch_that_is_next(
-    tiny_data_dir: Path, tmp_path: Path, num_workers: int, when: dict[str, int]
+    tiny_data_dir: Path,
+    tmp_path: Path,
+    num_workers: int,
+    when: dict[str, int],
+    size: dict[str, int],
 ) -> None:
     def run(folder: str, checkpoint: Path | None = None) -> list[tuple[int, list[int], int]]:
-        data = TemporalGeneformerDataModule(
-            tiny_data_dir, micro_batch_size=10, num_workers=num_workers
-        )
+        data = TemporalGeneformerDataModule(tiny_data_dir, **size, num_workers=num_workers)
         keep_all = ModelCheckpoint(tmp_path / folder, "{step}", save_top_k=-1, **when)
         return fit(
             data, limit_val_batches=0, callbacks=[keep_all], enable_checkpointing=True,
@@ -193,6 +212,12 @@ def test_a_missing_data_dir_or_train_folder_says_what_is_expected(tiny_data_dir:
     ("setting", "message"),
     [
         ({"micro_batch_size": 0}, "micro_batch_size must be at least 1"),
+        ({"max_tokens_per_batch": 0}, "max_tokens_per_batch must be at least 1"),
+        (
+            {"max_tokens_per_batch": 99, "micro_batch_size": 4},
+            "max_tokens_per_batch=99 and micro_batch_size=4 both say",
+        ),
+        ({"prefetch_factor": 0}, "prefetch_factor must be at least 1"),
         ({"num_workers": -1}, "num_workers must not be negative"),
         ({"seq_length": 4}, "seq_length must be at least 5"),
         ({"mask_token_prob": 0.95}, "must not exceed 1"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
@@ -135,6 +136,33 @@ def test_accumulation_gives_the_same_losses_as_one_large_batch(tiny_data_dir, tm
     )
     # float32 sums in another order
     assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
+
+
+def test_batches_of_so_many_tokens_give_the_losses_of_one_large_batch(tiny_data_dir, tmp_path):
+    data = TemporalGeneformerDataModule(tiny_data_dir, seq_length=64, max_tokens_per_batch=150)
+    parts = len(data.train_dataloader())
+    assert parts > 5
+    for budget, accumulated in ((150, parts), (100_000, 1)):  # an epoch is one step for both
+        train(
+            tiny_data_dir, tmp_path / str(budget), dropout_prob=0.0,
+            max_tokens_per_batch=budget, accumulate_grad_batches=accumulated,
+        )  # fmt: skip
+        again = {"config": tmp_path / str(budget) / "config.yaml"}
+        train_temporal_geneformer(**again, output_dir=tmp_path / f"{budget} again")
+        assert losses(tmp_path / f"{budget} again") == losses(tmp_path / str(budget))
+    # float32 sums in another order
+    assert losses(tmp_path / "150") == pytest.approx(losses(tmp_path / "100000"), rel=1e-4)
+
+
+def test_sizes_of_a_step_that_contradict_each_other_are_refused(tiny_data_dir, tmp_path):
+    for settings, message in (
+        ({"micro_batch_size": 4, "max_tokens_per_batch": 99}, "give one of the two"),
+        ({"max_tokens_per_batch": 99, "global_batch_size": 8}, "set accumulate_grad_batches"),
+        ({"global_batch_size": 16, "accumulate_grad_batches": 2}, "give one of the two"),
+        ({"accumulate_grad_batches": 0}, "accumulate_grad_batches must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(tiny_data_dir, tmp_path / "run", **settings)
 
 
 def test_a_global_batch_that_does_not_divide_is_refused_with_the_numbers(tiny_data_dir, tmp_path):

@@ -16,6 +16,8 @@ Objective = Literal["next_cell", "mlm"]
 SuccessorSampling = Literal["weighted", "uniform"]
 Pooling = Literal["mean", "cls"]
 
+MICRO_BATCH_SIZE = 8
+"""Current cells per process and forward pass where nothing else is said."""
 SPECIALS_PER_PAIR = 3
 """`[CLS]` and two `[SEP]` in every pair of cells."""
 SPECIALS_PER_CONTEXT = 2
@@ -195,6 +197,25 @@ def positions_needed(settings: PairSettings, scheme: PositionScheme) -> int:
     if scheme == "restarted" and settings.objective == "next_cell":
         return settings.genes_per_cell + SPECIALS_PER_CONTEXT
     return settings.seq_length
+
+
+def check_batch_size(micro_batch_size: int, max_tokens: int | None) -> None:
+    """Refuse sizes of a micro-batch that are not positive or contradict each other.
+
+    Raises:
+        ValueError: Names the setting and what to do.
+    """
+    if micro_batch_size < 1:
+        raise ValueError(f"micro_batch_size must be at least 1; got {micro_batch_size}")
+    if max_tokens is None:
+        return
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens_per_batch must be at least 1; got {max_tokens}")
+    if micro_batch_size != MICRO_BATCH_SIZE:
+        raise ValueError(
+            f"max_tokens_per_batch={max_tokens} and micro_batch_size={micro_batch_size} both say "
+            "how large a micro-batch is; give one of the two"
+        )
 
 
 def check_choices(settings: Any) -> None:

@@ -10,12 +10,15 @@ from torch.utils.data import DataLoader
 
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import (
+    MICRO_BATCH_SIZE,
     NoNeighborPolicy,
     Objective,
     PairSettings,
     SuccessorSampling,
     TokenSelectionPolicy,
+    check_batch_size,
 )
+from bionemo.geneformer_t.data.batching import Batching, BySize, ByTokens
 from bionemo.geneformer_t.data.collate import collate
 from bionemo.geneformer_t.data.provenance import provenance_of
 from bionemo.geneformer_t.data.sampler import CellBatchSampler
@@ -59,7 +62,10 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         target_sum: See `PairSettings`.
         seed: See `PairSettings`.
         micro_batch_size: Current cells for each process and step.
+        max_tokens_per_batch: Instead, the most tokens for each process and step: those of the
+            current cells, their special tokens, and the scored genes of the next cells.
         num_workers: Processes that make batches; 0 makes them in the training process.
+        prefetch_factor: Batches that each of these has ready.
         token_cache: Encode all cells once and keep them beside the converted data.
         cache_dir: Where converted data are kept; see `CellStore.open`.
 
@@ -86,8 +92,10 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         normalize_gene_expression: bool = PairSettings.normalize_gene_expression,
         target_sum: float = PairSettings.target_sum,
         seed: int = PairSettings.seed,
-        micro_batch_size: int = 8,
+        micro_batch_size: int = MICRO_BATCH_SIZE,
+        max_tokens_per_batch: int | None = None,
         num_workers: int = 0,
+        prefetch_factor: int = 4,
         token_cache: bool = True,
         cache_dir: Path | str | None = None,
     ) -> None:
@@ -108,13 +116,16 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             target_sum=target_sum,
             seed=seed,
         )
-        if micro_batch_size < 1:
-            raise ValueError(f"micro_batch_size must be at least 1; got {micro_batch_size}")
+        check_batch_size(micro_batch_size, max_tokens_per_batch)
+        if prefetch_factor < 1:
+            raise ValueError(f"prefetch_factor must be at least 1; got {prefetch_factor}")
         if num_workers < 0:
             raise ValueError(f"num_workers must not be negative; got {num_workers}")
         self.data_dir = Path(data_dir)
         self.micro_batch_size = micro_batch_size
+        self.max_tokens_per_batch = max_tokens_per_batch
         self.num_workers = num_workers
+        self.prefetch_factor = prefetch_factor
         self.token_cache = token_cache
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self._resumed_at: tuple[int, int] | None = None
@@ -194,6 +205,10 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             loader.sampler.resume(*(self._resumed_at or _next_batch(self.trainer)))
         return loader
 
+    def num_train_batches(self, trainer: L.Trainer) -> int:
+        """Micro-batches that each process of a trainer gets in an epoch."""
+        return self._batching(self.train, trainer).number // trainer.world_size
+
     def state_dict(self) -> dict[str, Any]:
         """The epoch and the batch in it that training goes on with.
 
@@ -229,7 +244,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         trainer = self.trainer
         sampler = CellBatchSampler(
             dataset,
-            micro_batch_size=self.micro_batch_size,
+            self._batching(dataset, trainer),
             num_replicas=1 if trainer is None else trainer.world_size,
             rank=0 if trainer is None else trainer.global_rank,
             seed=self.settings.seed,
@@ -241,9 +256,18 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             sampler=sampler,
             collate_fn=collate,
             num_workers=self.num_workers,
+            prefetch_factor=self.prefetch_factor if self.num_workers else None,
             persistent_workers=self.num_workers > 0,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
+
+    def _batching(self, dataset: TemporalGeneformerDataset, trainer: L.Trainer | None) -> Batching:
+        ranks = 1 if trainer is None else trainer.world_size
+        costs = dataset.most_tokens()
+        if self.max_tokens_per_batch is not None:
+            return ByTokens(costs=costs, budget=self.max_tokens_per_batch, ranks=ranks)
+        accumulated = 1 if trainer is None else trainer.accumulate_grad_batches
+        return BySize(costs=costs, size=self.micro_batch_size, ranks=ranks, accumulated=accumulated)
 
     def _check_same_vocab(self, folder: Path, vocab: GeneVocab) -> None:
         """A split's own vocabulary files may be missing, but may not disagree."""

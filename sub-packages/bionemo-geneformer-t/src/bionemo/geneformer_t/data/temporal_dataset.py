@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample, pack
 from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.costs import most_tokens
 from bionemo.geneformer_t.data.draws import draw_others, draw_successors
 from bionemo.geneformer_t.data.masking import score, select_tokens
 from bionemo.geneformer_t.data.pairs import MaskedPairs, frame_contexts
@@ -174,6 +175,11 @@ class TemporalGeneformerDataset(Dataset[Any]):
     def example(self, epoch: int, index: int) -> TemporalExample:
         """The pair or pairs of one current cell in one epoch."""
         return self._pairs(np.array([epoch]), np.array([index])).examples()[0]
+
+    def most_tokens(self) -> Int[ndarray, " example"]:
+        """The most tokens that each example can have, in any epoch."""
+        lengths = np.asarray(self.tokens.num_genes).astype(np.int64)
+        return most_tokens(self.cells, self.graph, lengths, self.settings)
 
     def _pairs(
         self, epochs: Int[ndarray, " example"], indices: Int[ndarray, " example"]

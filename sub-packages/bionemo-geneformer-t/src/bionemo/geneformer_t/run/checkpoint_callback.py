@@ -246,13 +246,14 @@ def _cells_per_batch(trainer: L.Trainer) -> dict[str, int]:
     data = trainer.datamodule
     return {
         "cells": data.micro_batch_size * trainer.world_size,
+        "tokens": data.max_tokens_per_batch or 0,
         "accumulated": trainer.accumulate_grad_batches,
         "examples": len(data.train),
     }
 
 
 def _described(batches: dict[str, int]) -> str:
-    return (
-        f"{batches['cells']} cells ({batches['accumulated']} in a step), of "
-        f"{batches['examples']:,} in all"
-    )
+    size = f"{batches['cells']} cells"
+    if batches.get("tokens"):
+        size = f"up to {batches['tokens']:,} tokens for each process"
+    return f"{size} ({batches['accumulated']} in a step), of {batches['examples']:,} in all"

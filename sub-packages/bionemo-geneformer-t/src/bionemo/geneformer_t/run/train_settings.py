@@ -4,7 +4,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bionemo.geneformer_t.config import BioBertConfig, PairSettings, PositionScheme
+from bionemo.geneformer_t.config import (
+    MICRO_BATCH_SIZE,
+    BioBertConfig,
+    PairSettings,
+    PositionScheme,
+    check_batch_size,
+)
 
 LAST = "last"
 
@@ -61,11 +67,16 @@ class TrainSettings(PairSettings):
     attention_backend: str = "auto"
     """How attention is computed; every backend gives the same numbers."""
 
-    micro_batch_size: int = 8
+    micro_batch_size: int = MICRO_BATCH_SIZE
     """Current cells per process and forward pass."""
+    max_tokens_per_batch: int | None = None
+    """Instead, the most tokens per process and forward pass: those of the current cells, their
+    special tokens, and the scored genes of the next cells."""
     global_batch_size: int | None = None
     """Current cells per optimizer step over all processes; sets gradient accumulation. By default
     one micro-batch per process."""
+    accumulate_grad_batches: int = 1
+    """Micro-batches of each process per optimizer step, where global_batch_size does not say it."""
     num_epochs: int = 10
     """Passes over the training cells."""
     max_steps: int = -1
@@ -123,7 +134,10 @@ class TrainSettings(PairSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_start()
-        for name in ("micro_batch_size", "num_epochs", "num_nodes", "log_every_n_steps"):
+        check_batch_size(self.micro_batch_size, self.max_tokens_per_batch)
+        for name in (
+            "accumulate_grad_batches", "num_epochs", "num_nodes", "log_every_n_steps",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
         for name in ("checkpoint_every_n_steps", "checkpoint_every_minutes"):
@@ -132,6 +146,7 @@ class TrainSettings(PairSettings):
                 raise ValueError(f"{name} must be positive; got {value}")
         if self.global_batch_size is not None and self.global_batch_size < 1:
             raise ValueError(f"global_batch_size must be at least 1; got {self.global_batch_size}")
+        self._check_accumulation()
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"max_steps must be positive, or -1 for all; got {self.max_steps}")
         if self.learning_rate <= 0:
@@ -181,14 +196,29 @@ class TrainSettings(PairSettings):
         Raises:
             ValueError: `global_batch_size` is not a multiple of what one pass takes.
         """
-        one_pass = self.micro_batch_size * processes
-        wanted = self.global_batch_size or one_pass
+        if self.global_batch_size is None:
+            return self.accumulate_grad_batches
+        one_pass, wanted = self.micro_batch_size * processes, self.global_batch_size
         if wanted % one_pass:
             raise ValueError(
                 f"global_batch_size must be a multiple of micro_batch_size x processes = "
                 f"{self.micro_batch_size} x {processes} = {one_pass}; got {wanted}"
             )
         return wanted // one_pass
+
+    def _check_accumulation(self) -> None:
+        if self.global_batch_size is None:
+            return
+        if self.max_tokens_per_batch is not None:
+            raise ValueError(
+                "global_batch_size counts cells, and with max_tokens_per_batch their number "
+                "differs from batch to batch; set accumulate_grad_batches instead"
+            )
+        if self.accumulate_grad_batches != 1:
+            raise ValueError(
+                "global_batch_size and accumulate_grad_batches both set gradient accumulation; "
+                "give one of the two"
+            )
 
     def to_yaml(self) -> str:
         """What `config.yaml` holds: every setting that repeats the run."""

@@ -65,6 +65,7 @@ def _train(settings: TrainSettings) -> Path:
         settings.data_dir,
         **settings.pair_settings(),
         micro_batch_size=settings.micro_batch_size,
+        max_tokens_per_batch=settings.max_tokens_per_batch,
         num_workers=settings.num_workers,
         token_cache=settings.token_cache,
     )
@@ -83,7 +84,8 @@ def _train(settings: TrainSettings) -> Path:
     trainer, metrics = make_trainer(
         settings, has_val=data.has_val, purge_step=steps if is_used else None
     )
-    trainer.val_check_interval = validation_interval(settings, trainer, len(data.train))
+    batches = data.num_train_batches(trainer)
+    trainer.val_check_interval = validation_interval(settings, trainer, batches)
     metrics.rewind(steps)
     trainer.fit(model, data, ckpt_path=resume)
     if trainer.is_global_zero and metrics.path.exists():
@@ -197,15 +199,18 @@ def wandb_loggers(settings: TrainSettings) -> list[Any]:
         ) from error
 
 
-def validation_interval(settings: TrainSettings, trainer: "L.Trainer", num_cells: int) -> int:
+def validation_interval(settings: TrainSettings, trainer: "L.Trainer", batches: int) -> int:
     """Micro-batches between validations, within what an epoch and the run have.
+
+    Args:
+        settings: The run's.
+        trainer: The run's, with its processes and its gradient accumulation.
+        batches: Micro-batches of each process in a whole epoch.
 
     Raises:
         ValueError: They are more than an epoch has, or end inside an optimizer step, where nothing
             can be saved: accumulated gradients are no part of a checkpoint.
     """
-    one_pass = settings.micro_batch_size * trainer.world_size
-    batches = -(-num_cells // one_pass)
     limit = settings.limit_train_batches
     if isinstance(limit, int):
         batches = min(batches, limit)
@@ -240,10 +245,14 @@ def out_of_memory_advice(settings: TrainSettings) -> Iterator[None]:
         )
         if not is_memory:
             raise
+        size = (
+            f"micro_batch_size (now {settings.micro_batch_size}; global_batch_size keeps the step "
+            "as it is)"
+            if settings.max_tokens_per_batch is None
+            else f"max_tokens_per_batch (now {settings.max_tokens_per_batch:,})"
+        )
         raise MemoryError(
-            f"out of memory; lower micro_batch_size (now {settings.micro_batch_size}; "
-            "global_batch_size keeps the step as it is) or seq_length (now "
-            f"{settings.seq_length})"
+            f"out of memory; lower {size} or seq_length (now {settings.seq_length})"
         ) from error
 
 

@@ -1,0 +1,191 @@
+"""Which examples go together: batches of nearly equal numbers of tokens, and otherwise by chance.
+
+Ranks wait for the slowest and memory has to hold the largest batch, so batches should cost alike. A
+fixed number of examples is dealt like cards, the costliest first and to whoever has least; under a
+budget of tokens, batches are filled like that too, and hold as many examples as come to fit.
+"""
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+_WINDOW = 16
+"""Steps whose examples are exchanged for balance: more would balance better and mix less."""
+_JITTER = 0.2
+"""Costs are compared with this much noise, or small data would form the same steps every epoch."""
+_FILL = 0.98
+"""Share of the budget that is planned for, so that there is room to mix."""
+_SHARES_BY_CHANCE = (0.5, 0.25, 0.0)
+"""Shares of the examples that are placed before balance counts; the first that fits is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BySize:
+    """Batches of a fixed number of examples.
+
+    An optimizer step holds the same examples however it is cut into micro-batches and ranks. A last
+    step may be short; its batches then hold fewer examples, or none.
+    """
+
+    costs: Int[ndarray, " example"]
+    """Tokens of each example."""
+    size: int
+    ranks: int = 1
+    accumulated: int = 1
+    """Batches of each rank in an optimizer step."""
+
+    @property
+    def number(self) -> int:
+        """Batches of all ranks in every epoch."""
+        return math.ceil(len(self.costs) / (self.ranks * self.size)) * self.ranks
+
+    def shuffled(self, chance: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
+        """The batches of all ranks in turn, in steps that cost nearly alike."""
+        at_once = self.ranks * self.size
+        for step in balanced_steps(self.costs, at_once * self.accumulated, chance):
+            by_cost = step[np.argsort(-self.costs[step], kind="stable")]
+            yield from deal(by_cost, self.costs, math.ceil(len(step) / at_once) * self.ranks)
+
+    def in_order(self) -> Iterator[Int[ndarray, " _"]]:
+        """The examples as they come, each pass dealt to the ranks in turn."""
+        at_once = self.ranks * self.size
+        for start in range(0, len(self.costs), at_once):
+            examples = np.arange(start, min(start + at_once, len(self.costs)))
+            yield from (examples[rank :: self.ranks] for rank in range(self.ranks))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByTokens:
+    """Batches of at most `budget` tokens."""
+
+    costs: Int[ndarray, " example"]
+    """Tokens of each example."""
+    budget: int
+    ranks: int = 1
+
+    @cached_property
+    def number(self) -> int:
+        """Batches of all ranks, found once: filling by cost alone is the same in every epoch.
+
+        Raises:
+            ValueError: An example alone exceeds the budget.
+        """
+        largest = int(self.costs.max())
+        if largest > self.budget:
+            raise ValueError(
+                f"max_tokens_per_batch is {self.budget:,}, and the largest example alone takes "
+                f"{largest:,} tokens; raise it to at least that, or lower seq_length"
+            )
+        by_cost = np.sort(self.costs)[::-1]
+        shares_with_none = int((self.costs > self.budget / 2).sum())
+        number = max(math.ceil(self.costs.sum() / (_FILL * self.budget)), shares_with_none)
+        while True:
+            number = math.ceil(number / self.ranks) * self.ranks
+            batch_of = fill(by_cost, np.zeros(number, dtype=np.int64))
+            if np.bincount(batch_of, by_cost).max() <= self.budget:
+                return number
+            number += max(1, number // 50)
+
+    def shuffled(self, chance: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
+        """The batches of all ranks in turn."""
+        for share in _SHARES_BY_CHANCE:
+            order = chance.permutation(len(self.costs))
+            first = int(share * len(order)) // self.number * self.number
+            batch_of = self._filled(order, first)
+            if np.bincount(batch_of, self.costs[order]).max() <= self.budget:
+                batches = grouped(order, batch_of, self.number)
+                yield from (batches[i] for i in chance.permutation(self.number))
+                return
+        raise AssertionError("without chance the batches are those that `number` found to fit")
+
+    def in_order(self) -> Iterator[Int[ndarray, " _"]]:
+        """The batches of all ranks in turn, filled by cost alone."""
+        order = np.arange(len(self.costs))
+        yield from grouped(order, self._filled(order, 0), self.number)
+
+    def _filled(self, order: Int[ndarray, " example"], first: int) -> Int[ndarray, " example"]:
+        """Batches of the examples: of the first ones in turn, of the others where there is room.
+
+        Sorts the others by cost, in place.
+        """
+        order[first:] = order[first:][np.argsort(-self.costs[order[first:]], kind="stable")]
+        in_turn = np.arange(first) % self.number
+        loads = np.bincount(in_turn, self.costs[order[:first]], minlength=self.number)
+        rest = fill(self.costs[order[first:]], loads.astype(np.int64))
+        return np.concatenate([in_turn, rest])
+
+
+Batching = BySize | ByTokens
+"""How the examples of an epoch become batches: as many for each rank, every example once."""
+
+
+def balanced_steps(
+    costs: Int[ndarray, " example"], size: int, chance: np.random.Generator
+) -> Iterator[Int[ndarray, " _"]]:
+    """All examples in steps of `size`; what is left over makes a last, shorter step.
+
+    Args:
+        costs: Tokens of each example.
+        size: Examples in a step.
+        chance: Decides the order and the company of each example.
+    """
+    order = chance.permutation(len(costs))
+    in_whole_steps = len(costs) // size * size
+    for start in range(0, in_whole_steps, _WINDOW * size):
+        window = order[start : min(start + _WINDOW * size, in_whole_steps)]
+        noise = chance.uniform(1 - _JITTER, 1 + _JITTER, len(window))
+        by_cost = window[np.argsort(-costs[window] * noise)]
+        steps = deal(by_cost, costs, len(window) // size)
+        yield from (steps[i] for i in chance.permutation(len(steps)))
+    if in_whole_steps < len(costs):
+        yield order[in_whole_steps:]
+
+
+def deal(
+    examples: Int[ndarray, " example"], costs: Int[ndarray, " all_examples"], parts: int
+) -> list[Int[ndarray, " _"]]:
+    """Share examples out: equally many to each part, and nearly equal costs.
+
+    Args:
+        examples: The costliest first.
+        costs: Tokens of every example, by its number.
+        parts: How many parts; those that stay without an example are empty.
+    """
+    part_of = np.empty(len(examples), dtype=np.int64)
+    loads = np.zeros(parts, dtype=np.int64)
+    for start in range(0, len(examples), parts):
+        cost = costs[examples[start : start + parts]]
+        dearest_first = np.argsort(-cost, kind="stable")
+        lightest_first = np.argsort(loads, kind="stable")[: len(cost)]
+        part_of[start + dearest_first] = lightest_first
+        loads[lightest_first] += cost[dearest_first]
+    return grouped(examples, part_of, parts)
+
+
+def fill(costs: Int[ndarray, " example"], loads: Int[ndarray, " part"]) -> Int[ndarray, " example"]:
+    """The part of each example, which in turn go to whichever part has the smallest load.
+
+    A heap of whole numbers, load and part in one, takes half a second for a million examples.
+    """
+    parts = len(loads)
+    heap = [load * parts + part for part, load in enumerate(loads.tolist())]
+    heapq.heapify(heap)
+    part_of = []
+    for cost in costs.tolist():
+        part_of.append(heap[0] % parts)
+        heapq.heapreplace(heap, heap[0] + cost * parts)
+    return np.array(part_of, dtype=np.int64)
+
+
+def grouped(
+    examples: Int[ndarray, " example"], part_of: Int[ndarray, " example"], parts: int
+) -> list[Int[ndarray, " _"]]:
+    """The examples of each part, in the order given."""
+    by_part = examples[np.argsort(part_of, kind="stable")]
+    return np.split(by_part, np.cumsum(np.bincount(part_of, minlength=parts))[:-1])
