@@ -29,6 +29,7 @@ from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
 POSITIONS = "bert.embeddings.position_embeddings.weight"
 TOKEN_TYPES = "bert.embeddings.token_type_embeddings.weight"
 NUM_TOKEN_TYPES = 2
+TOKEN_TYPE_1 = "token type 1"
 _SHOWN = 10
 
 
@@ -151,7 +152,7 @@ def transplant(
     initialised += [token for token in SPECIAL_TOKENS if rows[vocab.ids[token]] < 0]
     if len(state[TOKEN_TYPES]) < NUM_TOKEN_TYPES or not pretrained.knows_next_cells:
         state[TOKEN_TYPES] = state[TOKEN_TYPES][:1].repeat(NUM_TOKEN_TYPES, 1)
-        initialised.append("token type 1")
+        initialised.append(TOKEN_TYPE_1)
     held, wanted = len(state[POSITIONS]), config.max_position_embeddings
     if wanted < held:
         raise ValueError(

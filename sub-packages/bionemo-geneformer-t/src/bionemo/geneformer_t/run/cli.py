@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": ("predict", "predict", "predict the next cell of every cell"),
     "evaluate": ("evaluate", "evaluate", "score a checkpoint beside baselines"),
     "embed": ("embed", "embed", "add embeddings of cells and genes to an .h5ad"),
+    "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),
     "doctor": ("doctor", "doctor", "say what a checkpoint or a data folder holds"),
 }
 """Name -> (module, function, one line)."""

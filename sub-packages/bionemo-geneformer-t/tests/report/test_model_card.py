@@ -1,0 +1,109 @@
+"""The card tells what is known and no more, and the Python in it gives our numbers."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.inference.export import write_model
+from bionemo.geneformer_t.inference.reading import reading_of
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.report.model_card import model_card, scores_table
+from bionemo.geneformer_t.vocab import GeneVocab
+
+TRAINED = Provenance(
+    data_name="pancreas", data_fingerprint="ab" * 32, graph_fingerprint="cd" * 32,
+    neighbor_key="trajectory_neighbors", num_cells=1234, num_examples=1000, num_edges=5678, seed=9,
+)  # fmt: skip
+
+
+def make_model(**changes) -> TemporalGeneformerModel:
+    vocab = GeneVocab.of_genes({f"ENSG{i:011d}": 1.0 + i for i in range(20)})
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": len(vocab) + 3, "hidden_size": 16, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64,
+        "initializer_range": 0.5,
+    }  # fmt: skip
+    model = TemporalGeneformerModel(BioBertConfig(**{**sizes, **changes}))
+    model.adopt(vocab, PairSettings(seq_length=33))
+    model.provenance = TRAINED
+    return model.eval()
+
+
+@pytest.mark.parametrize("scheme", ["continued", "restarted"])
+def test_the_cards_python_reproduces_our_numbers_in_transformers(scheme, tmp_path, monkeypatch):
+    model = make_model(position_scheme=scheme)
+    write_model(model, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", model_card(model, "mine", None), re.DOTALL)
+    assert len(blocks) == 2
+    found: dict = {}
+    for block in blocks:
+        exec(compile(block, "model card", "exec"), found)
+    predicted = model.predict_next_cell(
+        torch.tensor([found["current_cell"]]), num_predictions=10, return_distribution=True
+    )
+    expected = predicted.distribution[0, :, : len(model.vocab)]
+    torch.testing.assert_close(found["probabilities"], expected, rtol=1e-4, atol=1e-6)
+    context = torch.tensor([reading_of(model).context(np.array(found["current_cell"])).tolist()])
+    assert found["context"] == context[0].tolist()
+    genes = found["plain"].hidden_states[-2][0, 1:-1]
+    torch.testing.assert_close(found["cell_embedding"], genes.mean(0))
+
+
+def test_data_graph_and_parameters_are_stated():
+    text = model_card(make_model(), "My model", None)
+    assert text.startswith("---\nlibrary_name: transformers")
+    for statement in (
+        "# My model",
+        "`pancreas`, 1,234 training cells, fingerprint `abababababab`",
+        "`trajectory_neighbors`: 5,678 successors of 1,000 current cells",
+        "| started from | random weights |",
+        "25 tokens, 20 of them genes",
+        "the 15 highest of a current cell are read",
+        "| hidden size | 16 |",
+        "| positions | 64, `continued` |",
+        "| `model_input_size` | 17 |",
+        "None were measured for this export.",
+    ):
+        assert statement in text
+
+
+def test_a_model_that_met_no_data_says_so():
+    model = make_model()
+    model.provenance = model.pair_settings = None
+    assert "Not recorded" in model_card(model, "bare", None)
+
+
+def test_models_of_single_cells_claim_no_next_cell():
+    model = make_model()
+    model.pair_settings = PairSettings(objective="mlm", seq_length=33)
+    text = model_card(model, "plain", None)
+    assert "a cell's own masked genes" in text
+    assert "next cell" not in text.lower()
+
+
+def test_scores_are_a_table_with_gaps_where_nothing_could_be_scored():
+    row = {
+        "all": {"cross_entropy": 2.5, "top1": 0.25, "top10": 0.5, "top100": 1.0},
+        "changed": {"cross_entropy": None},
+        "cross_entropy_interval": {"mean": 2.5, "low": 2.0, "high": 3.0},
+    }
+    evaluation = {
+        "rows": {"the model": row}, "split": "test", "num_positions": 1000, "num_pairs": 20,
+        "num_cells": 10,
+    }  # fmt: skip
+    table = scores_table(evaluation)
+    assert "On `test`: 1,000 positions of 20 next cells of 10 current cells" in table
+    assert "| the model | 2.500 | 2.000 to 3.000 | 25.0% | 50.0% | 100.0% | - |" in table
+    assert table in model_card(make_model(), "mine", evaluation)
+
+
+@pytest.mark.parametrize("content", [{}, {"rows": 1}, [1], {"rows": {"the model": {}}}])
+def test_what_is_no_evaluation_is_refused(content):
+    with pytest.raises(ValueError, match="holds no scores"):
+        scores_table(content)

@@ -1,0 +1,125 @@
+"""`geneformer-t export`: whole or not at all, with scores where there are some."""
+
+import json
+
+import pytest
+from foreign import write_foreign
+from transformers import BertForMaskedLM
+
+from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.evaluate import evaluate
+from bionemo.geneformer_t.run.export import export
+
+FILES = {
+    "README.md", "config.json", "model.safetensors", "geneformer.vocab", "medians.json",
+    "token_dictionary.pkl", "gene_median_dictionary.pkl", "gene_name_id_dict.pkl",
+    "ensembl_mapping_dict.pkl", "made_by.json",
+}  # fmt: skip
+
+
+def test_the_folder_holds_everything_and_loads(untrained_checkpoint, tmp_path, capsys):
+    line = ["export", "--checkpoint", str(untrained_checkpoint), "--output_dir",
+            str(tmp_path / "new" / "out")]  # fmt: skip
+    assert main(line) == 0
+    folder = tmp_path / "new" / "out"
+    assert {path.name for path in folder.iterdir()} == FILES
+    BertForMaskedLM.from_pretrained(folder)
+    again = TemporalGeneformerModel.from_pretrained(folder)
+    assert again.vocab.fingerprint == load_model(untrained_checkpoint).vocab.fingerprint
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---")
+    assert "# out" in card
+    assert "None were measured" in card
+    assert "no scores, for none were measured" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+
+
+def test_the_same_export_is_done_and_another_is_refused(untrained_checkpoint, tmp_path, capsys):
+    given = {"checkpoint": untrained_checkpoint, "output_dir": tmp_path / "out"}
+    export(**given)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    export(**given)
+    assert "already holds this export" in capsys.readouterr().out
+    assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(FileExistsError, match="made with other settings or input"):
+        export(**given, name="another")
+
+
+def test_a_foreign_folder_is_left_alone(untrained_checkpoint, tiny_data_dir):
+    before = sorted(tiny_data_dir.rglob("*"))
+    with pytest.raises(FileExistsError, match="holds files not made by this command"):
+        export(checkpoint=untrained_checkpoint, output_dir=tiny_data_dir)
+    assert sorted(tiny_data_dir.rglob("*")) == before
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        export(checkpoint=untrained_checkpoint, output_dir=untrained_checkpoint)
+
+
+def test_nothing_is_left_of_an_export_that_fails(untrained_checkpoint, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("bionemo.geneformer_t.inference.export.write_model", fail)
+    (tmp_path / "place").mkdir()
+    with pytest.raises(OSError, match="the disk is full"):
+        export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "place" / "out")
+    assert list((tmp_path / "place").iterdir()) == []
+
+
+@pytest.mark.slow  # an evaluation with its pictures
+def test_the_scores_of_this_checkpoint_are_in_the_card_and_no_others(
+    untrained_checkpoint, tiny_data_dir, tmp_path, capsys
+):
+    run = untrained_checkpoint.parents[1]
+    found = evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, output_dir=run)
+    export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "out")
+    assert f"with scores from {run / 'evaluation.json'}" in capsys.readouterr().out
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "On `test`:" in card
+    for name, row in found.rows.items():
+        assert f"| {name} | {row.all.cross_entropy:.3f} |" in card
+
+    values = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps({**values, "checkpoint": "other.ckpt"}))
+    export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "second")
+    assert "None were measured" in (tmp_path / "second" / "README.md").read_text()
+    with pytest.raises(ValueError, match=r"holds the scores of other\.ckpt, not of"):
+        export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "other",
+               evaluation=run / "evaluation.json")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (None, FileNotFoundError, r"evaluation: expected the evaluation\.json"),
+        ("{", ValueError, "is not valid JSON"),
+        ("[]", ValueError, "holds no scores"),
+        ('{"rows": {"the model": {}}}', ValueError, "holds no scores"),
+    ],
+)
+def test_what_is_no_evaluation_is_refused(untrained_checkpoint, tmp_path, content, error, message):
+    path = tmp_path / "evaluation.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(error, match=message):
+        export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "out", evaluation=path)
+
+
+def test_a_folder_of_pretrained_weights_can_be_converted(tmp_path):
+    genes = [f"ENSG{i:011d}" for i in range(20)]
+    write_foreign(tmp_path / "in", ["<pad>", "<mask>", *genes], dict.fromkeys(genes, 1.5))
+    export(checkpoint=tmp_path / "in", output_dir=tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "the pretrained weights as they are" in card
+    assert "| `special_token` | False |" in card
+    again = TemporalGeneformerModel.from_pretrained(tmp_path / "out")
+    assert set(again.vocab.genes) == set(genes)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / "bad.ckpt").write_bytes(b"PK nothing")
+    with pytest.raises(ValueError, match=r"bad\.ckpt"):
+        export(checkpoint=tmp_path / "bad.ckpt", output_dir=tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="checkpoint: expected a file"):
+        export(checkpoint=tmp_path / "none.ckpt", output_dir=tmp_path / "out")
