@@ -45,6 +45,17 @@ def advantage(sums: CellSums, than: CellSums, times: Int[ndarray, "draw cell"]) 
     )
 
 
+def mean_interval(values: Float[ndarray, " cell"], times: Int[ndarray, "draw cell"]) -> Interval:
+    """The mean of one number for each cell and its interval; cells without one are left out."""
+    known = np.isfinite(values)
+    if not known.any():
+        return Interval(mean=float("nan"), low=float("nan"), high=float("nan"))
+    number = times[:, known].sum(axis=1)
+    sums = times[:, known] @ values[known]
+    draws = np.divide(sums, number, out=np.full(len(times), np.nan), where=number > 0)
+    return _interval(values[known].mean(), draws)
+
+
 def _interval(mean: float, draws: Float[ndarray, " draw"]) -> Interval:
     draws = draws[np.isfinite(draws)]
     if len(draws) == 0:

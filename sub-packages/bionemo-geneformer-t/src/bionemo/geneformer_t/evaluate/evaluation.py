@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bionemo.geneformer_t.evaluate.answers import ask
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
@@ -15,10 +16,19 @@ from bionemo.geneformer_t.evaluate.bootstrap import (
     Interval,
     advantage,
     cross_entropy_interval,
+    mean_interval,
     resample,
 )
+from bionemo.geneformer_t.evaluate.calibration import Calibration
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor, Targets
-from bionemo.geneformer_t.evaluate.tokens import PositionScores, TokenSums, score_tokens
+from bionemo.geneformer_t.evaluate.population import PopulationDistance
+from bionemo.geneformer_t.evaluate.tokens import PositionScores, TokenSums
+from bionemo.geneformer_t.evaluate.whole_cells import (
+    NOTHING_KNOWN,
+    CellFacts,
+    Reference,
+    WholeCellScores,
+)
 
 MODEL = "the model"
 BASELINES: dict[str, Callable[[CellPairs, np.random.Generator], Predictor]] = {
@@ -36,7 +46,7 @@ Progress = Callable[[str, Iterable[Targets], int], Iterable[Targets]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenScores:
+class Scores:
     """How one predictor did."""
 
     all: PositionScores
@@ -46,25 +56,37 @@ class TokenScores:
     interval: Interval
     """Cross-entropy over all positions, 95 % interval over current cells."""
     sums: TokenSums
-    """The sums of each current cell, from which all the rest is computed."""
+    """The sums of each current cell, from which the token scores are computed."""
+    whole: WholeCellScores
+    calibration: Calibration
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advantage:
-    """By how many nats the model's cross-entropy is lower than a baseline's, paired by cell."""
+    """What the model gains over a baseline, paired by cell; above zero it is better."""
 
     all: Interval
+    """Nats per position."""
     changed: Interval
+    """The same on genes that the current cell does not express."""
+    change: Interval
+    """Correlation of the predicted with the true change."""
+    direction: Interval
+    """Cosine between the predicted and the true step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Everything that was measured on one split."""
 
-    rows: Mapping[str, TokenScores]
+    rows: Mapping[str, Scores]
     """Name of the predictor -> its scores; the model first."""
     advantages: Mapping[str, Advantage]
     """Name of the baseline -> what the model gains over it."""
+    population_marks: Mapping[str, PopulationDistance]
+    """What population distances are to be read against."""
+    bandwidth: float
+    """Of the Gaussian kernel of the MMD."""
     num_cells: int
     """Current cells that were scored."""
     num_pairs: int
@@ -81,6 +103,8 @@ def evaluate(
     training_pairs: CellPairs,
     generator: np.random.Generator,
     *,
+    facts: CellFacts = NOTHING_KNOWN,
+    training_facts: CellFacts = NOTHING_KNOWN,
     progress: Progress = lambda _name, targets, _total: targets,
 ) -> Evaluation:
     """Score a model and every baseline on the same pairs.
@@ -89,7 +113,10 @@ def evaluate(
         model: What is judged.
         pairs: The split that it is judged on.
         training_pairs: The split that baselines are fitted on.
-        generator: Chooses what is held out for tuning, and the bootstrap draws.
+        generator: Chooses what is held out for tuning, the cells drawn from predictions, and the
+            bootstrap draws.
+        facts: Times and clusters of the split's cells.
+        training_facts: Times of the training cells.
         progress: Shows how far each predictor is.
 
     Raises:
@@ -97,21 +124,26 @@ def evaluate(
     """
     predictors = {MODEL: model}
     predictors |= {name: fit(training_pairs, generator) for name, fit in BASELINES.items()}
-    sums = {
-        name: score_tokens(predictor, pairs, progress(name, pairs.targets(), len(pairs.cells)))
-        for name, predictor in predictors.items()
-    }
+    reference = Reference.of(pairs, training_pairs, generator, facts, training_facts)
     times = resample(len(pairs.cells), generator)
+    rows = {}
+    for name, predictor in predictors.items():
+        targets = progress(name, pairs.targets(), len(pairs.cells))
+        answers = ask(predictor, pairs, reference.num_ranks, generator, targets)
+        rows[name] = Scores(
+            all=answers.tokens.all.scores,
+            changed=answers.tokens.changed.scores,
+            interval=cross_entropy_interval(answers.tokens.all, times),
+            sums=answers.tokens,
+            whole=reference.score(answers, generator),
+            calibration=answers.calibration,
+        )
     num_positions, num_changed = count_positions(pairs)
     return Evaluation(
-        rows={name: token_scores(of_one, times) for name, of_one in sums.items()},
-        advantages={
-            name: Advantage(
-                all=advantage(sums[MODEL].all, sums[name].all, times),
-                changed=advantage(sums[MODEL].changed, sums[name].changed, times),
-            )
-            for name in BASELINES
-        },
+        rows=rows,
+        advantages={name: _gains(rows[MODEL], rows[name], times) for name in BASELINES},
+        population_marks=reference.population_marks(generator),
+        bandwidth=reference.bandwidth,
         num_cells=len(pairs.cells),
         num_pairs=pairs.num_pairs,
         num_positions=num_positions,
@@ -119,14 +151,24 @@ def evaluate(
     )
 
 
-def token_scores(sums: TokenSums, times: np.ndarray) -> TokenScores:
-    """Means and interval of one predictor, over resampled cells."""
-    return TokenScores(
-        all=sums.all.scores,
-        changed=sums.changed.scores,
-        interval=cross_entropy_interval(sums.all, times),
-        sums=sums,
+def _gains(model: Scores, baseline: Scores, times: np.ndarray) -> Advantage:
+    mine, theirs = model.whole, baseline.whole
+    return Advantage(
+        all=advantage(model.sums.all, baseline.sums.all, times),
+        changed=advantage(model.sums.changed, baseline.sums.changed, times),
+        # a prediction that changes nothing has no correlation with what changes
+        change=mean_interval(
+            _zero_for_none(mine.cells.delta_pearson) - _zero_for_none(theirs.cells.delta_pearson),
+            times,
+        ),
+        direction=mean_interval(
+            _zero_for_none(mine.direction.cosine) - _zero_for_none(theirs.direction.cosine), times
+        ),
     )
+
+
+def _zero_for_none(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def count_positions(pairs: CellPairs) -> tuple[int, int]:

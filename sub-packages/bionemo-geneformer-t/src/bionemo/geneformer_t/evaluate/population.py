@@ -63,10 +63,10 @@ def population_distance(
 
 
 def median_bandwidth(points: Float[ndarray, "point axis"], generator: np.random.Generator) -> float:
-    """The median distance between different points: the usual bandwidth of the MMD's kernel."""
+    """The median distance between points, the usual width of the MMD's kernel; 1 where it is 0."""
     some = points[generator.permutation(len(points))[:MAX_CELLS]]
     apart = cdist(some, some)[np.triu_indices(len(some), 1)]
-    return float(np.median(apart)) if len(apart) else 1.0
+    return float(np.median(apart) or 1.0) if len(apart) else 1.0
 
 
 def assignment_distance(between: Float[ndarray, "point point"]) -> float:

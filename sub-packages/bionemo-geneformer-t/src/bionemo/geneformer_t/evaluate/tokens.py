@@ -87,23 +87,58 @@ def score_tokens(
         pairs: Current and next cells.
         targets: `pairs.targets()`, where the caller has it already or shows progress over it.
     """
-    cells, everything, changed = [], [], []
+    answers = each_answer(predictor, pairs, targets)
+    return token_sums([(target.cell, *sums_of(target, rows)) for target, rows in answers])
+
+
+def each_answer(
+    predictor: Predictor,
+    pairs: CellPairs,
+    targets: Iterable[Targets] | None = None,
+    *,
+    least_ranks: int = 0,
+) -> Iterator[tuple[Targets, Float[ndarray, "rank vocab"]]]:
+    """Every current cell with the distributions predicted for it, as far as its next cells reach.
+
+    Args:
+        predictor: What to ask, some cells at a time.
+        pairs: Current and next cells.
+        targets: `pairs.targets()`, where the caller has it already.
+        least_ranks: Ask about so many ranks at least.
+    """
     size = max(1, _NUMBERS_AT_ONCE // (pairs.max_genes * pairs.vocab_size))
     for some in batches(pairs.targets() if targets is None else targets, size):
-        num_ranks = max((len(n) for t in some for n in t.next_cells), default=0)
-        log_probs = predictor([t.context for t in some], num_ranks)
-        for target, rows in zip(some, log_probs, strict=True):
-            cells.append(target.cell)
-            everything.append(np.zeros(1 + len(MEASURES)))
-            changed.append(np.zeros(1 + len(MEASURES)))
-            for genes, weight in zip(target.next_cells, target.weights, strict=True):
-                measures = position_measures(rows[: len(genes)], genes)
-                is_new = ~np.isin(genes, target.expressed)
-                everything[-1] += weight * _count_and_sum(measures, np.ones_like(is_new))
-                changed[-1] += weight * _count_and_sum(measures, is_new)
-    rows_of_cells = np.array(cells, dtype=np.int64)
+        longest = max((len(n) for t in some for n in t.next_cells), default=0)
+        yield from zip(
+            some, predictor([t.context for t in some], max(longest, least_ranks)), strict=True
+        )
+
+
+def sums_of(
+    target: Targets, log_probs: Float[ndarray, "rank vocab"]
+) -> tuple[Float[ndarray, " count_and_sum"], Float[ndarray, " count_and_sum"]]:
+    """The weighted number of positions of one current cell and the sums of their measures.
+
+    Returns:
+        Those of all positions, and those of genes that the current cell does not express.
+    """
+    everything, changed = np.zeros((2, 1 + len(MEASURES)))
+    for genes, weight in zip(target.next_cells, target.weights, strict=True):
+        measures = position_measures(log_probs[: len(genes)], genes)
+        is_new = ~np.isin(genes, target.expressed)
+        everything += weight * _count_and_sum(measures, np.ones_like(is_new))
+        changed += weight * _count_and_sum(measures, is_new)
+    return everything, changed
+
+
+def token_sums(
+    rows: list[tuple[int, Float[ndarray, " count_and_sum"], Float[ndarray, " count_and_sum"]]],
+) -> TokenSums:
+    """The sums of all current cells: their rows and what `sums_of` gave."""
+    cells = np.array([cell for cell, _, _ in rows], dtype=np.int64)
     return TokenSums(
-        all=_cell_sums(rows_of_cells, everything), changed=_cell_sums(rows_of_cells, changed)
+        all=_cell_sums(cells, [everything for _, everything, _ in rows]),
+        changed=_cell_sums(cells, [changed for _, _, changed in rows]),
     )
 
 

@@ -6,6 +6,8 @@ interval of the paired difference lies above zero.
 
 import math
 
+import numpy as np
+
 from bionemo.geneformer_t.evaluate.bootstrap import Interval
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
 from bionemo.geneformer_t.evaluate.tokens import PositionScores
@@ -14,8 +16,14 @@ _HEAD = ("cross-entropy", "top-1", "top-10", "top-100")
 _UNITS = ("nats", "%", "%", "%")
 
 
+def tables(evaluation: Evaluation) -> str:
+    """All scores: tokens, whole cells, populations and calibration."""
+    parts = (table, cells_table, population_table)
+    return "\n\n".join(part(evaluation) for part in parts)
+
+
 def table(evaluation: Evaluation) -> str:
-    """All scores in aligned columns with their units."""
+    """The scores of tokens in aligned columns with their units."""
     rows = [
         ["", "all genes", *[""] * 4, "genes new in the next cell", *[""] * 3],
         ["", _HEAD[0], "95 % interval", *_HEAD[1:], *_HEAD],
@@ -34,6 +42,44 @@ def table(evaluation: Evaluation) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def cells_table(evaluation: Evaluation) -> str:
+    """The scores of whole cells: means over current cells."""
+    rows = [
+        ["whole cells", "order", "top 100", "change", "change", "changed 100", "closer", "step",
+         "time", "boundary"],
+        ["", "spearman", "shared %", "pearson", "spearman", "same way %", "%", "cosine", "sign %",
+         "cosine"],
+    ]  # fmt: skip
+    for name, row in evaluation.rows.items():
+        cells, direction = row.whole.cells, row.whole.direction
+        values = [
+            (cells.spearman, 2), (100 * cells.overlap[100], 1), (cells.delta_pearson, 2),
+            (cells.delta_spearman, 2), (100 * cells.direction[100], 1),
+            (100 * direction.closer, 1), (direction.cosine, 2), (100 * direction.time_sign, 1),
+            (direction.boundary_cosine, 2),
+        ]  # fmt: skip
+        rows.append([name, *(_number(_mean(array), digits) for array, digits in values)])
+    return _lines(rows)
+
+
+def population_table(evaluation: Evaluation) -> str:
+    """Populations drawn from predictions against true ones, and how far predictions know."""
+    rows = [
+        ["populations", "energy", "wasserstein", "mmd", "calibration", "doubt"],
+        ["", "distance", "distance", f"width {evaluation.bandwidth:.2f}", "error %", "spearman"],
+    ]
+    distances = {name: row.whole.population for name, row in evaluation.rows.items()}
+    for name, found in {**distances, **evaluation.population_marks}.items():
+        row = evaluation.rows.get(name)
+        known = [math.nan] * 2
+        if row is not None:
+            known = [100 * row.calibration.expected_error, row.calibration.doubt]
+        figures = [(found.energy, 3), (found.wasserstein, 3), (found.mmd, 4), (known[0], 2),
+                   (known[1], 2)]  # fmt: skip
+        rows.append([name, *(_number(value, digits) for value, digits in figures)])
+    return _lines(rows)
+
+
 def summary(evaluation: Evaluation) -> str:
     """What was scored, and whether the model beats each baseline beyond its interval."""
     scored = (
@@ -43,27 +89,44 @@ def summary(evaluation: Evaluation) -> str:
     )
     lines = [scored]
     for name, gain in evaluation.advantages.items():
-        lines.append(sentence(name, gain.all, ""))
-        if evaluation.num_changed:
-            lines.append(sentence(name, gain.changed, "On genes new in the next cell, "))
+        parts = {"genes new in the next cell": gain.changed} if evaluation.num_changed else {}
+        parts |= {"change of genes": gain.change, "direction": gain.direction}
+        lines.append(sentence(name, gain.all))
+        lines.append("   " + "; ".join(verdict(what, part) for what, part in parts.items()) + ".")
     return "\n".join(lines)
 
 
-def sentence(baseline: str, gain: Interval, where: str) -> str:
-    """One comparison in words."""
-    subject = where + MODEL
-    subject = subject[0].upper() + subject[1:]
+def sentence(baseline: str, gain: Interval) -> str:
+    """The comparison of cross-entropies in words."""
+    subject = MODEL[0].upper() + MODEL[1:]
     if gain.low > 0:
-        return f"{subject} beats {baseline} by {_with_interval(gain.mean, gain.low, gain.high)}."
+        return f"{subject} beats {baseline} by {_with_interval(gain)}."
     if gain.high < 0:
-        loss = _with_interval(-gain.mean, -gain.high, -gain.low)
+        loss = _with_interval(Interval(mean=-gain.mean, low=-gain.high, high=-gain.low))
         return f"{subject} is no better than {baseline}, it is worse: it loses {loss}."
-    difference = _with_interval(gain.mean, gain.low, gain.high)
-    return f"{subject} is no better than {baseline}: it gains {difference}."
+    return f"{subject} is no better than {baseline}: it gains {_with_interval(gain)}."
 
 
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.3f} nats per position (95 % interval {low:.3f} to {high:.3f})"
+def verdict(what: str, gain: Interval) -> str:
+    """A comparison in few words: better and worse only where the whole interval says so."""
+    if math.isnan(gain.mean):
+        return f"{what}: not known"
+    word = "better" if gain.low > 0 else "worse" if gain.high < 0 else "no better"
+    return f"{what}: {word}, {gain.mean:+.3f} ({gain.low:.3f} to {gain.high:.3f})"
+
+
+def _with_interval(gain: Interval) -> str:
+    return f"{gain.mean:.3f} nats per position (95 % interval {gain.low:.3f} to {gain.high:.3f})"
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _lines(rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
 
 
 def _figures(scores: PositionScores) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bionemo.geneformer_t.run.command import command, main
 
 if TYPE_CHECKING:
+    from bionemo.geneformer_t.evaluate.calibration import Calibration
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 
 EVALUATION = "evaluation.json"
@@ -20,7 +21,7 @@ class EvaluateSettings:
     """What to score and where to write it.
 
     Raises:
-        ValueError: `max_cells` is not positive.
+        ValueError: `max_cells` is negative.
     """
 
     checkpoint: Path
@@ -33,14 +34,19 @@ class EvaluateSettings:
     """Folder for evaluation.json and pictures; nothing is written without it."""
     neighbor_key: str | None = None
     """Graph that names the successors; by default that of the training."""
-    max_cells: int | None = None
-    """Score this many current cells, drawn at random; by default all."""
+    max_cells: int = 2000
+    """Score so many current cells at most, drawn at random; 0 for all."""
+    time_key: str | None = None
+    """Column of obs with each cell's time or pseudotime; by default that of the graph, or a column
+    with a usual name."""
+    cluster_key: str | None = None
+    """Column of obs with each cell's cluster; by default one with a usual name."""
     seed: int = 42
     """Chooses what baselines are tuned on, the bootstrap draws, and cells for `max_cells`."""
 
     def __post_init__(self) -> None:
-        if self.max_cells is not None and self.max_cells < 1:
-            raise ValueError(f"max_cells must be at least 1; got {self.max_cells}")
+        if self.max_cells < 0:
+            raise ValueError(f"max_cells must not be negative; got {self.max_cells}")
 
 
 @command(EvaluateSettings)
@@ -53,27 +59,36 @@ def evaluate(settings: EvaluateSettings) -> "Evaluation":
 
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
     from bionemo.geneformer_t.evaluate.pairs import CellPairs
-    from bionemo.geneformer_t.evaluate.words import summary, table
+    from bionemo.geneformer_t.evaluate.words import summary, tables
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
     from bionemo.geneformer_t.inference.distribution import model_predictor
+    from bionemo.geneformer_t.run.evaluation_facts import evaluation_facts
     from bionemo.geneformer_t.run.progress import bar
 
     _check_split(settings)
+    folders = {name: settings.data_dir / name for name in dict.fromkeys(["train", settings.split])}
+    facts, where_from = evaluation_facts(folders, settings.time_key, settings.cluster_key)
     model = load_model(settings.checkpoint)
     train, scored = (
         open_split(model, settings.data_dir / name, settings.neighbor_key)
         for name in ("train", settings.split)
     )
     generator, pairs = np.random.default_rng(settings.seed), CellPairs.from_dataset(scored)
-    if settings.max_cells is not None:
+    if settings.max_cells:
         pairs = pairs.draw_cells(settings.max_cells, generator)
     predictor = model_predictor(model)
     evaluation = evaluate_predictor(
-        predictor, pairs, CellPairs.from_dataset(train), generator, progress=bar
+        predictor,
+        pairs,
+        CellPairs.from_dataset(train),
+        generator,
+        facts=facts[settings.split],
+        training_facts=facts["train"],
+        progress=bar,
     )
     text = (
         f"{settings.checkpoint} on {settings.data_dir / settings.split}\n\n"
-        f"{table(evaluation)}\n\n{summary(evaluation)}\n"
+        f"{tables(evaluation)}\n\n{summary(evaluation)}\n{where_from}\n"
     )
     print(text)
     if settings.output_dir is not None:
@@ -83,7 +98,7 @@ def evaluate(settings: EvaluateSettings) -> "Evaluation":
 
 
 def as_json(evaluation: "Evaluation") -> dict[str, Any]:
-    """The scores as plain values; None where nothing could be scored."""
+    """The scores as plain values, means over current cells; None where nothing could be scored."""
     from dataclasses import asdict
 
     rows = {
@@ -91,6 +106,15 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
             "all": asdict(row.all),
             "changed": asdict(row.changed),
             "cross_entropy_interval": asdict(row.interval),
+            "cells": _means(asdict(row.whole.cells)),
+            "direction": _means(asdict(row.whole.direction)),
+            "groups": {
+                **_means(asdict(row.whole.groups)),
+                "groups": list(row.whole.groups.groups),
+                "left_out": list(row.whole.groups.left_out),
+            },
+            "population": asdict(row.whole.population),
+            "calibration": _calibration(row.calibration),
         }
         for name, row in evaluation.rows.items()
     }
@@ -98,6 +122,10 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
         "unit": "nats per position; shares from 0 to 1; intervals 95 % over current cells",
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
+        "population_marks": {
+            name: asdict(found) for name, found in evaluation.population_marks.items()
+        },
+        "mmd_bandwidth": evaluation.bandwidth,
         "num_cells": evaluation.num_cells,
         "num_pairs": evaluation.num_pairs,
         "num_positions": evaluation.num_positions,
@@ -105,6 +133,30 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
     }
     plain: dict[str, Any] = _without_nan(values)
     return plain
+
+
+def _means(measures: dict[Any, Any]) -> dict[str, Any]:
+    """Means over what is known of each array; what is no array is left out."""
+    import numpy as np
+
+    found: dict[str, Any] = {}
+    for name, value in measures.items():
+        if isinstance(value, dict):
+            found[str(name)] = _means(value)
+        elif isinstance(value, np.ndarray):
+            known = value[np.isfinite(value)]
+            found[str(name)] = float(known.mean()) if len(known) else None
+    return found
+
+
+def _calibration(found: "Calibration") -> dict[str, Any]:
+    return {
+        "expected_error": found.expected_error,
+        "doubt": found.doubt,
+        "claimed": found.claimed.tolist(),
+        "right": found.right.tolist(),
+        "positions": found.positions.tolist(),
+    }
 
 
 def _check_split(settings: EvaluateSettings) -> None:

@@ -17,13 +17,14 @@ from numpy import ndarray
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     HELD_OUT,
     MAX_CELLS,
+    MAX_HELD_OUT,
     RankFrequency,
     count_ranks,
     draw_positions,
     tune_rank_frequency,
 )
 from bionemo.geneformer_t.evaluate.mixture import cross_entropy, mixture_weights
-from bionemo.geneformer_t.evaluate.pairs import CellPairs
+from bionemo.geneformer_t.evaluate.pairs import CellPairs, Targets
 
 WIDTHS = (0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Standard deviations in ranks that are tried."""
@@ -76,11 +77,13 @@ def fit_expected_order(
     counts = count_ranks(fitted)
     tuned_on_rest = tune_rank_frequency(fitted, counts, held_out, generator)
     order_of_rest = fit_order(fitted)
+    asked = [
+        (target, order_of_rest(target.context))
+        for target in held_out.draw_cells(MAX_HELD_OUT, generator).targets()
+    ]
     best, drawn = (np.inf, 0.0, 0.0), None
     for width in WIDTHS:
-        probabilities, weights = _held_out_probabilities(
-            held_out, order_of_rest, tuned_on_rest.table, width
-        )
+        probabilities, weights = _held_out_probabilities(asked, tuned_on_rest.table, width)
         drawn = draw_positions(len(weights), generator) if drawn is None else drawn
         probabilities, weights = probabilities[drawn], weights[drawn]
         mix = mixture_weights(probabilities, weights)
@@ -106,15 +109,16 @@ def kernel(num_ranks: int, num_genes: int, width: float) -> Float[ndarray, "rank
 
 
 def _held_out_probabilities(
-    pairs: CellPairs, order: Order, table: Float[ndarray, "rank vocab"], width: float
+    asked: list[tuple[Targets, Int[ndarray, " _"]]],
+    table: Float[ndarray, "rank vocab"],
+    width: float,
 ) -> tuple[Float[ndarray, "position component"], Float[ndarray, " position"]]:
-    """What the expected order and the frequencies gave the gene at each position."""
+    """What the expected orders and the frequencies gave the gene at each position."""
     probabilities, weights = [], []
-    for target in pairs.targets():
-        expected = order(target.context)
-        place = np.full(pairs.vocab_size, -1)
+    for target, expected in asked:
+        place = np.full(table.shape[1], -1)
         place[expected] = np.arange(len(expected))
-        mass = kernel(pairs.max_genes, len(expected), width) if len(expected) else None
+        mass = kernel(len(table), len(expected), width) if len(expected) else None
         for genes, weight in zip(target.next_cells, target.weights, strict=True):
             ranks, sources = np.arange(len(genes)), place[genes]
             of_order = np.zeros(len(genes))

@@ -20,6 +20,8 @@ HELD_OUT = 0.2
 """Share of the next cells that choose the width and the weights."""
 MAX_CELLS = 4000
 """Current cells that are counted; more change a frequency little."""
+MAX_HELD_OUT = 200
+"""Current cells on which baselines that see the current cell are tuned."""
 MAX_POSITIONS = 100_000
 """Held-out positions that choose the width and the weights."""
 _LEAST_COUNT = np.float32(1e-6)

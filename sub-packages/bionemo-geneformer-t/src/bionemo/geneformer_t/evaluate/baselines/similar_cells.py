@@ -17,6 +17,7 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     HELD_OUT,
     MAX_CELLS,
+    MAX_HELD_OUT,
     RankFrequency,
     count_ranks,
     tune_rank_frequency,
@@ -28,8 +29,6 @@ NUMBERS = (5, 15, 30, 60, 120)
 """How many similar cells are tried."""
 WIDTHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Standard deviations in ranks that are tried."""
-MAX_HELD_OUT = 200
-"""Current cells on which they are chosen."""
 POSITIONS_PER_CELL = 100
 """Positions of each of their next cells that are looked at."""
 _ABSENT = -1

@@ -1,0 +1,83 @@
+"""What `obs` knows about the cells that are evaluated: their times and their clusters.
+
+Columns are taken by name where they are given; otherwise the first with a usual name is, and the
+evaluation says which.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bionemo.geneformer_t.run.graph_input import SplitInput
+
+TIME_KEYS = ("pseudotime", "dpt_pseudotime", "ptime", "day", "time", "week", "stage")
+CLUSTER_KEYS = ("cell_type", "celltype", "clusters", "cluster", "branch", "leiden", "louvain")
+
+
+def evaluation_facts(
+    folders: "Mapping[str, Path]", time_key: str | None, cluster_key: str | None
+) -> tuple[dict[str, CellFacts], str]:
+    """Times and clusters of each split, and a sentence on where they come from.
+
+    Args:
+        folders: The splits by name.
+        time_key: Column of obs; by default the first of `TIME_KEYS` that every split has and that
+            reads as times.
+        cluster_key: Column of obs; by default the first of `CLUSTER_KEYS` that every split has.
+
+    Raises:
+        KeyError: A split lacks a column that was named.
+        ValueError: The times that were named cannot be read.
+    """
+    from bionemo.geneformer_t.run.graph_input import read_split
+
+    splits = {name: read_split(folder) for name, folder in folders.items()}
+    times, time_name = _times(splits, time_key)
+    clusters, cluster_name = _clusters(splits, cluster_key)
+    facts = {name: CellFacts(times=times.get(name), clusters=clusters.get(name)) for name in splits}
+    return facts, (
+        f"Times: {time_name or 'none (give time_key)'}. "
+        f"Clusters: {cluster_name or 'none (give cluster_key)'}."
+    )
+
+
+def _times(
+    splits: "Mapping[str, SplitInput]", given: str | None
+) -> tuple[dict[str, np.ndarray], str]:
+    from bionemo.geneformer_t.run.graph_input import read_times
+
+    if given is not None:
+        return read_times(splits, given, None), f"obs[{given!r}]"
+    for key in _common(splits, TIME_KEYS):
+        try:
+            return read_times(splits, key, None), f"obs[{key!r}]"
+        except ValueError:  # labels such as `N1` are no times: the next name may be
+            continue
+    return {}, ""
+
+
+def _clusters(
+    splits: "Mapping[str, SplitInput]", given: str | None
+) -> tuple[dict[str, np.ndarray], str]:
+    if given is not None:
+        for split in splits.values():
+            if given not in split.obs:
+                raise KeyError(
+                    f"cluster_key: obs of {split.folder} has no column {given!r}; it has: "
+                    f"{', '.join(map(str, split.obs.columns)) or 'none'}"
+                )
+    keys = [given] if given is not None else _common(splits, CLUSTER_KEYS)
+    if not keys:
+        return {}, ""
+    labels = {name: split.obs[keys[0]].astype(str).to_numpy() for name, split in splits.items()}
+    return labels, f"obs[{keys[0]!r}]"
+
+
+def _common(splits: "Mapping[str, SplitInput]", names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if all(name in split.obs for split in splits.values())]
