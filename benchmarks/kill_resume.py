@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -34,8 +35,9 @@ from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 from bionemo.geneformer_t.vocab import GeneVocab
 
+CACHE = "cache building"
 PHASES: dict[str, tuple[Any, str, int]] = {
-    "cache building": (store, "write_archive", 2),
+    CACHE: (store, "write_archive", 2),
     "optimizer step": (TemporalGeneformerModel, "training_step", 8),
     "validation": (TemporalGeneformerModel, "validation_step", 4),
     "checkpoint writing": (SafeCheckpointIO, "save_checkpoint", 3),
@@ -84,7 +86,6 @@ def plan(kills: int, rng: random.Random) -> Iterator[tuple[str, int, float]]:
     """Which phase each part is killed in, at its how-many-th entry, and how long after that."""
     phases = [list(PHASES)[i % len(PHASES)] for i in range(kills)]
     rng.shuffle(phases)
-    phases.sort(key=lambda phase: phase != "cache building")  # it is over once there is a cache
     for phase in phases:
         yield phase, rng.randint(1, PHASES[phase][2]), rng.uniform(0, LONGEST_WAIT)
 
@@ -197,6 +198,9 @@ def main() -> int:
         rows: dict[str, dict[str, Any]] = {phase: {"phase": phase, "kills": 0} for phase in PHASES}
         started = time.perf_counter()
         for kill in plan(options.kills, rng):
+            if kill[0] == CACHE:
+                for cache in data.glob("*/.cache"):  # or it would not be built again
+                    shutil.rmtree(cache)
             has_ended, _ = run_part(data, parts, log, kill)
             rows[kill[0]]["kills"] += not has_ended
             print(f"killed in {kill[0]}, entry {kill[1]}, after {1000 * kill[2]:.0f} ms")

@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -93,7 +94,10 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True)
             broken = archive.testzip()
         if broken is not None:
             raise zipfile.BadZipFile(f"checksum of {broken}")
-        content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
+        with warnings.catch_warnings():
+            # what pickle protocol a file that is no checkpoint has is nothing to warn of
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except _DAMAGE as error:
         text = str(error).split("\n", maxsplit=1)[0]
         raise DamagedCheckpointError(f"{path} is no whole checkpoint ({text})") from error
