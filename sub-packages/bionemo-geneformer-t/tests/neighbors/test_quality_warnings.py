@@ -37,6 +37,19 @@ def test_a_random_graph_is_no_closer_than_a_random_cell(random_graph, simulated_
     assert says(found, "go back in time")
 
 
+def test_a_branch_without_successors_of_its_kind_is_told(simulation, simulated_facts) -> None:
+    names = simulation.programmes.tree.names
+    branch, time = simulation.branch, simulation.pseudotime
+    # the end of branch B, which has no successors, is sent to A1
+    ends = np.flatnonzero((branch == names.index("B")) & (time > 1.7))
+    later = np.flatnonzero(branch == names.index("A1"))
+    matrix = simulation.successors.to_matrix().tolil()
+    matrix[ends] = 0
+    matrix[ends, later[: len(ends)]] = 1
+    found = sentences(of_matrix(matrix.tocsr()), simulated_facts)
+    assert says(found, "of those from B) lead as far as to a random cell")
+
+
 def test_nearest_neighbors_have_no_direction(simulated_facts) -> None:
     points = simulated_facts.representation
     near = nearest(points, points, 11)[0][:, 1:]

@@ -1,6 +1,7 @@
 """Edges are compared with random pairs, fairly and the same way every time."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bionemo.geneformer_t.neighbors.measures import distances as module
@@ -12,7 +13,7 @@ def test_random_successors_are_no_closer_and_true_ones_are(
 ) -> None:
     points = simulated_facts.representation
     for graph, low, high in ((random_graph, 0.95, 1.05), (simulation.successors, 0.4, 0.85)):
-        found = distances(graph, points, None, np.random.default_rng(0))
+        found = distances(graph, points, None, None, np.random.default_rng(0))
         assert low < found.ratio < high
         assert found.ratio < found.ratio_high < found.ratio + 0.1
         assert found.ratio == pytest.approx(found.successor / found.random)
@@ -26,21 +27,21 @@ def test_time_points_are_compared_with_cells_of_the_same_point(graph_of) -> None
     time = np.arange(400) % 4 + 0.0
     points = np.column_stack([10 * time, generator.normal(size=400)])
     graph = graph_of([(i, (i + 1) % 400) for i in range(400) if time[i] < 3], 400)
-    found = distances(graph, points, time, generator)
+    found = distances(graph, points, time, None, generator)
     assert found.successor < 0.9 * found.random
     assert found.same_time == pytest.approx(found.successor, rel=0.02)
     assert found.ratio == pytest.approx(found.successor / found.same_time)
 
 
 def test_the_generator_decides_and_nothing_else(simulation, simulated_facts) -> None:
-    arguments = (simulation.successors, simulated_facts.representation, None)
+    arguments = (simulation.successors, simulated_facts.representation, None, None)
     first = distances(*arguments, np.random.default_rng(0))
     assert first == distances(*arguments, np.random.default_rng(0))
     assert first.random != distances(*arguments, np.random.default_rng(1)).random
 
 
 def test_a_sample_of_cells_gives_nearly_the_same(simulation, simulated_facts, monkeypatch) -> None:
-    arguments = (simulation.successors, simulated_facts.representation, None)
+    arguments = (simulation.successors, simulated_facts.representation, None, None)
     whole = distances(*arguments, np.random.default_rng(0))
     monkeypatch.setattr(module, "MOST_CELLS", 100)
     sample = distances(*arguments, np.random.default_rng(0))
@@ -52,7 +53,7 @@ def test_a_sample_of_cells_gives_nearly_the_same(simulation, simulated_facts, mo
 
 def test_histograms_are_shares_and_lean_to_where_the_means_are(simulation, simulated_facts) -> None:
     found = distances(
-        simulation.successors, simulated_facts.representation, None, np.random.default_rng(0)
+        simulation.successors, simulated_facts.representation, None, None, np.random.default_rng(0)
     )
     middles = (np.array(found.bins[1:]) + found.bins[:-1]) / 2
     for name in ("successor", "random"):
@@ -62,9 +63,20 @@ def test_histograms_are_shares_and_lean_to_where_the_means_are(simulation, simul
 
 def test_identical_cells_and_single_edges(graph_of) -> None:
     same = distances(
-        graph_of([(0, 1), (1, 2)], 3), np.zeros((3, 2)), None, np.random.default_rng(0)
+        graph_of([(0, 1), (1, 2)], 3), np.zeros((3, 2)), None, None, np.random.default_rng(0)
     )
     assert (same.ratio, same.ratio_high) == (1, 1)
     assert (
-        distances(graph_of([(0, 1)], 3), np.zeros((3, 2)), None, np.random.default_rng(0)) is None
+        distances(graph_of([(0, 1)], 3), np.zeros((3, 2)), None, None, np.random.default_rng(0))
+        is None
     )
+
+
+def test_leaps_are_counted_for_each_cluster(graph_of) -> None:
+    # cells of a line; all of the last cluster but its end step back to the first cell
+    points = np.arange(60.0)[:, None]
+    edges = [(i, i + 1) for i in range(40)] + [(i, 0) for i in range(40, 59)]
+    cluster = pd.Categorical(np.repeat(["a", "b", "c"], 20))
+    found = distances(graph_of(edges, 60), points, None, cluster, np.random.default_rng(0))
+    assert found.leaps_from == {"a": 0, "b": 0, "c": 1}
+    assert found.leaps == pytest.approx(19 / 59)

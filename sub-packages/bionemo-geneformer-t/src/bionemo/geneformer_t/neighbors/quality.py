@@ -116,7 +116,7 @@ def graph_quality(
         direction=None if time is None else time_direction(graph, time),
         distances=None
         if facts.representation is None
-        else distances(graph, facts.representation, time, generator),
+        else distances(graph, facts.representation, time, facts.cluster, generator),
         reach=None if roots is None else reach(graph, roots, origin),
         batches=None if facts.batch is None else batch_crossing(graph, facts.batch, time),
         clusters=None if facts.cluster is None else cluster_flow(graph, facts.cluster),

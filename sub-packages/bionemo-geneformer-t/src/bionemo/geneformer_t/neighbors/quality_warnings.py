@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from bionemo.geneformer_t.neighbors.quality import GraphQuality
 
+_SHOWN = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class WarningLimits:
@@ -15,6 +17,10 @@ class WarningLimits:
 
     distance_ratio: float = 0.95
     """Successors are no closer than random cells from this ratio of their distances on."""
+    leaps: float = 0.05
+    """Share of all steps that may lead as far as a random cell."""
+    leaps_from: float = 0.1
+    """Share of the steps from one cluster that may."""
     symmetric: float = 0.75
     """A graph has no direction from this share of steps on that reverse steps make up for."""
     half_symmetric: float = 0.4
@@ -68,6 +74,22 @@ def _distance(quality: GraphQuality, limits: WarningLimits) -> str:
         f"A successor is on average no closer in expression than {whom} ({found.ratio:.2f} of that "
         f"distance, at most {found.ratio_high:.2f}): the graph says little about who becomes whom. "
         "Use fewer neighbors or another builder, or check that these are the cells it was made for."
+    )
+
+
+def _leaps(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.distances
+    if found is None or _distance(quality, limits):
+        return ""
+    worst = sorted(found.leaps_from.items(), key=lambda item: -item[1])
+    leaping = [f"{share:.0%} of those from {n}" for n, share in worst if share > limits.leaps_from]
+    if not leaping and found.leaps <= limits.leaps:
+        return ""
+    more = f" ({', '.join(leaping[:_SHOWN])})" if leaping else ""
+    return (
+        f"{found.leaps:.0%} of the steps{more} lead as far as to a random cell: these cells have "
+        "no successors of their own kind. Branches that end early, missing time points and cells "
+        "outside the trajectory look like this; against the first, use the method trajectory."
     )
 
 
@@ -172,6 +194,7 @@ def _dropped(quality: GraphQuality, limits: WarningLimits) -> str:
 
 CHECKS: dict[str, Callable[[GraphQuality, WarningLimits], str]] = {
     "distance": _distance,
+    "leaps": _leaps,
     "symmetric": _symmetry,
     "backward": _backward,
     "level": _level,

@@ -36,7 +36,7 @@ class GraphSettings:
     batch_key: str | None = None
     """Column of obs with the batch or donor."""
     cluster_key: str | None = None
-    """Column of obs with the cluster or cell type."""
+    """Column of obs with the cluster or cell type; by default the time points."""
     root: str | None = None
     """The first cell, or the cluster of cluster_key that comes first; by default the earliest
     cells."""
@@ -112,17 +112,19 @@ def _completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
 def _with_facts(
     split: "SplitInput", time: "Float[ndarray, ' cell'] | None", settings: GraphSettings
 ) -> "SplitGraphs":
+    from bionemo.geneformer_t.neighbors.measures.edges import groups_in_time
     from bionemo.geneformer_t.run.cell_facts import cell_facts
     from bionemo.geneformer_t.run.graph_input import read_graphs, representation_of, time_labels
     from bionemo.geneformer_t.run.graph_report import SplitGraphs
 
+    are_points = time is not None and groups_in_time(time)[1]
     graphs, dropped = read_graphs(split, settings.neighbor_key)
     facts = cell_facts(
         split.obs,
         representation=representation_of(split, settings.use_rep),
         time=time,
         batch_key=settings.batch_key,
-        cluster_key=settings.cluster_key,
+        cluster_key=settings.cluster_key or (settings.time_key if are_points else None),
         root=settings.root,
     )
     return SplitGraphs(
@@ -156,7 +158,10 @@ def _not_given(settings: GraphSettings) -> dict[str, str]:
     """Options that would add a measure."""
     wanted = {
         "--time_key": (settings.time_key, "whether edges go forward in time"),
-        "--cluster_key": (settings.cluster_key, "between which clusters edges run"),
+        "--cluster_key": (
+            settings.cluster_key or settings.time_key,
+            "between which clusters edges run",
+        ),
         "--batch_key": (settings.batch_key, "whether edges cross batches"),
     }
     return {option: what for option, (given, what) in wanted.items() if given is None}

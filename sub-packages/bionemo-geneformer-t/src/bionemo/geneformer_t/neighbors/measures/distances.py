@@ -9,6 +9,7 @@ any case.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
@@ -20,6 +21,7 @@ MOST_CELLS = 5_000
 MOST_EDGES = 200_000
 """Edges in the sample, about; fewer cells are drawn where they have very many successors."""
 _FEWEST_CELLS = 100
+_FEWEST_OF_CLUSTER = 10
 _BINS = 40
 _AT_ONCE = 1 << 16
 
@@ -38,6 +40,10 @@ class Distances:
     """Distance to a successor, over that to a random cell (of its time point, where it can be)."""
     ratio_high: float
     """Upper limit of the ratio's 95 % interval over current cells."""
+    leaps: float
+    """Share of the steps that lead at least as far as half of all random cells are."""
+    leaps_from: dict[str, float]
+    """The same for the steps from each cluster of which the sample has cells enough."""
     num_cells: int
     """Current cells in the sample."""
     bins: tuple[float, ...]
@@ -50,6 +56,7 @@ def distances(
     graph: NeighborGraph,
     representation: Float[ndarray, "cell component"],
     time: Float[ndarray, " cell"] | None,
+    cluster: pd.Categorical | None,
     generator: np.random.Generator,
 ) -> Distances | None:
     """Distances of a sample of edges and of random pairs; None for fewer than two current cells.
@@ -58,6 +65,7 @@ def distances(
         graph: Successors.
         representation: Coordinates in which distance means difference in expression.
         time: Time of each cell.
+        cluster: Cluster of each cell.
         generator: Draws the sample and the random cells.
     """
     current = np.flatnonzero(graph.out_degree)
@@ -80,6 +88,8 @@ def distances(
         name: np.bincount(place, weights=edges.chance * values, minlength=len(current))
         for name, values in apart.items()
     }
+    is_far = apart["successor"] >= np.median(apart["random"])
+    leaping = np.bincount(place, weights=edges.chance * is_far, minlength=len(current))
     reference = means.get("same_time", means["random"])
     ratio, high = _ratio(means["successor"], reference)
     bins = np.linspace(0, np.quantile(np.concatenate(list(apart.values())), 0.995), _BINS + 1)
@@ -89,6 +99,8 @@ def distances(
         same_time=float(means["same_time"].mean()) if "same_time" in means else None,
         ratio=ratio,
         ratio_high=high,
+        leaps=float(leaping.mean()),
+        leaps_from={} if cluster is None else _by_cluster(leaping, cluster[current]),
         num_cells=len(current),
         bins=tuple(bins.tolist()),
         histograms={name: _histogram(values, edges.chance, bins) for name, values in apart.items()},
@@ -132,6 +144,15 @@ def _apart(
         for start in range(0, len(ones), _AT_ONCE)
     ]
     return np.concatenate(parts)
+
+
+def _by_cluster(share: Float[ndarray, " cell"], cluster: pd.Categorical) -> dict[str, float]:
+    codes = np.asarray(cluster.codes)
+    return {
+        str(label): float(share[codes == code].mean())
+        for code, label in enumerate(cluster.categories)
+        if (codes == code).sum() >= _FEWEST_OF_CLUSTER
+    }
 
 
 def _ratio(
