@@ -5,10 +5,10 @@ PCA axes are learned from the training cells; graphs are built inside each split
 
 Counts are read block by block and never held: memory grows with the cells' names and columns of
 obs and their coordinates (0.3 kB a cell) and with the search for neighbors, whatever the number of
-genes. When the data outgrow one machine, coordinates are what to
-compute elsewhere: scanpy's normalisation, variable genes and PCA run on Dask arrays, and
-rapids-singlecell runs them, neighbors and diffusion maps on GPUs. Bring the result as an array of
-obsm (`--use_rep`) or a matrix of obsp (`--method precomputed`).
+genes. When the data outgrow one machine, coordinates are what to compute elsewhere: scanpy's
+normalisation, variable genes and PCA run on Dask arrays, and rapids-singlecell runs them, neighbors
+and diffusion maps on GPUs. Bring the result as an array of obsm (`--use_rep`) or a matrix of obsp
+(`--method precomputed`).
 """
 
 import hashlib
