@@ -2,7 +2,9 @@
 
 Pseudotime has no unit: two methods stretch the same trajectory differently. Steps are therefore
 measured in shares of the cells: a step of 0.1 leads past a tenth of them. Successors lie between
-half a step and one and a half steps ahead; among these the most similar ones are taken.
+half a step and one and a half steps ahead; among these the most similar ones are taken. Where a
+branch has ended, the cells ahead belong to other branches and are far away: steps that are long
+beside the others are left out.
 """
 
 from collections.abc import Iterator
@@ -12,11 +14,20 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.edges import graph_of_edges
-from bionemo.geneformer_t.neighbors.nearest import check_num_neighbors, closeness, nearest
+from bionemo.geneformer_t.neighbors.edges import graph_of_rows
+from bionemo.geneformer_t.neighbors.nearest import (
+    check_num_neighbors,
+    closeness,
+    nearest,
+    nearest_others,
+)
 
 _EARLIEST, _LATEST = 0.5, 1.5
 """Where the window of successors begins and ends, in steps."""
+_LOCAL_NEIGHBORS = 15
+_LONG, _LEAST_SPREAD = 3.0, 0.1
+"""Robust standard deviations above the median at which the log length of a step is too long, and
+the least such deviation."""
 
 
 def graph_ahead(
@@ -27,7 +38,7 @@ def graph_ahead(
     num_neighbors: int,
     group: Int[ndarray, " cell"] | None = None,
     may_follow: Bool[ndarray, "group group"] | None = None,
-) -> NeighborGraph:
+) -> tuple[NeighborGraph, list[str]]:
     """Link every cell to the most similar of the cells one step ahead.
 
     Args:
@@ -37,6 +48,9 @@ def graph_ahead(
         num_neighbors: Successors of each cell, or all cells of its window if fewer.
         group: The group of each cell, such as its cluster.
         may_follow: Whether cells of the column's group may follow cells of the row's.
+
+    Returns:
+        The graph, and notes on cells and edges that were left out.
 
     Raises:
         ValueError: `step` does not lie between 0 and 1, `num_neighbors` is not positive, or there
@@ -48,21 +62,43 @@ def graph_ahead(
     place = places(pseudotime)
     groups = np.zeros(len(points), dtype=np.int64) if group is None else group
     allowed = np.ones((1, 1), dtype=bool) if may_follow is None else may_follow
-    rows, columns, weights = [], [], []
+    found = np.zeros((len(points), num_neighbors), dtype=np.int64)
+    distances = np.full(found.shape, np.inf)
     for current, candidates in _blocks(place, groups, allowed, step):
-        found, distances = _nearest_in_window(
+        found[current], distances[current] = _nearest_in_window(
             points, place, current, candidates, step, num_neighbors
         )
-        rows.append(np.repeat(current, found.shape[1]))
-        columns.append(found.ravel())
-        weights.append(closeness(distances).ravel())
-    empty = np.zeros(0, dtype=np.int64)
-    return graph_of_edges(
-        np.concatenate([empty, *rows]),
-        np.concatenate([empty, *columns]),
-        np.concatenate([np.zeros(0), *weights]),
-        len(points),
-    )
+    too_long = _too_long(points, distances)
+    notes = _notes(place, distances, too_long)
+    distances[too_long] = np.inf
+    return graph_of_rows(found, closeness(distances)), notes
+
+
+def _too_long(points: ndarray, distances: ndarray) -> Bool[ndarray, "cell neighbor"]:
+    """Steps whose length, beside the distance to the cell's own neighbors, stands out."""
+    there = np.isfinite(distances)
+    _, around = nearest_others(points, min(_LOCAL_NEIGHBORS, len(points) - 1))
+    tiny = np.finfo(np.float32).tiny
+    local = np.maximum(around[:, -1:], tiny)
+    length = np.log(np.maximum(np.where(there, distances, 1), tiny) / local)
+    median = np.median(length[there]) if there.any() else 0.0
+    spread = 1.4826 * np.median(np.abs(length[there] - median)) if there.any() else 0.0
+    return there & (length > median + _LONG * max(spread, _LEAST_SPREAD))
+
+
+def _notes(place: ndarray, distances: ndarray, too_long: ndarray) -> list[str]:
+    missing = int((~np.isfinite(place)).sum())
+    notes = []
+    if missing:
+        notes.append(f"{missing} of {len(place)} cells have no finite pseudotime and no edges")
+    if too_long.any():
+        there = np.isfinite(distances)
+        emptied = int((there.any(axis=1) & ~(there & ~too_long).any(axis=1)).sum())
+        notes.append(
+            f"{int(too_long.sum())} of {int(there.sum())} edges led to cells too far away, as past "
+            f"the end of a branch, and are left out; {emptied} cells have no successor for that"
+        )
+    return notes
 
 
 def places(pseudotime: Float[ndarray, " cell"]) -> Float[ndarray, " cell"]:

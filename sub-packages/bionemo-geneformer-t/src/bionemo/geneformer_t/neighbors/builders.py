@@ -4,10 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.cellrank_kernels import (
+    cytotrace_kernel,
+    forward_steps,
+    pseudotime_kernel,
+    realtime_kernel,
+)
 from bionemo.geneformer_t.neighbors.cells import Cells
 from bionemo.geneformer_t.neighbors.knn_neighbors import knn_neighbors
 from bionemo.geneformer_t.neighbors.precomputed import precomputed_neighbors
@@ -15,9 +21,13 @@ from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     pseudotime_neighbors,
     pseudotime_of,
 )
-from bionemo.geneformer_t.neighbors.time_neighbors import time_neighbors
+from bionemo.geneformer_t.neighbors.time_neighbors import TimeMethod, time_neighbors
 from bionemo.geneformer_t.neighbors.times import time_values
-from bionemo.geneformer_t.neighbors.trajectory_neighbors import trajectory_neighbors
+from bionemo.geneformer_t.neighbors.trajectory_neighbors import (
+    connected_clusters,
+    connection_note,
+    trajectory_neighbors,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +40,7 @@ class BuilderSettings:
     """time: column of obs with each cell's time: D6, E7.75, 16 weeks, or numbers."""
     time_order: tuple[str, ...] | None = None
     """time: the labels from early to late, where they cannot be read as numbers."""
-    time_method: Literal["auto", "ot", "mutual"] = "auto"
+    time_method: TimeMethod = "auto"
     """time: `ot` couples time points by optimal transport (moscot), `mutual` takes mutual nearest
     neighbors, `auto` takes `ot` where moscot is installed."""
     pseudotime_key: str | None = None
@@ -99,11 +109,8 @@ def _knn(cells: Cells, settings: BuilderSettings) -> Built:
 
 
 def _time(cells: Cells, settings: BuilderSettings) -> Built:
-    column = cells.column("time_key", settings.time_key)
-    times = time_values(list(column), settings.time_order)
-    if settings.time_method == "ot":
-        raise ValueError("only time_method 'mutual' is there as yet")
-    return time_neighbors(cells.points, times, settings.num_neighbors)
+    times = _times(cells, settings)
+    return time_neighbors(cells.points, times, settings.num_neighbors, settings.time_method)
 
 
 def _pseudotime(cells: Cells, settings: BuilderSettings) -> Built:
@@ -117,7 +124,7 @@ def _pseudotime(cells: Cells, settings: BuilderSettings) -> Built:
 def _trajectory(cells: Cells, settings: BuilderSettings) -> Built:
     clusters = cells.labels("cluster_key", settings.cluster_key)
     if settings.trajectory_method != "paga":
-        raise ValueError("only trajectory_method 'paga' is there as yet")
+        return _by_kernel(cells, clusters, settings)
     values, notes = _ordered(cells, settings)
     graph, more = trajectory_neighbors(
         cells.points,
@@ -128,6 +135,32 @@ def _trajectory(cells: Cells, settings: BuilderSettings) -> Built:
         min_connectivity=settings.min_connectivity,
     )
     return graph, [*notes, *more]
+
+
+def _by_kernel(
+    cells: Cells, clusters: Shaped[ndarray, " cell"], settings: BuilderSettings
+) -> Built:
+    """CellRank's transitions that lead ahead in the kernel's order, along PAGA's connections."""
+    notes: list[str] = []
+    match settings.trajectory_method:
+        case "pseudotime_kernel":
+            order, notes = _ordered(cells, settings)
+            transitions = pseudotime_kernel(cells.points, order)
+        case "cytotrace_kernel":
+            transitions, order = cytotrace_kernel(cells.points, cells.expression)
+        case "realtime_kernel":
+            order = _times(cells, settings)
+            transitions, notes = realtime_kernel(cells.points, order)
+        case _:
+            raise ValueError(
+                "trajectory_method must be paga, pseudotime_kernel, cytotrace_kernel or "
+                f"realtime_kernel; got {settings.trajectory_method!r}"
+            )
+    names, cluster, connected = connected_clusters(
+        cells.points, clusters, settings.min_connectivity
+    )
+    graph, more = forward_steps(transitions, order, cluster, connected, settings.num_neighbors)
+    return graph, [*notes, connection_note(names, connected), *more]
 
 
 def _precomputed(cells: Cells, settings: BuilderSettings) -> Built:
@@ -141,6 +174,11 @@ def _precomputed(cells: Cells, settings: BuilderSettings) -> Built:
         num_neighbors=settings.num_neighbors,
         transposed=settings.transposed,
     )
+
+
+def _times(cells: Cells, settings: BuilderSettings) -> Float[ndarray, " cell"]:
+    column = cells.column("time_key", settings.time_key)
+    return time_values(list(column), settings.time_order)
 
 
 def _ordered(

@@ -1,20 +1,27 @@
 """Diffusion pseudotime: how far a random walk through similar cells is from a root.
 
-Haghverdi et al., 2016, Nature Methods, as scanpy computes it (`pp.neighbors`, `tl.diffmap`,
-`tl.dpt`).
+Haghverdi et al., 2016, Nature Methods, as scanpy computes it (`tl.diffmap`, `tl.dpt`), with the
+authors' Gaussian kernel. The walk steps to a fixed share of the cells, not to a fixed number: with
+few neighbors in many cells it passes the thin places of a trajectory so rarely that they come to
+mean more than the way along it. From `LANDMARKS` cells on, an even sample of so many cells is
+ordered, and each other cell takes its place among the nearest of them.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+
+from bionemo.geneformer_t.neighbors.nearest import closeness, nearest
 
 if TYPE_CHECKING:
     import anndata
 
-_NUM_NEIGHBORS = 15
+LANDMARKS = 4000
+_NEIGHBOR_SHARE, _LEAST_NEIGHBORS = 0.02, 15
 _NUM_COMPONENTS = 10
+_NEAREST_LANDMARKS = 5
 
 
 def diffusion_pseudotime(
@@ -22,52 +29,60 @@ def diffusion_pseudotime(
     *,
     root: int | None = None,
     root_cells: Bool[ndarray, " cell"] | None = None,
-    num_neighbors: int = _NUM_NEIGHBORS,
 ) -> tuple[Float[ndarray, " cell"], int]:
-    """Pseudotime from a root, scaled to [0, 1]; infinite for cells that no path reaches.
+    """Pseudotime from a root, scaled to [0, 1]; infinite for cells that no walk reaches.
 
     Args:
         points: Coordinates of the cells.
         root: The root cell, or
-        root_cells: the cells of a root cluster; the one farthest from all other cells, in
+        root_cells: the cells of a root cluster; the one farthest from the cells outside, in
             diffusion space, is the root.
-        num_neighbors: Neighbors of each cell in the graph of the walk.
 
     Returns:
         The pseudotime and the root cell.
 
     Raises:
-        ValueError: Fewer than three cells, or not one of `root` and `root_cells`.
+        ValueError: Fewer than four cells, not one of `root` and `root_cells`, or a root cluster
+            without cells or with all of them.
     """
     import scanpy as sc
 
     if (root is None) == (root_cells is None):
         raise ValueError("give either the root cell or the cells of the root cluster")
-    if len(points) < 3:
-        raise ValueError(f"diffusion pseudotime needs at least three cells; got {len(points)}")
-    cells = neighbor_data(points, num_neighbors)
-    components = min(_NUM_COMPONENTS, len(points) - 2)
-    sc.tl.diffmap(cells, n_comps=components + 1)
-    start = _farthest(cells, root_cells) if root_cells is not None else root
+    if len(points) < 4:
+        raise ValueError(f"diffusion pseudotime needs at least four cells; got {len(points)}")
+    chosen = _landmarks(len(points), root)
+    cells = _diffusion_map(points[chosen])
+    if root_cells is None:
+        start = int(np.searchsorted(chosen, root or 0))
+    else:
+        start = _farthest(cells, root_cells[chosen])
     cells.uns["iroot"] = start
-    sc.tl.dpt(cells, n_dcs=components)
-    return cells.obs["dpt_pseudotime"].to_numpy(dtype=np.float64), int(start or 0)
+    sc.tl.dpt(cells, n_dcs=cells.obsm["X_diffmap"].shape[1])
+    pseudotime = cells.obs["dpt_pseudotime"].to_numpy(dtype=np.float64)
+    if len(chosen) < len(points):
+        pseudotime = _extended(pseudotime, points[chosen], points)
+    return pseudotime, int(chosen[start])
 
 
-def neighbor_data(
-    points: Float[ndarray, "cell component"], num_neighbors: int = _NUM_NEIGHBORS
-) -> "anndata.AnnData":
-    """An AnnData without genes that holds scanpy's neighbor graph of the points."""
+def _landmarks(num_cells: int, root: int | None) -> Int[ndarray, " landmark"]:
+    even = np.linspace(0, num_cells - 1, min(num_cells, LANDMARKS)).astype(np.int64)
+    return np.union1d(even, [] if root is None else [root]).astype(np.int64)
+
+
+def _diffusion_map(points: ndarray) -> "anndata.AnnData":
     import anndata
     import pandas as pd
     import scanpy as sc
 
-    names = pd.RangeIndex(len(points)).astype(str)
     cells = anndata.AnnData(
-        obs=pd.DataFrame(index=names), obsm={"points": np.asarray(points, dtype=np.float32)}
+        obs=pd.DataFrame(index=pd.RangeIndex(len(points)).astype(str)),
+        obsm={"points": np.asarray(points, dtype=np.float32)},
     )
-    num = min(num_neighbors, len(points) - 1)
-    sc.pp.neighbors(cells, n_neighbors=num, use_rep="points", random_state=0)
+    num = min(max(_LEAST_NEIGHBORS, round(_NEIGHBOR_SHARE * len(points))), len(points) - 1)
+    sc.pp.neighbors(cells, n_neighbors=num, use_rep="points", method="gauss", random_state=0)
+    # scanpy's number counts the first axis, which is the same for all cells
+    sc.tl.diffmap(cells, n_comps=min(_NUM_COMPONENTS + 1, len(points) - 1))
     return cells
 
 
@@ -87,3 +102,15 @@ def _farthest(cells: "anndata.AnnData", among: Bool[ndarray, " cell"]) -> int:
     scaled = axes[:, moving] * (values[moving] / (1 - values[moving]))
     distance = ((scaled - scaled[~among].mean(axis=0)) ** 2).sum(axis=1)
     return int(np.where(among, distance, -np.inf).argmax())
+
+
+def _extended(
+    of_landmarks: Float[ndarray, " landmark"], landmarks: ndarray, points: ndarray
+) -> Float[ndarray, " cell"]:
+    """The mean of the nearest landmarks, infinite where the very nearest is."""
+    found, distances = nearest(points, landmarks, _NEAREST_LANDMARKS)
+    values = of_landmarks[found]
+    reached = np.isfinite(values)
+    weights = closeness(np.where(reached, distances, np.inf))
+    mean = (np.where(reached, values, 0) * weights).sum(axis=1)
+    return np.where(reached[:, 0], mean, np.inf)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-EXACT_PAIRS = 400_000_000
-"""Up to so many pairs of points are compared one by one: some seconds on one core."""
+EXACT_PAIRS = 1_000_000_000
+"""Up to so many pairs of points are compared one by one: less time than compiling the index."""
 
 
 def nearest(

@@ -33,15 +33,12 @@ def pseudotime_neighbors(
         num_neighbors: Successors of each cell at most.
 
     Returns:
-        The graph, and a note on cells without a pseudotime.
+        The graph, and notes on cells and edges that were left out.
 
     Raises:
         ValueError: `step` or `num_neighbors` is out of range, or no two cells differ in pseudotime.
     """
-    graph = graph_ahead(points, pseudotime, step=step, num_neighbors=num_neighbors)
-    missing = int((~np.isfinite(pseudotime)).sum())
-    note = f"{missing} of {len(pseudotime)} cells have no finite pseudotime and no edges"
-    return graph, [note] * bool(missing)
+    return graph_ahead(points, pseudotime, step=step, num_neighbors=num_neighbors)
 
 
 def pseudotime_values(column: "pd.Series[Any]") -> Float[ndarray, " cell"]:

@@ -1,111 +1,117 @@
-"""Successors in real time: cells of the next time point.
+"""Successors in real time: cells of the next time point, by one of two methods.
 
-Two ways. `ot` couples consecutive time points by optimal transport (moscot's `TemporalProblem`;
-Klein et al., 2025, Nature) and takes the successors that receive most of a cell's mass. `mutual`
-needs no further package: it prefers pairs of cells that are among each other's nearest (mutual
-nearest neighbors; Haghverdi et al., 2018, Nature Biotechnology), so that a few cells of the next
-time point do not become everybody's successor.
+`ot` couples consecutive time points by optimal transport (moscot's `TemporalProblem`, extra `ot`)
+and takes the cells that receive most of a cell's mass. `mutual` takes mutual nearest neighbors and
+needs no further package. `auto` takes `ot` where moscot is installed and the time points are small
+enough to be coupled in minutes.
 """
 
 from itertools import pairwise
+from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors import extras
 from bionemo.geneformer_t.neighbors.edges import graph_of_edges
-from bionemo.geneformer_t.neighbors.nearest import check_num_neighbors, closeness, nearest
+from bionemo.geneformer_t.neighbors.mutual import mutual_neighbors
+from bionemo.geneformer_t.neighbors.nearest import check_num_neighbors, closeness
+from bionemo.geneformer_t.neighbors.transport import couplings
 
-MUTUAL_REACH = 4
-"""Two cells are mutual when each is among the other's `MUTUAL_REACH * num_neighbors` nearest."""
+TimeMethod: TypeAlias = Literal["auto", "ot", "mutual"]
+
+AUTO_PAIRS = 100_000_000
+"""`auto` couples time points of up to so many pairs of cells: 10,000 cells with 10,000."""
 
 
 def time_neighbors(
     representation: Float[ndarray, "cell component"],
     times: Float[ndarray, " cell"],
     num_neighbors: int = 5,
+    time_method: TimeMethod = "auto",
 ) -> tuple[NeighborGraph, list[str]]:
-    """Link every cell to mutual nearest neighbors at the next time point.
+    """Link every cell to cells of the next time point.
 
-    A cell's successors are its nearest mutual neighbors. A cell that has none gets its nearest
-    cells of the next time point, and is counted. The next time point is the next one that these
-    cells hold, so a split that lacks one still links the times around it. Cells of the last time
-    point have no successors.
+    The next time point is the next one that these cells hold, so a split that lacks one still
+    links the times around it. Cells of the last time point have no successors.
 
     Args:
         representation: Coordinates of the cells, such as `obsm["X_pca"]`.
-        times: Time of each cell; cells where it is NaN take no part.
+        times: Time of each cell; cells where it is not finite take no part.
         num_neighbors: Successors of each cell at most.
+        time_method: `ot`, `mutual`, or `auto` to choose between them.
 
     Returns:
-        The graph, and notes on cells without a time or without a mutual neighbor.
+        The graph, and notes: the method taken, and what was left out or did not go as it should.
 
     Raises:
-        ValueError: All cells have the same time, or `num_neighbors` is not positive.
+        ValueError: There are fewer than two time points, no such method, or `num_neighbors` is not
+            positive.
+        ImportError: `ot` is asked for and moscot is not installed.
     """
     check_num_neighbors(num_neighbors)
-    points, notes = time_points(times)
-    rows, columns, weights = [], [], []
-    alone = 0
-    for now, later in pairwise(points):
-        current, following = np.flatnonzero(times == now), np.flatnonzero(times == later)
-        found, distances, lonely = _mutual(
-            representation[current], representation[following], num_neighbors
-        )
-        alone += lonely
-        rows.append(np.repeat(current, found.shape[1]))
-        columns.append(following[found].ravel())
-        weights.append(closeness(distances).ravel())
-    if alone:
-        notes.append(
-            f"{alone} cells have no mutual neighbor at the next time point and got their nearest "
-            "cells instead"
-        )
-    graph = graph_of_edges(
-        np.concatenate(rows), np.concatenate(columns), np.concatenate(weights), len(times)
-    )
-    return graph, notes
-
-
-def time_points(times: Float[ndarray, " cell"]) -> tuple[Float[ndarray, " point"], list[str]]:
-    """The distinct times from early to late, and a note on cells without a time.
-
-    Raises:
-        ValueError: There are fewer than two.
-    """
-    there = np.isfinite(times)
-    points = np.unique(times[there])
+    if time_method not in ("auto", *_METHODS):
+        raise ValueError(f"time_method must be auto, {', '.join(_METHODS)}; got {time_method!r}")
+    missing = int((~np.isfinite(times)).sum())
+    notes = [f"{missing} of {len(times)} cells have no time and no edges"] * bool(missing)
+    points, sizes = np.unique(times[np.isfinite(times)], return_counts=True)
     if len(points) < 2:
         raise ValueError(
             "successors in time need at least two time points; all cells have "
             f"{', '.join(f'{point:g}' for point in points) or 'no time'}"
         )
-    missing = int((~there).sum())
-    return points, [f"{missing} of {len(times)} cells have no time and no edges"] * bool(missing)
+    method, why = (time_method, "") if time_method != "auto" else _choose(sizes.tolist())
+    graph, more = _METHODS[method](representation, times, num_neighbors)
+    return graph, [f"time method: {method}{why}", *notes, *more]
 
 
-def _mutual(
-    current: ndarray, following: ndarray, num_neighbors: int
-) -> tuple[Int[ndarray, "cell neighbor"], Float[ndarray, "cell neighbor"], int]:
-    """Successors of each current cell, their distances (infinity: none), and cells without mutual.
+def _choose(sizes: list[int]) -> tuple[str, str]:
+    """The method that `auto` takes, and why."""
+    if not extras.is_installed("moscot"):
+        return "mutual", f" (for optimal transport: {extras.install_command('moscot')})"
+    if max(now * later for now, later in pairwise(sizes)) > AUTO_PAIRS:
+        return "mutual", " (these time points are too large to be coupled in minutes)"
+    return "ot", f" (moscot {extras.version('moscot')})"
 
-    Mutual neighbors come first because all others are put at infinity.
-    """
-    reach = MUTUAL_REACH * num_neighbors
-    found, distances = nearest(current, following, reach)
-    back, _ = nearest(following, current, reach)
-    here = np.arange(len(current))[:, None]
-    # a pair as one number, so that membership of millions of pairs is one sorted search
-    pairs = found * len(current) + here
-    returned = np.arange(len(following))[:, None] * len(current) + back
-    is_mutual = np.isin(pairs, returned)
-    alone = ~is_mutual.any(axis=1)
-    among_mutual = np.where(is_mutual, distances, np.inf)
-    among_mutual[alone] = distances[alone]
-    first = np.argsort(among_mutual, axis=1, kind="stable")[:, :num_neighbors]
-    return (
-        np.take_along_axis(found, first, axis=1),
-        np.take_along_axis(among_mutual, first, axis=1),
-        int(alone.sum()),
+
+def _by_transport(
+    points: ndarray, times: ndarray, num_neighbors: int
+) -> tuple[NeighborGraph, list[str]]:
+    """The cells that receive most of a cell's mass; weights are shares of what those receive."""
+    masses, notes = couplings(points, times, num_neighbors)
+    totals = np.asarray(masses.sum(axis=1)).ravel()
+    rows = np.repeat(np.arange(len(times)), np.diff(masses.indptr))
+    empty = int(((totals == 0) & (times < np.nanmax(times))).sum())
+    if empty:
+        notes = [*notes, f"{empty} cells send no mass to the next time point and have no successor"]
+    shares = masses.data / np.where(totals == 0, 1, totals)[rows]
+    return graph_of_edges(rows, masses.indices, shares, len(times)), notes
+
+
+def _by_mutual(
+    points: ndarray, times: ndarray, num_neighbors: int
+) -> tuple[NeighborGraph, list[str]]:
+    """The nearest mutual neighbors; weights fall with distance."""
+    rows, columns, weights, lonely = [], [], [], 0
+    for now, later in pairwise(np.unique(times[np.isfinite(times)])):
+        current, following = np.flatnonzero(times == now), np.flatnonzero(times == later)
+        found, distances, alone = mutual_neighbors(
+            points[current], points[following], num_neighbors
+        )
+        lonely += int(alone.sum())
+        rows.append(np.repeat(current, found.shape[1]))
+        columns.append(following[found].ravel())
+        weights.append(closeness(distances).ravel())
+    graph = graph_of_edges(
+        np.concatenate(rows), np.concatenate(columns), np.concatenate(weights), len(times)
     )
+    note = (
+        f"{lonely} cells have no mutual neighbor at the next time point; their successors are "
+        "their nearest cells"
+    )
+    return graph, [note] * bool(lonely)
+
+
+_METHODS = {"ot": _by_transport, "mutual": _by_mutual}

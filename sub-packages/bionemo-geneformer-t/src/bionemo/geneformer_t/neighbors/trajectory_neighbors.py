@@ -44,7 +44,7 @@ def trajectory_neighbors(
         ValueError: A setting is out of range, or no two cells differ in pseudotime.
     """
     names, cluster, connected = connected_clusters(points, clusters, min_connectivity)
-    graph = graph_ahead(
+    graph, notes = graph_ahead(
         points,
         pseudotime,
         step=step,
@@ -52,9 +52,7 @@ def trajectory_neighbors(
         group=cluster,
         may_follow=connected,
     )
-    missing = int((~np.isfinite(pseudotime)).sum())
-    note = f"{missing} of {len(pseudotime)} cells have no finite pseudotime and no edges"
-    return graph, [connection_note(names, connected), *[note] * bool(missing)]
+    return graph, [connection_note(names, connected), *notes]
 
 
 def connected_clusters(

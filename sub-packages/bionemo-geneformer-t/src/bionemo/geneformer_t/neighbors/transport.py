@@ -1,0 +1,89 @@
+"""Couplings of consecutive time points by optimal transport, from moscot (extra `ot`).
+
+moscot's `TemporalProblem` (Klein et al., 2025, Nature; after Waddington-OT, Schiebinger et al.,
+2019, Cell) moves the cells of one time point onto those of the next with the least total cost, so
+that every cell there has an origin. Cost is the squared Euclidean distance, scaled by its mean.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+from numpy import ndarray
+
+from bionemo.geneformer_t.neighbors.extras import need
+
+EPSILON = 1e-2
+"""Strength of the entropic regularisation, against a mean cost of 1."""
+_BLOCK = 1024
+"""Cells whose row of the coupling is held at once; larger problems are also solved in blocks."""
+_MAX_DENSE = 4096
+
+
+def couplings(
+    points: Float[ndarray, "cell component"],
+    times: Float[ndarray, " cell"],
+    num_neighbors: int,
+) -> tuple[sp.csr_array, list[str]]:
+    """The largest entries of each cell's row in the coupling of its time point with the next.
+
+    Args:
+        points: Coordinates of the cells.
+        times: Time of each cell; those where it is not finite take no part.
+        num_neighbors: Entries of each row that are kept.
+
+    Returns:
+        Cells x cells, and a note where a coupling did not converge.
+
+    Raises:
+        ImportError: moscot is not installed.
+    """
+    need("moscot", "time_method 'ot'")
+    with _quiet():
+        solutions = _solve(points, times)
+    rows, columns, masses, notes = [], [], [], []
+    for now, later in pairwise(np.unique(times[np.isfinite(times)])):
+        solution = solutions[now, later]
+        kept = solution.sparsify(mode="mass", value=1.0, batch_size=_BLOCK, max_k=num_neighbors)
+        edges = sp.coo_array(kept.transport_matrix)
+        rows.append(np.flatnonzero(times == now)[edges.row])
+        columns.append(np.flatnonzero(times == later)[edges.col])
+        masses.append(edges.data)
+        if not solution.converged:
+            notes.append(f"the coupling of time {now:g} with {later:g} did not converge")
+    edges = (np.concatenate(masses), (np.concatenate(rows), np.concatenate(columns)))
+    return sp.csr_array(sp.coo_array(edges, shape=(len(times), len(times)))), notes
+
+
+def _solve(points: ndarray, times: ndarray) -> dict[tuple[float, float], Any]:
+    import anndata
+    import pandas as pd
+    from moscot.problems.time import TemporalProblem
+
+    timed = np.flatnonzero(np.isfinite(times))
+    cells = anndata.AnnData(
+        np.zeros((len(timed), 1), dtype=np.float32),  # moscot wants genes, and does not read them
+        obs=pd.DataFrame({"time": times[timed]}, index=timed.astype(str)),
+        obsm={"points": np.asarray(points[timed], dtype=np.float32)},
+    )
+    largest = np.unique(times[timed], return_counts=True)[1].max()
+    problem = TemporalProblem(cells).prepare("time", joint_attr="points")
+    batch = _BLOCK if largest > _MAX_DENSE else None
+    return problem.solve(epsilon=EPSILON, batch_size=batch).solutions
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Moscot announces every problem; only `run` speaks to users."""
+    logger = logging.getLogger("moscot._logging")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
