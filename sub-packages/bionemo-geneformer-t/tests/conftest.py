@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import anndata
@@ -14,6 +15,11 @@ import scipy.sparse as sp
 from bionemo.geneformer_t.vocab import GeneVocab
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+
+# moscot compiles one program for each pair of sizes of time points: once for all tests
+JAX_CACHE = Path(tempfile.gettempdir()) / "geneformer_t_jax_cache"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(JAX_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 @pytest.fixture(scope="session")
