@@ -6,11 +6,12 @@ import shutil
 import anndata
 import pytest
 
-from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.data.inventory import take_inventory
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
 from bionemo.geneformer_t.inference.diagnosis import difference, examine_data, examine_fit
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
 
 
@@ -126,6 +127,31 @@ def test_positions_must_reach_as_far_as_the_sequence(model, save_checkpoint, tin
     assert "seq_length 65 takes 65 positions, but the model has 64" in wrong
     notes = findings(long, tiny_data_dir, "note")
     assert "the checkpoint does not say what cells it was trained on" in notes
+
+
+def test_restarted_positions_need_only_reach_through_one_cell(
+    vocab, save_checkpoint, tiny_data_dir
+):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BioBertConfig(
+        vocab_size=len(vocab), max_position_embeddings=32, position_scheme="restarted", **sizes
+    )
+    model = TemporalGeneformerModel(config)
+    model.adopt(vocab, PairSettings(seq_length=63))
+    assert findings(summarise_checkpoint(save_checkpoint(model)), tiny_data_dir, "wrong") == []
+
+
+def test_models_of_single_cells_need_no_graph(model, save_checkpoint, tiny_data_dir):
+    model.pair_settings = PairSettings(objective="mlm", seq_length=33)
+    data = TemporalGeneformerDataModule(tiny_data_dir, objective="mlm", seq_length=33)
+    model.provenance = data.provenance
+    plain = summarise_checkpoint(save_checkpoint(model))
+    for split in ("train", "val", "test"):
+        (tiny_data_dir / split / "neighbors.json").unlink()
+    assert findings(plain, tiny_data_dir, "wrong") == []
+    assert "train holds the cells that the model was trained on" in findings(
+        plain, tiny_data_dir, "good"
+    )
 
 
 def test_a_sound_folder_has_nothing_wrong(tiny_data_dir):

@@ -6,6 +6,7 @@ import pytest
 
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.doctor import doctor
+from bionemo.geneformer_t.run.prepare import prepare
 from bionemo.geneformer_t.run.simulate import simulate
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
@@ -49,6 +50,23 @@ def test_a_simulated_folder_says_what_made_it(tmp_path, capsys):
     capsys.readouterr()
     assert doctor(first=folder).is_sound
     assert "made          by geneformer-t simulate" in capsys.readouterr().out
+
+
+def test_a_prepared_folder_and_its_model_fit(tiny_data_dir, tmp_path, capsys):
+    prepare(
+        input=tiny_data_dir / "train" / "data.h5ad", output_dir=tmp_path / "mine", time_key="day",
+        num_neighbors=2,
+    )  # fmt: skip
+    checkpoint = train_temporal_geneformer(
+        data_dir=tmp_path / "mine", output_dir=tmp_path / "run", seq_length=64, hidden_size=16,
+        num_layers=1, num_attention_heads=2, intermediate_size=16, max_steps=1, num_workers=0,
+        accelerator="cpu",
+    )  # fmt: skip
+    found = doctor(first=checkpoint, other=tmp_path / "mine")
+    text = capsys.readouterr().out
+    assert found.is_sound, text
+    assert "by geneformer-t prepare" in text
+    assert "train holds the cells and the graph that the model was trained on" in text
 
 
 def test_both_are_compared_in_either_order(trained_checkpoint, tiny_data_dir, capsys):
