@@ -1,0 +1,113 @@
+"""Does a real training run wait for its data, and how fast are training and prediction?
+
+A Lightning run with the package's own data module and model, timed by Lightning's profiler: what it
+spends in fetching the next batch is waiting. The time until the workers deliver their first batch
+is told apart.
+"""
+
+import argparse
+import logging
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from cells import NUM_GENES, make_split, typical_lengths
+from lightning.pytorch.profilers import SimpleProfiler
+from measure import report
+
+from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+from bionemo.geneformer_t.inference.next_cell import predict_next_cells
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+
+WAITING_TARGET = 0.03
+FETCH, EPOCH = "[_TrainingEpochLoop].train_dataloader_next", "run_training_epoch"
+MODELS = {
+    "BioNeMo 10M": {
+        "hidden_size": 256,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "intermediate_size": 512,
+    },
+    "default": {},
+}
+
+
+class Durations(SimpleProfiler):
+    """Records what each part of a run takes, without printing it."""
+
+    def summary(self) -> str:
+        """Nothing: the table is made here."""
+        return ""
+
+
+def train(
+    name: str, data_dir: Path, steps: int, workers: int
+) -> tuple[TemporalGeneformerModel, TemporalGeneformerDataModule, dict[str, float]]:
+    """A short run: pairs per second, the share of the time that it waited, the time to start."""
+    data = TemporalGeneformerDataModule(data_dir, num_workers=workers)
+    model = TemporalGeneformerModel(BioBertConfig(vocab_size=NUM_GENES + 5, **MODELS[name]))
+    profiler = Durations()
+    trainer = L.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        profiler=profiler,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, data)
+    fetches = profiler.recorded_durations[FETCH]
+    start, waited = fetches[0], sum(fetches[1:])
+    running = sum(profiler.recorded_durations[EPOCH]) - start
+    return (
+        model,
+        data,
+        {
+            "pairs_per_s": steps * data.micro_batch_size / running,
+            "waiting": waited / running,
+            "seconds_to_first_batch": start,
+        },
+    )
+
+
+def predict(
+    model: TemporalGeneformerModel, data: TemporalGeneformerDataModule, cells: int
+) -> float:
+    """Cells per second of the ten highest ranks of the next cell."""
+    model.eval()
+    predict_next_cells(model, data.train.tokens.encode, np.arange(8))
+    started = time.perf_counter()
+    predict_next_cells(model, data.train.tokens.encode, np.arange(cells))
+    return cells / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Print the table and the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--cells", type=int, default=200, help="to predict")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    L.seed_everything(0, verbose=False)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        make_split(Path(folder) / "train", typical_lengths(700, 0.4, 2_000))
+        for name in options.models:
+            model, data, found = train(name, Path(folder), options.steps, options.workers)
+            row = {"model": name, "workers": options.workers, **found, "target": WAITING_TARGET}
+            rows.append({**row, "predicted_cells_per_s": predict(model, data, options.cells)})
+    print(f"typical cells, {torch.get_num_threads()} threads; `waiting` is a share of the time")
+    report("end_to_end", rows)
+
+
+if __name__ == "__main__":
+    main()
