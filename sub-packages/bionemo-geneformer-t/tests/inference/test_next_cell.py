@@ -22,6 +22,27 @@ def test_every_cell_gets_what_it_gets_alone(model, vocab) -> None:
         np.testing.assert_allclose(predicted.probabilities[i], alone.probabilities[0], rtol=1e-4)
 
 
+def test_a_budget_of_tokens_is_kept_and_changes_nothing(model, vocab) -> None:
+    cells = cells_of(vocab)
+    seen = []
+
+    def watch(batches):
+        for batch in batches:
+            seen.append(batch)
+            yield batch
+
+    expected = predict_next_cells(model, cells.__getitem__, np.arange(7), 4)
+    predicted = predict_next_cells(
+        model, cells.__getitem__, np.arange(7), 4, max_tokens_per_batch=40, progress=watch
+    )
+    np.testing.assert_array_equal(predicted.token_ids, expected.token_ids)
+    np.testing.assert_allclose(predicted.probabilities, expected.probabilities, rtol=1e-4)
+    lengths = np.array([min(len(cells[row]), 15) + 2 + 4 for row in predicted.cells])
+    assert sorted(np.concatenate(seen).tolist()) == list(range(6))
+    assert all(lengths[batch].sum() <= 40 for batch in seen)
+    assert len(seen) == 3
+
+
 def test_cells_without_genes_are_named_not_hidden(model, vocab) -> None:
     predicted = predict_next_cells(model, cells_of(vocab).__getitem__, np.arange(7), 4)
     assert predicted.empty.tolist() == [3]

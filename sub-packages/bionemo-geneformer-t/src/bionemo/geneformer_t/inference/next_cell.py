@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.config import SPECIALS_PER_PAIR
+from bionemo.geneformer_t.config import SPECIALS_PER_CONTEXT, SPECIALS_PER_PAIR
 from bionemo.geneformer_t.inference.distribution import frame, required_vocab
+from bionemo.geneformer_t.inference.embeddings import batches_by_length
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import PAD, GeneVocab
 
-Progress = Callable[[Sequence[Sequence[int]]], Iterable[Sequence[int]]]
+Progress = Callable[[list[Int[ndarray, " _"]]], Iterable[Int[ndarray, " _"]]]
 """Passes batches through and shows how far they are."""
 
 
@@ -44,6 +45,7 @@ def predict_next_cells(
     num_predictions: int = 10,
     *,
     batch_size: int = 16,
+    max_tokens_per_batch: int | None = None,
     progress: Progress = iter,
 ) -> NextCells:
     """Predict the next cell of each of the given cells.
@@ -55,31 +57,44 @@ def predict_next_cells(
         cells: Rows of the current cells.
         num_predictions: Ranks to predict, from the highest.
         batch_size: Cells that are predicted at once.
+        max_tokens_per_batch: Instead, as many as come to so many tokens, those that are predicted
+            included; a cell that alone has more is predicted alone.
         progress: Shows how far the batches are.
 
     Raises:
         ValueError: The model has no vocabulary, or more ranks are asked than it can predict.
     """
     vocab = required_vocab(model)
-    contexts = {int(row): encode(int(row))[: _genes_per_cell(model)] for row in cells}
-    rows = [int(row) for row in cells if len(contexts[int(row)])]
-    empty = [int(row) for row in cells if not len(contexts[int(row)])]
-    by_length = sorted(range(len(rows)), key=lambda i: len(contexts[rows[i]]), reverse=True)
+    most = _genes_per_cell(model)
+    # Cells are encoded again when their batch comes: that takes a thousandth of predicting them,
+    # and keeping them all would take memory.
+    lengths = np.array([min(len(encode(int(row))), most) for row in cells], dtype=np.int64)
+    rows, empty, lengths = cells[lengths > 0], cells[lengths == 0], lengths[lengths > 0]
     token_ids = np.zeros((len(rows), num_predictions), dtype=np.int64)
     probabilities = np.zeros((len(rows), num_predictions), dtype=np.float32)
-    starts = range(0, len(rows), batch_size)
-    for batch in progress([by_length[start : start + batch_size] for start in starts]):
-        ids, present = _padded([contexts[rows[i]] for i in batch], vocab)
+    tokens = lengths + SPECIALS_PER_CONTEXT + num_predictions
+    for batch in progress(_batches(tokens, batch_size, max_tokens_per_batch)):
+        ids, present = _padded([encode(int(rows[i]))[:most] for i in batch], vocab)
         predicted = model.predict_next_cell(ids, present, num_predictions)
-        token_ids[list(batch)] = predicted.token_ids.cpu().numpy()
-        probabilities[list(batch)] = predicted.probabilities.float().cpu().numpy()
+        token_ids[batch] = predicted.token_ids.cpu().numpy()
+        probabilities[batch] = predicted.probabilities.float().cpu().numpy()
     return NextCells(
-        cells=np.array(rows, dtype=np.int64),
-        empty=np.array(empty, dtype=np.int64),
+        cells=rows.astype(np.int64),
+        empty=empty.astype(np.int64),
         token_ids=token_ids,
         probabilities=probabilities,
         vocab=vocab,
     )
+
+
+def _batches(
+    tokens: Int[ndarray, " cell"], batch_size: int, max_tokens: int | None
+) -> list[Int[ndarray, " _"]]:
+    """Cells of similar length together, the longest first: what does not fit fails at once."""
+    if max_tokens is not None:
+        return batches_by_length(tokens, max_tokens)
+    order = np.argsort(-tokens, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def _genes_per_cell(model: TemporalGeneformerModel) -> int:

@@ -34,6 +34,8 @@ class PredictSettings:
     """Ranks of the next cell to predict, from the highest."""
     batch_size: int = 16
     """Cells that are predicted at once."""
+    max_tokens_per_batch: int | None = None
+    """Instead, as many cells as come to so many tokens, predicted ones included."""
 
     def __post_init__(self) -> None:
         if self.output.suffix not in ENDINGS:
@@ -41,6 +43,10 @@ class PredictSettings:
         for name in ("num_predictions", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if self.max_tokens_per_batch is not None and self.max_tokens_per_batch < 1:
+            raise ValueError(
+                f"max_tokens_per_batch must be at least 1; got {self.max_tokens_per_batch}"
+            )
 
 
 @command(PredictSettings)
@@ -64,6 +70,7 @@ def predict(settings: PredictSettings) -> Path:
             np.arange(len(tokens)),
             settings.num_predictions,
             batch_size=settings.batch_size,
+            max_tokens_per_batch=settings.max_tokens_per_batch,
             progress=lambda batches: bar("predicting", batches, len(batches)),
         )
         names = tokens.store.cell_ids
