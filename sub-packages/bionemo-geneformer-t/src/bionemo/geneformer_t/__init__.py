@@ -5,7 +5,7 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_TOOLS = ("tl",)
+_TOOLS = ("pp", "tl")
 
 
 def __getattr__(name: str) -> ModuleType:

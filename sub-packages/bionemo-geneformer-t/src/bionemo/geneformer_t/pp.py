@@ -1,0 +1,152 @@
+"""Builders of successors as AnnData functions, in scverse manner.
+
+```python
+import bionemo.geneformer_t as gft
+
+gft.pp.next_cells(adata, method="time", time_key="day")
+```
+"""
+
+import logging
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+from numpy import ndarray
+
+from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build, builder
+from bionemo.geneformer_t.neighbors.cells import Cells
+from bionemo.geneformer_t.neighbors.representation import expression_pca, scaled
+
+if TYPE_CHECKING:
+    import anndata
+
+logger = logging.getLogger(__name__)
+
+_REPRESENTATION = "X_pca"
+
+
+def next_cells(
+    adata: "anndata.AnnData",
+    method: str = "time",
+    *,
+    key_added: str = "next_cell_ids",
+    use_rep: str | None = None,
+    layer: str | None = None,
+    copy: bool = False,
+    **settings: Any,
+) -> "anndata.AnnData | None":
+    """Find the successors of each cell and store them as a graph.
+
+    Writes `obsp[key_added]` (rows current cells, columns successors) and `uns[key_added]` (its
+    `connectivities_key`, `params`, and `notes` on what was chosen, counted or left out). Nothing
+    else changes. Works on what scanpy, Dask or rapids-singlecell left in `obsm` and `obsp`.
+
+    Args:
+        adata: Annotated cells.
+        method: `knn`, `time`, `pseudotime`, `trajectory` or `precomputed`.
+        key_added: Name of the graph.
+        use_rep: Array of obsm with the cells' coordinates. By default `X_pca`; where that is not
+            there, principal components of log-normalised counts are computed on the side.
+        layer: Layer with the raw counts for that; X by default.
+        copy: Return a copy with the graph, and leave `adata` as it is.
+        **settings: Fields of `BuilderSettings`, such as `time_key` or `num_neighbors`.
+
+    Returns:
+        Nothing, or the copy.
+
+    Raises:
+        TypeError: No such setting.
+        KeyError: A setting names something that `adata` does not hold.
+        ValueError: No such method, or a setting does not fit the cells.
+        ImportError: A package that the method needs is not installed.
+    """
+    known = {field.name for field in fields(BuilderSettings)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise TypeError(
+            f"next_cells has no setting {', '.join(unknown)}; it has: {', '.join(sorted(known))}"
+        )
+    builder(method)
+    chosen = BuilderSettings(**settings)
+    target = adata.copy() if copy else adata
+    points, source = _points(adata, use_rep, layer)
+    cells = Cells(
+        obs=adata.obs,
+        points=points,
+        obsp=dict(adata.obsp),
+        expression=_expression(adata, layer, method, chosen),
+    )
+    graph, notes = build(method, cells, chosen)
+    for note in notes:
+        logger.info("%s: %s", key_added, note)
+    target.obsp[key_added] = graph.to_matrix()
+    target.uns[key_added] = {
+        "connectivities_key": key_added,
+        "params": {"method": method, "use_rep": source, **_given(chosen)},
+        "notes": np.array(notes, dtype=object),
+    }
+    return target if copy else None
+
+
+def _points(
+    adata: "anndata.AnnData", use_rep: str | None, layer: str | None
+) -> tuple[Float[ndarray, "cell component"], str]:
+    """Coordinates of the cells, and where they come from."""
+    key = use_rep or _REPRESENTATION
+    if key in adata.obsm:
+        held = adata.obsm[key]
+        # arrays of a GPU come to the host by `get`
+        return np.asarray(
+            held.get() if hasattr(held, "device") and hasattr(held, "get") else held
+        ), key
+    if use_rep is not None:
+        raise KeyError(
+            f"use_rep: obsm has no array {use_rep!r}; it has: {', '.join(adata.obsm) or 'none'}"
+        )
+    counts = _matrix(adata, layer)
+    if not _are_counts(counts):
+        raise ValueError(
+            f"obsm has no {_REPRESENTATION!r}, and {_name(layer)} holds no raw counts to compute "
+            "it from: run scanpy.pp.pca first, or name a layer of raw counts (layer) or an array "
+            f"of obsm (use_rep); obsm has: {', '.join(adata.obsm) or 'none'}, layers: "
+            f"{', '.join(adata.layers) or 'none'}"
+        )
+    return expression_pca(counts, np.ones(adata.n_obs, dtype=bool)), f"PCA of {_name(layer)}"
+
+
+def _expression(
+    adata: "anndata.AnnData", layer: str | None, method: str, settings: BuilderSettings
+) -> sp.csr_array | None:
+    """Log-normalised expression, for CytoTRACE alone."""
+    if method != "trajectory" or settings.trajectory_method != "cytotrace_kernel":
+        return None
+    matrix = _matrix(adata, layer)
+    if not _are_counts(matrix):
+        return sp.csr_array(matrix)
+    return sp.csr_array(scaled(sp.csr_array(matrix)).log1p())
+
+
+def _matrix(adata: "anndata.AnnData", layer: str | None) -> sp.csr_matrix:
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"layer: there is no {layer!r}; layers: {', '.join(adata.layers) or 'none'}")
+    held = adata.X if layer is None else adata.layers[layer]
+    if held is None:
+        raise ValueError("the data hold no X; name a layer (layer) or an array of obsm (use_rep)")
+    return sp.csr_matrix(held, dtype=np.float32, copy=True)
+
+
+def _are_counts(matrix: sp.csr_matrix) -> bool:
+    return bool((matrix.data >= 0).all() and (matrix.data == np.floor(matrix.data)).all())
+
+
+def _name(layer: str | None) -> str:
+    return "X" if layer is None else f"layers[{layer!r}]"
+
+
+def _given(settings: BuilderSettings) -> dict[str, Any]:
+    """Settings as .h5ad can hold them: no None, no tuples."""
+    values = {name: value for name, value in asdict(settings).items() if value is not None}
+    return {n: list(value) if isinstance(value, tuple) else value for n, value in values.items()}

@@ -1,0 +1,110 @@
+"""`gft.pp.next_cells` adds a graph and its parameters, and changes nothing else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import bionemo.geneformer_t as gft
+from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build
+from bionemo.geneformer_t.neighbors.cells import Cells
+
+RNG = np.random.default_rng(0)
+
+
+def cells(counts: bool = True) -> anndata.AnnData:
+    values = RNG.poisson(2, (60, 40)).astype(np.float32)
+    return anndata.AnnData(
+        sp.csr_matrix(values if counts else np.log1p(values)),
+        obs=pd.DataFrame(
+            {"day": np.repeat(["D0", "D2", "D5"], 20), "place": np.arange(60) / 60},
+            index=[f"cell_{i}" for i in RNG.permutation(60)],
+        ),
+        obsm={"X_other": RNG.normal(size=(60, 4))},
+    )
+
+
+def test_the_graph_is_that_of_the_builder_and_nothing_else_changes() -> None:
+    adata = cells()
+    adata.obsm["X_pca"] = RNG.normal(size=(60, 5))
+    before = adata.copy()
+    result = gft.pp.next_cells(
+        adata, method="time", time_key="day", time_method="mutual", num_neighbors=3
+    )
+    assert result is None
+    graph, notes = build(
+        "time",
+        Cells(obs=before.obs, points=before.obsm["X_pca"]),
+        BuilderSettings(time_key="day", time_method="mutual", num_neighbors=3),
+    )
+    assert (adata.obsp["next_cell_ids"] != graph.to_matrix()).nnz == 0
+    assert adata.uns["next_cell_ids"]["connectivities_key"] == "next_cell_ids"
+    assert adata.uns["next_cell_ids"]["params"]["time_key"] == "day"
+    assert adata.uns["next_cell_ids"]["notes"].tolist() == notes
+    assert (adata.X != before.X).nnz == 0
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+    assert set(adata.obsm) == set(before.obsm)
+
+
+def test_without_coordinates_they_come_from_the_counts_on_the_side(tmp_path: Path) -> None:
+    adata = cells()
+    before = adata.X.copy()
+    gft.pp.next_cells(adata, method="pseudotime", pseudotime_key="place", key_added="ahead")
+    assert adata.uns["ahead"]["params"]["use_rep"] == "PCA of X"
+    assert "X_pca" not in adata.obsm
+    assert (before != adata.X).nnz == 0
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    read = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    assert (read.obsp["ahead"] != adata.obsp["ahead"]).nnz == 0
+    assert read.uns["ahead"]["params"]["method"] == "pseudotime"
+
+
+def test_a_copy_leaves_the_original_alone() -> None:
+    adata = cells()
+    copied = gft.pp.next_cells(adata, method="knn", use_rep="X_other", copy=True)
+    assert "next_cell_ids" in copied.obsp
+    assert not adata.obsp
+    assert not adata.uns
+
+
+def test_a_matrix_of_obsp_is_taken() -> None:
+    adata = cells()
+    adata.obsp["T_fwd"] = sp.csr_matrix(np.triu(RNG.random((60, 60))))
+    gft.pp.next_cells(
+        adata, method="precomputed", obsp_key="T_fwd", use_rep="X_other", num_neighbors=2
+    )
+    assert adata.obsp["next_cell_ids"].getnnz(axis=1).max() == 2
+
+
+@pytest.mark.parametrize(
+    ("counts", "arguments", "error", "message"),
+    [
+        (True, {"method": "nearest"}, ValueError, "one of knn, time"),
+        (True, {"method": "knn", "neighbours": 3}, TypeError, "no setting neighbours; it has"),
+        (True, {"method": "knn", "use_rep": "X_x"}, KeyError, "no array 'X_x'; it has: X_other"),
+        (True, {"method": "knn", "layer": "raw"}, KeyError, "no 'raw'"),
+        (True, {"method": "time"}, ValueError, "time_key must name a column"),
+        (False, {"method": "knn"}, ValueError, "X holds no raw counts.*scanpy.pp.pca"),
+    ],
+)
+def test_bad_arguments_are_refused(
+    counts: bool, arguments: dict, error: type[Exception], message: str
+) -> None:
+    adata = cells(counts=counts)
+    with pytest.raises(error, match=message):
+        gft.pp.next_cells(adata, **arguments)
+    assert not adata.obsp
+
+
+def test_the_package_alone_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, bionemo.geneformer_t as g; "
+        "print('scanpy' in sys.modules or 'torch' in sys.modules, callable(g.pp.next_cells))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
