@@ -1,6 +1,6 @@
 """Does pretraining help? Masked cells first, then pairs, against pairs from random weights.
 
-    python benchmarks/pretraining.py [--num_cells 4000] [--num_pairs 120] [--folder DIR]
+    python benchmarks/pretraining.py [--num_cells 2200] [--num_pairs 120] [--folder DIR]
 
 One simulated differentiation gives many single cells without a graph and a small data set with
 known successors. A model is pretrained on the former with `--objective mlm`, as Geneformer was, and
@@ -41,7 +41,7 @@ EVERY_RUN = {
 WHOLE_NEXT_CELL = {"mask_prob": 1.0, "mask_token_prob": 1.0, "random_token_prob": 0.0}
 """Every gene of a next cell is asked for and none is shown: the most that few pairs can teach, and
 the same quantity in training and validation."""
-LEARNING_RATES = (3e-3, 1e-3, 3e-4)
+LEARNING_RATES = (3e-3, 1e-3)
 
 
 def write_folders(folder: Path, num_cells: int, num_pairs: int, num_genes: int) -> None:
@@ -158,11 +158,11 @@ def run(options: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     """Read the options, and keep the runs where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num_cells", type=int, default=4000)
+    parser.add_argument("--num_cells", type=int, default=2200)
     parser.add_argument("--num_pairs", type=int, default=120)
     parser.add_argument("--num_genes", type=int, default=400)
-    parser.add_argument("--pretraining_epochs", type=int, default=15)
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--pretraining_epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--folder", type=Path, help="keep the runs here")
     options = parser.parse_args()
     logging.getLogger("bionemo").setLevel(logging.WARNING)
