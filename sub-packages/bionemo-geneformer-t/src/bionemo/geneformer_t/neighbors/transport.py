@@ -22,7 +22,8 @@ EPSILON = 1e-2
 """Strength of the entropic regularisation, against a mean cost of 1."""
 _BLOCK = 1024
 """Cells whose row of the coupling is held at once; larger problems are also solved in blocks."""
-_MAX_DENSE = 4096
+_MAX_DENSE = 10_000
+"""Largest time point whose costs are held at once: 400 MB with another of its size."""
 
 
 def couplings(
