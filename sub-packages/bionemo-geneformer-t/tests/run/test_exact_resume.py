@@ -20,7 +20,6 @@ SMALL = {
     "num_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 24,
-    "micro_batch_size": 8,
     "num_epochs": 2,
     "log_every_n_steps": 1,
     "num_workers": 0,
@@ -34,6 +33,7 @@ VARIANTS = {
     "validated_inside_epochs": {
         "micro_batch_size": 4, "global_batch_size": 8, "val_check_interval": 4, "save_top_k": 2,
     },
+    "by_tokens": {"max_tokens_per_batch": 250, "num_epochs": 1},
     "limited_steps": {"max_steps": 7, "num_epochs": 10},
     "limited_batches": {"limit_train_batches": 3, "limit_val_batches": 1, "num_epochs": 3},
     "workers": {"num_workers": 2, "num_epochs": 1},
