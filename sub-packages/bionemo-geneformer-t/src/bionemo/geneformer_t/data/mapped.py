@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-CELLS_KEPT = 256
-"""Cells that are read before pages are given back; a cell touches about 64 KiB of each array."""
+CELLS_KEPT = 32
+"""Cells that are read before pages are given back: one cell may map 2 MiB of each array, because
+systems map the neighbourhood of what is read, or whole large pages."""
 
 _GIVES_BACK = hasattr(mmap, "MADV_DONTNEED")
 
