@@ -120,3 +120,21 @@ def test_what_prepare_recorded_need_not_be_given_again(tiny_data_dir, tmp_path, 
         neighbor_key=("temporal_neighbors",),
     )  # fmt: skip
     assert report(again)["temporal_neighbors"]["train"]["direction"]["backward"] == 1
+
+
+def test_heart_cells_by_day_go_forward_to_similar_cells(real_data, tmp_path) -> None:
+    data = prepare(
+        input=(real_data / "ipsc_cm_human.h5ad",), output_dir=tmp_path / "data", time_key="day",
+        pictures=False,
+    )  # fmt: skip
+    train = report(data / "graph_report")["next_cell_ids"]["train"]
+    assert train["direction"]["forward"] == 1
+    assert train["dead_ends"]["num_without"] == 0
+    assert (
+        train["distances"]["ratio_high"] < 1
+    )  # by optimal transport 0.95, by mutual neighbors 0.73
+    assert train["clusters"]["labels"] == ["D0", "D6", "D10", "D30", "D60"]
+    again = report(graph(data_dir=data, output_dir=tmp_path / "again", pictures=False))
+    clusters = again["next_cell_ids"]["train"]["clusters"]
+    assert clusters["labels"] == train["clusters"]["labels"]
+    assert clusters["num_edges"] == train["clusters"]["num_edges"]
