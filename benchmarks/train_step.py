@@ -15,7 +15,6 @@ from pathlib import Path
 import anndata
 import numpy as np
 import torch
-import torch.nn.functional as F
 from measure import matmul_gflops, paired_seconds, peak_mb, ratio, report
 from operations import needed
 from textbook import (
@@ -96,9 +95,7 @@ def steps(name: str, kind: str, number: int) -> dict[str, Callable[[], torch.Ten
         return loss.detach()
 
     return {
-        "ours": partial(
-            step, net, lambda: F.cross_entropy(net(batch, attend), batch.scored_labels)
-        ),
+        "ours": partial(step, net, lambda: net.summed_loss(batch, attend) / batch.num_scored),
         "oracle": partial(step, oracle, lambda: textbook_loss(oracle, padded)),
         "improved": partial(step, oracle, lambda: improved_loss(oracle, shorter)),
     }
@@ -176,7 +173,7 @@ def shared_context(name: str, rounds: int, next_cells: int = 4) -> float:
 
     def step(batch):
         net.zero_grad()
-        F.cross_entropy(net(batch, attend), batch.scored_labels).backward()
+        (net.summed_loss(batch, attend) / batch.num_scored).backward()
 
     times = paired_seconds([partial(step, several), partial(step, one)], rounds)
     return ratio(*times)

@@ -18,6 +18,11 @@ Pooling = Literal["mean", "cls"]
 
 MICRO_BATCH_SIZE = 8
 """Current cells per process and forward pass where nothing else is said."""
+Recompute = Literal["auto", "nothing", "feed_forward", "layers"]
+"""What the backward pass computes again instead of finding it kept: feed-forward networks (for one
+of their six matrix products and a third of the memory), whole layers (for a fifth more time and
+most of the memory) or nothing. `auto`: feed-forward networks on a CPU, nothing elsewhere."""
+
 SPECIALS_PER_PAIR = 3
 """`[CLS]` and two `[SEP]` in every pair of cells."""
 SPECIALS_PER_CONTEXT = 2

@@ -7,139 +7,17 @@ positions of any number of next cells against them. Everything works on packed t
 (`BertForMaskedLM`), so that weights can be exchanged.
 """
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.config import BioBertConfig, Recompute
 from bionemo.geneformer_t.model.attention import Attention, Groups
 from bionemo.geneformer_t.model.cross_entropy import summed_cross_entropy
 from bionemo.geneformer_t.model.isolation import Segment
-
-
-class Memory(NamedTuple):
-    """What the contexts offer to attend to: keys and values of every layer."""
-
-    keys: list[Float[Tensor, "context_token head dim"]]
-    values: list[Float[Tensor, "context_token head dim"]]
-    groups: Groups
-
-
-class Embeddings(nn.Module):
-    """Token, position and token-type embeddings, summed and normalised."""
-
-    def __init__(self, config: BioBertConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, width)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
-        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(
-        self, ids: Int[Tensor, " token"], positions: Int[Tensor, " token"], segment: Segment
-    ) -> Float[Tensor, "token hidden"]:
-        """Embed tokens that all belong to one segment."""
-        summed = (
-            self.word_embeddings(ids)
-            + self.position_embeddings(positions)
-            + self.token_type_embeddings.weight[segment]
-        )
-        return self.dropout(self.LayerNorm(summed))
-
-
-class SelfAttention(nn.Module):
-    """The projections to queries, keys and values, split into heads."""
-
-    def __init__(self, config: BioBertConfig) -> None:
-        super().__init__()
-        self.num_heads = config.num_attention_heads
-        self.query = nn.Linear(config.hidden_size, config.hidden_size)
-        self.key = nn.Linear(config.hidden_size, config.hidden_size)
-        self.value = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def heads(
-        self, projection: nn.Module, hidden: Float[Tensor, "token hidden"]
-    ) -> Float[Tensor, "token head dim"]:
-        """Project and split into heads."""
-        return projection(hidden).unflatten(-1, (self.num_heads, -1))
-
-
-class ResidualOutput(nn.Module):
-    """Dense, dropout, residual, LayerNorm: the end of both halves of a layer."""
-
-    def __init__(self, config: BioBertConfig, width: int) -> None:
-        super().__init__()
-        self.dense = nn.Linear(width, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(
-        self, inner: Float[Tensor, "token inner"], residual: Float[Tensor, "token hidden"]
-    ) -> Float[Tensor, "token hidden"]:
-        """Join the inner result with the residual stream."""
-        return self.LayerNorm(self.dropout(self.dense(inner)) + residual)
-
-
-class AttentionBlock(nn.Module):
-    """`self` and `output`, as Hugging Face names them."""
-
-    def __init__(self, config: BioBertConfig) -> None:
-        super().__init__()
-        self.self = SelfAttention(config)
-        self.output = ResidualOutput(config, config.hidden_size)
-
-
-class Intermediate(nn.Module):
-    """The widening half of the feed-forward network."""
-
-    def __init__(self, config: BioBertConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
-
-    def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token inner"]:
-        """Widen and rectify."""
-        return F.relu(self.dense(hidden))
-
-
-class Layer(nn.Module):
-    """One transformer layer; queries may come from elsewhere than keys and values."""
-
-    def __init__(self, config: BioBertConfig) -> None:
-        super().__init__()
-        self.attention = AttentionBlock(config)
-        self.intermediate = Intermediate(config)
-        self.output = ResidualOutput(config, config.intermediate_size)
-        self.attention_dropout = config.attention_probs_dropout_prob
-
-    def keys_and_values(
-        self, context: Float[Tensor, "context_token hidden"]
-    ) -> tuple[Float[Tensor, "context_token head dim"], Float[Tensor, "context_token head dim"]]:
-        """What the contexts offer to attend to in this layer."""
-        project = self.attention.self
-        return project.heads(project.key, context), project.heads(project.value, context)
-
-    def forward(
-        self,
-        hidden: Float[Tensor, "token hidden"],
-        keys: Float[Tensor, "context_token head dim"],
-        values: Float[Tensor, "context_token head dim"],
-        groups: Groups,
-        key_groups: Groups,
-        attend: Attention,
-    ) -> Float[Tensor, "token hidden"]:
-        """Update tokens by what they find in the keys and values of their contexts."""
-        project = self.attention.self
-        queries = project.heads(project.query, hidden)
-        dropout = self.attention_dropout if self.training else 0.0
-        attended = attend(queries, keys, values, groups, key_groups, dropout).flatten(1)
-        hidden = self.attention.output(attended, hidden)
-        return self.output(self.intermediate(hidden), hidden)
+from bionemo.geneformer_t.model.layer import Embeddings, Kept, Layer
 
 
 class Encoder(nn.Module):
@@ -189,36 +67,54 @@ class IsolatedBert(nn.Module):
             )
         hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
         for layer in self.layers[:depth]:
-            hidden = layer(hidden, *layer.keys_and_values(hidden), groups, groups, attend)
+            hidden, _ = layer(hidden, groups, attend)
         return hidden
 
     def remember(
         self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
-    ) -> Memory:
-        """Encode contexts; the last layer only yields its keys and values."""
+    ) -> list[Kept]:
+        """Encode contexts and keep what each layer offers; the last computes nothing else."""
         hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
-        keys, values = [], []
-        last = len(self.layers) - 1
-        for depth, layer in enumerate(self.layers):
-            key, value = layer.keys_and_values(hidden)
-            keys.append(key)
-            values.append(value)
-            if depth < last:
-                hidden = layer(hidden, key, value, groups, groups, attend)
-        return Memory(keys, values, groups)
+        memory = []
+        for layer in self.layers:
+            hidden, kept = layer(hidden, groups, attend, update=layer is not self.layers[-1])
+            memory.append(kept)
+        return memory
 
     def recall(
         self,
         ids: Int[Tensor, " scored"],
         positions: Int[Tensor, " scored"],
         groups: Groups,
-        memory: Memory,
+        memory: list[Kept],
         attend: Attention,
     ) -> Float[Tensor, "scored hidden"]:
         """Encode scored positions; group i of them looks at context i of the memory."""
         hidden = self.embeddings(ids, positions, Segment.NEXT_CELL)
-        for layer, key, value in zip(self.layers, memory.keys, memory.values, strict=True):
-            hidden = layer(hidden, key, value, groups, memory.groups, attend)
+        for layer, kept in zip(self.layers, memory, strict=True):
+            hidden, _ = layer(hidden, groups, attend, kept)
+        return hidden
+
+    def forward(
+        self,
+        context_ids: Int[Tensor, " context_token"],
+        contexts: Groups,
+        scored_ids: Int[Tensor, " scored"],
+        positions: Int[Tensor, " scored"],
+        scored: Groups,
+        attend: Attention,
+    ) -> Float[Tensor, "scored hidden"]:
+        """`remember`, then `recall`, but layer by layer.
+
+        The backward pass, which goes the other way, is then done with a layer before it comes to
+        the next, and need not hold gradients of all layers' keys and values.
+        """
+        context = self.embeddings(context_ids, positions_within(contexts), Segment.CONTEXT)
+        hidden = self.embeddings(scored_ids, positions, Segment.NEXT_CELL)
+        for layer in self.layers:
+            is_last = layer is self.layers[-1]
+            context, kept = layer(context, contexts, attend, update=not is_last)
+            hidden, _ = layer(hidden, scored, attend, kept)
         return hidden
 
 
@@ -287,15 +183,24 @@ class NextCellBert(nn.Module):
         self, batch: TemporalBatch, attend: Attention
     ) -> Float[Tensor, "scored hidden"]:
         """The last layer's output at the scored positions."""
-        contexts = Groups.of(batch.context_offsets)
-        memory = self.bert.remember(batch.context_ids, contexts, attend)
-        return self.bert.recall(
+        return self.bert(
+            batch.context_ids,
+            Groups.of(batch.context_offsets),
             batch.scored_ids,
             scored_positions(batch, self.config),
             Groups.of(scored_offsets_per_context(batch)),
-            memory,
             attend,
         )
+
+    def set_recompute(self, what: Recompute) -> None:
+        """Choose what the backward pass computes again; see `Recompute`."""
+        for layer in self.bert.layers:
+            layer.recompute = what
+
+    def compile_layers(self) -> None:
+        """Compile the layers with `torch.compile`, at their next call."""
+        for layer in self.bert.layers:
+            layer.compile_parts()
 
     def plain_logits(
         self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
@@ -328,7 +233,9 @@ class NextCellBert(nn.Module):
         last = self.bert.layers[-1]
         hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
         scored = Groups.of(scored_offsets_per_context(batch))
-        return last(hidden[at], *last.keys_and_values(hidden), scored, contexts, attend)
+        _, kept = last(hidden, contexts, attend, update=False)
+        found, _ = last(hidden[at], scored, attend, kept)
+        return found
 
     def _initialise(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

@@ -23,6 +23,7 @@ from bionemo.geneformer_t.config import (
     BioBertConfig,
     PairSettings,
     PositionScheme,
+    Recompute,
     positions_needed,
 )
 from bionemo.geneformer_t.model.attention import Attention, choose_attention
@@ -36,6 +37,7 @@ from bionemo.geneformer_t.model.lora import SCALE, has_adapters, merge_adapters
 from bionemo.geneformer_t.model.prediction import predict_next_cell
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
 from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
+from bionemo.geneformer_t.model.sharding import is_sharded, shard
 from bionemo.geneformer_t.model.step_randomness import seed_dropout
 from bionemo.geneformer_t.model.transplant import StartReport, changed, transplant
 from bionemo.geneformer_t.provenance import Provenance
@@ -55,6 +57,8 @@ class TemporalGeneformerModel(L.LightningModule):
         warmup_steps: Optimizer steps to the peak; None for a tenth of the run, at most 2,000.
         layer_lr_decay: Factor on the learning rate from each layer to the one below it.
         attention_backend: `auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`.
+        recompute: What the backward pass computes again instead of finding it kept.
+        compile: Compile the layers with `torch.compile` when training starts.
 
     The vocabulary comes from the data module at the start of a run, or from the checkpoint.
     """
@@ -68,6 +72,8 @@ class TemporalGeneformerModel(L.LightningModule):
         warmup_steps: int | None = None,
         layer_lr_decay: float | None = None,
         attention_backend: str = "auto",
+        recompute: Recompute = "auto",
+        compile: bool = False,  # noqa: A002 # PyTorch's and Lightning's own word for it
     ) -> None:
         super().__init__()
         self.config = (
@@ -80,8 +86,11 @@ class TemporalGeneformerModel(L.LightningModule):
             "warmup_steps": warmup_steps,
             "layer_lr_decay": layer_lr_decay,
             "attention_backend": attention_backend,
+            "recompute": recompute,
+            "compile": compile,
         })  # fmt: skip
         self.net = NextCellBert(self.config)
+        self.net.set_recompute(recompute)
         self.vocab: GeneVocab | None = None
         self.pair_settings: PairSettings | None = None
         self.start: StartReport | None = None
@@ -169,6 +178,16 @@ class TemporalGeneformerModel(L.LightningModule):
         )
 
     # --- training -----------------------------------------------------------------------------
+
+    def configure_model(self) -> None:
+        """Share weights, gradients and optimizer state among processes, where the strategy asks."""
+        if self.device_mesh is not None and not is_sharded(self.net):
+            shard(self.net, self.device_mesh["data_parallel"])
+
+    def on_fit_start(self) -> None:
+        """Compile where that is asked for."""
+        if self.hparams["compile"]:
+            self.net.compile_layers()
 
     def on_train_batch_start(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Make dropout a pure function of (seed, epoch, batch, rank)."""

@@ -118,6 +118,8 @@ def start_model(
         "warmup_steps": settings.warmup_steps,
         "layer_lr_decay": settings.layer_lr_decay,
         "attention_backend": settings.attention_backend,
+        "recompute": settings.recompute,
+        "compile": settings.compile,
     }
     if start is None:
         model = TemporalGeneformerModel(settings.model_config(len(vocab)), **training)

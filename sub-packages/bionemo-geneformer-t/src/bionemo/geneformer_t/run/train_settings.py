@@ -9,6 +9,7 @@ from bionemo.geneformer_t.config import (
     BioBertConfig,
     PairSettings,
     PositionScheme,
+    Recompute,
     check_batch_size,
 )
 
@@ -66,6 +67,11 @@ class TrainSettings(PairSettings):
     """`continued`: positions count through the pair; `restarted`: they are ranks in both cells."""
     attention_backend: str = "auto"
     """How attention is computed; every backend gives the same numbers."""
+    recompute: Recompute = "auto"
+    """What the backward pass computes again instead of keeping it in memory: `feed_forward`
+    networks, whole `layers` or `nothing`; by default feed-forward networks on a CPU only."""
+    compile: bool = False
+    """Compile the layers with torch.compile when training starts."""
 
     micro_batch_size: int = MICRO_BATCH_SIZE
     """Current cells per process and forward pass."""
