@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import platform
 import subprocess
 import time
@@ -16,12 +17,14 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
-def paired_seconds(functions: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
+def paired_seconds(
+    functions: Sequence[Callable[[], object]], rounds: int, *, warm_up: bool = True
+) -> list[list[float]]:
     """Seconds of each function in each round; within a round they run one after the other.
 
     A slow moment of the machine then hits all of them, and the ratio of a round stays fair.
     """
-    for function in functions:
+    for function in functions if warm_up else ():
         function()
     times: list[list[float]] = [[] for _ in functions]
     for _ in range(rounds):
@@ -36,6 +39,19 @@ def paired_seconds(functions: Sequence[Callable[[], object]], rounds: int) -> li
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
     """The median over rounds of how many times faster the second is."""
     return median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def verdict(value: float, target: float | None, *, at_least: bool = True) -> str:
+    """The target and whether a figure meets it, for a table: `>=10 pass`."""
+    if target is None:
+        return "-"
+    is_met = value >= target if at_least else value <= target
+    return f"{'>=' if at_least else '<='}{target:.3g} {'pass' if is_met else 'MISS'}"
+
+
+def use_all_cores() -> None:
+    """Let PyTorch compute on every core, whatever the environment says."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 def matmul_gflops(size: int = 2048, rounds: int = 5) -> float:
@@ -77,13 +93,24 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def report(name: str, rows: Sequence[dict[str, Any]], **more: Any) -> None:
-    """Print the table, write a dated result, and print it as one JSON line."""
-    print(table(rows))
+def report(
+    name: str,
+    rows: Sequence[dict[str, Any]],
+    table_rows: Sequence[dict[str, Any]] | None = None,
+    *,
+    write: bool = True,
+    **more: Any,
+) -> None:
+    """Print the table, write a dated result, and print it as one JSON line.
+
+    `table_rows` stand in the printed table in place of the rows, where figures have targets.
+    """
+    print(table(rows if table_rows is None else table_rows))
     result = {"benchmark": name, **provenance(), **more, "rows": list(rows)}
-    RESULTS.mkdir(exist_ok=True)
-    day = datetime.now(UTC).strftime("%Y-%m-%d")
-    (RESULTS / f"{day}-{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    if write:
+        RESULTS.mkdir(exist_ok=True)
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        (RESULTS / f"{day}-{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
 

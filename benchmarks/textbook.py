@@ -129,6 +129,20 @@ def textbook_inputs(
     }
 
 
+def block_masked(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same inputs with the mask as FlexAttention takes it, blocks of nothing left out."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    mask = inputs["attention_mask"][:, 0]
+
+    def is_seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return mask[batch, query, key]
+
+    cells, length = inputs["input_ids"].shape
+    blocks = create_block_mask(is_seen, cells, None, length, length, device=mask.device)
+    return {**inputs, "attention_mask": blocks}
+
+
 def textbook_loss(model: BertForMaskedLM, inputs: dict[str, Tensor]) -> Tensor:
     """Mean cross-entropy over scored positions, from logits computed everywhere."""
     labels = inputs["labels"]

@@ -1,8 +1,10 @@
 """How much faster is our training step than the textbook one, and is it the same step?
 
-Compares, pair by pair in one run: ours; the textbook oracle (padded to `seq_length`, logits
+Compares, round by round in one run: ours; the textbook oracle (padded to `seq_length`, logits
 everywhere); and the oracle as a good engineer would improve it first (padded to the longest of the
-batch, logits at scored positions only).
+batch, logits at scored positions only). A step is a forward and a backward pass from the same
+weights. Batches hold two pairs at full length and four at typical lengths (`--pairs` for another
+number); typical lengths are quantiles of a log-normal, so that a small batch stands for many.
 """
 
 import argparse
@@ -11,12 +13,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
 import torch
-from measure import matmul_gflops, paired_seconds, peak_mb, ratio, report
+from measure import (
+    matmul_gflops,
+    paired_seconds,
+    peak_mb,
+    ratio,
+    report,
+    table,
+    use_all_cores,
+    verdict,
+)
 from operations import needed
+from scipy.special import ndtri
 from textbook import (
     Pair,
     improved_loss,
@@ -34,6 +47,8 @@ from bionemo.geneformer_t.model.encoder import NextCellBert
 SEQ_LENGTH, LONGEST, MASK_PROB = 2048, 1022, 0.15
 TYPICAL_MEDIAN, TYPICAL_SPREAD = 700, 0.4  # a log-normal like that of 10x data
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "ipsc_cm_human.h5ad"
+PAIRS = {"full": 2, "typical": 4, "ipsc_cm_human": 2}
+ROUNDS = {"full": 3, "typical": 2, "ipsc_cm_human": 1}
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 MODELS = {
@@ -53,6 +68,7 @@ TARGETS = {  # against the oracle, against the improved oracle
     ("default", "typical"): (6, 2),
 }
 FRACTION_TARGET, MEMORY_TARGET, LOSS_TARGET, GRADIENT_TARGET = 0.65, 1 / 6, 1e-5, 1e-4
+FOUR_TARGET = 1.9  # four next cells per context against one
 
 
 def cell_lengths(kind: str, number: int, generator: np.random.Generator) -> np.ndarray:
@@ -60,8 +76,10 @@ def cell_lengths(kind: str, number: int, generator: np.random.Generator) -> np.n
     if kind == "full":
         return np.full(number, LONGEST)
     if kind == "typical":
-        drawn = TYPICAL_MEDIAN * np.exp(generator.normal(0, TYPICAL_SPREAD, number))
-        return np.clip(drawn.astype(int), 1, LONGEST)
+        spread = TYPICAL_SPREAD * ndtri((np.arange(number) + 0.5) / number)
+        return generator.permutation(
+            np.minimum(TYPICAL_MEDIAN * np.exp(spread), LONGEST).astype(int)
+        )
     counts = anndata.read_h5ad(REAL).X
     return np.minimum(generator.choice(np.diff(counts.tocsr().indptr), number), LONGEST)
 
@@ -77,16 +95,23 @@ def make_pairs(kind: str, number: int, seed: int = 0) -> list[Pair]:
     ]
 
 
-def steps(name: str, kind: str, number: int) -> dict[str, Callable[[], torch.Tensor]]:
+def attention(net: NextCellBert) -> Any:
+    """The backend that `auto` takes here."""
+    dropout = net.config.attention_probs_dropout_prob
+    return choose_attention("auto", torch.device("cpu"), dropout_prob=dropout)
+
+
+def steps(config: BioBertConfig, kind: str, number: int) -> dict[str, Callable[[], torch.Tensor]]:
     """Forward and backward passes from the same weights: ours, the oracle, the improved oracle."""
+    use_all_cores()
     torch.manual_seed(0)
-    net = NextCellBert(MODELS[name])
+    net = NextCellBert(config)
     oracle = textbook_model(net)
     pairs = make_pairs(kind, number)
     batch = packed(pairs)
-    attend = choose_attention("auto", torch.device("cpu"))
-    padded = textbook_inputs(pairs, net.config, SEQ_LENGTH)
-    shorter = textbook_inputs(pairs, net.config)
+    attend = attention(net)
+    padded = textbook_inputs(pairs, config, SEQ_LENGTH)
+    shorter = textbook_inputs(pairs, config)
 
     def step(module: torch.nn.Module, loss_of: Callable[[], torch.Tensor]) -> torch.Tensor:
         module.zero_grad()
@@ -101,9 +126,8 @@ def steps(name: str, kind: str, number: int) -> dict[str, Callable[[], torch.Ten
     }
 
 
-def differences(name: str, kind: str, number: int) -> tuple[float, float]:
+def differences(found: dict[str, Callable[[], torch.Tensor]]) -> tuple[float, float]:
     """Relative difference of the loss, and the largest of any gradient."""
-    found = steps(name, kind, number)
     loss, expected = found["ours"](), found["oracle"]()
     net, oracle = found["ours"].args[0], found["oracle"].args[0]
     references = {n: p.grad for n, p in oracle.named_parameters(remove_duplicate=False)}
@@ -120,52 +144,81 @@ def differences(name: str, kind: str, number: int) -> tuple[float, float]:
 
 
 def peak_memory(
-    queue: multiprocessing.Queue, which: str, name: str, kind: str, number: int
+    queue: multiprocessing.Queue, which: str, config: BioBertConfig, kind: str, number: int
 ) -> None:
     """Megabytes that a step adds to a fresh process that already holds weights and batch."""
-    queue.put(peak_mb(steps(name, kind, number)[which]))
+    queue.put(peak_mb(steps(config, kind, number)[which]))
 
 
-def memory_of(which: str, name: str, kind: str, number: int) -> float:
+def memory_of(which: str, config: BioBertConfig, kind: str, number: int) -> float:
     """`peak_memory` in a process of its own."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=peak_memory, args=(queue, which, name, kind, number))
+    process = context.Process(target=peak_memory, args=(queue, which, config, kind, number))
     process.start()
     megabytes = queue.get()
     process.join()
     return megabytes
 
 
-def compare(name: str, kind: str, number: int, rounds: int) -> dict[str, object]:
-    """One row of the table."""
-    found = steps(name, kind, number)
+def compare(
+    name: str, config: BioBertConfig, kind: str, number: int, rounds: int
+) -> dict[str, object]:
+    """One row of the results."""
+    found = steps(config, kind, number)
+    loss_diff, grad_diff = differences(found)  # also warms up
     rate = matmul_gflops()
-    times = dict(zip(found, paired_seconds(list(found.values()), rounds), strict=True))
+    times = dict(
+        zip(found, paired_seconds(list(found.values()), rounds, warm_up=False), strict=True)
+    )
     rate = max(rate, matmul_gflops())
-    loss_diff, grad_diff = differences(name, kind, number)
-    operations = needed(MODELS[name], packed(make_pairs(kind, number)))
-    against_oracle, against_improved = TARGETS.get((name, kind), (None, None))
-    memory = {which: memory_of(which, name, kind, number) for which in ("ours", "oracle")}
+    operations = needed(config, packed(make_pairs(kind, number)))
+    memory = {which: memory_of(which, config, kind, number) for which in ("ours", "oracle")}
     return {
         "model": name,
         "lengths": kind,
+        "pairs": number,
         "seconds": min(times["ours"]),
         "speedup": ratio(times["oracle"], times["ours"]),
-        "target": against_oracle or "-",
+        "speedup_rounds": [a / b for a, b in zip(times["oracle"], times["ours"], strict=True)],
         "speedup_vs_improved": ratio(times["improved"], times["ours"]),
-        "target_vs_improved": against_improved or "-",
+        "gflops": operations / min(times["ours"]) / 1e9,
+        "matmul_gflops": rate,
         "fraction_of_matmul": operations / min(times["ours"]) / 1e9 / rate,
+        "peak_mb": memory["ours"],
         "peak_memory_ratio": memory["ours"] / memory["oracle"],
         "loss_rel_diff": loss_diff,
         "grad_rel_diff": grad_diff,
     }
 
 
-def shared_context(name: str, rounds: int, next_cells: int = 4) -> float:
+def with_targets(row: dict[str, Any]) -> dict[str, object]:
+    """A row of the printed table: figures beside their targets."""
+    speedup, improved = TARGETS.get((row["model"], row["lengths"]), (None, None))
+    return {
+        "model": row["model"],
+        "lengths": row["lengths"],
+        "pairs": row["pairs"],
+        "seconds": row["seconds"],
+        "speedup": row["speedup"],
+        "target": verdict(row["speedup"], speedup),
+        "vs_improved": row["speedup_vs_improved"],
+        "target ": verdict(row["speedup_vs_improved"], improved),
+        "of_matmul": row["fraction_of_matmul"],
+        "target  ": verdict(row["fraction_of_matmul"], FRACTION_TARGET),
+        "memory": row["peak_memory_ratio"],
+        "target   ": verdict(row["peak_memory_ratio"], MEMORY_TARGET, at_least=False),
+        "loss_diff": row["loss_rel_diff"],
+        "target    ": verdict(row["loss_rel_diff"], LOSS_TARGET, at_least=False),
+        "grad_diff": row["grad_rel_diff"],
+        "target     ": verdict(row["grad_rel_diff"], GRADIENT_TARGET, at_least=False),
+    }
+
+
+def shared_context(config: BioBertConfig, rounds: int, next_cells: int = 4) -> float:
     """Time of several next cells per context against one."""
-    net = NextCellBert(MODELS[name])
-    attend = choose_attention("auto", torch.device("cpu"))
+    net = NextCellBert(config)
+    attend = attention(net)
     pairs = make_pairs("full", 2 * next_cells)
     one = packed(pairs[:2])
     shared = [replace(p, context=pairs[i // next_cells].context) for i, p in enumerate(pairs)]
@@ -182,17 +235,30 @@ def shared_context(name: str, rounds: int, next_cells: int = 4) -> float:
 def main() -> None:
     """Print the table and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=2, help="pairs per batch")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, help="pairs per batch, at every length")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--lengths", nargs="+", default=list(PAIRS), choices=PAIRS)
+    parser.add_argument(
+        "--dropout", type=float, default=0.0, help="for timing: the draws of the two steps differ"
+    )
     options = parser.parse_args()
-    kinds = ["full", "typical", *(["ipsc_cm_human"] if REAL.is_file() else [])]
-    rows = [compare(name, kind, options.pairs, options.rounds) for name in MODELS for kind in kinds]
-    four = {name: shared_context(name, options.rounds) for name in MODELS}
-    print(f"targets: fraction of the matrix rate >= {FRACTION_TARGET}, memory <= 1/6, loss "
-          f"{LOSS_TARGET}, gradients {GRADIENT_TARGET}")  # fmt: skip
+    use_all_cores()
+    dropout = dict.fromkeys(NO_DROPOUT, options.dropout)
+    models = {name: replace(MODELS[name], **dropout) for name in options.models}
+    kinds = [kind for kind in options.lengths if kind != REAL.stem or REAL.is_file()]
+    rows = []
+    for name, config in models.items():
+        for kind in kinds:
+            pairs, rounds = options.pairs or PAIRS[kind], options.rounds or ROUNDS[kind]
+            rows.append(compare(name, config, kind, pairs, rounds))
+            print(table([with_targets(rows[-1])]), flush=True)
+    four = {name: shared_context(config, options.rounds or 3) for name, config in models.items()}
     for name, factor in four.items():
-        print(f"four next cells per context, {name}: {factor:.2f}x the time of one (target 1.9)")
-    report("train_step", rows, four_next_cells=four)
+        print(f"four next cells per context, {name}: {factor:.2f}x the time of one "
+              f"({verdict(factor, FOUR_TARGET, at_least=False)})")  # fmt: skip
+    name = "train_step" + f"-dropout-{options.dropout:g}" * bool(options.dropout)
+    report(name, rows, [with_targets(row) for row in rows], four_next_cells=four)
 
 
 if __name__ == "__main__":
