@@ -4,7 +4,7 @@ PACKAGE := sub-packages/bionemo-geneformer-t
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test bench check format clean
 
 install: $(STAMP)
 
@@ -19,6 +19,9 @@ demo: install
 
 test: install
 	cd $(PACKAGE) && $(BIN)/python -m pytest
+
+bench: install
+	$(BIN)/python benchmarks/run_all.py
 
 check: install
 	cd $(PACKAGE) && $(BIN)/ruff format --check . ../../benchmarks

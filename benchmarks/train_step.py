@@ -9,6 +9,7 @@ number); typical lengths are quantiles of a log-normal, so that a small batch st
 
 import argparse
 import multiprocessing
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -103,7 +104,6 @@ def attention(net: NextCellBert) -> Any:
 
 def steps(config: BioBertConfig, kind: str, number: int) -> dict[str, Callable[[], torch.Tensor]]:
     """Forward and backward passes from the same weights: ours, the oracle, the improved oracle."""
-    use_all_cores()
     torch.manual_seed(0)
     net = NextCellBert(config)
     oracle = textbook_model(net)
@@ -147,6 +147,7 @@ def peak_memory(
     queue: multiprocessing.Queue, which: str, config: BioBertConfig, kind: str, number: int
 ) -> None:
     """Megabytes that a step adds to a fresh process that already holds weights and batch."""
+    use_all_cores()
     queue.put(peak_mb(steps(config, kind, number)[which]))
 
 
@@ -162,16 +163,25 @@ def memory_of(which: str, config: BioBertConfig, kind: str, number: int) -> floa
 
 
 def compare(
-    name: str, config: BioBertConfig, kind: str, number: int, rounds: int
+    name: str,
+    config: BioBertConfig,
+    kind: str,
+    number: int,
+    rounds: int,
+    clock: Callable[[], float],
 ) -> dict[str, object]:
     """One row of the results."""
     found = steps(config, kind, number)
     loss_diff, grad_diff = differences(found)  # also warms up
-    rate = matmul_gflops()
+    rate = matmul_gflops(clock=clock)
     times = dict(
-        zip(found, paired_seconds(list(found.values()), rounds, warm_up=False), strict=True)
+        zip(
+            found,
+            paired_seconds(list(found.values()), rounds, warm_up=False, clock=clock),
+            strict=True,
+        )
     )
-    rate = max(rate, matmul_gflops())
+    rate = max(rate, matmul_gflops(clock=clock))
     operations = needed(config, packed(make_pairs(kind, number)))
     memory = {which: memory_of(which, config, kind, number) for which in ("ours", "oracle")}
     return {
@@ -215,7 +225,9 @@ def with_targets(row: dict[str, Any]) -> dict[str, object]:
     }
 
 
-def shared_context(config: BioBertConfig, rounds: int, next_cells: int = 4) -> float:
+def shared_context(
+    config: BioBertConfig, rounds: int, clock: Callable[[], float], next_cells: int = 4
+) -> float:
     """Time of several next cells per context against one."""
     net = NextCellBert(config)
     attend = attention(net)
@@ -228,7 +240,7 @@ def shared_context(config: BioBertConfig, rounds: int, next_cells: int = 4) -> f
         net.zero_grad()
         (net.summed_loss(batch, attend) / batch.num_scored).backward()
 
-    times = paired_seconds([partial(step, several), partial(step, one)], rounds)
+    times = paired_seconds([partial(step, several), partial(step, one)], rounds, clock=clock)
     return ratio(*times)
 
 
@@ -242,8 +254,14 @@ def main() -> None:
     parser.add_argument(
         "--dropout", type=float, default=0.0, help="for timing: the draws of the two steps differ"
     )
+    parser.add_argument(
+        "--one_core", action="store_true", help="CPU seconds on one thread, for a busy machine"
+    )
     options = parser.parse_args()
     use_all_cores()
+    clock = time.process_time if options.one_core else time.perf_counter
+    if options.one_core:
+        torch.set_num_threads(1)
     dropout = dict.fromkeys(NO_DROPOUT, options.dropout)
     models = {name: replace(MODELS[name], **dropout) for name in options.models}
     kinds = [kind for kind in options.lengths if kind != REAL.stem or REAL.is_file()]
@@ -251,13 +269,16 @@ def main() -> None:
     for name, config in models.items():
         for kind in kinds:
             pairs, rounds = options.pairs or PAIRS[kind], options.rounds or ROUNDS[kind]
-            rows.append(compare(name, config, kind, pairs, rounds))
+            rows.append(compare(name, config, kind, pairs, rounds, clock))
             print(table([with_targets(rows[-1])]), flush=True)
-    four = {name: shared_context(config, options.rounds or 3) for name, config in models.items()}
+    four = {
+        name: shared_context(config, options.rounds or 3, clock) for name, config in models.items()
+    }
     for name, factor in four.items():
         print(f"four next cells per context, {name}: {factor:.2f}x the time of one "
               f"({verdict(factor, FOUR_TARGET, at_least=False)})")  # fmt: skip
     name = "train_step" + f"-dropout-{options.dropout:g}" * bool(options.dropout)
+    name += "-one_core" * options.one_core
     report(name, rows, [with_targets(row) for row in rows], four_next_cells=four)
 
 
