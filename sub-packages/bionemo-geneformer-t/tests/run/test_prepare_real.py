@@ -55,11 +55,12 @@ def test_the_folder_trains_and_markers_change_as_they_should(
     )
     train = anndata.read_h5ad(folder / "train" / "data.h5ad")
     key = next(iter(train.uns))
-    # NEUROD6 is highest in N1 and N2 and falls again in N3: in this order it is the progenitors'
-    # successors that have more of it
-    is_ordered = "order of cell types" in name
-    current = train.obs["cell_type"].isin(PROGENITORS).to_numpy() if is_ordered else slice(None)
     for gene, sign in markers.items():
+        current = slice(None)
+        if gene == "NEUROD6" and "order of cell types" in name:
+            # It rises from 0.1 in AP1 to 3.5 in N2 and falls to 2.8 in N3 (mean log counts per
+            # 10,000), and most steps join N2 and N3: the rise is in the progenitors' successors.
+            current = train.obs["cell_type"].isin(PROGENITORS).to_numpy()
         assert sign * mean_change(train, key, gene, current) > 0.03, gene
     if name not in TRAINED:
         return
