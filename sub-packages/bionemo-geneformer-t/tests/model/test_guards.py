@@ -9,6 +9,8 @@ from textbook import packed, random_pair
 
 from bionemo.geneformer_t.batch import pack
 from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.data.batching import BySize
+from bionemo.geneformer_t.data.sampler import CellBatchSampler
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.guards import NotFiniteError, StepBatches, gradient_norm
@@ -48,7 +50,10 @@ def poisoned(monkeypatch):
 
 def batches_of_the_first_epoch(data_dir):
     data = TemporalGeneformerDataModule(data_dir, seq_length=64, micro_batch_size=4)
-    return [batch.cells.tolist() for batch in data.train_dataloader()]
+    costs = data.train.most_tokens()
+    batching = BySize(costs=costs, size=4, ranks=1, accumulated=2)  # as SMALL asks
+    sampler = CellBatchSampler(data.train, batching, seed=data.settings.seed)
+    return [[int(data.train.cells[i]) for _, i in batch] for batch in sampler]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.graph_input import recorded_options
 from bionemo.geneformer_t.run.prepare import prepare
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
 
@@ -348,3 +349,16 @@ def test_log_normalised_cells_are_refused(real_data: Path, tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"look log-normalised.*where the data were published"):
         prepare(input=path, output_dir=tmp_path / "out", **settings)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pseudotime_from_a_root_is_kept_and_edges_follow_it(tmp_path: Path) -> None:
+    folder = run(
+        dataset(), tmp_path, time_key=None, method=("pseudotime",), root="D0", cluster_key="day"
+    )
+    for split in ("train", "test"):
+        cells = anndata.read_h5ad(folder / split / "data.h5ad")
+        pseudotime = cells.obs["dpt_pseudotime"].to_numpy()
+        edges = cells.obsp["pseudotime_neighbors"].tocoo()
+        assert edges.nnz
+        assert (pseudotime[edges.col] > pseudotime[edges.row]).all()
+    assert recorded_options(folder)["time_key"] == "dpt_pseudotime"

@@ -12,6 +12,11 @@ from bionemo.geneformer_t.neighbors.ahead import graph_ahead
 from bionemo.geneformer_t.neighbors.cells import Cells
 from bionemo.geneformer_t.neighbors.diffusion import diffusion_pseudotime
 
+DIFFUSION_PSEUDOTIME = "dpt_pseudotime"
+"""Column of obs that keeps a pseudotime computed from a root; scanpy's name."""
+FROM_A_ROOT = {"pseudotime", "trajectory"}
+"""Methods that may start from a root."""
+
 
 def pseudotime_neighbors(
     points: Float[ndarray, "cell component"],

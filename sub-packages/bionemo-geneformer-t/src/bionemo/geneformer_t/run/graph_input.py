@@ -21,6 +21,7 @@ from bionemo.geneformer_t.data.store import H5AD, CellStore
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.pseudotime_neighbors import DIFFUSION_PSEUDOTIME, FROM_A_ROOT
 from bionemo.geneformer_t.neighbors.representation import fit_axes
 from bionemo.geneformer_t.neighbors.times import time_values
 from bionemo.geneformer_t.run.data_folder import RECORD
@@ -130,6 +131,8 @@ def recorded_options(data_dir: Path) -> dict[str, Any]:
     settings = made_by.get("settings", {})
     options = {name: settings.get(name) for name in _OPTIONS}
     options["time_key"] = options["time_key"] or settings.get("pseudotime_key")
+    if options["time_key"] is None and FROM_A_ROOT & set(settings.get("method") or ()):
+        options["time_key"] = DIFFUSION_PSEUDOTIME
     if options["time_order"] is not None:
         options["time_order"] = tuple(options["time_order"])
     return {name: value for name, value in options.items() if value is not None}

@@ -113,6 +113,7 @@ def build_splits(
     """What each split's folder holds; `obsm["X_pca"]` has its axes from training cells."""
     import numpy as np
 
+    from bionemo.geneformer_t.neighbors.pseudotime_neighbors import DIFFUSION_PSEUDOTIME
     from bionemo.geneformer_t.run.data_folder import SplitContent
 
     lengths = cells.counts.row_lengths
@@ -122,6 +123,9 @@ def build_splits(
         obs = cells.obs.iloc[rows].copy()
         for column in obs.select_dtypes("category"):
             obs[column] = obs[column].cat.remove_unused_categories()
+        pseudotime = graphs[name].pseudotime
+        if pseudotime is not None:
+            obs[DIFFUSION_PSEUDOTIME] = pseudotime
         obsm = {key: array.read(rows) for key, array in cells.obsm.items()}
         if settings.use_rep is None:
             obsm["X_pca"] = points[rows]

@@ -5,7 +5,7 @@ split may know training cells, and the graph of the training split knows nothing
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,12 @@ from numpy import ndarray
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.builders import build
 from bionemo.geneformer_t.neighbors.cells import Cells
-from bionemo.geneformer_t.neighbors.pseudotime_neighbors import pseudotime_values
+from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
+    DIFFUSION_PSEUDOTIME,
+    FROM_A_ROOT,
+    pseudotime_of,
+    pseudotime_values,
+)
 from bionemo.geneformer_t.neighbors.representation import fit_axes, scaled
 from bionemo.geneformer_t.report.cell_map import MAPS
 from bionemo.geneformer_t.run.cell_facts import cell_facts
@@ -42,6 +47,8 @@ class SplitGraph:
     """For each neighbor key, what its builder says."""
     dropped: Mapping[str, Mapping[str, int]]
     """For each neighbor key, how many edges were left out for which reason."""
+    pseudotime: Float[ndarray, " cell"] | None = None
+    """Diffusion pseudotime of the split's cells, where it was computed from a root."""
 
 
 def points_of_cells(
@@ -120,19 +127,21 @@ def report_on_graphs(
 ) -> str:
     """Measure and draw the graphs of every split; the table for the terminal.
 
-    Where there is no real time, edges are measured against the pseudotime of obs, if there is one.
+    Where there is no real time, edges are measured against pseudotime, if there is one.
     """
     time, time_name = plan.times, settings.time_key
     if time is None and settings.pseudotime_key is not None:
         time = pseudotime_values(cells.obs[settings.pseudotime_key])
         time_name = settings.pseudotime_key
+    if time is None and any(graph.pseudotime is not None for graph in built.values()):
+        time_name = DIFFUSION_PSEUDOTIME
     splits = {}
     for name, graph in built.items():
         rows = plan.rows(name)
         facts = cell_facts(
             cells.obs.iloc[rows],
             representation=points[rows],
-            time=None if time is None else time[rows],
+            time=graph.pseudotime if time is None else time[rows],
             batch_key=settings.batch_key,
             cluster_key=settings.cluster_key or settings.time_key,
             root=settings.root,
@@ -162,21 +171,44 @@ def _time_labels(cells: InputCells, plan: CellPlan, settings: PrepareSettings) -
 def _of_split(members: Cells, name: str, settings: PrepareSettings) -> SplitGraph:
     graphs: dict[str, NeighborGraph] = {}
     notes: dict[str, tuple[str, ...]] = {}
+    pseudotime, start = _diffusion_pseudotime(members, name, settings)
+    known, how = members, settings
+    if pseudotime is not None:  # computed once for all methods
+        known = replace(members, obs=members.obs.assign(**{DIFFUSION_PSEUDOTIME: pseudotime}))
+        how = replace(settings, pseudotime_key=DIFFUSION_PSEUDOTIME, root=None)
     for method, key in settings.keys.items():
         try:
-            graph, said = build(method, members, settings)
+            graph, said = build(method, known, how)
         except ValueError as error:
             if name == "train":
                 raise
             # the settings suited the training cells: it is this split that has too little
             graph, said = _empty(members.num_cells), [f"{NO_EDGES}: {error}"]
-        graphs[key], notes[key] = graph, tuple(said)
+        graphs[key] = graph
+        notes[key] = (*(start if method in FROM_A_ROOT else ()), *said)
         if name == "train" and not graph.num_edges:
             raise ValueError(
                 f"no training cell has a successor by method {method!r}: "
                 + ("; ".join(said) or "check its settings")
             )
-    return SplitGraph(graphs=graphs, notes=notes, dropped={})
+    return SplitGraph(graphs=graphs, notes=notes, dropped={}, pseudotime=pseudotime)
+
+
+def _diffusion_pseudotime(
+    members: Cells, name: str, settings: PrepareSettings
+) -> tuple[Float[ndarray, " cell"] | None, list[str]]:
+    """Pseudotime from the root, where one is given and a method starts from it, and notes."""
+    starts = settings.root is not None and settings.pseudotime_key is None
+    if not starts or not FROM_A_ROOT & set(settings.methods):
+        return None, []
+    try:
+        return pseudotime_of(
+            members, pseudotime_key=None, root=settings.root, cluster_key=settings.cluster_key
+        )
+    except ValueError:
+        if name == "train":
+            raise
+        return None, []  # the builder fails for the same reason and says so
 
 
 def _empty(num_cells: int) -> NeighborGraph:
@@ -207,11 +239,7 @@ def _count_crossing(built: dict[str, SplitGraph], matrix: Any, plan: CellPlan, k
     start, end = plan.split[edges.row[real]], plan.split[edges.col[real]]
     for name, graph in built.items():
         crossing = int(((start == name) & (end != name)).sum())
-        built[name] = SplitGraph(
-            graphs=graph.graphs,
-            notes=graph.notes,
-            dropped={**graph.dropped, key: {CROSSING: crossing}},
-        )
+        built[name] = replace(graph, dropped={**graph.dropped, key: {CROSSING: crossing}})
 
 
 def _expression(
@@ -236,7 +264,7 @@ def _root_point(
     settings: PrepareSettings,
 ) -> Float[ndarray, " component"] | None:
     """Where the root lies, for a split that does not hold it; None where it does."""
-    if settings.root is None or not {"pseudotime", "trajectory"} & set(settings.methods):
+    if settings.root is None or not FROM_A_ROOT & set(settings.methods):
         return None
     names = cells.obs.index
     if settings.root in names:
