@@ -7,6 +7,8 @@ NumPy names that those files mention lead to the small functions below.
 
 import json
 import pickle
+import struct
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,14 +39,32 @@ def read_json(path: Path) -> Any:
     """Any JSON value.
 
     Raises:
-        ValueError: The file is not complete JSON in UTF-8; names the file and the place.
+        ValueError: The file is not complete JSON in UTF-8, or an object of it holds a name twice;
+            names the file and the place.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_doubles)
+    except _NameTwiceError as error:
+        raise ValueError(
+            f"{path} holds the name {error.args[0]!r} twice in one object, and only one of them "
+            "would count; join or remove them"
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError too
         raise ValueError(
             f"{path} is not valid JSON ({error}); is it truncated? Write it again"
         ) from error
+
+
+class _NameTwiceError(Exception):
+    """An object of JSON with one name twice, the last of which would win silently."""
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        raise _NameTwiceError(next(name for name, times in names.items() if times > 1))
+    return values
 
 
 def _describe(values: Any) -> str:
@@ -59,14 +79,19 @@ def _read_pickle(path: Path) -> Any:
         try:
             return _PlainUnpickler(file).load()
         except (EOFError, IndexError, KeyError, TypeError, AttributeError, MemoryError,
-                OverflowError, UnicodeDecodeError) as error:  # fmt: skip
+                OverflowError, ValueError, NotImplementedError, RecursionError, AssertionError,
+                struct.error) as error:  # fmt: skip
             raise ValueError(f"{path} is not a complete pickle ({error!r})") from error
         except pickle.UnpicklingError as error:
             raise ValueError(f"{path} was refused: {error}") from error
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds dictionaries, lists, strings and numbers only."""
+class _PlainUnpickler(pickle._Unpickler):
+    """Builds dictionaries, lists, strings and numbers only.
+
+    The unpickler written in Python: the one in C takes memory for as many memoised values as a
+    damaged file claims to hold, up to 32 GiB.
+    """
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if module in {"numpy.core.multiarray", "numpy._core.multiarray"} and name == "scalar":

@@ -7,6 +7,9 @@ positions in `tokens`; genes are told from special tokens by name.
 import hashlib
 import json
 import re
+import reprlib
+import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +27,7 @@ CLS, MASK, PAD, SEP, UKW = SPECIAL_TOKENS = ("[CLS]", "[MASK]", "[PAD]", "[SEP]"
 _GENEFORMER_SPECIALS = {"<pad>": PAD, "<mask>": MASK, "<cls>": CLS, "<eos>": SEP}
 _VERSION_SUFFIX = re.compile(r"^(ENS[A-Z]*G\d+)\.\d+$")
 _SHOWN = 5
+_LARGEST = sys.float_info.max  # integers of JSON may lie beyond it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +54,8 @@ class GeneVocab:
                 f"of {', '.join(SPECIAL_TOKENS)} beside its genes"
             )
         if len(self.ids) != len(self.tokens):
-            twice = sorted({t for t in self.tokens if self.tokens[self.ids[t]] and
-                            self.tokens.count(t) > 1})[:_SHOWN]  # fmt: skip
+            times = Counter(self.tokens)
+            twice = sorted(token for token, number in times.items() if number > 1)[:_SHOWN]
             raise ValueError(f"the vocabulary holds tokens twice: {', '.join(twice)}")
         absent = [gene for gene in self.genes if gene not in self.medians]
         if absent:
@@ -161,13 +165,7 @@ class GeneVocab:
             ValueError: A file is damaged or the vocabulary is not usable; names the file.
         """
         tokens, gene_to_ens = read_tokens(vocab)
-        values = read_dictionary(medians)
-        not_numbers = [gene for gene, value in values.items() if not _is_number(value)]
-        if not_numbers:
-            raise ValueError(
-                f"{medians} must map genes to numbers; {not_numbers[0]!r} has "
-                f"{values[not_numbers[0]]!r}"
-            )
+        values = read_medians(medians)
         try:
             return cls(tokens=tokens, medians=values, gene_to_ens=gene_to_ens)
         except ValueError as error:
@@ -178,6 +176,21 @@ class GeneVocab:
         content = {"vocab": self.ids, "gene_to_ens": dict(self.gene_to_ens)}
         vocab.write_text(json.dumps(content, indent=0), encoding="utf-8")
         medians.write_text(json.dumps(self.to_dict()["medians"], indent=0), encoding="utf-8")
+
+
+def read_medians(path: Path) -> dict[str, float]:
+    """The median of each gene in a JSON or pickled dictionary.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is damaged, or a value is no number that a float can hold.
+    """
+    values = read_dictionary(path)
+    wrong = next((gene for gene, value in values.items() if not _is_number(value)), None)
+    if wrong is not None:
+        shown = reprlib.repr(values[wrong])
+        raise ValueError(f"{path} must map genes to numbers; {wrong!r} has {shown}")
+    return {gene: float(value) for gene, value in values.items()}
 
 
 def read_tokens(path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -192,7 +205,13 @@ def read_tokens(path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     if path.suffix in {".pkl", ".pickle"}:
         return _ordered(read_dictionary(path), path), {}
     if not path.read_bytes()[:64].lstrip().startswith(b"{"):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} is neither JSON nor text in UTF-8 ({error}); a pickled dictionary must "
+                "end in .pkl"
+            ) from error
         return tuple(line.strip() for line in lines if line.strip()), {}
     content = read_json(path)
     symbols = content.get("gene_to_ens", {})
@@ -214,6 +233,8 @@ def _ordered(ids: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 
 def _is_number(value: object) -> bool:
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return False
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

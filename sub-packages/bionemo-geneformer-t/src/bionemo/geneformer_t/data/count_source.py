@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.abc import CSCDataset
+from anndata.abc import CSCDataset, CSRDataset
 from anndata.io import read_elem, sparse_dataset
 
 from bionemo.geneformer_t.data.counts import check_counts
@@ -63,14 +64,29 @@ class CountSource:
             ValueError: Values are no raw counts.
         """
         for raw, first_row, first_column in self.raw_blocks():
+            _check_indices(raw, self.where)
             counts = sp.csr_array(raw)
             check_counts(counts.data, self.where)
+            if counts.dtype.itemsize < np.dtype(np.float32).itemsize:
+                counts = counts.astype(np.int32)  # the sum of two parts of a count may be larger
             stored = counts.nnz
             in_order = bool(counts.has_sorted_indices)
             counts.sum_duplicates()
             counts.eliminate_zeros()
             was_canonical = in_order and counts.nnz == stored
             yield CountBlock(counts, first_row, first_column, was_canonical)
+
+
+def _check_indices(raw: Any, where: str) -> None:
+    """Refuse values outside of the matrix; SciPy would write them into memory of others."""
+    if not sp.issparse(raw) or not raw.nnz:
+        return
+    length = raw.shape[0] if raw.format == "csc" else raw.shape[1]
+    if not 0 <= raw.indices.min() <= raw.indices.max() < length:
+        raise ValueError(
+            f"{where} is damaged: its values have the indices {raw.indices.min()} to "
+            f"{raw.indices.max()}, of {length} that there are. Write it again"
+        )
 
 
 def check_cell_ids(cell_ids: tuple[str, ...], where: str) -> None:
@@ -161,8 +177,31 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _check_pointers(matrix: Any, path: Path) -> None:
+    """Refuse a sparse matrix whose arrays do not fit together; SciPy would read beyond them."""
+    if not isinstance(matrix, CSRDataset | CSCDataset):
+        return
+    with _reading(path):
+        parts = {name: matrix.group[name] for name in ("data", "indices") if name in matrix.group}
+        lengths = {name: part.shape for name, part in parts.items()}
+        pointers = np.asarray(matrix.group["indptr"][:]) if "indptr" in matrix.group else None
+    rows = matrix.shape[1 if isinstance(matrix, CSCDataset) else 0]
+    if (
+        pointers is None
+        or pointers.shape != (rows + 1,)
+        or pointers[0] != 0
+        or (pointers[1:] < pointers[:-1]).any()
+        or lengths != dict.fromkeys(("data", "indices"), (int(pointers[-1]),))
+    ):
+        raise ValueError(
+            f"{path} is damaged: data, indices and indptr of {matrix.group.name} do not fit "
+            "together. Write it again"
+        )
+
+
 def matrix_blocks(matrix: Any, path: Path) -> Iterator[tuple[Any, int, int]]:
     """Rows of a CSR or dense matrix on disk, columns of a CSC one."""
+    _check_pointers(matrix, path)
     num_rows, num_columns = matrix.shape
     if isinstance(matrix, CSCDataset):
         step = max(1, _VALUES_OF_COLUMNS // max(1, num_rows))

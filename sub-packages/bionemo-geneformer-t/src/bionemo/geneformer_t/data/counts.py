@@ -10,6 +10,9 @@ _REMEDY = (
 )
 
 
+_LARGEST = 1 << 24  # whole numbers up to here are exact in 32-bit floats
+
+
 class NotCountsError(ValueError):
     """Values that cannot be raw counts."""
 
@@ -24,9 +27,9 @@ def check_counts(values: Shaped[ndarray, "..."], where: str) -> None:
     Raises:
         NotCountsError: A value is negative, NaN, infinite or no whole number.
     """
-    if values.dtype.kind in "bu" or not values.size:
+    if values.dtype.kind == "b" or not values.size:
         return
-    if values.dtype.kind not in "if":
+    if values.dtype.kind not in "iuf":
         raise NotCountsError(f"{where}: counts must be numbers; got values of type {values.dtype}")
     low, high = values.min(), values.max()
     if not np.isfinite(low) or not np.isfinite(high):
@@ -39,6 +42,11 @@ def check_counts(values: Shaped[ndarray, "..."], where: str) -> None:
         raise NotCountsError(
             f"{where}: counts must not be negative; the lowest is {low:g}. The values look scaled "
             f"or corrected: {_REMEDY}"
+        )
+    if high > _LARGEST:
+        raise NotCountsError(
+            f"{where}: a count of {high:g} is beyond {_LARGEST:,}, the largest that is kept "
+            f"exactly. Is it one cell's? {_REMEDY}"
         )
     if values.dtype.kind == "f":
         _check_whole(values, where)

@@ -154,7 +154,12 @@ def _json_weights(successors: dict[str, Any], place: str) -> Float[ndarray, " ed
             for id_, weight in listed.items() if type(weight) not in {int, float}
         )  # fmt: skip
         raise ValueError(f"{place}: weights are numbers; successor {id_!r} of {cell!r} has {odd!r}")
-    return np.array(weights, dtype=np.float64)
+    try:
+        return np.array(weights, dtype=np.float64)
+    except OverflowError as error:
+        raise ValueError(
+            f"{place}: weights must be finite; one has more than 308 digits"
+        ) from error
 
 
 def _refuse_unknown(names: list[str], found: Int[ndarray, " name"], what: str, place: str) -> None:

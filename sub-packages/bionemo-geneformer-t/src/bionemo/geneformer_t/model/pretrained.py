@@ -20,7 +20,7 @@ from bionemo.geneformer_t.model.hub import locate
 from bionemo.geneformer_t.model.huggingface import OURS, config_to_ours, state_to_ours
 from bionemo.geneformer_t.model.lora import merge_adapters
 from bionemo.geneformer_t.model.weight_files import load_plain, read_config_json, read_tensors
-from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_tokens
+from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_medians, read_tokens
 
 CHECKPOINT_KEY = "geneformer_t"
 """The entry of a Lightning checkpoint that holds what this package knows of it."""
@@ -105,7 +105,7 @@ def read_pretrained(
     else:
         found = _from_folder(path, root, str(source), vocab_file)
         if medians_file is not None:
-            found = replace(found, medians=read_dictionary(Path(medians_file)))
+            found = replace(found, medians=read_medians(Path(medians_file)))
     _check_sizes(found)
     return found
 

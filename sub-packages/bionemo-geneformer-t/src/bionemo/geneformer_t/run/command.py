@@ -9,6 +9,7 @@ import argparse
 import ast
 import inspect
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from functools import update_wrapper
@@ -22,6 +23,10 @@ R = TypeVar("R")
 
 CONFIG = "config"
 USER_ERRORS = (ValueError, KeyError, TypeError, OSError, MemoryError, ModuleNotFoundError)
+_DAMAGED_YAML = (
+    ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What PyYAML lets through: dates like 2026-13-45, `!!timestamp x`, nesting without end."""
 POSITIONAL = {"positional": True}
 """Metadata of a field that stands without its name on the command line."""
 
@@ -87,11 +92,21 @@ def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> d
     if not path.is_file():
         raise FileNotFoundError(f"config: expected a YAML file at {path}; there is none")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        root = yaml.compose(text := path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        names = [name.value for name, _ in root.value] if isinstance(root, yaml.MappingNode) else []
+        values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"config: {path} is not valid YAML: {error}") from error
+    except _DAMAGED_YAML as error:
+        raise ValueError(f"config: {path} cannot be read as YAML in UTF-8: {error!r}") from error
+    if values is None:
+        return {}
     if not isinstance(values, dict):
-        raise ValueError(f"config: {path} must map names of settings to values; got {values!r}")
+        kind = type(values).__name__
+        raise ValueError(f"config: {path} must map names of settings to values; got a {kind}")
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+    if twice:
+        raise ValueError(f"config: {path} gives settings twice: {', '.join(twice)}; keep one each")
     known = inspect.signature(settings_type).parameters
     unknown = sorted(str(name) for name in set(values) - set(known))
     if unknown:

@@ -14,7 +14,7 @@ from bionemo.geneformer_t.run.input_cells import InputCells
 from bionemo.geneformer_t.run.named_vocab import NAMED, find_vocab
 from bionemo.geneformer_t.run.prepare_settings import LEARNED, PrepareSettings
 from bionemo.geneformer_t.run.vocabulary import learn_vocab, vocab_from_file
-from bionemo.geneformer_t.vocab import GeneVocab, read_tokens
+from bionemo.geneformer_t.vocab import GeneVocab, read_medians, read_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def make_vocab(
         genes.names,
         gene_to_ens=genes.symbols,
         known=genes.is_mapped.tolist(),
-        medians=None if source.medians is None else read_dictionary(source.medians),
+        medians=None if source.medians is None else read_medians(source.medians),
     )
     return vocab, []
 

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.dictionaries import read_dictionary
-from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_tokens
+from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_medians, read_tokens
 
 
 def learn_vocab(
@@ -91,7 +90,7 @@ def vocab_from_file(
             f"{path} lacks {', '.join(added)}; added at its end, {len(tokens):,} tokens in all"
         )
     if medians is not None:
-        values = read_dictionary(medians)
+        values = read_medians(medians)
     else:
         values, note = _medians_for(tokens, learn_medians(), genes)
         notes += note
