@@ -9,29 +9,52 @@ import numpy as np
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig
 
+PER_MULTIPLY_ADD = 3 * 2
+"""Forward and twice that backward; an addition and a multiplication."""
+
 
 def needed(config: BioBertConfig, batch: TemporalBatch) -> float:
     """What the loss and its gradients need: the isolation rule taken at its word."""
-    hidden, inner, depth = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     contexts = batch.context_offsets.diff().numpy().astype(np.float64)
     scored_of_next = batch.scored_offsets.diff().numpy().astype(np.float64)
-    of_context = batch.next_cell_context.numpy()
-    scored = np.bincount(of_context, scored_of_next, minlength=len(contexts))
+    scored = np.bincount(batch.next_cell_context.numpy(), scored_of_next, minlength=len(contexts))
+    return sum(needed_parts(config, contexts, scored).values())
+
+
+def needed_parts(
+    config: BioBertConfig, contexts: np.ndarray, scored: np.ndarray
+) -> dict[str, float]:
+    """The same by part of the model.
+
+    Args:
+        config: Sizes of the model.
+        contexts: Tokens of each context, `[CLS]` and `[SEP]` included.
+        scored: Scored positions of all next cells of each context.
+    """
+    hidden, inner, depth = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     n, s = contexts.sum(), scored.sum()
     read_and_write = 2 * hidden * hidden + 2 * hidden * inner  # query, output, feed-forward
     remember = 2 * hidden * hidden  # key, value
-    multiply_adds = (
-        depth * n * remember
-        + (depth - 1) * (n * read_and_write + 2 * hidden * (contexts**2).sum())
-        + depth * (s * read_and_write + 2 * hidden * (contexts * scored).sum())
-        + s * (hidden * hidden + hidden * config.vocab_size)
-    )
-    return 3 * 2 * float(multiply_adds)
+    pairs_of_contexts, pairs_of_scored = (contexts**2).sum(), (contexts * scored).sum()
+    parts = {
+        "layers on tokens": depth * n * remember + ((depth - 1) * n + depth * s) * read_and_write,
+        "attention": 2 * hidden * ((depth - 1) * pairs_of_contexts + depth * pairs_of_scored),
+        "vocabulary head": s * (hidden * hidden + hidden * config.vocab_size),
+    }
+    return {part: PER_MULTIPLY_ADD * float(number) for part, number in parts.items()}
 
 
 def textbook(config: BioBertConfig, pairs: int, length: int) -> float:
     """What the textbook model spends on a batch padded to a length."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    layer = length * (4 * hidden * hidden + 2 * hidden * inner) + 2 * hidden * length**2
-    head = length * (hidden * hidden + hidden * config.vocab_size)
-    return 3 * 2 * float(pairs * (config.num_hidden_layers * layer + head))
+    return sum(textbook_parts(config, pairs, length).values())
+
+
+def textbook_parts(config: BioBertConfig, pairs: int, length: int) -> dict[str, float]:
+    """The same by part of the model."""
+    hidden, inner, depth = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    parts = {
+        "layers on tokens": depth * length * (4 * hidden * hidden + 2 * hidden * inner),
+        "attention": depth * 2 * hidden * length**2,
+        "vocabulary head": length * (hidden * hidden + hidden * config.vocab_size),
+    }
+    return {part: PER_MULTIPLY_ADD * float(pairs * number) for part, number in parts.items()}
