@@ -48,12 +48,14 @@ def loss_and_gradients(net, batch, attend):
     return loss.detach(), {name: p.grad for name, p in net.named_parameters()}
 
 
-def assert_same_step(net, batch, attend, oracle, inputs):
+def assert_same_step(
+    net, batch, attend, oracle, inputs, loss_tolerance=LOSS_TOLERANCE, tolerance=GRADIENT_TOLERANCE
+):
     loss, gradients = loss_and_gradients(net, batch, attend)
     oracle.zero_grad()
     expected = textbook_loss(oracle, inputs)
     expected.backward()
-    assert abs(loss - expected.detach()) / expected.detach() < LOSS_TOLERANCE
+    assert abs(loss - expected.detach()) / expected.detach() < loss_tolerance
     expected_gradients = {
         name: p.grad for name, p in oracle.named_parameters(remove_duplicate=False)
     }
@@ -64,7 +66,7 @@ def assert_same_step(net, batch, attend, oracle, inputs):
         # A key's bias moves all scores of a query alike: its gradient is zero but for rounding,
         # so it is compared with the size of the largest gradient.
         size = scale if name.endswith("self.key.bias") else reference.norm()
-        assert difference <= GRADIENT_TOLERANCE * size, name
+        assert difference <= tolerance * size, name
 
 
 @pytest.mark.parametrize("scheme", ["continued", "restarted"])
@@ -80,6 +82,25 @@ def test_the_step_equals_the_textbook_step(backend, scheme):
         ATTENTION_BACKENDS[backend],
         textbook_model(net),
         textbook_inputs(pairs, config, length=config.max_position_embeddings),
+    )
+
+
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+def test_in_float64_the_step_is_the_textbook_step_to_the_last_digits(backend):
+    """In float32 a ReLU whose input is zero but for rounding may open in one of the two steps and
+    not in the other; one such token can move a gradient of a large model by 1e-3. Here none can."""
+    torch.manual_seed(8)
+    config = small_config()
+    net = NextCellBert(config).double()
+    pairs = pairs_of([(n, n, 1 + n // 7) for n in range(1, 62, 4)], seed=8)
+    assert_same_step(
+        net,
+        packed(pairs),
+        ATTENTION_BACKENDS[backend],
+        textbook_model(net).double(),
+        textbook_inputs(pairs, config),
+        loss_tolerance=1e-12,
+        tolerance=1e-11,
     )
 
 
