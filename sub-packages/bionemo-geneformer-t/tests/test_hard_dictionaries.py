@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +131,27 @@ def test_damaged_pickles_are_refused_by_file(folder, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"damaged\.pkl is not a complete pickle"):
         read_dictionary(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"]r\xff\xff\xff\x01." + b"0",  # a place in the memo that would take 512 MiB
+        b"\x80\x05\x96\x00\x00\x00\x10\x00\x00\x00\x00.",  # a byte array of 256 MiB
+        b"\x80\x04\x8e\x00\x00\x00\x10\x00\x00\x00\x00.",  # bytes of 256 MiB
+        b"\x80\x04\x95\x00\x00\x00\x10\x00\x00\x00\x00.",  # a frame of 256 MiB
+    ],
+)
+def test_what_a_pickle_claims_to_hold_takes_no_memory(folder, content):
+    path = folder / "claims.pkl"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"claims\.pkl"):
+            read_dictionary(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_median_beyond_all_floats_is_refused(folder):

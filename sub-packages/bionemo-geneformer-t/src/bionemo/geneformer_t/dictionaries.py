@@ -5,13 +5,14 @@ The unpickler here can build dictionaries, lists, strings and numbers, and nothi
 NumPy names that those files mention lead to the small functions below.
 """
 
+import io
 import json
 import pickle
 import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def _describe(values: Any) -> str:
 
 
 def _read_pickle(path: Path) -> Any:
-    with path.open("rb") as file:
+    with io.BytesIO(path.read_bytes()) as file:  # gives no more than there is, whatever is asked
         try:
             return _PlainUnpickler(file).load()
         except (EOFError, IndexError, KeyError, TypeError, AttributeError, MemoryError,
@@ -90,8 +91,14 @@ class _PlainUnpickler(pickle._Unpickler):
     """Builds dictionaries, lists, strings and numbers only.
 
     The unpickler written in Python: the one in C takes memory for as many memoised values as a
-    damaged file claims to hold, up to 32 GiB.
+    damaged file claims to hold, up to 32 GiB. Byte arrays, which no dictionary needs, would do so
+    here.
     """
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        code: load for code, load in pickle._Unpickler.dispatch.items()
+        if code != pickle.BYTEARRAY8[0]
+    }  # fmt: skip
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if module in {"numpy.core.multiarray", "numpy._core.multiarray"} and name == "scalar":
