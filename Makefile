@@ -3,8 +3,9 @@ PYTHON ?= python3
 PACKAGE := sub-packages/bionemo-geneformer-t
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
+FUZZ_SECONDS ?= 300
 
-.PHONY: install demo test bench check format clean
+.PHONY: install demo test bench fuzz check format clean
 
 install: $(STAMP)
 
@@ -22,6 +23,14 @@ test: install
 
 bench: install
 	$(BIN)/python benchmarks/run_all.py
+
+fuzz: install
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '$(PACKAGE)[fuzz]'
+	mkdir -p outputs/fuzz
+	set -e; for target in json vocab dictionary; do \
+		$(BIN)/python fuzz/fuzz_$$target.py -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=2048 -artifact_prefix=outputs/fuzz/$$target-; \
+	done
 
 check: install
 	cd $(PACKAGE) && $(BIN)/ruff format --check . ../../benchmarks
