@@ -33,14 +33,14 @@ fuzz: install
 	done
 
 check: install
-	cd $(PACKAGE) && $(BIN)/ruff format --check . ../../benchmarks
-	cd $(PACKAGE) && $(BIN)/ruff check . ../../benchmarks
+	cd $(PACKAGE) && $(BIN)/ruff format --check . ../../benchmarks ../../fuzz
+	cd $(PACKAGE) && $(BIN)/ruff check . ../../benchmarks ../../fuzz
 	cd $(PACKAGE) && $(BIN)/mypy
 	cd $(PACKAGE) && $(BIN)/lint-imports
 
 format: install
-	cd $(PACKAGE) && $(BIN)/ruff check --fix-only . ../../benchmarks
-	cd $(PACKAGE) && $(BIN)/ruff format . ../../benchmarks
+	cd $(PACKAGE) && $(BIN)/ruff check --fix-only . ../../benchmarks ../../fuzz
+	cd $(PACKAGE) && $(BIN)/ruff format . ../../benchmarks ../../fuzz
 
 clean:
 	rm -rf outputs
