@@ -9,6 +9,7 @@ from bionemo.geneformer_t.run.command import command, main
 if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.calibration import Calibration
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+    from bionemo.geneformer_t.run.evaluated import Evaluated
 
 EVALUATION = "evaluation.json"
 EVALUATION_TEXT = "evaluation.txt"
@@ -55,6 +56,11 @@ def evaluate(settings: EvaluateSettings) -> "Evaluation":
 
     Prints the table and what it means, and returns the same as a value.
     """
+    return evaluate_checkpoint(settings).evaluation
+
+
+def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
+    """The same, with what a report of it needs."""
     import numpy as np
 
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
@@ -62,6 +68,7 @@ def evaluate(settings: EvaluateSettings) -> "Evaluation":
     from bionemo.geneformer_t.evaluate.words import summary, tables
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
     from bionemo.geneformer_t.inference.distribution import model_predictor
+    from bionemo.geneformer_t.run.evaluated import Evaluated
     from bionemo.geneformer_t.run.evaluation_facts import evaluation_facts
     from bionemo.geneformer_t.run.progress import bar
 
@@ -91,10 +98,22 @@ def evaluate(settings: EvaluateSettings) -> "Evaluation":
         f"{tables(evaluation)}\n\n{summary(evaluation)}\n{where_from}\n"
     )
     print(text)
+    evaluated = Evaluated(
+        checkpoint=settings.checkpoint,
+        data_dir=settings.data_dir,
+        split=settings.split,
+        evaluation=evaluation,
+        predictor=predictor,
+        dataset=scored,
+        pairs=pairs,
+        facts=facts,
+        where_from=where_from,
+        seed=settings.seed,
+    )
     if settings.output_dir is not None:
         _write(settings, evaluation, text)
-        _draw(settings, predictor, scored)
-    return evaluation
+        _draw(evaluated, settings.output_dir)
+    return evaluated
 
 
 def as_json(evaluation: "Evaluation") -> dict[str, Any]:
@@ -186,27 +205,23 @@ def _write(settings: EvaluateSettings, evaluation: "Evaluation", text: str) -> N
     print(path)
 
 
-def _draw(settings: EvaluateSettings, predictor: Any, dataset: Any) -> None:
-    from bionemo.geneformer_t.evaluate.arrows import arrows
-    from bionemo.geneformer_t.report.cell_map import cell_map
+def _draw(evaluated: "Evaluated", folder: Path) -> None:
     from bionemo.geneformer_t.report.loss_curve import loss_curve
     from bionemo.geneformer_t.report.next_cells import next_cell_arrows
 
-    assert settings.output_dir is not None
-    drawn = cell_map(settings.data_dir / settings.split, dataset.tokens, settings.seed)
+    where = evaluated.where
     print(
         next_cell_arrows(
-            arrows(predictor, dataset, drawn.coordinates),
-            drawn.coordinates,
-            settings.output_dir / NEXT_CELLS,
-            colors=drawn.colors,
-            color_name=drawn.color_name,
-            map_name=drawn.name,
+            evaluated.arrows,
+            where.coordinates,
+            folder / NEXT_CELLS,
+            colors=where.colors,
+            color_name=where.color_name,
+            map_name=where.name,
         )
     )
-    metrics = settings.checkpoint.parent.parent / "metrics.csv"
-    if metrics.is_file():
-        print(loss_curve(metrics, settings.output_dir / LOSS_CURVE))
+    if evaluated.metrics is not None:
+        print(loss_curve(evaluated.metrics, folder / LOSS_CURVE))
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,0 +1,61 @@
+"""An evaluation together with what it was made from, so that figures need not ask again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.evaluate.arrows import Arrows, arrows
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
+from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
+from bionemo.geneformer_t.report.cell_map import CellMap, cell_map
+from bionemo.geneformer_t.run.output_folder import METRICS_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """One checkpoint on one split."""
+
+    checkpoint: Path
+    data_dir: Path
+    split: str
+    evaluation: Evaluation
+    predictor: Predictor
+    """The model, as it was asked."""
+    dataset: TemporalGeneformerDataset
+    """The split."""
+    pairs: CellPairs
+    """The current cells that were scored, and their successors."""
+    facts: Mapping[str, CellFacts]
+    """Times and clusters of the cells of each split."""
+    where_from: str
+    """A sentence on where the facts come from."""
+    seed: int
+
+    @property
+    def split_dir(self) -> Path:
+        """The folder of the cells that were scored."""
+        return self.data_dir / self.split
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run that wrote the checkpoint keeps its metrics and settings."""
+        return self.checkpoint.parent.parent
+
+    @property
+    def metrics(self) -> Path | None:
+        """The losses of that run; None where they are not there."""
+        path = self.run_dir / METRICS_FILE
+        return path if path.is_file() else None
+
+    @cached_property
+    def where(self) -> CellMap:
+        """A map of the split's cells."""
+        return cell_map(self.split_dir, self.dataset.tokens, self.seed)
+
+    @cached_property
+    def arrows(self) -> Arrows:
+        """True and predicted arrows on that map."""
+        return arrows(self.predictor, self.dataset, self.where.coordinates)
