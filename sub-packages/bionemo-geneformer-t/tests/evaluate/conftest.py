@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bionemo.geneformer_t.evaluate.pairs import CellPairs
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
+from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
 from bionemo.geneformer_t.graph import NeighborGraph
 
 NUM_SPECIALS = 5
@@ -49,3 +50,15 @@ def split_of() -> Callable[..., CellPairs]:
 @pytest.fixture
 def random_split() -> Callable[..., CellPairs]:
     return make_random_split
+
+
+def fit_on(
+    fit: Callable[[TrainingPairs, np.random.Generator], Predictor], pairs: CellPairs, seed: int = 0
+) -> Predictor:
+    generator = np.random.default_rng(seed)
+    return fit(TrainingPairs.of(pairs, generator), generator)
+
+
+@pytest.fixture
+def fitted() -> Callable[..., Predictor]:
+    return fit_on

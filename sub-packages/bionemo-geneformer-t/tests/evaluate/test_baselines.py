@@ -6,9 +6,11 @@ import pytest
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
+    TrainingPairs,
     count_ranks,
     fit_rank_frequency,
     smooth,
+    tune_rank_frequency,
 )
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
 from bionemo.geneformer_t.evaluate.baselines.similar_cells import (
@@ -23,9 +25,9 @@ from bionemo.geneformer_t.evaluate.tokens import score_tokens
 
 
 @pytest.mark.parametrize("fit", BASELINES.values(), ids=BASELINES)
-def test_every_row_is_a_distribution_over_genes(fit, random_split) -> None:
+def test_every_row_is_a_distribution_over_genes(fit, random_split, fitted) -> None:
     pairs = random_split()
-    predictor = fit(pairs, np.random.default_rng(0))
+    predictor = fitted(fit, pairs)
     contexts = [np.array([5, 6, 7]), np.array([24]), np.array([], dtype=np.int64)]
     probabilities = np.exp(predictor(contexts, pairs.max_genes).astype(np.float64))
     assert probabilities.shape == (3, pairs.max_genes, 25)
@@ -35,18 +37,29 @@ def test_every_row_is_a_distribution_over_genes(fit, random_split) -> None:
 
 
 @pytest.mark.parametrize("fit", BASELINES.values(), ids=BASELINES)
-def test_the_same_generator_gives_the_same_baseline(fit, random_split) -> None:
+def test_the_same_generator_gives_the_same_baseline(fit, random_split, fitted) -> None:
     pairs, contexts = random_split(), [np.array([5, 6])]
-    one, two = (fit(pairs, np.random.default_rng(3))(contexts, 4) for _ in range(2))
+    one, two = (fitted(fit, pairs, 3)(contexts, 4) for _ in range(2))
     np.testing.assert_array_equal(one, two)
 
 
-def test_frequencies_find_what_all_cells_share(split_of) -> None:
+def test_frequencies_are_tuned_once_and_handed_to_every_baseline(random_split) -> None:
+    generator = np.random.default_rng(0)
+    training = TrainingPairs.of(random_split(), generator)
+    for fit in (fit_copy_current, fit_mean_change, fit_ridge, fit_similar_cells):
+        assert fit(training, generator).frequencies is training.frequencies
+    assert fit_rank_frequency(training, generator) is training.frequencies
+    again = tune_rank_frequency(training.fitted, training.held_out, generator)
+    assert again.mix == training.frequencies.mix == training.frequencies_of_fitted.mix
+    np.testing.assert_array_equal(again.table, training.frequencies_of_fitted.table)
+
+
+def test_frequencies_find_what_all_cells_share(split_of, fitted) -> None:
     cells = [[5, 6, 7, 8]] * 30
     pairs = split_of(cells, {i: {i + 1: 1.0} for i in range(29)})
-    fitted = fit_rank_frequency(pairs, np.random.default_rng(0))
-    assert score_tokens(fitted, pairs).all.scores.cross_entropy < 0.05
-    assert fitted.width == 0.25
+    frequencies = fitted(fit_rank_frequency, pairs)
+    assert score_tokens(frequencies, pairs).all.scores.cross_entropy < 0.05
+    assert frequencies.width == 0.25
 
 
 def test_counts_are_weighted_by_the_share_of_the_pair(split_of) -> None:
@@ -64,20 +77,20 @@ def test_smoothing_keeps_distributions_and_reaches_ranks_without_counts() -> Non
     assert smooth(counts, 0.1)[0, 3] == pytest.approx(1)
 
 
-def test_copying_wins_where_cells_repeat(random_split) -> None:
+def test_copying_wins_where_cells_repeat(random_split, fitted) -> None:
     train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
-    copying = fit_copy_current(train, np.random.default_rng(0))
-    frequencies = fit_rank_frequency(train, np.random.default_rng(0))
+    copying = fitted(fit_copy_current, train)
+    frequencies = fitted(fit_rank_frequency, train)
     assert copying.share > 0.5
     copied, counted = (score_tokens(p, test).all.scores for p in (copying, frequencies))
     assert copied.cross_entropy < counted.cross_entropy - 0.5
     assert copied.top1 > 0.5
 
 
-def test_copying_falls_back_on_frequencies_where_cells_are_unrelated(random_split) -> None:
+def test_copying_falls_back_on_frequencies_where_cells_are_unrelated(random_split, fitted) -> None:
     train, test = random_split(0, num_cells=300), random_split(1, num_cells=100)
-    copying = fit_copy_current(train, np.random.default_rng(0))
-    frequencies = fit_rank_frequency(train, np.random.default_rng(0))
+    copying = fitted(fit_copy_current, train)
+    frequencies = fitted(fit_rank_frequency, train)
     copied, counted = (score_tokens(p, test).all.scores for p in (copying, frequencies))
     assert copied.cross_entropy < counted.cross_entropy + 0.05
 
@@ -97,17 +110,16 @@ def two_fates(split_of):
 
 
 @pytest.mark.parametrize("fit", [fit_similar_cells, fit_ridge], ids=["similar", "ridge"])
-def test_baselines_that_see_the_current_cell_tell_fates_apart(fit, two_fates) -> None:
+def test_baselines_that_see_the_current_cell_tell_fates_apart(fit, two_fates, fitted) -> None:
     train, test = two_fates(0), two_fates(1)
     told_apart, counted = (
-        score_tokens(f(train, np.random.default_rng(0)), test).all.scores
-        for f in (fit, fit_rank_frequency)
+        score_tokens(fitted(f, train), test).all.scores for f in (fit, fit_rank_frequency)
     )
     # knowing the kind is worth log 2 = 0.69; what is tuned on few cells gives some of it away
     assert told_apart.cross_entropy < counted.cross_entropy - 0.4
 
 
-def test_the_mean_change_brings_in_what_all_cells_turn_on(split_of) -> None:
+def test_the_mean_change_brings_in_what_all_cells_turn_on(split_of, fitted) -> None:
     rng = np.random.default_rng(0)
     cells, edges = [], {}
     for i in range(60):
@@ -115,9 +127,9 @@ def test_the_mean_change_brings_in_what_all_cells_turn_on(split_of) -> None:
         cells += [[*own, 5], [6, *own]]  # gene 5 goes, gene 6 comes first, the others stay
         edges[2 * i] = {2 * i + 1: 1.0}
     pairs = split_of(cells, edges)
-    changed = fit_mean_change(pairs, np.random.default_rng(0))
+    changed = fitted(fit_mean_change, pairs)
     assert changed.order(np.array([10, 11, 12, 5]))[:4].tolist() == [6, 10, 11, 12]
-    copied = fit_copy_current(pairs, np.random.default_rng(0))
+    copied = fitted(fit_copy_current, pairs)
     mine, theirs = (score_tokens(p, pairs).all.scores.cross_entropy for p in (changed, copied))
     assert mine < theirs - 0.3
 

@@ -4,9 +4,10 @@ from scipy import stats
 
 from bionemo.geneformer_t.evaluate.cells import (
     cell_scores,
-    overlap,
+    highest,
+    overlaps,
     pearson,
-    same_direction,
+    same_directions,
     spearman,
 )
 
@@ -61,7 +62,16 @@ def test_correlations_are_those_of_scipy() -> None:
 def test_overlap_and_direction_count_by_hand() -> None:
     one = np.array([[5.0, 4, 3, 0, 0]])
     other = np.array([[5.0, 0, 3, 4, 0]])
-    assert overlap(one, other, 2).tolist() == [0.5]
-    assert overlap(one, other, 50).tolist() == [2 / 3]  # the other has three genes
-    assert same_direction(np.array([[1.0, 1, -1]]), np.array([[3.0, -2, -1]]), 2).tolist() == [0.5]
-    assert np.isnan(overlap(one, np.zeros((1, 5)), 3)).all()
+    found = overlaps(one, other, (2, 50))
+    assert found[2].tolist() == [0.5]
+    assert found[50].tolist() == [2 / 3]  # the other has three genes
+    signs = same_directions(np.array([[1.0, 1, -1]]), np.array([[3.0, -2, -1]]), (2,))
+    assert signs[2].tolist() == [0.5]
+    assert np.isnan(overlaps(one, np.zeros((1, 5)), (3,))[3]).all()
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 40, 41])
+def test_the_highest_are_those_of_a_stable_sort(number: int) -> None:
+    values = np.random.default_rng(0).integers(0, 6, 40).astype(float)
+    expected = np.argsort(-values, kind="stable")[:number]
+    np.testing.assert_array_equal(highest(values, number), expected)

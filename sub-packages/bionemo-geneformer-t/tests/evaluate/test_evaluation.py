@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
-from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
+from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform, fit_uniform
 from bionemo.geneformer_t.evaluate.bootstrap import advantage, cross_entropy_interval, resample
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, evaluate
 from bionemo.geneformer_t.evaluate.tokens import score_tokens
@@ -10,10 +10,10 @@ from bionemo.geneformer_t.evaluate.words import summary, table
 
 
 @pytest.fixture
-def evaluation_of(random_split):
+def evaluation_of(random_split, fitted):
     def build(fit, copy=0.9):
         train, test = random_split(0, copy=copy), random_split(1, copy=copy)
-        model = fit(train, np.random.default_rng(0))
+        model = fitted(fit, train)
         return evaluate(model, test, train, np.random.default_rng(0))
 
     return build
@@ -50,17 +50,17 @@ def test_the_table_names_units_and_lines_up(evaluation_of) -> None:
 
 def test_a_table_without_changed_genes_has_dashes(split_of) -> None:
     pairs = split_of([[5, 6]] * 10, {i: {i + 1: 1.0} for i in range(9)})
-    uniform = fit_uniform(pairs, np.random.default_rng(0))
+    uniform = Uniform.over(pairs.gene_ids, pairs.vocab_size)
     evaluation = evaluate(uniform, pairs, pairs, np.random.default_rng(0))
     assert table(evaluation).splitlines()[-1].split()[-4:] == ["-"] * 4
     assert "new in the next cell, " not in summary(evaluation)
 
 
-def test_intervals_cover_the_mean_as_often_as_they_say(random_split) -> None:
+def test_intervals_cover_the_mean_as_often_as_they_say(random_split, fitted) -> None:
     """The mean over many cells lies in the intervals of small samples in about 95 % of them."""
     rng = np.random.default_rng(0)
     pairs = random_split(num_cells=400)
-    sums = score_tokens(fit_copy_current(random_split(5), rng), pairs).all
+    sums = score_tokens(fitted(fit_copy_current, random_split(5)), pairs).all
     truth = sums.mean()[0]
     covered = []
     for _ in range(200):
@@ -75,6 +75,6 @@ def test_intervals_cover_the_mean_as_often_as_they_say(random_split) -> None:
 
 def test_a_predictor_has_no_advantage_over_itself(random_split) -> None:
     pairs = random_split()
-    sums = score_tokens(fit_uniform(pairs, np.random.default_rng(0)), pairs).all
+    sums = score_tokens(Uniform.over(pairs.gene_ids, pairs.vocab_size), pairs).all
     gain = advantage(sums, sums, resample(len(sums.cells), np.random.default_rng(0)))
     assert (gain.mean, gain.low, gain.high) == (0, 0, 0)

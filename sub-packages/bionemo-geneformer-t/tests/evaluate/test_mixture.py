@@ -21,3 +21,15 @@ def test_the_floor_of_the_last_component_stays() -> None:
     mix = mixture_weights(probabilities, np.ones(10))
     assert mix[-1] == pytest.approx(FLOOR)
     assert mix.sum() == pytest.approx(1)
+
+
+def test_a_round_is_the_textbook_one() -> None:
+    """Each component takes its share of every position: responsibilities, then their mean."""
+    rng = np.random.default_rng(1)
+    probabilities, weights = rng.random((200, 3)) + 0.01, rng.random(200)
+    mix = np.full(3, 1 / 3)
+    for _ in range(100):
+        shares = probabilities * mix
+        shares /= shares.sum(axis=1, keepdims=True)
+        mix = weights @ shares / weights.sum()
+    np.testing.assert_allclose(mixture_weights(probabilities, weights), mix, rtol=1e-9)

@@ -51,3 +51,23 @@ def test_the_selection_policy_of_training_makes_the_next_cell(split_of) -> None:
     (common,) = replace(pairs, policy="intersection").targets()
     assert union.next_cells[0].tolist() == [9, 6, 5, 7]
     assert common.next_cells[0].tolist() == [6]
+
+
+def test_remembered_cells_are_encoded_once_and_only_as_many_as_fit(random_split) -> None:
+    pairs, asked = random_split(), []
+
+    def encode(cell: int) -> np.ndarray:
+        asked.append(cell)
+        return pairs.encode(cell)
+
+    def as_lists(some) -> list:
+        return [(t.cell, t.context.tolist(), [n.tolist() for n in t.next_cells]) for t in some]
+
+    counted = replace(pairs, encode=encode)
+    for room, most in ((2**20, 1), (0, 10)):
+        asked.clear()
+        remembered = counted.remembered(room)
+        for _ in range(2):
+            assert as_lists(remembered.targets()) == as_lists(pairs.targets())
+        assert np.bincount(asked).max() <= most
+        assert (np.bincount(asked).max() == 1) == (most == 1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
+from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform
 from bionemo.geneformer_t.evaluate.tokens import position_measures, score_tokens
 
 
@@ -34,7 +34,7 @@ def test_a_perfect_predictor_has_no_loss_and_every_hit(random_split) -> None:
 
 def test_a_uniform_predictor_scores_chance(random_split) -> None:
     pairs = random_split()
-    scores = score_tokens(fit_uniform(pairs, np.random.default_rng(0)), pairs).all.scores
+    scores = score_tokens(Uniform.over(pairs.gene_ids, pairs.vocab_size), pairs).all.scores
     assert scores.cross_entropy == pytest.approx(np.log(20), rel=1e-6)
     assert (scores.top1, scores.top10, scores.top100) == pytest.approx((1 / 20, 1 / 2, 1))
 
@@ -68,14 +68,14 @@ def test_pairs_count_by_their_weight(split_of) -> None:
 
 def test_changed_genes_are_those_the_whole_current_cell_lacks(split_of) -> None:
     pairs = split_of([[5, 6, 7], [7, 9]], {0: {1: 1.0}}, max_genes=2)
-    scores = score_tokens(fit_uniform(pairs, np.random.default_rng(0)), pairs)
+    scores = score_tokens(Uniform.over(pairs.gene_ids, pairs.vocab_size), pairs)
     assert scores.all.positions.tolist() == [2]
     assert scores.changed.positions.tolist() == [1]  # 7 is expressed, though below the cut
 
 
 def test_without_changed_genes_their_scores_are_nan(split_of) -> None:
     pairs = split_of([[5, 6], [6, 5]], {0: {1: 1.0}})
-    scores = score_tokens(fit_uniform(pairs, np.random.default_rng(0)), pairs)
+    scores = score_tokens(Uniform.over(pairs.gene_ids, pairs.vocab_size), pairs)
     assert np.isnan(scores.changed.scores.cross_entropy)
 
 

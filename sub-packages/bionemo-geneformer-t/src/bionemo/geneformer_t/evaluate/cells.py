@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 TOP = (50, 100, 500)
@@ -17,7 +17,17 @@ TOP = (50, 100, 500)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellScores:
+class ChangeScores:
+    """Whether the right genes were expected to change, and the right way: one number a row."""
+
+    precision: dict[int, Float[ndarray, " row"]]
+    """k -> share of the k genes predicted to change most that are among the k that do."""
+    direction: dict[int, Float[ndarray, " row"]]
+    """k -> share of the k genes that change most that are predicted to change the same way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellScores(ChangeScores):
     """How the expected next cells did, one number for each current cell; NaN where undefined."""
 
     spearman: Float[ndarray, " cell"]
@@ -29,10 +39,6 @@ class CellScores:
     """Correlation of the predicted with the true change from the current cell."""
     delta_spearman: Float[ndarray, " cell"]
     """The same by ranks."""
-    precision: dict[int, Float[ndarray, " cell"]]
-    """k -> share of the k genes predicted to change most that are among the k that do."""
-    direction: dict[int, Float[ndarray, " cell"]]
-    """k -> share of the k genes that change most that are predicted to change the same way."""
 
 
 def cell_scores(
@@ -51,45 +57,60 @@ def cell_scores(
     change, truth = predicted - current, following - current
     return CellScores(
         spearman=_by_cell(spearman, predicted, following, matters),
-        overlap={k: overlap(predicted, following, k) for k in TOP},
+        overlap=overlaps(predicted, following),
         delta_pearson=_by_cell(pearson, change, truth, matters),
         delta_spearman=_by_cell(spearman, change, truth, matters),
-        precision={k: overlap(np.abs(change), np.abs(truth), k) for k in TOP},
-        direction={k: same_direction(change, truth, k) for k in TOP},
+        precision=overlaps(np.abs(change), np.abs(truth)),
+        direction=same_directions(change, truth),
     )
 
 
-def overlap(
-    one: Float[ndarray, "row gene"], other: Float[ndarray, "row gene"], number: int
-) -> Float[ndarray, " row"]:
-    """Share of the highest `number` genes of one that are among the highest of the other.
+def overlaps(
+    one: Float[ndarray, "row gene"],
+    other: Float[ndarray, "row gene"],
+    numbers: tuple[int, ...] = TOP,
+) -> dict[int, Float[ndarray, " row"]]:
+    """K -> share of the highest k genes of one that are among the highest k of the other.
 
     Where the other has fewer genes above zero, only so many are looked at.
     """
-    shares = np.full(len(one), np.nan)
+    shares = {number: np.full(len(one), np.nan) for number in numbers}
     for row, (mine, theirs) in enumerate(zip(one, other, strict=True)):
-        k = min(number, int((theirs > 0).sum()))
-        if k:
-            shares[row] = len(np.intersect1d(highest(mine, k), highest(theirs, k))) / k
+        there = int((theirs > 0).sum())
+        most = min(max(numbers), there)
+        place = np.full(len(theirs), most)
+        place[highest(theirs, most)] = np.arange(most)
+        places = place[highest(mine, most)]
+        for number in numbers:
+            if k := min(number, there):
+                shares[number][row] = (places[:k] < k).sum() / k
     return shares
 
 
-def same_direction(
-    change: Float[ndarray, "row gene"], truth: Float[ndarray, "row gene"], number: int
-) -> Float[ndarray, " row"]:
-    """Share of the genes that change most which are predicted to change the same way."""
-    shares = np.full(len(change), np.nan)
+def same_directions(
+    change: Float[ndarray, "row gene"],
+    truth: Float[ndarray, "row gene"],
+    numbers: tuple[int, ...] = TOP,
+) -> dict[int, Float[ndarray, " row"]]:
+    """K -> share of the k genes that change most which are predicted to change the same way."""
+    shares = {number: np.full(len(change), np.nan) for number in numbers}
     for row, (mine, theirs) in enumerate(zip(change, truth, strict=True)):
-        k = min(number, int((theirs != 0).sum()))
-        if k:
-            genes = highest(np.abs(theirs), k)
-            shares[row] = np.mean(np.sign(mine[genes]) == np.sign(theirs[genes]))
+        moving = int((theirs != 0).sum())
+        genes = highest(np.abs(theirs), min(max(numbers), moving))
+        agrees = np.sign(mine[genes]) == np.sign(theirs[genes])
+        for number in numbers:
+            if k := min(number, moving):
+                shares[number][row] = agrees[:k].mean()
     return shares
 
 
-def highest(values: Float[ndarray, " gene"], number: int) -> ndarray:
-    """The places of the highest values; ties go to the first."""
-    return np.argsort(-values, kind="stable")[:number]
+def highest(values: Float[ndarray, " gene"], number: int) -> Int[ndarray, " place"]:
+    """The places of the highest values, the highest first; ties go to the first."""
+    if not 0 < number < len(values):
+        return np.argsort(-values, kind="stable")[:number]
+    bound = np.partition(values, -number)[-number]
+    candidates = np.flatnonzero(values >= bound)
+    return candidates[np.argsort(-values[candidates], kind="stable")[:number]]
 
 
 def pearson(one: Float[ndarray, " gene"], other: Float[ndarray, " gene"]) -> float:

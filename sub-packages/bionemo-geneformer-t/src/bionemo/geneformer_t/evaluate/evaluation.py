@@ -8,7 +8,7 @@ import numpy as np
 from bionemo.geneformer_t.evaluate.answers import ask
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs, fit_rank_frequency
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
 from bionemo.geneformer_t.evaluate.baselines.similar_cells import fit_similar_cells
 from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
@@ -31,7 +31,7 @@ from bionemo.geneformer_t.evaluate.whole_cells import (
 )
 
 MODEL = "the model"
-BASELINES: dict[str, Callable[[CellPairs, np.random.Generator], Predictor]] = {
+BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
     "successors of similar cells": fit_similar_cells,
     "the mean change": fit_mean_change,
@@ -123,7 +123,8 @@ def evaluate(
         ValueError: The training split is too small to tune a baseline on.
     """
     predictors = {MODEL: model}
-    predictors |= {name: fit(training_pairs, generator) for name, fit in BASELINES.items()}
+    pairs, training = pairs.remembered(), TrainingPairs.of(training_pairs, generator)
+    predictors |= {name: fit(training, generator) for name, fit in BASELINES.items()}
     reference = Reference.of(pairs, training_pairs, generator, facts, training_facts)
     times = resample(len(pairs.cells), generator)
     rows = {}

@@ -6,23 +6,19 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.cells import TOP, overlap, same_direction
+from bionemo.geneformer_t.evaluate.cells import ChangeScores, overlaps, same_directions
 
 LEAST_CELLS = 10
 """Smaller groups are left out: the differences of their means are mostly noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupScores:
+class GroupScores(ChangeScores):
     """Differential expression between current groups and their next cells, one row a group."""
 
     groups: tuple[str, ...]
     left_out: tuple[str, ...]
     """Groups of fewer than `LEAST_CELLS` cells."""
-    precision: dict[int, Float[ndarray, " group"]]
-    """k -> share of the k genes predicted to differ most that are among the k that do."""
-    direction: dict[int, Float[ndarray, " group"]]
-    """k -> share of the k genes that differ most that are predicted to differ the same way."""
 
 
 def group_scores(
@@ -48,6 +44,6 @@ def group_scores(
     return GroupScores(
         groups=tuple(large.tolist()),
         left_out=tuple(names[number < LEAST_CELLS].tolist()),
-        precision={k: overlap(np.abs(change), np.abs(truth), k) for k in TOP},
-        direction={k: same_direction(change, truth, k) for k in TOP},
+        precision=overlaps(np.abs(change), np.abs(truth)),
+        direction=same_directions(change, truth),
     )

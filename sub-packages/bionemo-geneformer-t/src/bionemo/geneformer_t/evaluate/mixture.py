@@ -31,10 +31,10 @@ def mixture_weights(
         Positive weights that sum to one, the last one at least `FLOOR`.
     """
     mix = np.full(probabilities.shape[1], 1 / probabilities.shape[1])
+    by_component, weights = np.ascontiguousarray(probabilities.T), weights / weights.sum()
     for _ in range(rounds):
-        shares = probabilities * mix
-        shares /= shares.sum(axis=1, keepdims=True)
-        mix = weights @ shares / weights.sum()
+        # what each component claims of a position is mix * probability / total: two products
+        mix = mix * (by_component @ (weights / (mix @ by_component)))
     short = max(0.0, FLOOR - mix[-1])
     mix[:-1] *= (1 - mix[-1] - short) / max(1 - mix[-1], FLOOR)
     mix[-1] = 1 - mix[:-1].sum()

@@ -20,6 +20,9 @@ Predictor = Callable[[list[Int[ndarray, " _"]], int], Float[ndarray, "context ra
 """Current cells (their genes' ids in rank order) and a number of ranks -> natural log-probabilities
 of every token at ranks 1, 2, ... of the next cell; each row is a distribution over genes."""
 
+_REMEMBERED = 2**28
+"""Bytes of encoded cells that are kept; those beyond are encoded whenever they are needed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
@@ -111,6 +114,22 @@ class CellPairs:
                 next_cells=[self._next(expressed, int(n)) for n in self.following[start:stop]],
                 weights=self.weights[start:stop].tolist(),
             )
+
+    def remembered(self, most_bytes: int = _REMEMBERED) -> "CellPairs":
+        """The same, with cells encoded once: they are kept until they take too much memory."""
+        kept: dict[int, ndarray] = {}
+        room = most_bytes
+
+        def encode(cell: int) -> Int[ndarray, " _"]:
+            nonlocal room
+            if cell not in kept:
+                genes = self.encode(cell)
+                if room < genes.nbytes:
+                    return genes
+                kept[cell], room = genes, room - genes.nbytes
+            return kept[cell]
+
+        return replace(self, encode=encode)
 
     def keep(self, pairs: ndarray) -> "CellPairs":
         """The same with some of the pairs, weights shared out anew."""

@@ -15,13 +15,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
-    HELD_OUT,
-    MAX_CELLS,
     MAX_HELD_OUT,
     RankFrequency,
-    count_ranks,
+    TrainingPairs,
     draw_positions,
-    tune_rank_frequency,
 )
 from bionemo.geneformer_t.evaluate.mixture import cross_entropy, mixture_weights
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, Targets
@@ -63,35 +60,32 @@ class ExpectedOrder:
 
 
 def fit_expected_order(
-    pairs: CellPairs, generator: np.random.Generator, fit_order: Callable[[CellPairs], Order]
+    training: TrainingPairs, generator: np.random.Generator, fit_order: Callable[[CellPairs], Order]
 ) -> ExpectedOrder:
     """Choose width and share on held-out next cells, then fit on all of them.
 
     Args:
-        pairs: The training split.
-        generator: Chooses what is held out.
+        training: The training split.
+        generator: Draws what is looked at of what is held out.
         fit_order: Learns from pairs how to expect an order.
     """
-    pairs = pairs.draw_cells(MAX_CELLS, generator)
-    fitted, held_out = pairs.hold_out(HELD_OUT, generator)
-    counts = count_ranks(fitted)
-    tuned_on_rest = tune_rank_frequency(fitted, counts, held_out, generator)
-    order_of_rest = fit_order(fitted)
+    order_of_fitted = fit_order(training.fitted)
     asked = [
-        (target, order_of_rest(target.context))
-        for target in held_out.draw_cells(MAX_HELD_OUT, generator).targets()
+        (target, order_of_fitted(target.context))
+        for target in training.held_out.draw_cells(MAX_HELD_OUT, generator).targets()
     ]
+    table = training.frequencies_of_fitted.table
     best, drawn = (np.inf, 0.0, 0.0), None
     for width in WIDTHS:
-        probabilities, weights = _held_out_probabilities(asked, tuned_on_rest.table, width)
+        probabilities, weights = _held_out_probabilities(asked, table, width)
         drawn = draw_positions(len(weights), generator) if drawn is None else drawn
         probabilities, weights = probabilities[drawn], weights[drawn]
         mix = mixture_weights(probabilities, weights)
         best = min(best, (cross_entropy(probabilities, weights, mix), width, float(mix[0])))
     _, width, share = best
     return ExpectedOrder(
-        order=fit_order(pairs),
-        frequencies=tune_rank_frequency(pairs, counts, held_out, generator),
+        order=fit_order(training.all),
+        frequencies=training.frequencies,
         width=width,
         share=share,
     )

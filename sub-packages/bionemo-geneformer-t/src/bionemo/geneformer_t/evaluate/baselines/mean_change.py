@@ -17,12 +17,13 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import (
     mean_next_profiles,
     sparse_profiles,
 )
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 from bionemo.geneformer_t.evaluate.pairs import CellPairs
 
 
-def fit_mean_change(pairs: CellPairs, generator: np.random.Generator) -> ExpectedOrder:
+def fit_mean_change(training: TrainingPairs, generator: np.random.Generator) -> ExpectedOrder:
     """Average the changes; choose on held-out next cells how exactly they are expected."""
-    return fit_expected_order(pairs, generator, _mean_change)
+    return fit_expected_order(training, generator, _mean_change)
 
 
 def _mean_change(pairs: CellPairs) -> Order:

@@ -48,30 +48,63 @@ class RankFrequency:
         return np.broadcast_to(log_table, (len(contexts), *log_table.shape))
 
 
-def fit_rank_frequency(pairs: CellPairs, generator: np.random.Generator) -> RankFrequency:
-    """Choose width and weights on held-out next cells, then count all of them."""
-    pairs = pairs.draw_cells(MAX_CELLS, generator)
-    fitted, held_out = pairs.hold_out(HELD_OUT, generator)
-    return tune_rank_frequency(pairs, count_ranks(fitted), held_out, generator)
+@dataclass(frozen=True, kw_only=True)
+class TrainingPairs:
+    """The training split as all baselines are fitted and tuned on it, frequencies included.
+
+    What is held out, and the frequencies that every other baseline mixes in, are the same for all:
+    they are chosen once.
+    """
+
+    all: CellPairs
+    """What baselines are fitted on in the end, at most `MAX_CELLS` current cells."""
+    fitted: CellPairs
+    """What they are fitted on while they are tuned."""
+    held_out: CellPairs
+    """What they are tuned on: its next cells are none of the `fitted`."""
+    frequencies: RankFrequency
+    """Of `all`."""
+    frequencies_of_fitted: RankFrequency
+    """Of `fitted`, with the same width and weights."""
+
+    @classmethod
+    def of(cls, pairs: CellPairs, generator: np.random.Generator) -> "TrainingPairs":
+        """Hold next cells out and tune the frequencies on them.
+
+        Raises:
+            ValueError: There are fewer than two next cells.
+        """
+        pairs = pairs.draw_cells(MAX_CELLS, generator).remembered()
+        fitted, held_out = pairs.hold_out(HELD_OUT, generator)
+        of_fitted = tune_rank_frequency(fitted, held_out, generator)
+        return cls(
+            all=pairs,
+            fitted=fitted,
+            held_out=held_out,
+            frequencies=_frequencies(count_ranks(pairs), of_fitted.width, of_fitted.mix, pairs),
+            frequencies_of_fitted=of_fitted,
+        )
+
+
+def fit_rank_frequency(training: TrainingPairs, _generator: np.random.Generator) -> RankFrequency:
+    """The frequencies that are tuned already."""
+    return training.frequencies
 
 
 def tune_rank_frequency(
-    pairs: CellPairs,
-    counts: Float[ndarray, "rank vocab"],
-    held_out: CellPairs,
-    generator: np.random.Generator,
+    pairs: CellPairs, held_out: CellPairs, generator: np.random.Generator
 ) -> RankFrequency:
-    """The table of all `pairs`, with the width and weights that suit the held-out ones.
+    """The frequencies of `pairs`, with the width and weights that suit the held-out ones.
 
     Args:
-        pairs: What the returned table counts.
-        counts: `count_ranks` of the pairs that were not held out.
+        pairs: What is counted.
         held_out: What width and weights are chosen on.
         generator: Draws positions where there are more than enough.
     """
     ranks, genes, weights = flat_positions(held_out)
     drawn = draw_positions(len(ranks), generator)
     ranks, genes, weights = ranks[drawn], genes[drawn], weights[drawn]
+    counts = count_ranks(pairs)
     best = (np.inf, 0.0, np.zeros(3))
     for width in WIDTHS:
         parts = _components(counts, width, pairs.gene_ids)
@@ -80,9 +113,18 @@ def tune_rank_frequency(
         candidate = (cross_entropy(probabilities, weights, mix), width, mix)
         best = min(best, candidate, key=lambda one: one[0])
     _, width, mix = best
-    smoothed, overall, uniform = _components(count_ranks(pairs), width, pairs.gene_ids)
+    return _frequencies(counts, width, (float(mix[0]), float(mix[1]), float(mix[2])), pairs)
+
+
+def _frequencies(
+    counts: Float[ndarray, "rank vocab"],
+    width: float,
+    mix: tuple[float, float, float],
+    pairs: CellPairs,
+) -> RankFrequency:
+    smoothed, overall, uniform = _components(counts, width, pairs.gene_ids)
     table = (mix[0] * smoothed + mix[1] * overall + mix[2] * uniform).astype(np.float32)
-    return RankFrequency(table=table, width=width, mix=(mix[0], mix[1], mix[2]))
+    return RankFrequency(table=table, width=width, mix=mix)
 
 
 def count_ranks(pairs: CellPairs) -> Float[ndarray, "rank vocab"]:

@@ -16,14 +16,15 @@ from bionemo.geneformer_t.evaluate.baselines.expected_order import (
 )
 from bionemo.geneformer_t.evaluate.baselines.mean_change import highest
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace, mean_next_profiles
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 from bionemo.geneformer_t.evaluate.pairs import CellPairs
 
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
 
 
-def fit_ridge(pairs: CellPairs, generator: np.random.Generator) -> ExpectedOrder:
+def fit_ridge(training: TrainingPairs, generator: np.random.Generator) -> ExpectedOrder:
     """Regress; choose on held-out next cells how exactly the result is expected."""
-    return fit_expected_order(pairs, generator, _regression)
+    return fit_expected_order(training, generator, _regression)
 
 
 def _regression(pairs: CellPairs) -> Order:

@@ -15,12 +15,9 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
-    HELD_OUT,
-    MAX_CELLS,
     MAX_HELD_OUT,
     RankFrequency,
-    count_ranks,
-    tune_rank_frequency,
+    TrainingPairs,
 )
 from bionemo.geneformer_t.evaluate.mixture import cross_entropy, mixture_weights
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, Targets
@@ -112,30 +109,25 @@ class SimilarCells:
             return np.log(found)
 
 
-def fit_similar_cells(pairs: CellPairs, generator: np.random.Generator) -> SimilarCells:
+def fit_similar_cells(training: TrainingPairs, generator: np.random.Generator) -> SimilarCells:
     """Choose number, width and weights on held-out next cells, then look in all of them."""
-    pairs = pairs.draw_cells(MAX_CELLS, generator)
-    fitted, held_out = pairs.hold_out(HELD_OUT, generator)
-    counts = count_ranks(fitted)
-    table = tune_rank_frequency(fitted, counts, held_out, generator).table
-    library, asked = (
-        Library.of(fitted),
-        list(held_out.draw_cells(MAX_HELD_OUT, generator).targets()),
-    )
+    library = Library.of(training.fitted)
+    asked = list(training.held_out.draw_cells(MAX_HELD_OUT, generator).targets())
+    table, gene_ids = training.frequencies_of_fitted.table, training.all.gene_ids
     best = (np.inf, 0, 0.0, np.zeros(3))
-    parts = _held_out_parts(library, asked, table, len(pairs.gene_ids), generator)
+    parts = _held_out_parts(library, asked, table, len(gene_ids), generator)
     for (number, width), (probabilities, weights) in parts.items():
         mix = mixture_weights(probabilities, weights)
         candidate = (cross_entropy(probabilities, weights, mix), number, width, mix)
         best = min(best, candidate, key=lambda one: one[0])
     _, number, width, mix = best
     return SimilarCells(
-        library=Library.of(pairs),
-        frequencies=tune_rank_frequency(pairs, counts, held_out, generator),
+        library=Library.of(training.all),
+        frequencies=training.frequencies,
         number=number,
         width=width,
         mix=(float(mix[0]), float(mix[1]), float(mix[2])),
-        gene_ids=pairs.gene_ids,
+        gene_ids=gene_ids,
     )
 
 
@@ -151,11 +143,16 @@ def _count(
 ) -> tuple[Int[ndarray, " gene"], Float[ndarray, "rank gene"]]:
     """The genes of some cells, and how often each stands at each rank."""
     kept = [genes[:num_ranks] for genes in next_cells]
-    genes, column = np.unique(np.concatenate(kept), return_inverse=True)
+    flat = np.concatenate(kept)
+    column = np.zeros(flat.max(initial=0) + 1, dtype=np.int64)
+    column[flat] = 1
+    genes = np.flatnonzero(column)
+    column[genes] = np.arange(len(genes))
     ranks = np.concatenate([np.arange(len(cell)) for cell in kept])
-    counts = np.zeros((num_ranks, len(genes)), dtype=np.float32)
-    np.add.at(counts, (ranks, column), np.repeat(weights, [len(cell) for cell in kept]))
-    return genes, counts
+    shares = np.repeat(weights, [len(cell) for cell in kept])
+    size = num_ranks * len(genes)
+    counts = np.bincount(ranks * len(genes) + column[flat], shares, minlength=size)
+    return genes, counts.reshape(num_ranks, len(genes)).astype(np.float32)
 
 
 def _held_out_parts(

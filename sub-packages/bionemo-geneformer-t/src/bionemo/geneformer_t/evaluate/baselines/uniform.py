@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.pairs import CellPairs
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +15,13 @@ class Uniform:
 
     log_probs: Float[ndarray, " vocab"]
 
+    @classmethod
+    def over(cls, gene_ids: Int[ndarray, " gene"], vocab_size: int) -> "Uniform":
+        """Guess among some tokens of a vocabulary."""
+        log_probs = np.full(vocab_size, -np.inf, dtype=np.float32)
+        log_probs[gene_ids] = -np.log(len(gene_ids))
+        return cls(log_probs=log_probs)
+
     def __call__(
         self, contexts: list[Int[ndarray, " _"]], num_ranks: int
     ) -> Float[ndarray, "context rank vocab"]:
@@ -22,8 +29,6 @@ class Uniform:
         return np.broadcast_to(self.log_probs, (len(contexts), num_ranks, len(self.log_probs)))
 
 
-def fit_uniform(pairs: CellPairs, _generator: np.random.Generator) -> Uniform:
+def fit_uniform(training: TrainingPairs, _generator: np.random.Generator) -> Uniform:
     """Nothing is fitted; the pairs say which tokens are genes."""
-    log_probs = np.full(pairs.vocab_size, -np.inf, dtype=np.float32)
-    log_probs[pairs.gene_ids] = -np.log(len(pairs.gene_ids))
-    return Uniform(log_probs=log_probs)
+    return Uniform.over(training.all.gene_ids, training.all.vocab_size)
