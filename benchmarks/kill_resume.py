@@ -56,6 +56,7 @@ SETTINGS: dict[str, Any] = {
     "micro_batch_size": 4,
     "global_batch_size": 8,
     "num_epochs": 12,
+    "final_evaluation": False,
     "val_check_interval": 10,
     "log_every_n_steps": 1,
     "checkpoint_every_n_steps": 3,

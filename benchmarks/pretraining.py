@@ -37,6 +37,7 @@ EVERY_RUN = {
     "num_workers": 0,
     "accelerator": "cpu",
     "seed": 1,
+    "final_evaluation": False,
 }
 WHOLE_NEXT_CELL = {"mask_prob": 1.0, "mask_token_prob": 1.0, "random_token_prob": 0.0}
 """Every gene of a next cell is asked for and none is shown: the most that few pairs can teach, and

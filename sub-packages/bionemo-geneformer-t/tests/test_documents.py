@@ -96,6 +96,7 @@ def checkpoint(tiny_data_dir_template, tmp_path_factory) -> Path:
         num_attention_heads=2,
         num_epochs=1,
         num_workers=0,
+        final_evaluation=False,
     )
 
 

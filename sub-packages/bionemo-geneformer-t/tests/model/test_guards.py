@@ -26,6 +26,7 @@ SMALL = {
     "micro_batch_size": 4,
     "global_batch_size": 8,
     "num_epochs": 1,
+    "final_evaluation": False,
     "num_workers": 0,
     "accelerator": "cpu",
     "checkpoint_every_n_steps": 1,

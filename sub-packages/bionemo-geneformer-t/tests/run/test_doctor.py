@@ -16,7 +16,7 @@ def trained_checkpoint(tiny_data_dir, tmp_path):
     return train_temporal_geneformer(
         data_dir=tiny_data_dir, output_dir=tmp_path / "trained", seq_length=64, hidden_size=16,
         num_layers=1, num_attention_heads=2, intermediate_size=16, max_steps=2, num_workers=0,
-        accelerator="cpu", seed=5,
+        accelerator="cpu", seed=5, final_evaluation=False,
     )  # fmt: skip
 
 

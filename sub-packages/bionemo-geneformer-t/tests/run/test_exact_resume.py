@@ -21,6 +21,7 @@ SMALL = {
     "num_attention_heads": 2,
     "intermediate_size": 24,
     "num_epochs": 2,
+    "final_evaluation": False,
     "log_every_n_steps": 1,
     "num_workers": 0,
     "accelerator": "cpu",

@@ -24,6 +24,7 @@ SETTINGS = {
     "accelerator": "cpu",
     "log_every_n_steps": 1,
     "dropout_prob": 0.0,
+    "final_evaluation": False,
 }
 
 

@@ -68,6 +68,7 @@ def test_the_folder_trains_and_markers_change_as_they_should(
         data_dir=folder, output_dir=tmp_path / "run", neighbor_key=key, seq_length=64,
         hidden_size=16, num_layers=1, num_attention_heads=2, intermediate_size=16,
         micro_batch_size=4, max_steps=2, num_workers=0, accelerator="cpu",
+        final_evaluation=False,
     )  # fmt: skip
     assert checkpoint.is_file()
 

@@ -46,6 +46,7 @@ def test_a_checkpoint_goes_in_trains_on_human_cells_and_comes_out(real_data, tmp
     settings = {
         "seq_length": 256, "micro_batch_size": 4, "num_workers": 0, "accelerator": "cpu",
         "max_steps": 4, "limit_val_batches": 2, "dropout_prob": 0.0,
+        "final_evaluation": False,
     }  # fmt: skip
 
     # in: the published ids come first in our vocabulary, so that one cell is both models' input

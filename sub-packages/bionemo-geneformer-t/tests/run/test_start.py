@@ -16,6 +16,7 @@ GENES = [f"ENSG{i:011d}" for i in range(30)]
 SETTINGS = {
     "seq_length": 32,
     "num_epochs": 1,
+    "final_evaluation": False,
     "micro_batch_size": 8,
     "num_workers": 0,
     "accelerator": "cpu",

@@ -23,6 +23,7 @@ SMALL = {
     "intermediate_size": 24,
     "micro_batch_size": 8,
     "num_epochs": 2,
+    "final_evaluation": False,
     "log_every_n_steps": 1,
     "num_workers": 0,
     "accelerator": "cpu",

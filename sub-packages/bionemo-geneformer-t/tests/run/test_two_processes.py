@@ -36,7 +36,8 @@ train_temporal_geneformer(data_dir=data, output_dir=output, **json.loads(setting
 
 SETTINGS = {
     "seq_length": 64, "hidden_size": 16, "num_layers": 2, "num_attention_heads": 2,
-    "intermediate_size": 24, "micro_batch_size": 4, "num_epochs": 2, "num_workers": 0,
+    "intermediate_size": 24, "micro_batch_size": 4, "num_epochs": 2,
+    "final_evaluation": False, "num_workers": 0,
     "accelerator": "cpu", "devices": 2, "strategy": "ddp", "log_every_n_steps": 1,
     "checkpoint_every_n_steps": 1, "resume_from_checkpoint": "last",
 }  # fmt: skip

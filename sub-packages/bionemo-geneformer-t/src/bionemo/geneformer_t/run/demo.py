@@ -116,6 +116,7 @@ def _training(settings: DemoSettings) -> dict[str, Any]:
         "learning_rate": settings.learning_rate,
         "num_epochs": settings.num_epochs,
         "num_workers": 1,
+        "final_evaluation": False,  # all test cells are scored after the training
     }
 
 

@@ -65,7 +65,6 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
 
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
     from bionemo.geneformer_t.evaluate.pairs import CellPairs
-    from bionemo.geneformer_t.evaluate.words import summary, tables
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
     from bionemo.geneformer_t.inference.distribution import model_predictor
     from bionemo.geneformer_t.run.evaluated import Evaluated
@@ -93,11 +92,6 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         training_facts=facts["train"],
         progress=bar,
     )
-    text = (
-        f"{settings.checkpoint} on {settings.data_dir / settings.split}\n\n"
-        f"{tables(evaluation)}\n\n{summary(evaluation)}\n{where_from}\n"
-    )
-    print(text)
     evaluated = Evaluated(
         checkpoint=settings.checkpoint,
         data_dir=settings.data_dir,
@@ -110,10 +104,22 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         where_from=where_from,
         seed=settings.seed,
     )
+    print(as_text(evaluated))
     if settings.output_dir is not None:
-        _write(settings, evaluation, text)
+        write_scores(evaluated, settings.output_dir)
         _draw(evaluated, settings.output_dir)
     return evaluated
+
+
+def as_text(evaluated: "Evaluated") -> str:
+    """The tables, and what they mean in words."""
+    from bionemo.geneformer_t.evaluate.words import summary, tables
+
+    evaluation = evaluated.evaluation
+    return (
+        f"{evaluated.checkpoint} on {evaluated.split_dir}\n\n"
+        f"{tables(evaluation)}\n\n{summary(evaluation)}\n{evaluated.where_from}\n"
+    )
 
 
 def as_json(evaluation: "Evaluation") -> dict[str, Any]:
@@ -188,20 +194,20 @@ def _check_split(settings: EvaluateSettings) -> None:
             )
 
 
-def _write(settings: EvaluateSettings, evaluation: "Evaluation", text: str) -> None:
+def write_scores(evaluated: "Evaluated", folder: Path) -> None:
+    """Write evaluation.json and evaluation.txt, and print where."""
     import json
 
-    assert settings.output_dir is not None
-    settings.output_dir.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     content = {
-        "checkpoint": str(settings.checkpoint),
-        "data_dir": str(settings.data_dir),
-        "split": settings.split,
-        **as_json(evaluation),
+        "checkpoint": str(evaluated.checkpoint),
+        "data_dir": str(evaluated.data_dir),
+        "split": evaluated.split,
+        **as_json(evaluated.evaluation),
     }
-    path = settings.output_dir / EVALUATION
+    (folder / EVALUATION_TEXT).write_text(as_text(evaluated), encoding="utf-8")
+    path = folder / EVALUATION
     path.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    (settings.output_dir / EVALUATION_TEXT).write_text(text, encoding="utf-8")
     print(path)
 
 

@@ -113,6 +113,10 @@ class TrainSettings(PairSettings):
     limit_val_batches: int | float | None = None
     """Validate on this many micro-batches, or this share of them."""
 
+    final_evaluation: bool = True
+    """Score the best checkpoint at the end, beside baselines: on some hundred cells of test, or
+    of val where there is no test."""
+
     accelerator: str = "auto"
     """cpu, gpu, mps or auto."""
     devices: int | str = 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.run.final_evaluation import final_evaluation
 from bionemo.geneformer_t.run.output_folder import (
     CHECKPOINTS,
     LOSS_CURVE,
@@ -42,7 +43,8 @@ logger = logging.getLogger(__name__)
 def train_temporal_geneformer(settings: TrainSettings) -> Path:
     """Train a model to predict the next cell, and return the path of the best checkpoint.
 
-    The best checkpoint has the lowest validation loss; without validation cells it is the last.
+    The best checkpoint has the lowest validation loss; without validation cells it is the last. At
+    the end it is scored beside baselines; the table is printed and stands in evaluation.txt.
 
     Raises:
         RunStopped: SIGTERM or SIGUSR1 asked the run to stop; it is saved and can be resumed.
@@ -93,6 +95,8 @@ def _train(settings: TrainSettings) -> Path:
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     path = Path(best) if best else settings.output_dir / CHECKPOINTS / "last.ckpt"
     logger.info("best checkpoint: %s", path)
+    if settings.final_evaluation and trainer.is_global_zero:
+        final_evaluation(settings, path, len(data.vocab))
     return path
 
 

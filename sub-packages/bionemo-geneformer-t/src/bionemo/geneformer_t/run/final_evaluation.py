@@ -1,0 +1,85 @@
+"""The scores at the end of a training run: the best checkpoint beside its baselines.
+
+A run is done when its checkpoints are written; what keeps it from being scored is said, and fails
+nothing.
+"""
+
+import logging
+from pathlib import Path
+
+from bionemo.geneformer_t.run.command import USER_ERRORS
+from bionemo.geneformer_t.run.train_settings import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+MOST_CELLS, LEAST_CELLS = 500, 50
+MOST_NUMBERS = 5 * 10**8
+"""Probabilities of genes at ranks that each predictor is asked for, beyond `LEAST_CELLS`: some two
+minutes of one core for the model and all baselines."""
+
+
+def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int) -> None:
+    """Score a checkpoint on `test`, or on `val` where there is no `test`.
+
+    Prints the table and the verdicts, and writes evaluation.json and evaluation.txt into the output
+    folder. Where there is nothing to score, or scoring fails, one line of the log says why. A run
+    that was scored already, as one that is resumed after its end, is left as it is.
+
+    Args:
+        settings: The run's.
+        checkpoint: Its best.
+        vocab_size: Tokens of its vocabulary.
+    """
+    import torch
+
+    from bionemo.geneformer_t.run.evaluate import (
+        EVALUATION,
+        EvaluateSettings,
+        evaluate_checkpoint,
+        write_scores,
+    )
+
+    reason = why_not(settings, checkpoint)
+    if reason is None and _is_older(checkpoint, settings.output_dir / EVALUATION):
+        logger.info("%s is scored in %s", checkpoint, settings.output_dir / EVALUATION)
+        return
+    if reason is None:
+        try:
+            evaluated = evaluate_checkpoint(
+                EvaluateSettings(
+                    checkpoint=checkpoint,
+                    data_dir=settings.data_dir,
+                    split=_split(settings),
+                    max_cells=max_cells(settings.genes_per_cell, vocab_size),
+                    seed=settings.seed,
+                )
+            )
+            write_scores(evaluated, settings.output_dir)
+        except (*USER_ERRORS, torch.OutOfMemoryError) as error:
+            reason = str(error)
+    if reason is not None:
+        logger.warning("no scores at the end of this run: %s", reason)
+
+
+def why_not(settings: TrainSettings, checkpoint: Path) -> str | None:
+    """Why a run cannot be scored; None where it can."""
+    if settings.objective == "mlm":
+        return "objective 'mlm' learns single cells, and the scores are those of next cells"
+    if not _split(settings):
+        return f"{settings.data_dir} holds neither test nor val, cells that were not trained on"
+    if not checkpoint.is_file():
+        return f"there is no checkpoint file {checkpoint}"
+    return None
+
+
+def max_cells(num_ranks: int, vocab_size: int) -> int:
+    """How many current cells are scored, so that it takes minutes whatever the vocabulary."""
+    return max(LEAST_CELLS, min(MOST_CELLS, MOST_NUMBERS // (num_ranks * vocab_size)))
+
+
+def _split(settings: TrainSettings) -> str:
+    return next((n for n in ("test", "val") if (settings.data_dir / n).is_dir()), "")
+
+
+def _is_older(file: Path, than: Path) -> bool:
+    return than.is_file() and file.stat().st_mtime < than.stat().st_mtime

@@ -1,0 +1,89 @@
+"""The scores at the end of a run: there, bounded, and never in the way."""
+
+import json
+import shutil
+
+import pytest
+
+from bionemo.geneformer_t.run.final_evaluation import LEAST_CELLS, MOST_CELLS, max_cells
+from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+
+SMALL = {
+    "seq_length": 64,
+    "hidden_size": 16,
+    "num_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "num_epochs": 1,
+    "num_workers": 0,
+    "accelerator": "cpu",
+}
+
+
+@pytest.fixture
+def train(tiny_data_dir, tmp_path):
+    def run(**settings):
+        return train_temporal_geneformer(
+            data_dir=tiny_data_dir, output_dir=tmp_path / "run", **{**SMALL, **settings}
+        )
+
+    return run
+
+
+def test_a_run_ends_with_the_table_and_the_verdicts(train, tmp_path, capsys) -> None:
+    best = train()
+    printed = capsys.readouterr().out
+    assert "The model is no better than" in printed
+    written = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert (written["checkpoint"], written["split"]) == (str(best), "test")
+    assert (tmp_path / "run" / "evaluation.txt").read_text() in printed
+
+
+def test_a_finished_run_is_scored_once(train, tmp_path, capsys) -> None:
+    train()
+    before = (tmp_path / "run" / "evaluation.json").stat().st_mtime_ns
+    train(resume_from_checkpoint="last")
+    assert (tmp_path / "run" / "evaluation.json").stat().st_mtime_ns == before
+
+
+def test_without_test_cells_those_of_val_are_scored(train, tiny_data_dir, tmp_path) -> None:
+    shutil.rmtree(tiny_data_dir / "test")
+    train()
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["split"] == "val"
+
+
+@pytest.mark.parametrize(
+    ("settings", "removed", "reason"),
+    [
+        ({"objective": "mlm"}, (), "objective 'mlm' learns single cells"),
+        ({}, ("test", "val"), "holds neither test nor val"),
+    ],
+)
+def test_a_run_that_cannot_be_scored_says_why(
+    train, tiny_data_dir, tmp_path, caplog, settings, removed, reason
+) -> None:
+    for name in removed:
+        shutil.rmtree(tiny_data_dir / name)
+    assert train(**settings).is_file()
+    assert reason in caplog.text
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_cells_that_cannot_be_scored_do_not_fail_the_run(train, tiny_data_dir, caplog) -> None:
+    """Here the only successor of every test cell is one that the file does not name."""
+    path = tiny_data_dir / "test" / "neighbors.json"
+    graphs = json.loads(path.read_text())
+    path.write_text(json.dumps({**graphs, "next_cell_ids": {}}))
+    assert train().is_file()
+    assert "no scores at the end of this run: no cell of" in caplog.text
+
+
+def test_it_can_be_left_out(train, tmp_path) -> None:
+    train(final_evaluation=False)
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_large_vocabularies_are_scored_on_fewer_cells() -> None:
+    assert max_cells(126, 600) == MOST_CELLS
+    assert LEAST_CELLS < max_cells(510, 7_000) < MOST_CELLS
+    assert max_cells(1022, 25_426) == LEAST_CELLS
