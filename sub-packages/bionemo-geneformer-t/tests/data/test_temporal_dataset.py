@@ -30,6 +30,18 @@ def train(tiny_data_dir: Path) -> TemporalGeneformerDataset:
     return from_folder(tiny_data_dir / "train")
 
 
+def test_shuffled_successors_are_those_of_other_cells_and_the_same_every_time(
+    train: TemporalGeneformerDataset, tiny_data_dir: Path
+) -> None:
+    settings = PairSettings(shuffle_successors=True)
+    one, two = (from_folder(tiny_data_dir / "train", settings=settings) for _ in range(2))
+    np.testing.assert_array_equal(one.graph.indices, two.graph.indices)
+    assert (one.graph.indices != train.graph.indices).mean() > 0.8
+    np.testing.assert_array_equal(one.graph.out_degree, train.graph.out_degree)
+    other = from_folder(tiny_data_dir / "train", settings=replace(settings, seed=1))
+    assert (one.graph.indices != other.graph.indices).any()
+
+
 def test_an_example_is_a_whole_current_cell_and_scored_genes_of_a_successor(
     train: TemporalGeneformerDataset,
 ) -> None:

@@ -4,9 +4,16 @@ import pytest
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
 from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform, fit_uniform
 from bionemo.geneformer_t.evaluate.bootstrap import advantage, cross_entropy_interval, resample
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, evaluate
+from bionemo.geneformer_t.evaluate.evaluation import (
+    BASELINES,
+    MODEL,
+    SHUFFLED,
+    SIMULATOR,
+    evaluate,
+)
+from bionemo.geneformer_t.evaluate.pairs import CellPredictor
 from bionemo.geneformer_t.evaluate.tokens import score_tokens
-from bionemo.geneformer_t.evaluate.words import summary, table
+from bionemo.geneformer_t.evaluate.words import NO_INFORMATION, summary, table
 
 
 @pytest.fixture
@@ -78,3 +85,30 @@ def test_a_predictor_has_no_advantage_over_itself(random_split) -> None:
     sums = score_tokens(Uniform.over(pairs.gene_ids, pairs.vocab_size), pairs).all
     gain = advantage(sums, sums, resample(len(sums.cells), np.random.default_rng(0)))
     assert (gain.mean, gain.low, gain.high) == (0, 0, 0)
+
+
+def test_controls_and_bounds_have_rows_and_words_of_their_own(random_split, fitted) -> None:
+    train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
+    copying, uniform = fitted(fit_copy_current, train), Uniform.over(test.gene_ids, test.vocab_size)
+    asked = []
+
+    def of_cells(rows, num_ranks):
+        asked.extend(rows.tolist())
+        return copying([test.encode(int(row))[: test.max_genes] for row in rows], num_ranks)
+
+    evaluation = evaluate(
+        uniform, test, train, np.random.default_rng(0),
+        controls={SHUFFLED: copying}, bounds={SIMULATOR: CellPredictor(of_cells=of_cells)},
+    )  # fmt: skip
+    assert list(evaluation.rows) == [MODEL, SHUFFLED, *BASELINES, SIMULATOR]
+    assert asked == test.cells.tolist()
+    known = evaluation.rows[SIMULATOR].all.cross_entropy
+    assert known == pytest.approx(evaluation.rows[SHUFFLED].all.cross_entropy)
+    gap = evaluation.gaps[SIMULATOR]
+    assert gap.mean == pytest.approx(evaluation.rows[MODEL].all.cross_entropy - known)
+    text = summary(evaluation)
+    assert NO_INFORMATION in text
+    assert "The model is above the simulator's own distribution by" in text
+    better = evaluate(copying, test, train, np.random.default_rng(0), controls={SHUFFLED: uniform})
+    assert NO_INFORMATION not in summary(better)
+    assert "The model beats a model of shuffled successors" in summary(better)

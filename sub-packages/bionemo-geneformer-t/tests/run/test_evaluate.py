@@ -3,9 +3,14 @@ import shutil
 
 import pytest
 
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, RANDOM_WEIGHTS, SHUFFLED
+from bionemo.geneformer_t.evaluate.words import NO_INFORMATION
+from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
 from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.doctor_report import checkpoint_text
 from bionemo.geneformer_t.run.evaluate import as_json, evaluate
+from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 
 def test_the_table_and_the_words_are_printed_and_written(
@@ -49,3 +54,23 @@ def test_a_missing_split_is_named(untrained_checkpoint, tiny_data_dir, capsys) -
               str(tiny_data_dir)])  # fmt: skip
     assert end.value.code == 2
     assert "expected a folder 'test'" in capsys.readouterr().err
+
+
+def test_controls_stand_beside_the_model(untrained_checkpoint, tiny_data_dir, tmp_path, capsys):
+    shuffled = train_temporal_geneformer(
+        data_dir=tiny_data_dir, output_dir=tmp_path / "shuffled", shuffle_successors=True,
+        seq_length=64, hidden_size=16, num_layers=1, num_attention_heads=2, intermediate_size=32,
+        num_epochs=1, num_workers=0, accelerator="cpu", final_evaluation=False,
+    )  # fmt: skip
+    evaluation = evaluate(
+        checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, controls=True,
+        shuffled_checkpoint=shuffled,
+    )  # fmt: skip
+    assert list(evaluation.rows) == [MODEL, SHUFFLED, RANDOM_WEIGHTS, *BASELINES]
+    assert NO_INFORMATION in capsys.readouterr().out
+
+    itself = evaluate(checkpoint=shuffled, data_dir=tiny_data_dir)
+    assert "trained on shuffled successors: a control" in capsys.readouterr().out
+    assert itself.num_pairs == evaluation.num_pairs == 29  # the true ones
+    assert load_model(shuffled).provenance.shuffled
+    assert "shuffled: this model is a control" in checkpoint_text(summarise_checkpoint(shuffled))

@@ -123,6 +123,9 @@ class PairSettings:
     (`union`)."""
     successor_sampling: SuccessorSampling = "weighted"
     """Draw successors in proportion to their weights, or all alike."""
+    shuffle_successors: bool = False
+    """Give every successor to a random current cell instead of its own. A model that learns from
+    this is a control: what it lacks beside the true one is what the graph was worth."""
     next_cells_per_cell: int = 1
     """Successors per current cell and step; they share one encoded context."""
     normalize_gene_expression: bool = True

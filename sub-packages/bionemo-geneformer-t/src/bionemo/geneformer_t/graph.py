@@ -4,12 +4,15 @@ Row i lists the successors of cell i and their weights. Builders make it, files 
 dataset draws from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+
+_ROUNDS = 1000
+"""Attempts at mending a shuffled graph; most need a few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +93,39 @@ class NeighborGraph:
             weights=csr.data,
         )
         return graph, {"self-loop": int((loop & ~zero).sum()), "zero weight": int(zero.sum())}
+
+
+def shuffled_graph(graph: NeighborGraph, generator: np.random.Generator) -> NeighborGraph:
+    """The same graph with its successors dealt to random current cells.
+
+    Every cell keeps its number of successors with their weights, and is a successor as often as
+    before; who follows whom is chance. Edges that would lead a cell to itself, or twice to the same
+    cell, change places with random others.
+
+    Raises:
+        ValueError: No such graph was found, as where every cell is followed by all others.
+    """
+    rows = np.repeat(np.arange(graph.num_cells), graph.out_degree)
+    indices = generator.permutation(graph.indices)
+    for _ in range(_ROUNDS):
+        wrong = np.flatnonzero(_is_no_edge(rows, indices, graph.num_cells))
+        if not len(wrong):
+            return replace(graph, indices=indices)
+        for edge, other in zip(
+            wrong, generator.integers(len(indices), size=len(wrong)), strict=True
+        ):
+            indices[[edge, other]] = indices[[other, edge]]
+    raise ValueError(
+        f"successors of {graph.num_cells:,} cells with {graph.num_edges:,} edges cannot be "
+        "shuffled: too few cells for so many edges; use fewer successors for each cell"
+    )
+
+
+def _is_no_edge(
+    rows: Int[ndarray, " edge"], indices: Int[ndarray, " edge"], num_cells: int
+) -> Bool[ndarray, " edge"]:
+    """Which edges lead to the cell itself, or repeat another edge."""
+    _, first = np.unique(rows * num_cells + indices, return_index=True)
+    repeats = np.ones(len(rows), dtype=bool)
+    repeats[first] = False
+    return repeats | (rows == indices)

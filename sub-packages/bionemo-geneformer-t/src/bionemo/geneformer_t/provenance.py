@@ -29,6 +29,8 @@ class Provenance:
     """Drew masks and successors."""
     objective: str = NEXT_CELL
     """What the model was trained to do."""
+    shuffled: bool = False
+    """Whether successors were dealt to random current cells, as for a control."""
     pretrained: str | None = None
     """Where the weights came from at the start; None for random ones."""
 

@@ -33,6 +33,7 @@ def provenance_of(dataset: TemporalGeneformerDataset) -> Provenance:
         num_edges=dataset.graph.num_edges,
         seed=dataset.settings.seed,
         objective=dataset.settings.objective,
+        shuffled=dataset.settings.shuffle_successors,
     )
 
 

@@ -57,6 +57,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         no_neighbor_policy: See `PairSettings`.
         token_selection_policy: See `PairSettings`.
         successor_sampling: See `PairSettings`.
+        shuffle_successors: See `PairSettings`.
         next_cells_per_cell: See `PairSettings`.
         normalize_gene_expression: See `PairSettings`.
         target_sum: See `PairSettings`.
@@ -88,6 +89,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         no_neighbor_policy: NoNeighborPolicy = PairSettings.no_neighbor_policy,
         token_selection_policy: TokenSelectionPolicy = PairSettings.token_selection_policy,
         successor_sampling: SuccessorSampling = PairSettings.successor_sampling,
+        shuffle_successors: bool = PairSettings.shuffle_successors,
         next_cells_per_cell: int = PairSettings.next_cells_per_cell,
         normalize_gene_expression: bool = PairSettings.normalize_gene_expression,
         target_sum: float = PairSettings.target_sum,
@@ -111,6 +113,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             no_neighbor_policy=no_neighbor_policy,
             token_selection_policy=token_selection_policy,
             successor_sampling=successor_sampling,
+            shuffle_successors=shuffle_successors,
             next_cells_per_cell=next_cells_per_cell,
             normalize_gene_expression=normalize_gene_expression,
             target_sum=target_sum,

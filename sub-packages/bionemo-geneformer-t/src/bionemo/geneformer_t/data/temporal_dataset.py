@@ -28,13 +28,14 @@ from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.token_cache import with_cache
 from bionemo.geneformer_t.data.tokens import CellTokens
-from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.graph import NeighborGraph, shuffled_graph
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab
 
 logger = logging.getLogger(__name__)
 
 VOCAB = "geneformer.vocab"
 MEDIANS = "medians.json"
+_SHUFFLE_STREAM = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,9 @@ class TemporalGeneformerDataset(Dataset[Any]):
         is_empty = np.asarray(tokens.num_genes) == 0
         self.tokens = tokens
         self.graph, num_removed = _without_cells(graph, is_empty)
+        if settings.shuffle_successors:
+            generator = np.random.default_rng([settings.seed, _SHUFFLE_STREAM])
+            self.graph = shuffled_graph(self.graph, generator)
         self.vocab = vocab
         self.settings = settings
         has_successors = self.graph.out_degree > 0

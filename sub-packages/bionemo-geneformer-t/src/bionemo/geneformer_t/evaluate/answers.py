@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.calibration import Calibration, calibration
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor, Targets
+from bionemo.geneformer_t.evaluate.pairs import CellPairs, CellPredictor, Predictor, Targets
 from bionemo.geneformer_t.evaluate.rank_profile import rank_weights
 from bionemo.geneformer_t.evaluate.tokens import TokenSums, each_answer, sums_of, token_sums
 
@@ -31,7 +31,7 @@ class Answers:
 
 
 def ask(
-    predictor: Predictor,
+    predictor: Predictor | CellPredictor,
     pairs: CellPairs,
     num_ranks: int,
     generator: np.random.Generator,

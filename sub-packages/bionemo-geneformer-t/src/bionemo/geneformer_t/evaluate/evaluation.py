@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from bionemo.geneformer_t.evaluate.bootstrap import (
     resample,
 )
 from bionemo.geneformer_t.evaluate.calibration import Calibration
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor, Targets
+from bionemo.geneformer_t.evaluate.pairs import CellPairs, CellPredictor, Predictor, Targets
 from bionemo.geneformer_t.evaluate.population import PopulationDistance
 from bionemo.geneformer_t.evaluate.tokens import PositionScores, TokenSums
 from bionemo.geneformer_t.evaluate.whole_cells import (
@@ -31,6 +32,9 @@ from bionemo.geneformer_t.evaluate.whole_cells import (
 )
 
 MODEL = "the model"
+RANDOM_WEIGHTS = "a model of random weights"
+SHUFFLED = "a model of shuffled successors"
+SIMULATOR = "the simulator's own distribution"
 BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
     "successors of similar cells": fit_similar_cells,
@@ -82,7 +86,9 @@ class Evaluation:
     rows: Mapping[str, Scores]
     """Name of the predictor -> its scores; the model first."""
     advantages: Mapping[str, Advantage]
-    """Name of the baseline -> what the model gains over it."""
+    """Name of the control or baseline -> what the model gains over it."""
+    gaps: Mapping[str, Interval]
+    """Name of what cannot be beaten -> by how many nats per position the model is above it."""
     population_marks: Mapping[str, PopulationDistance]
     """What population distances are to be read against."""
     bandwidth: float
@@ -103,6 +109,8 @@ def evaluate(
     training_pairs: CellPairs,
     generator: np.random.Generator,
     *,
+    controls: Mapping[str, Predictor] = MappingProxyType({}),
+    bounds: Mapping[str, CellPredictor] = MappingProxyType({}),
     facts: CellFacts = NOTHING_KNOWN,
     training_facts: CellFacts = NOTHING_KNOWN,
     progress: Progress = lambda _name, targets, _total: targets,
@@ -115,6 +123,8 @@ def evaluate(
         training_pairs: The split that baselines are fitted on.
         generator: Chooses what is held out for tuning, the cells drawn from predictions, and the
             bootstrap draws.
+        controls: Models that the judged one must beat, such as one of random weights.
+        bounds: What no model can be expected to beat, such as the simulator's own distribution.
         facts: Times and clusters of the split's cells.
         training_facts: Times of the training cells.
         progress: Shows how far each predictor is.
@@ -122,9 +132,10 @@ def evaluate(
     Raises:
         ValueError: The training split is too small to tune a baseline on.
     """
-    predictors = {MODEL: model}
     pairs, training = pairs.remembered(), TrainingPairs.of(training_pairs, generator)
-    predictors |= {name: fit(training, generator) for name, fit in BASELINES.items()}
+    baselines = {name: fit(training, generator) for name, fit in BASELINES.items()}
+    others = {**controls, **baselines}
+    predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
     reference = Reference.of(pairs, training_pairs, generator, facts, training_facts)
     times = resample(len(pairs.cells), generator)
     rows = {}
@@ -142,7 +153,8 @@ def evaluate(
     num_positions, num_changed = count_positions(pairs)
     return Evaluation(
         rows=rows,
-        advantages={name: _gains(rows[MODEL], rows[name], times) for name in BASELINES},
+        advantages={name: _gains(rows[MODEL], rows[name], times) for name in others},
+        gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, times) for name in bounds},
         population_marks=reference.population_marks(generator),
         bandwidth=reference.bandwidth,
         num_cells=len(pairs.cells),

@@ -25,6 +25,17 @@ _REMEMBERED = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellPredictor:
+    """A predictor that is told which cells it is asked about, not only their genes.
+
+    No model may be one. What is known of a simulation is.
+    """
+
+    of_cells: Callable[[Int[ndarray, " context"], int], Float[ndarray, "context rank vocab"]]
+    """Rows of current cells and a number of ranks -> as a `Predictor`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Targets:
     """What a predictor is asked about one current cell."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor, Targets
+from bionemo.geneformer_t.evaluate.pairs import CellPairs, CellPredictor, Predictor, Targets
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def score_tokens(
 
 
 def each_answer(
-    predictor: Predictor,
+    predictor: Predictor | CellPredictor,
     pairs: CellPairs,
     targets: Iterable[Targets] | None = None,
     *,
@@ -109,9 +109,12 @@ def each_answer(
     size = max(1, _NUMBERS_AT_ONCE // (pairs.max_genes * pairs.vocab_size))
     for some in batches(pairs.targets() if targets is None else targets, size):
         longest = max((len(n) for t in some for n in t.next_cells), default=0)
-        yield from zip(
-            some, predictor([t.context for t in some], max(longest, least_ranks)), strict=True
-        )
+        num_ranks = max(longest, least_ranks)
+        if isinstance(predictor, CellPredictor):
+            found = predictor.of_cells(np.array([t.cell for t in some]), num_ranks)
+        else:
+            found = predictor([t.context for t in some], num_ranks)
+        yield from zip(some, found, strict=True)
 
 
 def sums_of(

@@ -9,9 +9,10 @@ import math
 import numpy as np
 
 from bionemo.geneformer_t.evaluate.bootstrap import Interval
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
 from bionemo.geneformer_t.evaluate.tokens import PositionScores
 
+NO_INFORMATION = "The graph carried no information that this model could use."
 _HEAD = ("cross-entropy", "top-1", "top-10", "top-100")
 _UNITS = ("nats", "%", "%", "%")
 
@@ -93,6 +94,9 @@ def summary(evaluation: Evaluation) -> str:
         parts |= {"change of genes": gain.change, "direction": gain.direction}
         lines.append(sentence(name, gain.all))
         lines.append("   " + "; ".join(verdict(what, part) for what, part in parts.items()) + ".")
+        if name == SHUFFLED and gain.all.low <= 0:
+            lines.append("   " + NO_INFORMATION)
+    lines += [gap_sentence(name, gap) for name, gap in evaluation.gaps.items()]
     return "\n".join(lines)
 
 
@@ -105,6 +109,15 @@ def sentence(baseline: str, gain: Interval) -> str:
         loss = _with_interval(Interval(mean=-gain.mean, low=-gain.high, high=-gain.low))
         return f"{subject} is no better than {baseline}, it is worse: it loses {loss}."
     return f"{subject} is no better than {baseline}: it gains {_with_interval(gain)}."
+
+
+def gap_sentence(bound: str, gap: Interval) -> str:
+    """How far the model is from what no model can be expected to beat."""
+    subject = MODEL[0].upper() + MODEL[1:]
+    if gap.mean < 0:
+        passed = Interval(mean=-gap.mean, low=-gap.high, high=-gap.low)
+        return f"{subject} is beyond {bound} by {_with_interval(passed)}, which it cannot be: look."
+    return f"{subject} is above {bound} by {_with_interval(gap)}."
 
 
 def verdict(what: str, gain: Interval) -> str:

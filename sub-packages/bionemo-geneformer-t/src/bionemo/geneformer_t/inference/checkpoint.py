@@ -52,7 +52,7 @@ def settings_of(model: TemporalGeneformerModel) -> PairSettings:
 def open_split(
     model: TemporalGeneformerModel, split_dir: Path, neighbor_key: str | None = None
 ) -> TemporalGeneformerDataset:
-    """The cells of a split, encoded for a model.
+    """The cells of a split, encoded for a model, with their true successors.
 
     Args:
         model: Its vocabulary, medians and pair settings are used.
@@ -63,7 +63,7 @@ def open_split(
         ValueError: The split carries another vocabulary, or the model follows no graph.
     """
     model.require_next_cells()
-    settings = settings_of(model)
+    settings = replace(settings_of(model), shuffle_successors=False)
     if neighbor_key is not None:
         settings = replace(settings, neighbor_key=neighbor_key)
     check_vocab(model, split_dir)

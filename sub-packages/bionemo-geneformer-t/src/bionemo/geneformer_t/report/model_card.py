@@ -108,7 +108,8 @@ def _data(model: TemporalGeneformerModel) -> str:
         rows += [
             ("cells", f"`{trained.data_name}`, {trained.num_cells:,} training cells, fingerprint "
                       f"`{trained.data_fingerprint[:_SHOWN]}`"),
-            ("graph", f"`{trained.neighbor_key}`: {trained.num_edges:,} successors of "
+            ("graph", f"`{trained.neighbor_key}`: {trained.num_edges:,} "
+                      f"{'shuffled ' if trained.shuffled else ''}successors of "
                       f"{trained.num_examples:,} current cells, fingerprint "
                       f"`{trained.graph_fingerprint[:_SHOWN]}`"),
             ("seed", str(trained.seed)),

@@ -68,7 +68,7 @@ def demo(settings: DemoSettings) -> Path:
         _write_record(folder, {**record, "made_from": made_from})
         checkpoint = _train(settings)
         print("\n3/3 evaluating on the test cells, beside baselines fitted on the training cells\n")
-        evaluate(checkpoint=checkpoint, data_dir=folder / DATA, output_dir=folder)
+        evaluate(checkpoint=checkpoint, data_dir=folder / DATA, output_dir=folder, controls=True)
         _write_record(folder, {**_record(folder), "evaluated": True})
     print(_where_things_are(folder))
     return folder

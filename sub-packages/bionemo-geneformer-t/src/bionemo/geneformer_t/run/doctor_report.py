@@ -153,7 +153,8 @@ def _provenance_rows(trained: Provenance | None) -> list[tuple[str, str]]:
 def _edges(trained: Provenance) -> str:
     if trained.objective == "mlm":
         return "without a graph"
-    return f"{trained.num_edges:,} edges under {trained.neighbor_key!r}"
+    edges = f"{trained.num_edges:,} edges under {trained.neighbor_key!r}"
+    return f"{edges}, shuffled: this model is a control" if trained.shuffled else edges
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

@@ -9,6 +9,8 @@ from bionemo.geneformer_t.run.command import command, main
 if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.calibration import Calibration
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+    from bionemo.geneformer_t.evaluate.pairs import Predictor
+    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
     from bionemo.geneformer_t.run.evaluated import Evaluated
 
 EVALUATION = "evaluation.json"
@@ -42,6 +44,11 @@ class EvaluateSettings:
     with a usual name."""
     cluster_key: str | None = None
     """Column of obs with each cell's cluster; by default one with a usual name."""
+    controls: bool = False
+    """Also score a model of the same sizes with random weights."""
+    shuffled_checkpoint: Path | None = None
+    """Also score this model, trained with shuffle_successors and otherwise like the checkpoint:
+    what it lacks is what the graph was worth."""
     seed: int = 42
     """Chooses what baselines are tuned on, the bootstrap draws, and cells for `max_cells`."""
 
@@ -65,7 +72,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
 
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
     from bionemo.geneformer_t.evaluate.pairs import CellPairs
-    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
+    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
     from bionemo.geneformer_t.inference.distribution import model_predictor
     from bionemo.geneformer_t.run.evaluated import Evaluated
     from bionemo.geneformer_t.run.evaluation_facts import evaluation_facts
@@ -88,6 +95,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         pairs,
         CellPairs.from_dataset(train),
         generator,
+        controls=_controls(settings, model),
         facts=facts[settings.split],
         training_facts=facts["train"],
         progress=bar,
@@ -102,6 +110,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         pairs=pairs,
         facts=facts,
         where_from=where_from,
+        is_shuffled=settings_of(model).shuffle_successors,
         seed=settings.seed,
     )
     print(as_text(evaluated))
@@ -111,13 +120,30 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
     return evaluated
 
 
+def _controls(
+    settings: EvaluateSettings, model: "TemporalGeneformerModel"
+) -> "dict[str, Predictor]":
+    from bionemo.geneformer_t.evaluate.evaluation import RANDOM_WEIGHTS, SHUFFLED
+    from bionemo.geneformer_t.inference.controls import load_shuffled, random_weights
+    from bionemo.geneformer_t.inference.distribution import model_predictor
+
+    found: dict[str, Predictor] = {}
+    if settings.shuffled_checkpoint is not None:
+        found[SHUFFLED] = model_predictor(load_shuffled(settings.shuffled_checkpoint, model))
+    if settings.controls:
+        found[RANDOM_WEIGHTS] = model_predictor(random_weights(model, settings.seed))
+    return found
+
+
 def as_text(evaluated: "Evaluated") -> str:
     """The tables, and what they mean in words."""
     from bionemo.geneformer_t.evaluate.words import summary, tables
 
-    evaluation = evaluated.evaluation
+    evaluation, shuffled = evaluated.evaluation, ""
+    if evaluated.is_shuffled:
+        shuffled = " (trained on shuffled successors: a control)"
     return (
-        f"{evaluated.checkpoint} on {evaluated.split_dir}\n\n"
+        f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}\n\n"
         f"{tables(evaluation)}\n\n{summary(evaluation)}\n{evaluated.where_from}\n"
     )
 
@@ -147,6 +173,7 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
         "unit": "nats per position; shares from 0 to 1; intervals 95 % over current cells",
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
+        "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},
         "population_marks": {
             name: asdict(found) for name, found in evaluation.population_marks.items()
         },

@@ -32,6 +32,8 @@ class Evaluated:
     """Times and clusters of the cells of each split."""
     where_from: str
     """A sentence on where the facts come from."""
+    is_shuffled: bool
+    """Whether the model learned from shuffled successors, as a control."""
     seed: int
 
     @property

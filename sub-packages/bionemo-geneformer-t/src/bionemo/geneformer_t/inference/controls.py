@@ -1,0 +1,45 @@
+"""Models that a trained one must beat: one that learned nothing, one that learned from chance."""
+
+from pathlib import Path
+
+import torch
+
+from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
+from bionemo.geneformer_t.inference.distribution import required_vocab
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+
+
+def random_weights(model: TemporalGeneformerModel, seed: int) -> TemporalGeneformerModel:
+    """A model like the given one, before any training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = TemporalGeneformerModel(model.config)
+    fresh.adopt(required_vocab(model), settings_of(model))
+    return fresh.to(model.device).eval()
+
+
+def load_shuffled(checkpoint: Path, model: TemporalGeneformerModel) -> TemporalGeneformerModel:
+    """A model that was trained on shuffled successors, to stand beside `model`.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It was trained on true successors, or reads other genes or lengths than `model`.
+    """
+    control = load_model(checkpoint)
+    mine, theirs = settings_of(model), settings_of(control)
+    if not theirs.shuffle_successors:
+        raise ValueError(
+            f"shuffled_checkpoint: {checkpoint} was trained on true successors; train it with "
+            "shuffle_successors=true and all other settings as for the model"
+        )
+    if required_vocab(control).fingerprint != required_vocab(model).fingerprint:
+        raise ValueError(
+            f"shuffled_checkpoint: {checkpoint} has another vocabulary than the model; train both "
+            "on the same data folder"
+        )
+    if theirs.seq_length != mine.seq_length:
+        raise ValueError(
+            f"shuffled_checkpoint: {checkpoint} was trained with seq_length {theirs.seq_length}, "
+            f"the model with {mine.seq_length}; train both with the same settings"
+        )
+    return control
