@@ -20,7 +20,13 @@ KEY = "next_cell_ids"
 SAMPLES = [
     b'{"next_cell_ids": {"c0": ["c1", "c2"], "c1": []}}',
     b'{"next_cell_ids": {"c0": {"c1": 0.5, "c2": 1}}, "other": [null, true, -1e9]}',
+    b'{"neighbors": {"c0": [], "c2": {"c0": 1e-3}}, "next_cell_ids": {"c0": ["c0", "unknown"]}}',
 ]
+WORDS = [
+    b'"next_cell_ids"', b'"neighbors"', b'"c0"', b'"c1"', b'"c2"', b'"c9"', b'"c0": [', b'"c1": {',
+    b'"c2": 0.5', b": {", b"}, ", b"[]", b"{}", b"null", b"true", b"NaN", b"-Infinity", b"1e999",
+    b"-1", b"0.0", b"0.25", b'"\\ud800"', b'"\\u0063\\u0030"', b"[[", b"]]", b"\xef\xbb\xbf",
+]  # fmt: skip
 
 
 def read(path: Path) -> None:
@@ -40,4 +46,4 @@ if __name__ == "__main__":
         matrix = sp.csr_matrix(np.eye(3, dtype=np.float32))
         anndata.AnnData(matrix, obs=cells, var=genes).write_h5ad(Path(folder) / "data.h5ad")
         STORE = CellStore.open(Path(folder), Path(folder) / "cache")
-        fuzz("neighbors.json", read, SAMPLES)
+        fuzz("neighbors.json", read, SAMPLES, WORDS)

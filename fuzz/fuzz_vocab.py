@@ -18,6 +18,11 @@ SAMPLES = [
     b'{"<pad>": 0, "<mask>": 1, "G1": 2}',
     b'{"G1": 1.5, "G2": 3}',
 ]
+WORDS = [
+    b'"vocab": {', b'"gene_to_ens": {', b'"G1"', b'"G2"', b'"G3": 7', b'"S1": "G1"', b"}, ", b": ",
+    *(json.dumps(token).encode() for token in (*SPECIAL_TOKENS, "<pad>", "<mask>", "<cls>")),
+    b"null", b'"<eos>"', b"true", b"NaN", b"1e999", b"-1", b"0", b"1.5", b"[]", b"{}", b'"\\ud800"', b"\n\n",
+]  # fmt: skip
 
 
 def read(path: Path) -> None:
@@ -37,4 +42,4 @@ def read(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    fuzz("geneformer.vocab", read, SAMPLES)
+    fuzz("geneformer.vocab", read, SAMPLES, WORDS)
