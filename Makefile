@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/geneformer-t demo --output_dir outputs/demo
 
 test: install
-	cd $(PACKAGE) && $(BIN)/python -m pytest
+	cd $(PACKAGE) && $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 bench: install
 	$(BIN)/python benchmarks/run_all.py

@@ -21,10 +21,25 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-# moscot compiles one program for each pair of sizes of time points: once for all tests
+# moscot compiles one program for each pair of sizes of time points: once for all tests of a
+# process; JAX writes the files in place, where another process would read half of one
 JAX_CACHE = Path(tempfile.gettempdir()) / "geneformer_t_jax_cache"
+JAX_CACHE /= os.environ.get("PYTEST_XDIST_WORKER", "one")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(JAX_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """A process on each core that this one may use; more than four need memory and save nothing."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """One thread in each of them, and in what they start: a second one would only wait."""
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 @pytest.fixture(scope="session")
