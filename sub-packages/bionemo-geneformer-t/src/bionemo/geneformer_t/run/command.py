@@ -17,6 +17,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from bionemo.geneformer_t.run.setting_values import typed
+
 P = ParamSpec("P")
 S = TypeVar("S")
 R = TypeVar("R")
@@ -63,9 +65,12 @@ def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
     Raises:
         FileNotFoundError: No such YAML file.
         ValueError: It holds names that are no settings.
-        TypeError: A name given is no setting, or a required one is missing.
+        TypeError: A name given is no setting, a value has the wrong type, or a required one is
+            missing.
     """
-    values = {**read_config(given.get(CONFIG), settings_type), **given}
+    path = given.get(CONFIG)
+    from_file = read_config(path, settings_type)
+    values = {**from_file, **given}
     parameters = inspect.signature(settings_type).parameters
     unknown = [name for name in values if name not in parameters]
     if unknown:
@@ -79,7 +84,8 @@ def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
     ]
     if missing:
         raise TypeError(f"these settings have no default and must be given: {', '.join(missing)}")
-    return settings_type(**_coerced(settings_type, values))
+    where = dict.fromkeys(from_file.keys() - given.keys(), f"config: {path}: ")
+    return settings_type(**typed(settings_type, values, where))
 
 
 def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> dict[str, Any]:
@@ -226,30 +232,3 @@ def _default(field: Field[Any]) -> str:
 
 def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
-
-
-def _coerced(settings_type: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Strings become paths, integers floats and lists tuples where the field says so."""
-    hints = get_type_hints(settings_type)
-    return {name: _coerce(hints.get(name), value) for name, value in values.items()}
-
-
-def _coerce(hint: Any, value: Any) -> Any:
-    kinds = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
-    if Path in kinds and str not in kinds and isinstance(value, str):
-        return Path(value)
-    if float in kinds and int not in kinds and isinstance(value, int | str):
-        return value if isinstance(value, bool) else _float(value)
-    tuples = [kind for kind in kinds if get_origin(kind) is tuple]
-    if tuples and isinstance(value, list | tuple):
-        return tuple(_coerce(get_args(tuples[0])[0], one) for one in value)
-    if tuples and isinstance(value, str | Path):
-        return (_coerce(get_args(tuples[0])[0], value),)  # one stands for a list of one
-    return value
-
-
-def _float(value: int | str) -> float | str:
-    try:
-        return float(value)  # YAML reads 1e-4 as a string
-    except ValueError:
-        return str(value)
