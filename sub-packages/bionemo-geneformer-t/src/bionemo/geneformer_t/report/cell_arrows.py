@@ -12,6 +12,7 @@ GRID = 16
 """Places along the longer side at which arrows are averaged."""
 _LEAST_CELLS = 1.5
 """Cells, weighted by nearness, that a place on the grid must have to show an arrow."""
+_MOST_VECTORS = 500
 _CATEGORIES = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#774411",
     "#117755", "#dd8833",
@@ -63,7 +64,9 @@ def draw_cells(
     size: float = 22,
 ) -> Any:
     """Draw a point for each cell; returns what `explain_colors` needs."""
-    style = {"s": size, "linewidths": 0, "alpha": 0.55, "zorder": 2}
+    # thousands of dots make a vector file heavy and show no more than their picture
+    is_many = len(coordinates) > _MOST_VECTORS
+    style = {"s": size, "linewidths": 0, "alpha": 0.55, "zorder": 2, "rasterized": is_many}
     if colors is None:
         return axes.scatter(*coordinates.T, color=QUIET, **style)
     if np.issubdtype(colors.dtype, np.number):

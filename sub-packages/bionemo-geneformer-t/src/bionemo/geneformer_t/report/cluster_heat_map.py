@@ -60,9 +60,9 @@ def most_connected(flow: ClusterFlow) -> Int[ndarray, " shown"]:
     return along[np.isin(along, shown)]
 
 
-def short_name(label: str) -> str:
+def short_name(label: str, most: int = _MOST_LETTERS) -> str:
     """A label that leaves room for the picture."""
-    return label if len(label) <= _MOST_LETTERS else f"{label[: _MOST_LETTERS - 1]}…"
+    return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def _write_figures(axes: Any, percent: Float[ndarray, "row column"], most: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
+from matplotlib.figure import Figure
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
@@ -30,7 +31,7 @@ from bionemo.geneformer_t.report.cell_arrows import (
 from bionemo.geneformer_t.report.cluster_heat_map import draw_heat_map
 from bionemo.geneformer_t.report.cluster_names import draw_names
 from bionemo.geneformer_t.report.graph_map import GraphMap, steps_on_map
-from bionemo.geneformer_t.report.style import MODEL, QUIET, REFERENCE, new_figure, save
+from bionemo.geneformer_t.report.style import MODEL, QUIET, REFERENCE, new_figure, quieten, save
 
 _TITLE = {"loc": "left", "fontsize": 12}
 _LEGEND = {"edgecolor": "none", "facecolor": "white", "framealpha": 0.9}
@@ -65,6 +66,11 @@ def graph_quality_picture(pictured: Pictured, path: Path) -> Path:
     Returns:
         `path`.
     """
+    return save(graph_quality_figure(pictured), path)
+
+
+def graph_quality_figure(pictured: Pictured) -> Figure:
+    """The figure that `graph_quality_picture` writes."""
     panels = _panels(pictured)
     layout = _LAYOUTS[len(panels) - 1]
     figure = new_figure(6.4 * len(layout.split(";")[0]), 4.8 * len(layout.split(";")))
@@ -77,7 +83,7 @@ def graph_quality_picture(pictured: Pictured, path: Path) -> Path:
         x=0.01, ha="left", fontsize=15,
     )  # fmt: skip
     figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.15)
-    return save(figure, path)
+    return figure
 
 
 def _panels(pictured: Pictured) -> list[Callable[[Any], None]]:
@@ -176,7 +182,7 @@ def _draw_distances(axes: Any, found: Distances) -> None:
     axes.set_xlim(0, bins[-1])
     axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
     axes.legend(**_LEGEND, loc="upper left")
-    _quiet(axes)
+    quieten(axes)
 
 
 def _draw_degrees(axes: Any, graph: NeighborGraph) -> None:
@@ -200,7 +206,7 @@ def _draw_degrees(axes: Any, graph: NeighborGraph) -> None:
     axes.set_ylabel("% of cells")
     axes.set_ylim(0, axes.get_ylim()[1] * 1.2)
     axes.legend(**_LEGEND, loc="upper right")
-    _quiet(axes)
+    quieten(axes)
 
 
 def degree_limits(maximum: int) -> Int[ndarray, " limit"]:
@@ -208,9 +214,3 @@ def degree_limits(maximum: int) -> Int[ndarray, " limit"]:
     if maximum <= 12:
         return np.arange(maximum + 2)
     return np.concatenate([np.arange(3), 1 + 2 ** np.arange(1, int(np.log2(maximum - 1)) + 2)])
-
-
-def _quiet(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from bionemo.geneformer_t.report.style import MODEL, REFERENCE, new_figure, save
+from bionemo.geneformer_t.report.style import MODEL, REFERENCE, new_figure, quieten, save
 
 
 def loss_curve(metrics: Path, path: Path) -> Path:
@@ -18,7 +19,11 @@ def loss_curve(metrics: Path, path: Path) -> Path:
     Returns:
         `path`.
     """
-    table = pd.read_csv(metrics)
+    return save(loss_figure(pd.read_csv(metrics)), path)
+
+
+def loss_figure(table: pd.DataFrame) -> Figure:
+    """Training and validation loss over optimizer steps, from the rows of `metrics.csv`."""
     figure = new_figure()
     axes = figure.subplots()
     curves: dict[str, dict[str, Any]] = {
@@ -31,7 +36,6 @@ def loss_curve(metrics: Path, path: Path) -> Path:
             axes.plot(curve["step"], curve[column], markersize=4, **style)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("cross-entropy of scored genes (nats)")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
+    quieten(axes)
     axes.legend(frameon=False)
-    return save(figure, path)
+    return figure

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jaxtyping import Float, Shaped
+from matplotlib.figure import Figure
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.arrows import Arrows
@@ -38,6 +39,21 @@ def next_cell_arrows(
         color_name: What `colors` are.
         map_name: What the coordinates are.
     """
+    figure = next_cells_figure(
+        arrows, coordinates, colors=colors, color_name=color_name, map_name=map_name
+    )
+    return save(figure, path)
+
+
+def next_cells_figure(
+    arrows: Arrows,
+    coordinates: Float[ndarray, "cell 2"],
+    *,
+    colors: Shaped[ndarray, " cell"] | None = None,
+    color_name: str = "",
+    map_name: str = "map",
+) -> Figure:
+    """The figure that `next_cell_arrows` writes."""
     figure = new_figure(11.0, 5.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     starts = coordinates[arrows.cells]
@@ -64,4 +80,4 @@ def next_cell_arrows(
         fontsize=10,
         color="#444444",
     )
-    return save(figure, path)
+    return figure

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train_temporal", "train_temporal_geneformer", "train on a data folder"),
     "predict": ("predict", "predict", "predict the next cell of every cell"),
     "evaluate": ("evaluate", "evaluate", "score a checkpoint beside baselines"),
+    "report": ("report", "report", "score a checkpoint and write it all into one page"),
     "embed": ("embed", "embed", "add embeddings of cells and genes to an .h5ad"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),
     "doctor": ("doctor", "doctor", "say what a checkpoint or a data folder holds"),

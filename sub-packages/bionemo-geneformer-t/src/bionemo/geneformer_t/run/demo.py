@@ -53,7 +53,12 @@ def demo(settings: DemoSettings) -> Path:
     The table shows the model beside baselines on cells that it was not trained on. Returns the
     output folder.
     """
-    from bionemo.geneformer_t.run.evaluate import EVALUATION_TEXT, evaluate
+    from bionemo.geneformer_t.run.evaluate import (
+        EVALUATION_TEXT,
+        EvaluateSettings,
+        evaluate_checkpoint,
+    )
+    from bionemo.geneformer_t.run.report import write_report
 
     folder = settings.output_dir
     made_from = _made_from(settings)
@@ -68,7 +73,12 @@ def demo(settings: DemoSettings) -> Path:
         _write_record(folder, {**record, "made_from": made_from})
         checkpoint = _train(settings)
         print("\n3/3 evaluating on the test cells, beside baselines fitted on the training cells\n")
-        evaluate(checkpoint=checkpoint, data_dir=folder / DATA, output_dir=folder, controls=True)
+        evaluated = evaluate_checkpoint(
+            EvaluateSettings(
+                checkpoint=checkpoint, data_dir=folder / DATA, output_dir=folder, controls=True
+            )
+        )
+        write_report(evaluated, folder)
         _write_record(folder, {**_record(folder), "evaluated": True})
     print(_where_things_are(folder))
     return folder
@@ -164,8 +174,10 @@ def _clear(folder: Path) -> None:
 
 def _where_things_are(folder: Path) -> str:
     from bionemo.geneformer_t.run.evaluate import EVALUATION, LOSS_CURVE, NEXT_CELLS
+    from bionemo.geneformer_t.run.report import REPORT
 
     lines = {
+        REPORT: "all of it on one page: open it in a browser",
         NEXT_CELLS: "true and predicted successors of the test cells",
         LOSS_CURVE: "training and validation loss",
         EVALUATION: "the scores",

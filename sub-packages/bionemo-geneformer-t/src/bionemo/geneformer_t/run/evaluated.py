@@ -11,7 +11,7 @@ from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
 from bionemo.geneformer_t.report.cell_map import CellMap, cell_map
-from bionemo.geneformer_t.run.output_folder import METRICS_FILE
+from bionemo.geneformer_t.run.output_folder import CHECKPOINTS, METRICS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Evaluated:
     @property
     def run_dir(self) -> Path:
         """Where the run that wrote the checkpoint keeps its metrics and settings."""
-        return self.checkpoint.parent.parent
+        return run_dir(self.checkpoint)
 
     @property
     def metrics(self) -> Path | None:
@@ -61,3 +61,9 @@ class Evaluated:
     def arrows(self) -> Arrows:
         """True and predicted arrows on that map."""
         return arrows(self.predictor, self.dataset, self.where.coordinates)
+
+
+def run_dir(checkpoint: Path) -> Path:
+    """The folder of the run that wrote a checkpoint, or the one that the file lies in."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == CHECKPOINTS else parent

@@ -66,11 +66,11 @@ def graph(settings: GraphSettings) -> Path:
     from bionemo.geneformer_t.run.graph_report import write_graph_report
 
     found = {name: read_split(path) for name, path in split_folders(settings.data_dir).items()}
-    settings, lines = _completed(settings)
+    settings, lines = completed(settings)
     times = {}
     if settings.time_key is not None:
         times = read_times(found, settings.time_key, settings.time_order)
-    splits = {name: _with_facts(split, times.get(name), settings) for name, split in found.items()}
+    splits = {name: with_facts(split, times.get(name), settings) for name, split in found.items()}
     aliases = second_names([split.graphs for split in splits.values()])
     if settings.neighbor_key is None:
         splits = {name: _without(split, aliases) for name, split in splits.items()}
@@ -93,7 +93,7 @@ def graph(settings: GraphSettings) -> Path:
     return output
 
 
-def _completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
+def completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
     """The settings with what the folder's maker recorded, and a line about it."""
     from bionemo.geneformer_t.run.data_folder import RECORD
     from bionemo.geneformer_t.run.graph_input import recorded_options
@@ -109,9 +109,10 @@ def _completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
     return replace(settings, **taken), [f"known from {RECORD}: {options}"]
 
 
-def _with_facts(
+def with_facts(
     split: "SplitInput", time: "Float[ndarray, ' cell'] | None", settings: GraphSettings
 ) -> "SplitGraphs":
+    """The graphs of a split with everything that the settings let us know about its cells."""
     from bionemo.geneformer_t.neighbors.measures.edges import groups_in_time
     from bionemo.geneformer_t.run.cell_facts import cell_facts
     from bionemo.geneformer_t.run.graph_input import read_graphs, representation_of, time_labels

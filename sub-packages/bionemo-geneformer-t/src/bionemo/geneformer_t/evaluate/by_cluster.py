@@ -1,0 +1,83 @@
+"""Where in the data the model has skill: its gain over a baseline, cluster by cluster."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.bootstrap import Interval, advantage, resample
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.tokens import CellSums
+
+LEAST_CELLS = 10
+"""Smaller clusters are left out: an interval over their cells says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterGain:
+    """The model beside one baseline on the current cells of one cluster."""
+
+    cluster: str
+    num_cells: int
+    model: float
+    """Cross-entropy of the model, nats per position."""
+    baseline: float
+    """That of the baseline."""
+    gain: Interval
+    """By how much the model's is lower, 95 % interval over the cluster's cells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterGains:
+    """All clusters, the largest gain first."""
+
+    baseline: str
+    """What the model is compared with."""
+    clusters: tuple[ClusterGain, ...]
+    left_out: tuple[str, ...]
+    """Clusters of fewer than `LEAST_CELLS` current cells."""
+
+
+def best_baseline(evaluation: Evaluation) -> str:
+    """The baseline with the lowest cross-entropy; control models are none."""
+    baselines = [name for name in evaluation.advantages if name in BASELINES]
+    return min(baselines, key=lambda name: evaluation.rows[name].all.cross_entropy)
+
+
+def cluster_gains(
+    evaluation: Evaluation, labels: Shaped[ndarray, " cell"], generator: np.random.Generator
+) -> ClusterGains:
+    """Compare the model with the best baseline within each cluster.
+
+    Args:
+        evaluation: Has the sums of each current cell.
+        labels: The cluster of every cell of the split.
+        generator: Draws the cells of the bootstrap.
+    """
+    baseline = best_baseline(evaluation)
+    model, other = (evaluation.rows[name].sums.all for name in (MODEL, baseline))
+    mine = labels[model.cells].astype(str)
+    names, number = np.unique(mine, return_counts=True)
+    found = []
+    for name in names[number >= LEAST_CELLS].tolist():
+        ours, theirs = (_only(sums, mine == name) for sums in (model, other))
+        times = resample(len(ours.cells), generator)
+        found.append(
+            ClusterGain(
+                cluster=name,
+                num_cells=len(ours.cells),
+                model=ours.scores.cross_entropy,
+                baseline=theirs.scores.cross_entropy,
+                gain=advantage(ours, theirs, times),
+            )
+        )
+    return ClusterGains(
+        baseline=baseline,
+        clusters=tuple(sorted(found, key=lambda one: -one.gain.mean)),
+        left_out=tuple(names[number < LEAST_CELLS].tolist()),
+    )
+
+
+def _only(sums: CellSums, which: Bool[ndarray, " cell"]) -> CellSums:
+    return CellSums(cells=sums.cells[which], sums=sums.sums[which], positions=sums.positions[which])

@@ -1,0 +1,45 @@
+"""Calibration of every predictor in figures, and of the model as a picture."""
+
+from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.report.calibration import calibration_figure
+from bionemo.geneformer_t.report.markup import paragraph, table
+from bionemo.geneformer_t.report.page import Section
+from bionemo.geneformer_t.report.picture import Picture
+from bionemo.geneformer_t.report.words import number, percent
+
+
+def calibration_section(evaluation: Evaluation) -> Section:
+    """Reliability of probabilities, and entropy against error."""
+    own = evaluation.rows[MODEL].calibration
+    picture = Picture.of(
+        calibration_figure(own),
+        "calibration",
+        "Left, how often the likeliest gene is there against its claimed probability; right, the "
+        f"cross-entropy of each cell against the entropy of its prediction, with rank correlation "
+        f"{number(own.doubt, 2)}.",
+    )
+    rows = [
+        [name, percent(row.calibration.expected_error, 2), number(row.calibration.doubt, 2)]
+        for name, row in evaluation.rows.items()
+    ]
+    names = list(evaluation.rows)
+    return Section(
+        name="calibration",
+        title="Calibration",
+        body=[
+            paragraph(
+                "The expected error is the mean gap between the claimed probability of the "
+                "likeliest gene and how often it is there. Doubt is the rank correlation over "
+                "cells between the entropy of the prediction and its error: above zero, the "
+                "predictor knows where it does not know."
+            ),
+            picture.shown(),
+            table(
+                [["", "expected error", "doubt"], ["", "%", "spearman"]],
+                rows,
+                caption="Calibration of the model and of each baseline",
+                marked=[names.index(MODEL)],
+            ),
+        ],
+        pictures=[picture],
+    )

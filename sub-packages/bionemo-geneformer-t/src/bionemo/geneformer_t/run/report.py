@@ -1,0 +1,93 @@
+"""`geneformer-t report`: everything that there is to say about a checkpoint, as one page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.run.evaluate import EvaluateSettings
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.run.evaluated import Evaluated
+
+REPORT = "report.html"
+FIGURES = "report_figures"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(EvaluateSettings):
+    """What to report on and where to write it.
+
+    Raises:
+        ValueError: `max_cells` or `num_genes` is negative.
+    """
+
+    output_dir: Path | None = None
+    """Folder for report.html, its pictures and evaluation.json; by default `report` in the folder
+    of the training run."""
+    genes: tuple[str, ...] = ()
+    """Genes to follow along the trajectory, by symbol or id, separated by commas or spaces."""
+    num_genes: int = 8
+    """How many of the genes that change most are followed beside them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_genes < 0:
+            raise ValueError(f"num_genes must not be negative; got {self.num_genes}")
+        if not self.genes and not self.num_genes:
+            raise ValueError("num_genes may be 0 only where genes are named with genes")
+
+
+@command(ReportSettings)
+def report(settings: ReportSettings) -> Path:
+    """Score a checkpoint and write report.html: one file that needs no other and no network.
+
+    Returns the path of the page.
+    """
+    from dataclasses import fields
+
+    from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
+    from bionemo.geneformer_t.run.evaluated import run_dir
+    from bionemo.geneformer_t.run.report_contents import named_genes
+
+    named_genes(settings.checkpoint, settings.genes)  # refuse before the long work
+    folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
+    given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
+    evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
+    return write_report(evaluated, folder, settings.genes, settings.num_genes)
+
+
+def write_report(
+    evaluated: "Evaluated",
+    folder: Path,
+    genes: tuple[str, ...] = (),
+    num_genes: int = ReportSettings.num_genes,
+) -> Path:
+    """Write the page and its pictures from an evaluation, and print where they are.
+
+    Args:
+        evaluated: What `evaluate_checkpoint` returned.
+        folder: Where report.html and the folder of pictures go.
+        genes: Names of genes to follow.
+        num_genes: How many more to choose.
+    """
+    from bionemo.geneformer_t.report.contents import page_of, sections_of
+    from bionemo.geneformer_t.run.checkpoint_files import replace_text
+    from bionemo.geneformer_t.run.report_contents import gather
+
+    contents = gather(evaluated, genes, num_genes)
+    sections = sections_of(contents)
+    figures = folder / FIGURES
+    figures.mkdir(parents=True, exist_ok=True)
+    for section in sections:
+        for picture in section.pictures:
+            (figures / f"{picture.name}.svg").write_bytes(picture.svg)
+            (figures / f"{picture.name}.png").write_bytes(picture.png)
+    path = folder / REPORT
+    replace_text(path, page_of(contents, sections))
+    print(path)
+    return path
+
+
+if __name__ == "__main__":
+    main(report)
