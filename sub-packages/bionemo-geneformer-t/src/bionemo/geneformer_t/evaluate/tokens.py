@@ -78,7 +78,7 @@ class TokenSums:
 
 
 def score_tokens(
-    predictor: Predictor, pairs: CellPairs, targets: Iterable[Targets] | None = None
+    predictor: Predictor | CellPredictor, pairs: CellPairs, targets: Iterable[Targets] | None = None
 ) -> TokenSums:
     """Ask a predictor about every current cell and score all its successors.
 

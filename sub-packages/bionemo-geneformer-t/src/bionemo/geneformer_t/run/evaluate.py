@@ -9,7 +9,7 @@ from bionemo.geneformer_t.run.command import command, main
 if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.calibration import Calibration
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
-    from bionemo.geneformer_t.evaluate.pairs import Predictor
+    from bionemo.geneformer_t.evaluate.pairs import CellPredictor, Predictor
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
     from bionemo.geneformer_t.run.evaluated import Evaluated
 
@@ -45,7 +45,8 @@ class EvaluateSettings:
     cluster_key: str | None = None
     """Column of obs with each cell's cluster; by default one with a usual name."""
     controls: bool = False
-    """Also score a model of the same sizes with random weights."""
+    """Also score a model of the same sizes with random weights and, where `simulate` made the data,
+    the simulator's own distribution."""
     shuffled_checkpoint: Path | None = None
     """Also score this model, trained with shuffle_successors and otherwise like the checkpoint:
     what it lacks is what the graph was worth."""
@@ -77,6 +78,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
     from bionemo.geneformer_t.run.evaluated import Evaluated
     from bionemo.geneformer_t.run.evaluation_facts import evaluation_facts
     from bionemo.geneformer_t.run.progress import bar
+    from bionemo.geneformer_t.run.simulated_bounds import simulated_bounds
 
     _check_split(settings)
     folders = {name: settings.data_dir / name for name in dict.fromkeys(["train", settings.split])}
@@ -90,12 +92,17 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
     if settings.max_cells:
         pairs = pairs.draw_cells(settings.max_cells, generator)
     predictor = model_predictor(model)
+    bounds: dict[str, CellPredictor] = {}
+    if settings.controls:
+        bounds, about = simulated_bounds(settings.data_dir, scored)
+        where_from = f"{where_from}\n{about}" if about else where_from
     evaluation = evaluate_predictor(
         predictor,
         pairs,
         CellPairs.from_dataset(train),
         generator,
         controls=_controls(settings, model),
+        bounds=bounds,
         facts=facts[settings.split],
         training_facts=facts["train"],
         progress=bar,
@@ -230,6 +237,7 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
         "checkpoint": str(evaluated.checkpoint),
         "data_dir": str(evaluated.data_dir),
         "split": evaluated.split,
+        "notes": evaluated.where_from,
         **as_json(evaluated.evaluation),
     }
     (folder / EVALUATION_TEXT).write_text(as_text(evaluated), encoding="utf-8")
