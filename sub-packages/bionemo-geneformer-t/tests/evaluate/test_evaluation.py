@@ -13,6 +13,7 @@ from bionemo.geneformer_t.evaluate.evaluation import (
 )
 from bionemo.geneformer_t.evaluate.pairs import CellPredictor
 from bionemo.geneformer_t.evaluate.tokens import score_tokens
+from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
 from bionemo.geneformer_t.evaluate.words import NO_INFORMATION, summary, table
 
 
@@ -112,3 +113,22 @@ def test_controls_and_bounds_have_rows_and_words_of_their_own(random_split, fitt
     better = evaluate(copying, test, train, np.random.default_rng(0), controls={SHUFFLED: uniform})
     assert NO_INFORMATION not in summary(better)
     assert "The model beats a model of shuffled successors" in summary(better)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "over the current cells of one donor"),
+        (3, "they rest on 3 donors; with so few they are narrower"),
+        (20, "they rest on 20 donors."),
+    ],
+)
+def test_intervals_are_over_donors_where_they_are_known(random_split, number, words) -> None:
+    pairs = random_split()
+    donors = np.array([f"donor {cell % number}" for cell in range(60)])
+    uniform = Uniform.over(pairs.gene_ids, pairs.vocab_size)
+    evaluation = evaluate(
+        uniform, pairs, pairs, np.random.default_rng(0), facts=CellFacts(donors=donors)
+    )
+    assert evaluation.num_donors == number
+    assert words in summary(evaluation)

@@ -1,13 +1,14 @@
-"""Percentile bootstrap over cells.
+"""Percentile bootstrap over cells, or over donors where they are known.
 
-Positions of one cell are far from independent, so whole cells are drawn, with replacement. Two
+Positions of one cell are far from independent, so whole cells are drawn, with replacement; and so
+are cells of one donor, so that whole donors are drawn where it is known whose cells they are. Two
 predictors are compared on the same draws: what makes a cell hard for both cancels.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.tokens import CellSums
@@ -32,8 +33,16 @@ def resample(
     return generator.multinomial(num_cells, np.full(num_cells, 1 / num_cells), size=draws)
 
 
+def resample_groups(
+    groups: Shaped[ndarray, " cell"], generator: np.random.Generator, *, draws: int = DRAWS
+) -> Int[ndarray, "draw cell"]:
+    """How often each cell is drawn when whole groups are, as many as there are."""
+    names, group = np.unique(groups, return_inverse=True)
+    return resample(len(names), generator, draws=draws)[:, group]
+
+
 def cross_entropy_interval(sums: CellSums, times: Int[ndarray, "draw cell"]) -> Interval:
-    """The mean cross-entropy and its interval over cells, in nats."""
+    """The mean cross-entropy and its interval, in nats."""
     return _interval(sums.mean()[0], sums.mean(times)[:, 0])
 
 

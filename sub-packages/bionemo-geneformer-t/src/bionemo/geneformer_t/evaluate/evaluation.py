@@ -19,6 +19,7 @@ from bionemo.geneformer_t.evaluate.bootstrap import (
     cross_entropy_interval,
     mean_interval,
     resample,
+    resample_groups,
 )
 from bionemo.geneformer_t.evaluate.calibration import Calibration
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, CellPredictor, Predictor, Targets
@@ -58,7 +59,7 @@ class Scores:
     changed: PositionScores
     """Over genes that the current cell does not express; NaN where there are none."""
     interval: Interval
-    """Cross-entropy over all positions, 95 % interval over current cells."""
+    """Cross-entropy over all positions, 95 % interval over donors or current cells."""
     sums: TokenSums
     """The sums of each current cell, from which the token scores are computed."""
     whole: WholeCellScores
@@ -93,6 +94,9 @@ class Evaluation:
     """What population distances are to be read against."""
     bandwidth: float
     """Of the Gaussian kernel of the MMD."""
+    num_donors: int | None
+    """Donors of the current cells, over which intervals are where there are several; None where
+    they are not known."""
     num_cells: int
     """Current cells that were scored."""
     num_pairs: int
@@ -125,7 +129,7 @@ def evaluate(
             bootstrap draws.
         controls: Models that the judged one must beat, such as one of random weights.
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
-        facts: Times and clusters of the split's cells.
+        facts: Times, clusters and donors of the split's cells.
         training_facts: Times of the training cells.
         progress: Shows how far each predictor is.
 
@@ -137,7 +141,7 @@ def evaluate(
     others = {**controls, **baselines}
     predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
     reference = Reference.of(pairs, training_pairs, generator, facts, training_facts)
-    times = resample(len(pairs.cells), generator)
+    num_donors, times = _resample(pairs.cells, facts, generator)
     rows = {}
     for name, predictor in predictors.items():
         targets = progress(name, pairs.targets(), len(pairs.cells))
@@ -157,11 +161,28 @@ def evaluate(
         gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, times) for name in bounds},
         population_marks=reference.population_marks(generator),
         bandwidth=reference.bandwidth,
+        num_donors=num_donors,
         num_cells=len(pairs.cells),
         num_pairs=pairs.num_pairs,
         num_positions=num_positions,
         num_changed=num_changed,
     )
+
+
+def _resample(
+    cells: np.ndarray, facts: CellFacts, generator: np.random.Generator
+) -> tuple[int | None, np.ndarray]:
+    """The number of donors where they are known, and how often each cell is drawn.
+
+    One donor cannot be resampled: its cells are.
+    """
+    if facts.donors is None:
+        return None, resample(len(cells), generator)
+    donors = facts.donors[cells]
+    number = len(np.unique(donors))
+    if number == 1:
+        return number, resample(len(cells), generator)
+    return number, resample_groups(donors, generator)
 
 
 def _gains(model: Scores, baseline: Scores, times: np.ndarray) -> Advantage:

@@ -39,6 +39,8 @@ class CellFacts:
     """Time or pseudotime, NaN where it is not known."""
     clusters: Shaped[ndarray, " cell"] | None = None
     """Cluster or cell type."""
+    donors: Shaped[ndarray, " cell"] | None = None
+    """Whose cells they are: donor, sample or batch."""
 
 
 NOTHING_KNOWN = CellFacts()

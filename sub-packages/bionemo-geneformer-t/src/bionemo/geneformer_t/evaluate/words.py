@@ -13,6 +13,8 @@ from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
 from bionemo.geneformer_t.evaluate.tokens import PositionScores
 
 NO_INFORMATION = "The graph carried no information that this model could use."
+FEW_DONORS = 10
+"""Bootstraps of fewer groups cover less than they say (Cameron, Gelbach and Miller 2008)."""
 _HEAD = ("cross-entropy", "top-1", "top-10", "top-100")
 _UNITS = ("nats", "%", "%", "%")
 
@@ -88,7 +90,7 @@ def summary(evaluation: Evaluation) -> str:
         f"of {evaluation.num_cells:,} current cells, every position masked; "
         f"{evaluation.num_changed:,} of the genes are new in the next cell."
     )
-    lines = [scored]
+    lines = [scored, interval_sentence(evaluation.num_donors)]
     for name, gain in evaluation.advantages.items():
         parts = {"genes new in the next cell": gain.changed} if evaluation.num_changed else {}
         parts |= {"change of genes": gain.change, "direction": gain.direction}
@@ -98,6 +100,19 @@ def summary(evaluation: Evaluation) -> str:
             lines.append("   " + NO_INFORMATION)
     lines += [gap_sentence(name, gap) for name, gap in evaluation.gaps.items()]
     return "\n".join(lines)
+
+
+def interval_sentence(num_donors: int | None) -> str:
+    """What the intervals rest on."""
+    if num_donors is None:
+        return "Intervals: 95 %, over current cells."
+    if num_donors == 1:
+        return (
+            "Intervals: 95 %, over the current cells of one donor; how other donors differ is not "
+            "known."
+        )
+    few = "; with so few they are narrower than they should be" if num_donors < FEW_DONORS else ""
+    return f"Intervals: 95 %, they rest on {num_donors} donors{few}."
 
 
 def sentence(baseline: str, gain: Interval) -> str:

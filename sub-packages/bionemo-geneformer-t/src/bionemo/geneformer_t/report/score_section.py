@@ -39,7 +39,7 @@ def score_section(evaluation: Evaluation) -> Section:
             paragraph(
                 element(
                     "small",
-                    "Gains with 95 % intervals over current cells, paired by cell. Blue: better "
+                    "Gains with 95 % intervals, paired by cell. Blue: better "
                     "beyond the interval; orange: worse; grey: no better. A figure at the edge "
                     "stands for a gain that lies beyond it.",
                 )

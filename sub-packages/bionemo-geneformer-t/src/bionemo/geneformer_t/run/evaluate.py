@@ -44,6 +44,9 @@ class EvaluateSettings:
     with a usual name."""
     cluster_key: str | None = None
     """Column of obs with each cell's cluster; by default one with a usual name."""
+    donor_key: str | None = None
+    """Column of obs that says whose cells they are (donor, sample, batch): intervals are over
+    these. By default one with a usual name."""
     controls: bool = False
     """Also score a model of the same sizes with random weights and, where `simulate` made the data,
     the simulator's own distribution."""
@@ -82,7 +85,9 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
 
     _check_split(settings)
     folders = {name: settings.data_dir / name for name in dict.fromkeys(["train", settings.split])}
-    facts, where_from = evaluation_facts(folders, settings.time_key, settings.cluster_key)
+    facts, where_from = evaluation_facts(
+        folders, settings.time_key, settings.cluster_key, settings.donor_key
+    )
     model = load_model(settings.checkpoint)
     train, scored = (
         open_split(model, settings.data_dir / name, settings.neighbor_key)
@@ -159,6 +164,8 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
     """The scores as plain values, means over current cells; None where nothing could be scored."""
     from dataclasses import asdict
 
+    from bionemo.geneformer_t.evaluate.words import interval_sentence
+
     rows = {
         name: {
             "all": asdict(row.all),
@@ -177,7 +184,8 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
         for name, row in evaluation.rows.items()
     }
     values = {
-        "unit": "nats per position; shares from 0 to 1; intervals 95 % over current cells",
+        "unit": "nats per position; shares from 0 to 1",
+        "intervals": interval_sentence(evaluation.num_donors),
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
         "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},
@@ -185,6 +193,7 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
             name: asdict(found) for name, found in evaluation.population_marks.items()
         },
         "mmd_bandwidth": evaluation.bandwidth,
+        "num_donors": evaluation.num_donors,
         "num_cells": evaluation.num_cells,
         "num_pairs": evaluation.num_pairs,
         "num_positions": evaluation.num_positions,

@@ -1,4 +1,4 @@
-"""What `obs` knows about the cells that are evaluated: their times and their clusters.
+"""What `obs` knows about the cells that are evaluated: their times, clusters and donors.
 
 Columns are taken by name where they are given; otherwise the first with a usual name is, and the
 evaluation says which.
@@ -17,19 +17,26 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.run.graph_input import SplitInput
 
 TIME_KEYS = ("pseudotime", "dpt_pseudotime", "ptime", "day", "time", "week", "stage")
+DONOR_KEYS = (
+    "donor", "donor_id", "individual", "patient", "sample", "sample_id", "batch", "replicate",
+)  # fmt: skip
 CLUSTER_KEYS = ("cell_type", "celltype", "clusters", "cluster", "branch", "leiden", "louvain")
 
 
 def evaluation_facts(
-    folders: "Mapping[str, Path]", time_key: str | None, cluster_key: str | None
+    folders: "Mapping[str, Path]",
+    time_key: str | None,
+    cluster_key: str | None,
+    donor_key: str | None = None,
 ) -> tuple[dict[str, CellFacts], str]:
-    """Times and clusters of each split, and a sentence on where they come from.
+    """Times, clusters and donors of each split, and a sentence on where they come from.
 
     Args:
         folders: The splits by name.
         time_key: Column of obs; by default the first of `TIME_KEYS` that every split has and that
             reads as times.
         cluster_key: Column of obs; by default the first of `CLUSTER_KEYS` that every split has.
+        donor_key: Column of obs; by default the first of `DONOR_KEYS` that every split has.
 
     Raises:
         KeyError: A split lacks a column that was named.
@@ -39,11 +46,16 @@ def evaluation_facts(
 
     splits = {name: read_split(folder) for name, folder in folders.items()}
     times, time_name = _times(splits, time_key)
-    clusters, cluster_name = _clusters(splits, cluster_key)
-    facts = {name: CellFacts(times=times.get(name), clusters=clusters.get(name)) for name in splits}
+    clusters, cluster_name = _labels(splits, cluster_key, CLUSTER_KEYS, "cluster_key")
+    donors, donor_name = _labels(splits, donor_key, DONOR_KEYS, "donor_key")
+    facts = {
+        name: CellFacts(times=times.get(name), clusters=clusters.get(name), donors=donors.get(name))
+        for name in splits
+    }
     return facts, (
         f"Times: {time_name or 'none (give time_key)'}. "
-        f"Clusters: {cluster_name or 'none (give cluster_key)'}."
+        f"Clusters: {cluster_name or 'none (give cluster_key)'}. "
+        f"Donors: {donor_name or 'none (give donor_key)'}."
     )
 
 
@@ -62,17 +74,17 @@ def _times(
     return {}, ""
 
 
-def _clusters(
-    splits: "Mapping[str, SplitInput]", given: str | None
+def _labels(
+    splits: "Mapping[str, SplitInput]", given: str | None, usual: tuple[str, ...], setting: str
 ) -> tuple[dict[str, np.ndarray], str]:
     if given is not None:
         for split in splits.values():
             if given not in split.obs:
                 raise KeyError(
-                    f"cluster_key: obs of {split.folder} has no column {given!r}; it has: "
+                    f"{setting}: obs of {split.folder} has no column {given!r}; it has: "
                     f"{', '.join(map(str, split.obs.columns)) or 'none'}"
                 )
-    keys = [given] if given is not None else _common(splits, CLUSTER_KEYS)
+    keys = [given] if given is not None else _common(splits, usual)
     if not keys:
         return {}, ""
     labels = {name: split.obs[keys[0]].astype(str).to_numpy() for name, split in splits.items()}
