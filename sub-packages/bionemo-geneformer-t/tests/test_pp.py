@@ -108,3 +108,38 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("time", {"time_key": "day", "time_method": "mutual", "num_neighbors": 3}),
+        ("pseudotime", {"pseudotime_key": "place"}),
+        ("knn", {}),
+    ],
+)
+def test_backed_cells_get_the_graph_of_cells_in_memory(tmp_path, layout, method, settings) -> None:
+    adata = cells()
+    adata.X = {"csr": adata.X, "csc": adata.X.tocsc(), "dense": adata.X.toarray()}[layout]
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    before = (tmp_path / "cells.h5ad").read_bytes()
+    gft.pp.next_cells(adata, method=method, **settings)
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    gft.pp.next_cells(backed, method=method, **settings)
+    difference = backed.obsp["next_cell_ids"] - adata.obsp["next_cell_ids"]
+    assert abs(difference).sum() < 1e-4  # sums of float32 in the order of the layout
+    assert (tmp_path / "cells.h5ad").read_bytes() == before
+    with pytest.raises(ValueError, match="copy=True needs a file"):
+        gft.pp.next_cells(backed, method=method, copy=True, **settings)
+    backed.file.close()
+
+
+def test_some_of_the_cells_of_a_backed_object_are_refused_or_served(tmp_path) -> None:
+    adata = cells()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    some = backed[10:50].to_memory()
+    gft.pp.next_cells(some, method="knn")
+    assert some.obsp["next_cell_ids"].shape == (40, 40)
+    backed.file.close()

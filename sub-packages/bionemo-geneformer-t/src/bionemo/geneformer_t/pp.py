@@ -45,7 +45,7 @@ def next_cells(
     else changes. Works on what scanpy, Dask or rapids-singlecell left in `obsm` and `obsp`.
 
     Args:
-        adata: Annotated cells.
+        adata: Annotated cells, in memory or backed by a file; what is stored stays in memory.
         method: `knn`, `time`, `pseudotime`, `trajectory` or `precomputed`.
         key_added: Name of the graph.
         use_rep: Array of obsm with the cells' coordinates. By default `X_pca`; where that is not
@@ -71,6 +71,11 @@ def next_cells(
         )
     builder(method)
     chosen = BuilderSettings(**settings)
+    if copy and adata.isbacked:
+        raise ValueError(
+            "copy=True needs a file for the copy of a backed AnnData; call adata.copy(filename) "
+            "yourself, or leave copy out"
+        )
     target = adata.copy() if copy else adata
     points, source = _points(adata, use_rep, layer)
     cells = Cells(
@@ -135,6 +140,8 @@ def _matrix(adata: "anndata.AnnData", layer: str | None) -> sp.csr_matrix:
     held = adata.X if layer is None else adata.layers[layer]
     if held is None:
         raise ValueError("the data hold no X; name a layer (layer) or an array of obsm (use_rep)")
+    if hasattr(held, "to_memory"):
+        held = held.to_memory()  # a sparse matrix that stands in a file
     return sp.csr_matrix(held, dtype=np.float32, copy=True)
 
 
