@@ -5,7 +5,7 @@ BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
 FUZZ_SECONDS ?= 300
 
-.PHONY: install demo test bench fuzz check format clean
+.PHONY: install demo test coverage bench fuzz check format clean
 
 install: $(STAMP)
 
@@ -20,6 +20,9 @@ demo: install
 
 test: install
 	cd $(PACKAGE) && $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+coverage: install
+	cd $(PACKAGE) && $(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov
 
 bench: install
 	$(BIN)/python benchmarks/run_all.py
