@@ -23,6 +23,7 @@ from bionemo.geneformer_t.run.output_folder import (
     write_config,
 )
 from bionemo.geneformer_t.run.quiet import quiet_lightning
+from bionemo.geneformer_t.run.same_data import check_same_data
 from bionemo.geneformer_t.run.start import (
     read_start,
     report_coverage,
@@ -79,6 +80,8 @@ def _train(settings: TrainSettings) -> Path:
     model = start_model(settings, data.vocab, start)
     data.prepare_data()
     data.setup("fit")
+    if resume is not None:
+        check_same_data(resume, data)
     report_coverage(settings, model, data)
     write_config(settings)
     steps = step_of(resume)
@@ -139,7 +142,7 @@ def make_trainer(
         limit_val_batches=settings.limit_val_batches if has_val else 0,
         log_every_n_steps=settings.log_every_n_steps,
         num_sanity_val_steps=0,
-        logger=[metrics, board, *wandb_loggers(settings)],
+        logger=[metrics, board, *wandb_loggers(settings, is_resumed=purge_step is not None)],
         plugins=[SafeCheckpointIO()],
         callbacks=callbacks(settings, has_val=has_val),
         enable_progress_bar=sys.stderr.isatty(),
@@ -189,14 +192,16 @@ def callbacks(settings: TrainSettings, *, has_val: bool) -> "list[L.Callback]":
     return found
 
 
-def wandb_loggers(settings: TrainSettings) -> list[Any]:
+def wandb_loggers(settings: TrainSettings, *, is_resumed: bool) -> list[Any]:
     """The W&B logger when it is asked for; `WANDB_MODE=offline` keeps it on this computer."""
     if not settings.use_wandb:
         return []
-    from lightning.pytorch.loggers import WandbLogger
+    from bionemo.geneformer_t.run.wandb_log import WandbLog
 
     try:
-        return [WandbLogger(project=settings.wandb_project, save_dir=settings.output_dir)]
+        return [
+            WandbLog(settings.output_dir, project=settings.wandb_project, is_resumed=is_resumed)
+        ]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "use_wandb needs Weights & Biases: pip install 'bionemo-geneformer-t[wandb]'"

@@ -1,0 +1,67 @@
+"""A run resumes on the data that it began with, or not at all.
+
+A checkpoint carries fingerprints of the training cells, their graph and the vocabulary. Other data
+under old progress would be neither the old run nor a new one: batches would stand for other cells,
+and token ids for other genes.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.vocab import GeneVocab
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+
+
+def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> None:
+    """Compare what a checkpoint was trained on with what it is to go on with.
+
+    Checkpoints that carry nothing of their data pass.
+
+    Raises:
+        ValueError: Names what differs.
+    """
+    from bionemo.geneformer_t.model.temporal_model import carried_by
+    from bionemo.geneformer_t.run.checkpoint_files import read_checkpoint
+
+    carried = carried_by(read_checkpoint(checkpoint))
+    found = []
+    if carried.get("vocab") is not None:
+        found += _vocab_differences(GeneVocab.from_dict(carried["vocab"]), data.vocab)
+    if carried.get("provenance") is not None:
+        found += differences(Provenance.from_dict(carried["provenance"]), data.provenance)
+    if found:
+        raise ValueError(
+            f"{checkpoint} was trained on other data than {data.data_dir}: {'; '.join(found)}. "
+            "Resume with the data that the run began with, or start a new run on these, from the "
+            "weights of this one, with pretrained"
+        )
+
+
+def differences(before: Provenance, now: Provenance) -> list[str]:
+    """What differs between the data then and now, in words; nothing where they are the same."""
+    found = []
+    if before.data_fingerprint != now.data_fingerprint:
+        found.append(
+            f"other training cells or counts ({before.num_cells:,} cells of {before.data_name} "
+            f"then, {now.num_cells:,} of {now.data_name} now)"
+        )
+    if before.graph_fingerprint != now.graph_fingerprint:
+        found.append(
+            f"another graph ({before.num_edges:,} edges under {before.neighbor_key!r} then, "
+            f"{now.num_edges:,} under {now.neighbor_key!r} now)"
+        )
+    if before.objective != now.objective:
+        found.append(f"another objective ({before.objective} then, {now.objective} now)")
+    return found
+
+
+def _vocab_differences(before: GeneVocab, now: GeneVocab) -> list[str]:
+    if before.fingerprint == now.fingerprint:
+        return []
+    return [
+        f"another vocabulary or other medians ({len(before):,} tokens then, {len(now):,} now; "
+        f"fingerprints {before.fingerprint[:12]} and {now.fingerprint[:12]})"
+    ]
