@@ -14,7 +14,7 @@ TRAINED = Provenance(
 
 def test_plain_values_bring_it_back():
     values = TRAINED.to_dict()
-    assert {type(value) for value in values.values()} == {str, int, type(None)}
+    assert {type(value) for value in values.values()} == {str, int, bool, type(None)}
     assert Provenance.from_dict(values) == TRAINED
 
 
