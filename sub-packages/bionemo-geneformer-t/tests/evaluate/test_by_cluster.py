@@ -23,7 +23,7 @@ def test_the_best_baseline_has_the_lowest_cross_entropy(evaluation) -> None:
 
 def test_gains_of_the_clusters_add_up_to_that_over_all_cells(evaluation) -> None:
     labels = np.repeat(["early", "late"], 30)
-    found = cluster_gains(evaluation, labels, np.random.default_rng(0))
+    found = cluster_gains(evaluation, labels, None, np.random.default_rng(0))
     positions = evaluation.rows[found.baseline].sums.all.positions
     shares = {
         name: positions[labels[:58] == name].sum() / positions.sum() for name in ("early", "late")
@@ -40,13 +40,26 @@ def test_the_largest_gain_stands_first(evaluation) -> None:
     labels = np.array(["a", "b", "c"])[np.arange(60) % 3]
     gains = [
         one.gain.mean
-        for one in cluster_gains(evaluation, labels, np.random.default_rng(0)).clusters
+        for one in cluster_gains(evaluation, labels, None, np.random.default_rng(0)).clusters
     ]
     assert gains == sorted(gains, reverse=True)
 
 
 def test_small_clusters_are_named_and_left_out(evaluation) -> None:
     labels = np.where(np.arange(60) < LEAST_CELLS - 1, "few", "many")
-    found = cluster_gains(evaluation, labels, np.random.default_rng(0))
+    found = cluster_gains(evaluation, labels, None, np.random.default_rng(0))
     assert found.left_out == ("few",)
     assert [one.cluster for one in found.clusters] == ["many"]
+
+
+def test_intervals_are_over_the_donors_of_a_cluster(evaluation) -> None:
+    """Cells of a donor come and go together, so that two donors give a coarse, wider interval."""
+    one = np.full(60, "all")
+    donors = np.repeat(["x", "y"], 30)
+    over_cells, over_donors, over_one = (
+        cluster_gains(evaluation, one, who, np.random.default_rng(0)).clusters[0].gain
+        for who in (None, donors, one)
+    )
+    assert over_donors.mean == over_cells.mean
+    assert over_donors != over_cells
+    assert over_one == over_cells

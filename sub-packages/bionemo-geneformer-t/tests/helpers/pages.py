@@ -14,6 +14,7 @@ class Page(HTMLParser):
         self.attributes: list[tuple[str, str]] = []
         self.text: list[str] = []
         self.rows: list[list[str]] = []
+        self._in_cell = False
         self.feed(text)
         self.close()
 
@@ -24,10 +25,15 @@ class Page(HTMLParser):
             self.rows.append([])
         if tag in {"th", "td"}:
             self.rows[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag) -> None:
+        if tag in {"th", "td"}:
+            self._in_cell = False
 
     def handle_data(self, data) -> None:
         self.text.append(data)
-        if self.rows and self.rows[-1]:
+        if self._in_cell:
             self.rows[-1][-1] += data
 
     def values(self, name: str) -> list[str]:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Int, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval, advantage, resample
+from bionemo.geneformer_t.evaluate.bootstrap import Interval, advantage, resample, resample_groups
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, Evaluation
 from bionemo.geneformer_t.evaluate.tokens import CellSums
 
@@ -25,7 +25,8 @@ class ClusterGain:
     baseline: float
     """That of the baseline."""
     gain: Interval
-    """By how much the model's is lower, 95 % interval over the cluster's cells."""
+    """By how much the model's is lower, 95 % interval over the cluster's donors where there are
+    several, else over its cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,23 +47,29 @@ def best_baseline(evaluation: Evaluation) -> str:
 
 
 def cluster_gains(
-    evaluation: Evaluation, labels: Shaped[ndarray, " cell"], generator: np.random.Generator
+    evaluation: Evaluation,
+    clusters: Shaped[ndarray, " cell"],
+    donors: Shaped[ndarray, " cell"] | None,
+    generator: np.random.Generator,
 ) -> ClusterGains:
     """Compare the model with the best baseline within each cluster.
 
     Args:
         evaluation: Has the sums of each current cell.
-        labels: The cluster of every cell of the split.
-        generator: Draws the cells of the bootstrap.
+        clusters: The cluster of every cell of the split.
+        donors: The donor of every cell, where it is known.
+        generator: Draws the cells or donors of the bootstrap.
     """
     baseline = best_baseline(evaluation)
     model, other = (evaluation.rows[name].sums.all for name in (MODEL, baseline))
-    mine = labels[model.cells].astype(str)
+    mine = clusters[model.cells].astype(str)
+    whose = None if donors is None else donors[model.cells].astype(str)
     names, number = np.unique(mine, return_counts=True)
     found = []
     for name in names[number >= LEAST_CELLS].tolist():
-        ours, theirs = (_only(sums, mine == name) for sums in (model, other))
-        times = resample(len(ours.cells), generator)
+        here = mine == name
+        ours, theirs = (_only(sums, here) for sums in (model, other))
+        times = _resample(here, whose, generator)
         found.append(
             ClusterGain(
                 cluster=name,
@@ -77,6 +84,17 @@ def cluster_gains(
         clusters=tuple(sorted(found, key=lambda one: -one.gain.mean)),
         left_out=tuple(names[number < LEAST_CELLS].tolist()),
     )
+
+
+def _resample(
+    here: Bool[ndarray, " cell"],
+    donors: Shaped[ndarray, " cell"] | None,
+    generator: np.random.Generator,
+) -> Int[ndarray, "draw cell_here"]:
+    """How often each cell of a cluster is drawn; one donor alone cannot be resampled."""
+    if donors is None or len(np.unique(donors[here])) == 1:
+        return resample(int(here.sum()), generator)
+    return resample_groups(donors[here], generator)
 
 
 def _only(sums: CellSums, which: Bool[ndarray, " cell"]) -> CellSums:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from bionemo.geneformer_t.evaluate.calibration import Calibration
 from bionemo.geneformer_t.report.style import MODEL, QUIET, REFERENCE, new_figure, quieten
@@ -30,9 +31,6 @@ def _draw_reliability(axes: Any, found: Calibration) -> None:
     right = found.right[enough] / found.positions[enough]
     error = np.sqrt(right * (1 - right) / found.positions[enough])
     axes.set(xscale="log", yscale="log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("")
     if enough.any():
         low = 0.5 * min(claimed.min(), right.min())
         high = min(1.0, 2 * max(claimed.max(), right.max()))
@@ -48,6 +46,10 @@ def _draw_reliability(axes: Any, found: Calibration) -> None:
             label="the model; dots grow with positions",
         )  # fmt: skip
         axes.set(xlim=(low, high), ylim=(low, high))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
         axes.legend(frameon=False, fontsize=9, loc="upper left")
     axes.set_title("Is the likeliest gene there as often as claimed?", **_TITLE)
     axes.set_xlabel("claimed probability of the likeliest gene")

@@ -13,7 +13,7 @@ MOST_DRAWN = 30
 
 
 def cluster_section(gains: ClusterGains | None) -> Section:
-    """Gains in nats per position, with intervals over the cells of the cluster.
+    """Gains in nats per position, with intervals over the donors or cells of the cluster.
 
     Args:
         gains: None where clusters are not known.

@@ -13,7 +13,7 @@ from bionemo.geneformer_t.report.words import number, percent
 _COLUMNS: dict[tuple[str, str], Callable[[GraphQuality], str]] = {
     ("cells", ""): lambda found: f"{found.num_cells:,}",
     ("edges", ""): lambda found: f"{found.num_edges:,}",
-    ("without successor", "cells"): lambda found: f"{found.out_degree.num_zero:,}",
+    ("no successor", "cells"): lambda found: f"{found.out_degree.num_zero:,}",
     ("forward", "% of steps"): lambda found: (
         "" if found.direction is None else percent(found.direction.forward, 0)
     ),
@@ -26,7 +26,7 @@ _COLUMNS: dict[tuple[str, str], Callable[[GraphQuality], str]] = {
     ("two-way", "% of edges"): lambda found: (
         "" if found.reciprocity is None else percent(found.reciprocity.edges, 0)
     ),
-    ("distance", "of a random cell's"): lambda found: (
+    ("distance", "of random"): lambda found: (
         "" if found.distances is None else number(found.distances.ratio, 2)
     ),
     ("reached", "% from the root"): lambda found: (

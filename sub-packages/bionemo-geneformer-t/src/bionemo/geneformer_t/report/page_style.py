@@ -25,7 +25,7 @@ a {{ color: var(--model); }}
 small {{ color: var(--quiet); font-size: .875rem; }}
 table {{ border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }}
 caption {{ text-align: left; color: var(--quiet); padding: .25rem 0 .4rem; }}
-th, td {{ padding: .3rem .6rem; text-align: right; vertical-align: top; }}
+th, td {{ padding: .3rem .5rem; text-align: right; vertical-align: top; }}
 thead th {{ font-weight: 600; vertical-align: bottom; }}
 thead tr:last-child > * {{ border-bottom: 1px solid var(--ink); }}
 thead tr:last-child:not(:first-child) th {{ font-weight: 400; color: var(--quiet); }}
@@ -35,7 +35,7 @@ th[scope="colgroup"]::after {{
   content: ""; display: block; border-bottom: 1px solid var(--line); margin: .1rem 0 .2rem;
 }}
 .scroll th, .scroll td {{ white-space: nowrap; }}
-.scroll tbody th {{ white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }}
+.scroll tbody th {{ white-space: normal; min-width: 7rem; overflow-wrap: anywhere; }}
 tbody th {{ font-weight: 400; }}
 .settings {{ columns: 3; list-style: none; margin: 0; padding: 0; max-width: none; }}
 tbody tr {{ border-bottom: 1px solid var(--line); }}
@@ -59,6 +59,9 @@ footer {{ margin-top: 3rem; border-top: 1px solid var(--line); color: var(--quie
   th, td {{ padding: .2rem .35rem; }}
   h2 {{ break-after: avoid; margin-top: 1.5rem; }}
   figure, tr, .verdict {{ break-inside: avoid; }}
+  section > p {{ break-after: avoid; }}
+  img {{ max-height: 200mm; width: auto; }}
+  small {{ font-size: 8pt; }}
   .scroll {{ overflow: visible; }}
   .marked, .verdict {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
 }}

@@ -27,14 +27,16 @@ def score_section(evaluation: Evaluation) -> Section:
         "What the model gains over each baseline in four measures, with 95 % intervals; the "
         "sentences above say the same.",
     )
-    first, *verdicts = summary(evaluation).splitlines()
+    lines = summary(evaluation).splitlines()
+    # what was scored comes first; verdicts begin with the first sentence that has details
+    start = next(i for i, line in enumerate(lines) if line.startswith(_INDENT)) - 1
     return Section(
         name="scores",
         title="Scores beside baselines",
         body=[
-            paragraph(first),
+            *(paragraph(line) for line in lines[:start]),
             token_table(evaluation),
-            _sentences(verdicts),
+            _sentences(lines[start:]),
             picture.shown(),
             paragraph(
                 element(

@@ -169,11 +169,16 @@ def disk_full_advice(path: Path) -> Iterator[None]:
 
 
 def replace_text(path: Path, text: str) -> None:
+    """Write a small file of text whole or not at all."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
     partial = path.with_name(f".{path.name}{_PARTIAL}")
     try:
-        with disk_full_advice(path), partial.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with disk_full_advice(path), partial.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -63,7 +63,7 @@ def gather(evaluated: Evaluated, genes: Sequence[str], num_genes: int) -> Conten
     named, vocab = named_genes(evaluated.checkpoint, genes)
     place, place_name = _place(evaluated)
     trends = gene_trends(evaluated.predictor, evaluated.pairs, place, named, num_genes)
-    clusters = evaluated.facts[evaluated.split].clusters
+    facts = evaluated.facts[evaluated.split]
     generator = np.random.default_rng(evaluated.seed)
     return Contents(
         checkpoint=summarise_checkpoint(evaluated.checkpoint),
@@ -80,8 +80,8 @@ def gather(evaluated: Evaluated, genes: Sequence[str], num_genes: int) -> Conten
         place_name=place_name,
         is_shuffled=evaluated.is_shuffled,
         gains=None
-        if clusters is None
-        else cluster_gains(evaluated.evaluation, clusters, generator),
+        if facts.clusters is None
+        else cluster_gains(evaluated.evaluation, facts.clusters, facts.donors, generator),
     )
 
 
