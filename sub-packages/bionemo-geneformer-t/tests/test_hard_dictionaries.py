@@ -6,6 +6,7 @@ import pickle
 import time
 import tracemalloc
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -152,6 +153,35 @@ def test_what_a_pickle_claims_to_hold_takes_no_memory(folder, content):
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
+
+
+def pickled(value, protocol=2):
+    return pickle.dumps({"G1": value}, protocol=protocol)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pickled(np.float64(1.5)).replace(b"U\x01<", b"U\x01?").replace(
+            b"X\x01\x00\x00\x00<", b"X\x01\x00\x00\x00?"), "byte order '\\?'"),
+        (pickled(np.float64(1.5), 4).replace(b"f8", b"f4"), "scalar of the wrong size"),
+        (pickled(np.float64(1.5)).replace(b"latin1", b"utf-16"), "encodes text as 'utf-16'"),
+        (pickle.dumps({1: 2}), "a dictionary with the key 1 of type int"),
+        (pickle.dumps([1]), "a value of type list"),
+    ],
+)  # fmt: skip
+def test_pickles_that_mean_something_else_are_refused_by_what_they_hold(folder, content, message):
+    path = folder / "odd.pkl"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"odd\.pkl .*{message}"):
+        read_dictionary(path)
+
+
+def test_symbols_must_lead_to_gene_ids(folder):
+    path = folder / "symbols.vocab"
+    path.write_text('{"vocab": {"G1": 0}, "gene_to_ens": {"S1": 5}}')
+    with pytest.raises(ValueError, match="`gene_to_ens` must map gene symbols to gene ids"):
+        read_tokens(path)
 
 
 def test_a_median_beyond_all_floats_is_refused(folder):

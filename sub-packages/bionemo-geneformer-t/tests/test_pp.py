@@ -143,3 +143,10 @@ def test_some_of_the_cells_of_a_backed_object_are_refused_or_served(tmp_path) ->
     gft.pp.next_cells(some, method="knn")
     assert some.obsp["next_cell_ids"].shape == (40, 40)
     backed.file.close()
+
+
+def test_without_counts_or_coordinates_there_is_nothing_to_go_by() -> None:
+    adata = cells()
+    adata.X = None
+    with pytest.raises(ValueError, match="the data hold no X; name a layer"):
+        gft.pp.next_cells(adata, method="knn")
