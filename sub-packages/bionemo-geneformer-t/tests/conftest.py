@@ -48,6 +48,13 @@ def pytest_xdist_setupnodes() -> None:
         os.environ.setdefault(name, "1")
 
 
+@pytest.fixture(autouse=True)
+def _numbers_of_its_own(request: pytest.FixtureRequest) -> None:
+    """A module's generator starts anew for each test, whichever tests ran before in its process."""
+    if hasattr(request.module, "RNG"):
+        request.module.RNG = np.random.default_rng(0)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     folder = Path(os.environ.get("GENEFORMER_T_DATA", REPOSITORY.parent / "shared" / "data"))
