@@ -114,5 +114,5 @@ def _scored(scored: Path, evaluation: Evaluation, where_from: str) -> list[tuple
             f"{evaluation.num_positions:,} positions; {evaluation.num_changed:,} of the genes are "
             "new in the next cell",
         ),
-        ("what obs knows", where_from),
+        ("notes", where_from),
     ]

@@ -58,11 +58,12 @@ footer {{ margin-top: 3rem; border-top: 1px solid var(--line); color: var(--quie
   table {{ font-size: 7.5pt; }}
   th, td {{ padding: .2rem .35rem; }}
   h2 {{ break-after: avoid; margin-top: 1.5rem; }}
-  figure, tr, .verdict {{ break-inside: avoid; }}
+  figure, p, li, .scroll, .facts, .verdict {{ break-inside: avoid; }}
   section > p {{ break-after: avoid; }}
   img {{ max-height: 200mm; width: auto; }}
   small {{ font-size: 8pt; }}
   .scroll {{ overflow: visible; }}
+  .scroll tbody th {{ min-width: 0; }}
   .marked, .verdict {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
 }}
 """
