@@ -166,3 +166,15 @@ def test_a_name_that_never_appears_is_an_error(
     monkeypatch.setattr(Path, "replace", lambda *_: None)
     with pytest.raises(FileNotFoundError, match="cannot be seen after 0 s"):
         publish(new_workshop(tmp_path, "name"), tmp_path / "name")
+
+
+def test_a_folder_that_cannot_be_put_in_place_is_the_systems_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(workshop, "VISIBLE_WITHIN", 0.2)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="Read-only file system"):
+        publish(new_workshop(tmp_path, "name"), tmp_path / "name")
