@@ -36,3 +36,16 @@ def test_a_column_that_is_missing_is_named_with_those_that_are_there(folders, se
     given = {"time_key": None, "cluster_key": None, setting: "nobody"}
     with pytest.raises(KeyError, match=f"{setting}: obs of .* has no column 'nobody'; it has: day"):
         evaluation_facts(folders, **given)
+
+
+def test_what_the_graph_was_made_from_comes_before_usual_names(folders) -> None:
+    recorded = {"time_key": "lane", "time_order": ("y", "x"), "batch_key": "lane"}
+    facts, text = evaluation_facts(folders, None, None, None, recorded)
+    assert facts["test"].times.tolist() == [1, 0] * 8
+    assert "Times: obs['lane']" in text
+    assert "Donors: obs['lane']" in text
+
+
+def test_a_recorded_column_that_is_not_there_is_passed_over(folders) -> None:
+    _, text = evaluation_facts(folders, None, None, None, {"time_key": "dpt_pseudotime"})
+    assert "Times: obs['day']" in text

@@ -80,14 +80,16 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
     from bionemo.geneformer_t.inference.distribution import model_predictor
     from bionemo.geneformer_t.run.evaluated import Evaluated
     from bionemo.geneformer_t.run.evaluation_facts import evaluation_facts
+    from bionemo.geneformer_t.run.graph_input import recorded_options
     from bionemo.geneformer_t.run.progress import bar
     from bionemo.geneformer_t.run.simulated_bounds import simulated_bounds
 
     _check_split(settings)
     folders = {name: settings.data_dir / name for name in dict.fromkeys(["train", settings.split])}
     facts, where_from = evaluation_facts(
-        folders, settings.time_key, settings.cluster_key, settings.donor_key
-    )
+        folders, settings.time_key, settings.cluster_key, settings.donor_key,
+        recorded_options(settings.data_dir),
+    )  # fmt: skip
     model = load_model(settings.checkpoint)
     train, scored = (
         open_split(model, settings.data_dir / name, settings.neighbor_key)

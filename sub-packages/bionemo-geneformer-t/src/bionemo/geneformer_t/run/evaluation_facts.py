@@ -5,7 +5,8 @@ evaluation says which.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,15 +29,17 @@ def evaluation_facts(
     time_key: str | None,
     cluster_key: str | None,
     donor_key: str | None = None,
+    recorded: "Mapping[str, Any]" = MappingProxyType({}),
 ) -> tuple[dict[str, CellFacts], str]:
     """Times, clusters and donors of each split, and a sentence on where they come from.
 
     Args:
         folders: The splits by name.
-        time_key: Column of obs; by default the first of `TIME_KEYS` that every split has and that
-            reads as times.
-        cluster_key: Column of obs; by default the first of `CLUSTER_KEYS` that every split has.
-        donor_key: Column of obs; by default the first of `DONOR_KEYS` that every split has.
+        time_key: Column of obs; by default the recorded one, else the first of `TIME_KEYS` that
+            every split has and that reads as times.
+        cluster_key: Column of obs; by default the recorded one, else of `CLUSTER_KEYS`.
+        donor_key: Column of obs; by default the recorded `batch_key`, else of `DONOR_KEYS`.
+        recorded: What the command that made the graph knew of columns (see `recorded_options`).
 
     Raises:
         KeyError: A split lacks a column that was named.
@@ -45,9 +48,11 @@ def evaluation_facts(
     from bionemo.geneformer_t.run.graph_input import read_split
 
     splits = {name: read_split(folder) for name, folder in folders.items()}
-    times, time_name = _times(splits, time_key)
-    clusters, cluster_name = _labels(splits, cluster_key, CLUSTER_KEYS, "cluster_key")
-    donors, donor_name = _labels(splits, donor_key, DONOR_KEYS, "donor_key")
+    times, time_name = _times(splits, time_key, recorded)
+    cluster_keys = (*_recorded(recorded, "cluster_key"), *CLUSTER_KEYS)
+    clusters, cluster_name = _labels(splits, cluster_key, cluster_keys, "cluster_key")
+    donor_keys = (*_recorded(recorded, "batch_key"), *DONOR_KEYS)
+    donors, donor_name = _labels(splits, donor_key, donor_keys, "donor_key")
     facts = {
         name: CellFacts(times=times.get(name), clusters=clusters.get(name), donors=donors.get(name))
         for name in splits
@@ -60,15 +65,17 @@ def evaluation_facts(
 
 
 def _times(
-    splits: "Mapping[str, SplitInput]", given: str | None
+    splits: "Mapping[str, SplitInput]", given: str | None, recorded: "Mapping[str, Any]"
 ) -> tuple[dict[str, np.ndarray], str]:
     from bionemo.geneformer_t.run.graph_input import read_times
 
+    own = _recorded(recorded, "time_key")
+    order = {key: recorded.get("time_order") for key in own}
     if given is not None:
-        return read_times(splits, given, None), f"obs[{given!r}]"
-    for key in _common(splits, TIME_KEYS):
+        return read_times(splits, given, order.get(given)), f"obs[{given!r}]"
+    for key in _common(splits, (*own, *TIME_KEYS)):
         try:
-            return read_times(splits, key, None), f"obs[{key!r}]"
+            return read_times(splits, key, order.get(key)), f"obs[{key!r}]"
         except ValueError:  # labels such as `N1` are no times: the next name may be
             continue
     return {}, ""
@@ -89,6 +96,10 @@ def _labels(
         return {}, ""
     labels = {name: split.obs[keys[0]].astype(str).to_numpy() for name, split in splits.items()}
     return labels, f"obs[{keys[0]!r}]"
+
+
+def _recorded(recorded: "Mapping[str, Any]", name: str) -> tuple[str, ...]:
+    return (recorded[name],) if recorded.get(name) is not None else ()
 
 
 def _common(splits: "Mapping[str, SplitInput]", names: tuple[str, ...]) -> list[str]:
