@@ -12,7 +12,7 @@ def test_the_demo_ends_with_a_table_and_pictures_and_runs_again_cheaply(tmp_path
     folder = demo(output_dir=tmp_path / "demo", **SMALL)
     first = capsys.readouterr().out
     assert "The model" in first
-    for name in ("next_cells.png", "loss_curve.png", "evaluation.json", "model/config.yaml"):
+    for name in ("report.html", "next_cells.png", "evaluation.json", "model/config.yaml"):
         assert (folder / name).is_file()
         assert str(folder / name).removesuffix("config.yaml") in first
     trained = (folder / "model" / "config.yaml").stat().st_mtime_ns
