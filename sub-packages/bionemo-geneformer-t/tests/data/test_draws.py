@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bionemo.geneformer_t.data.draws import draw_others, draw_successors
+from bionemo.geneformer_t.data.draws import draw_others, draw_successors, drop_genes
 from bionemo.geneformer_t.data.randomness import stream_keys
 from bionemo.geneformer_t.graph import NeighborGraph
 
@@ -62,3 +63,26 @@ def test_every_set_of_others_is_drawn_equally_often() -> None:
     sets, times = np.unique(np.sort(drawn, axis=1), axis=0, return_counts=True)
     assert sets.tolist() == [[0, 2], [0, 3], [0, 4], [2, 3], [2, 4], [3, 4]]
     np.testing.assert_allclose(times / 12_000, 1 / 6, atol=0.014)  # standard deviation 0.0034
+
+
+def test_genes_are_left_out_up_to_a_share_and_keep_their_order() -> None:
+    cells = [np.arange(100, 300), np.arange(7), np.arange(1)]
+    kept = [
+        drop_genes(cells, stream_keys(0, np.full(3, epoch), np.arange(3)), 0.6)
+        for epoch in range(200)
+    ]
+    shares = np.array([len(found[0]) / 200 for found in kept])
+    assert 0.3 < shares.min() < 0.5
+    assert shares.max() > 0.95
+    assert shares.mean() == pytest.approx(0.7, abs=0.05)
+    for found in kept:
+        assert all((np.diff(cell) > 0).all() for cell in found)
+        assert all(len(cell) for cell in found)
+    again = drop_genes(cells, stream_keys(0, np.full(3, 7), np.arange(3)), 0.6)
+    for one, two in zip(again, kept[7], strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_nothing_is_left_out_where_nothing_may_be() -> None:
+    cells = [np.arange(5)]
+    assert drop_genes(cells, stream_keys(0, np.zeros(1, int), np.zeros(1, int)), 0.0) is cells

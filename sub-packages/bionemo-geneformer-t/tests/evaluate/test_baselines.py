@@ -13,13 +13,7 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     tune_rank_frequency,
 )
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
-from bionemo.geneformer_t.evaluate.baselines.similar_cells import (
-    Library,
-    _places,
-    _smoothed_at,
-    fit_similar_cells,
-    gaussian,
-)
+from bionemo.geneformer_t.evaluate.baselines.similar_cells import fit_similar_cells
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
 from bionemo.geneformer_t.evaluate.tokens import score_tokens
 
@@ -132,28 +126,3 @@ def test_the_mean_change_brings_in_what_all_cells_turn_on(split_of, fitted) -> N
     copied = fitted(fit_copy_current, pairs)
     mine, theirs = (score_tokens(p, pairs).all.scores.cross_entropy for p in (changed, copied))
     assert mine < theirs - 0.3
-
-
-def test_a_cell_is_not_its_own_neighbor_while_a_baseline_is_tuned(random_split) -> None:
-    pairs = random_split()
-    library, target = Library.of(pairs), next(pairs.targets())
-    assert library.cells[library.nearest(target.context)[0]] == target.cell
-    others = library.cells[library.nearest(target.context, but_not=target.cell)]
-    assert target.cell not in others
-    assert len(others) == len(library.cells) - 1
-
-
-def test_what_tuning_looks_up_is_what_smoothing_whole_tables_gives() -> None:
-    rng, width, num_ranks = np.random.default_rng(0), 3.0, 12
-    cells = [rng.permutation(20)[: rng.integers(3, num_ranks)] for _ in range(6)]
-    shares = rng.random(6).astype(np.float32)
-    counts = np.zeros((num_ranks, 20))
-    for genes, share in zip(cells, shares, strict=True):
-        counts[np.arange(len(genes)), genes] += share
-    smoothing = gaussian(np.arange(num_ranks)[:, None] - np.arange(num_ranks), width)
-    table = smoothing @ counts
-    table /= table.sum(axis=1, keepdims=True)
-    ranks, genes = rng.integers(0, num_ranks, 30), rng.integers(0, 20, 30)
-    where = _places(cells, 20)[:, genes]
-    found = _smoothed_at(where, np.array([len(c) for c in cells]), shares, ranks, width)
-    np.testing.assert_allclose(found, table[ranks, genes], rtol=1e-4, atol=1e-7)

@@ -203,3 +203,21 @@ def test_what_the_weights_learned_is_told(model):
     assert objective_of(model) == "next_cell"
     model.pair_settings = PairSettings(objective="mlm", seq_length=33)
     assert objective_of(model) == "mlm"
+
+
+def test_a_bias_by_rank_goes_out_and_comes_back_and_other_tools_pass_over_it(model, tmp_path):
+    config = replace(model.config, rank_knots=5)
+    with_bias = TemporalGeneformerModel(config)
+    bias = with_bias.net.cls.predictions.rank_bias
+    bias.start.normal_()
+    torch.nn.init.normal_(bias.change)
+    with_bias.vocab, with_bias.pair_settings = model.vocab, model.pair_settings
+    write_model(with_bias, tmp_path)
+    theirs = BertForMaskedLM.from_pretrained(tmp_path)
+    assert theirs.config.vocab_size == len(model.vocab)
+    again = TemporalGeneformerModel.from_pretrained(tmp_path)
+    assert again.config.rank_knots == 5
+    size = len(model.vocab)
+    found = again.net.cls.predictions.rank_bias
+    torch.testing.assert_close(found.start, bias.start[:size], rtol=0, atol=0)
+    torch.testing.assert_close(found.change, bias.change[:size], rtol=0, atol=0)

@@ -152,3 +152,13 @@ def test_a_vocabulary_of_other_names_is_refused_with_both(pretrained):
 def test_positions_are_never_cut(pretrained, vocab):
     with pytest.raises(ValueError, match="has 40 positions; a table of 30 would cut it"):
         plant(pretrained, vocab, num_positions=30)
+
+
+def test_a_bias_by_rank_that_the_weights_lack_starts_at_zero_and_is_listed(pretrained):
+    config = changed(pretrained.config, rank_knots=6)
+    vocab = GeneVocab.of_genes(dict.fromkeys(GENES, 1.0))
+    planted = transplant(pretrained, vocab, config, seed=0)
+    assert "bias by rank" in planted.report.initialised
+    net = NextCellBert(planted.config)
+    net.load_state_dict(planted.state)
+    assert not net.cls.predictions.rank_bias.logits.any()

@@ -14,6 +14,7 @@ TokenSelectionPolicy = Literal["identity", "intersection", "union"]
 NoNeighborPolicy = Literal["skip", "identity", "random"]
 Objective = Literal["next_cell", "mlm"]
 SuccessorSampling = Literal["weighted", "uniform"]
+GeneEmbeddings = Literal["random", "expression"]
 Pooling = Literal["mean", "cls"]
 
 MICRO_BATCH_SIZE = 8
@@ -63,9 +64,14 @@ class BioBertConfig:
     position_scheme: PositionScheme = "continued"
     """`continued`: BERT's 0..L-1; `restarted`: rank r of the next cell has the position of rank r
     of the current one."""
+    rank_knots: int = 0
+    """Ranks at which the vocabulary head has a bias of its own (`model/rank_bias.py`); 0 for one
+    bias at all ranks, as BERT has it."""
 
     def __post_init__(self) -> None:
         check_choices(self)
+        if self.rank_knots < 0 or self.rank_knots == 1:
+            raise ValueError(f"rank_knots must be 0 or at least 2; got {self.rank_knots}")
         for name in (
             "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
             "intermediate_size", "max_position_embeddings", "type_vocab_size",
@@ -126,6 +132,10 @@ class PairSettings:
     shuffle_successors: bool = False
     """Give every successor to a random current cell instead of its own. A model that learns from
     this is a control: what it lacks beside the true one is what the graph was worth."""
+    context_dropout: float = 0.0
+    """Largest share of the current cell's genes to leave out in training: for each cell and epoch
+    a share between 0 and this is drawn, and so many genes, at random. Shallower sequencing would
+    have missed genes too. Validation leaves out none."""
     next_cells_per_cell: int = 1
     """Successors per current cell and step; they share one encoded context."""
     normalize_gene_expression: bool = True
@@ -154,6 +164,8 @@ class PairSettings:
                 "mask_token_prob + random_token_prob must not exceed 1; got "
                 f"{self.mask_token_prob} + {self.random_token_prob}; lower one of them"
             )
+        if not 0 <= self.context_dropout < 1:
+            raise ValueError(f"context_dropout must lie in [0, 1); got {self.context_dropout}")
         _require_positive(self, "next_cells_per_cell")
         _require_positive(self, "target_sum")
 

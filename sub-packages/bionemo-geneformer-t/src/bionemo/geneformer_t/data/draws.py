@@ -1,7 +1,7 @@
 """Which successors many current cells get in one epoch, drawn for all of them at once."""
 
 import numpy as np
-from jaxtyping import Int, UInt64
+from jaxtyping import Int, Integer, UInt64
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.ragged import places_within
@@ -66,3 +66,24 @@ def draw_others(
         taken = (drawn[:, :column] == chosen[:, None]).any(axis=1)
         drawn[:, column] = np.where(taken, last, chosen)
     return drawn + (drawn >= left_out[:, None])
+
+
+def drop_genes(
+    cells: list[Integer[ndarray, " _"]], keys: UInt64[ndarray, " cell"], most: float
+) -> list[Integer[ndarray, " _"]]:
+    """Leave out some genes of each cell at random; at least one stays, the order too.
+
+    Args:
+        cells: Genes in rank order.
+        keys: The random stream of each cell.
+        most: For each cell a share between 0 and this is drawn, then so many of its genes.
+    """
+    if most == 0:
+        return cells
+    lengths = np.array([len(cell) for cell in cells])
+    shares = most * uniform(keys, np.zeros(len(cells), dtype=np.int64))
+    chance = uniform(np.repeat(keys, lengths), 1 + places_within(lengths))
+    kept = chance >= np.repeat(shares, lengths)
+    starts = np.cumsum(lengths) - lengths
+    kept[starts[lengths > 0]] |= np.add.reduceat(kept, starts[lengths > 0]) == 0
+    return [cell[here] for cell, here in zip(cells, np.split(kept, starts[1:]), strict=True)]

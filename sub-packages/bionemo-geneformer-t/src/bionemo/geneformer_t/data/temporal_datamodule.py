@@ -1,6 +1,7 @@
 """TemporalGeneformerDataModule: a data folder's splits as batches, for Lightning."""
 
 import logging
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         token_selection_policy: See `PairSettings`.
         successor_sampling: See `PairSettings`.
         shuffle_successors: See `PairSettings`.
+        context_dropout: See `PairSettings`.
         next_cells_per_cell: See `PairSettings`.
         normalize_gene_expression: See `PairSettings`.
         target_sum: See `PairSettings`.
@@ -90,6 +92,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         token_selection_policy: TokenSelectionPolicy = PairSettings.token_selection_policy,
         successor_sampling: SuccessorSampling = PairSettings.successor_sampling,
         shuffle_successors: bool = PairSettings.shuffle_successors,
+        context_dropout: float = PairSettings.context_dropout,
         next_cells_per_cell: int = PairSettings.next_cells_per_cell,
         normalize_gene_expression: bool = PairSettings.normalize_gene_expression,
         target_sum: float = PairSettings.target_sum,
@@ -114,6 +117,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             token_selection_policy=token_selection_policy,
             successor_sampling=successor_sampling,
             shuffle_successors=shuffle_successors,
+            context_dropout=context_dropout,
             next_cells_per_cell=next_cells_per_cell,
             normalize_gene_expression=normalize_gene_expression,
             target_sum=target_sum,
@@ -236,7 +240,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         return TemporalGeneformerDataset.from_folder(
             self.data_dir / split,
             self.vocab,
-            self.settings,
+            self.settings if split == TRAIN else replace(self.settings, context_dropout=0.0),
             self.cache_dir,
             token_cache=self.token_cache,
         )

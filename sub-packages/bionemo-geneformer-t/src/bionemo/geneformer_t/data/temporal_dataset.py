@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample, pack
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.costs import most_tokens
-from bionemo.geneformer_t.data.draws import draw_others, draw_successors
+from bionemo.geneformer_t.data.draws import draw_others, draw_successors, drop_genes
 from bionemo.geneformer_t.data.masking import score, select_tokens
 from bionemo.geneformer_t.data.pairs import MaskedPairs, frame_contexts
 from bionemo.geneformer_t.data.ragged import Ragged, places_within
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 VOCAB = "geneformer.vocab"
 MEDIANS = "medians.json"
+_DROPPED = 1 << 32
+"""The stream of a current cell that chooses the genes to leave out; next cells have low numbers."""
 _SHUFFLE_STREAM = 1
 
 
@@ -202,11 +204,14 @@ class TemporalGeneformerDataset(Dataset[Any]):
         ])  # fmt: skip
         order_of_drawing = places_within(np.bincount(context_of, minlength=len(cells)))
         next_keys = substreams(keys[context_of], order_of_drawing)
+        shown = drop_genes(
+            [current[: settings.genes_per_cell] for current in currents],
+            substreams(keys, _DROPPED),
+            settings.context_dropout,
+        )
         return MaskedPairs(
             cells=cells,
-            contexts=frame_contexts(
-                [current[: settings.genes_per_cell] for current in currents], self._cls, self._sep
-            ),
+            contexts=frame_contexts(shown, self._cls, self._sep),
             context_of=context_of,
             next_cells=next_cells,
             num_genes=genes.lengths,

@@ -63,7 +63,7 @@ def open_split(
         ValueError: The split carries another vocabulary, or the model follows no graph.
     """
     model.require_next_cells()
-    settings = replace(settings_of(model), shuffle_successors=False)
+    settings = replace(settings_of(model), shuffle_successors=False, context_dropout=0.0)
     if neighbor_key is not None:
         settings = replace(settings, neighbor_key=neighbor_key)
     check_vocab(model, split_dir)

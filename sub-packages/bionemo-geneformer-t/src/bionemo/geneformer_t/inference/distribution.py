@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.model.prediction import all_masked, gene_log_probs
+from bionemo.geneformer_t.model.prediction import all_masked
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import CLS, SEP, GeneVocab
 
@@ -48,8 +48,8 @@ def next_cell_log_probs(
     """
     vocab = required_vocab(model)
     batch = all_masked([frame(genes, vocab) for genes in contexts], num_ranks, vocab)
-    log_probs = gene_log_probs(model.logits(batch.to(model.device)), vocab)[:, : len(vocab)]
-    table: ndarray = log_probs.cpu().numpy().reshape(len(contexts), num_ranks, len(vocab))
+    log_probs = model.next_cell_log_probs(batch.to(model.device), num_ranks)
+    table: ndarray = log_probs[..., : len(vocab)].cpu().numpy()
     return table
 
 

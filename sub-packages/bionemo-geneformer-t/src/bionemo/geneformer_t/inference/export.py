@@ -20,7 +20,7 @@ from bionemo.geneformer_t.inference.distribution import required_vocab
 from bionemo.geneformer_t.inference.reading import reading_of, untrained_tokens
 from bionemo.geneformer_t.model.huggingface import OURS, config_to_theirs, state_to_theirs
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.pretrained import BIAS, WORDS
+from bionemo.geneformer_t.model.pretrained import BIAS, RANK_BIAS, WORDS
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.model.transplant import TOKEN_TYPE_1
 from bionemo.geneformer_t.model.weight_files import CONFIG_JSON, SAFETENSORS
@@ -78,7 +78,7 @@ def config_values(model: TemporalGeneformerModel) -> dict[str, Any]:
 def tensors(model: TemporalGeneformerModel) -> dict[str, Tensor]:
     """The weights under Hugging Face's names, each stored once, cut to the vocabulary."""
     size, state = len(required_vocab(model)), dict(model.net.state_dict())
-    for name in (WORDS, BIAS):
+    for name in {WORDS, BIAS, *RANK_BIAS} & state.keys():
         state[name] = state[name][:size]
     return {
         name: tensor.detach().cpu().float().contiguous().clone()

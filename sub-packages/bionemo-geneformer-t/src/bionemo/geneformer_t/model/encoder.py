@@ -18,6 +18,7 @@ from bionemo.geneformer_t.model.attention import Attention, Groups
 from bionemo.geneformer_t.model.cross_entropy import summed_cross_entropy
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Kept, Layer
+from bionemo.geneformer_t.model.rank_bias import RankBias
 
 
 class Encoder(nn.Module):
@@ -139,17 +140,31 @@ class Predictions(nn.Module):
         self.transform = HeadTransform(config)
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         self.decoder.weight = embedding.weight
+        self.rank_bias = (
+            RankBias(config.vocab_size, config.rank_knots) if config.rank_knots else None
+        )
 
-    def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token vocab"]:
-        """Logits over the vocabulary."""
-        return self.decoder(self.transform(hidden))
+    def forward(
+        self,
+        hidden: Float[Tensor, "token hidden"],
+        ranks: Int[Tensor, " token"] | None = None,
+    ) -> Float[Tensor, "token vocab"]:
+        """Logits over the vocabulary; without ranks, those that no rank changes."""
+        logits: Tensor = self.decoder(self.transform(hidden))
+        return logits if self.rank_bias is None or ranks is None else logits + self.rank_bias(ranks)
 
     def summed_loss(
-        self, hidden: Float[Tensor, "token hidden"], labels: Int[Tensor, " token"]
+        self,
+        hidden: Float[Tensor, "token hidden"],
+        labels: Int[Tensor, " token"],
+        ranks: Int[Tensor, " token"],
     ) -> Float[Tensor, ""]:
         """Cross-entropy summed over tokens, without holding all their logits."""
-        decoder = self.decoder
-        return summed_cross_entropy(self.transform(hidden), decoder.weight, decoder.bias, labels)
+        features, weight = self.transform(hidden), self.decoder.weight
+        if self.rank_bias is not None:
+            features = torch.cat([features, self.rank_bias.shares(ranks).to(features.dtype)], dim=1)
+            weight = torch.cat([weight, self.rank_bias.logits], dim=1)
+        return summed_cross_entropy(features, weight, self.decoder.bias, labels)
 
 
 class Head(nn.Module):
@@ -172,12 +187,12 @@ class NextCellBert(nn.Module):
 
     def forward(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, "scored vocab"]:
         """Logits at the scored positions, in the order of the batch."""
-        return self.cls.predictions(self.scored_hidden(batch, attend))
+        return self.cls.predictions(self.scored_hidden(batch, attend), batch.scored_ranks)
 
     def summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
         """Cross-entropy in nats, summed over the scored positions."""
         hidden = self.scored_hidden(batch, attend)
-        return self.cls.predictions.summed_loss(hidden, batch.scored_labels)
+        return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
 
     def scored_hidden(
         self, batch: TemporalBatch, attend: Attention
@@ -205,19 +220,22 @@ class NextCellBert(nn.Module):
     def plain_logits(
         self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
     ) -> Float[Tensor, "context_token vocab"]:
-        """Logits at every token of packed cells, without next cells: Hugging Face's own numbers."""
+        """Logits at every token of packed cells, without next cells: Hugging Face's own numbers.
+
+        A bias by rank stays out, for plain Geneformer has none.
+        """
         return self.cls.predictions(self.bert.read(ids, groups, attend))
 
     def masked_logits(
         self, batch: TemporalBatch, attend: Attention
     ) -> Float[Tensor, "scored vocab"]:
         """Logits at the scored genes of cells that are their own next cells: plain Geneformer."""
-        return self.cls.predictions(self.masked_hidden(batch, attend))
+        return self.cls.predictions(self.masked_hidden(batch, attend), batch.scored_ranks)
 
     def masked_summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
         """Cross-entropy of `masked_logits` in nats, summed over the scored genes."""
         hidden = self.masked_hidden(batch, attend)
-        return self.cls.predictions.summed_loss(hidden, batch.scored_labels)
+        return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
 
     def masked_hidden(
         self, batch: TemporalBatch, attend: Attention

@@ -47,6 +47,12 @@ HUGGING_FACE = {
 }
 """Every tensor of `BertForMaskedLM` that is stored once; `*` is the number of a layer."""
 
+OWN = {
+    "geneformer_t.rank_bias.start": "cls.predictions.rank_bias.start",
+    "geneformer_t.rank_bias.change": "cls.predictions.rank_bias.change",
+}
+"""Tensors that only this package knows; other tools pass over them."""
+
 TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.decoder.bias",
@@ -114,6 +120,8 @@ FIXED = {
 ARCHITECTURES = ("BertForMaskedLM", "BertForPreTraining", "BertModel")
 OURS = "geneformer_t"
 """The entry of `config.json` that holds what only this package knows."""
+OWN_SIZES = ("position_scheme", "rank_knots")
+"""What this entry holds of `BioBertConfig`."""
 
 _UNSAID = {"hidden_act": "gelu"}
 """Hugging Face's defaults where they are not those of `FIXED`."""
@@ -144,9 +152,9 @@ def config_to_ours(values: Mapping[str, Any]) -> BioBertConfig:
     if missing:
         raise ValueError(f"config.json lacks {', '.join(missing)}")
     sizes = {ours: values[theirs] for theirs, ours in SIZES.items() if theirs in values}
-    scheme = values.get(OURS, {}).get("position_scheme", BioBertConfig.position_scheme)
+    own = {name: values[OURS][name] for name in OWN_SIZES if name in values.get(OURS, {})}
     try:
-        return BioBertConfig(**sizes, position_scheme=scheme)
+        return BioBertConfig(**sizes, **own)
     except (ValueError, TypeError) as error:
         raise ValueError(f"config.json: {error}") from error
 
@@ -168,7 +176,7 @@ def config_to_theirs(
         "pad_token_id": pad_token_id,
         **{theirs: getattr(config, ours) for theirs, ours in SIZES.items()},
         **FIXED,
-        OURS: {"position_scheme": config.position_scheme, "objective": objective},
+        OURS: {"objective": objective, **{name: getattr(config, name) for name in OWN_SIZES}},
     }
 
 
@@ -193,8 +201,7 @@ def state_to_ours(state: Mapping[str, Tensor], num_heads: int) -> dict[str, Tens
                 ours[FUSED[pattern].format(part).replace("*", layer)] = cut
         elif pattern in TIED:
             tied.append((name, TIED[pattern], tensor))
-        elif pattern in HUGGING_FACE or pattern in TRANSFORMER_ENGINE:
-            target = HUGGING_FACE.get(pattern) or TRANSFORMER_ENGINE[pattern]
+        elif target := (HUGGING_FACE | TRANSFORMER_ENGINE | OWN).get(pattern):
             ours[target.replace("*", layer)] = tensor
         elif not any(part in name for part in WITHOUT_USE):
             unknown.append(name)
@@ -212,8 +219,11 @@ def state_to_ours(state: Mapping[str, Tensor], num_heads: int) -> dict[str, Tens
 
 
 def state_to_theirs(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `NextCellBert.state_dict()` as `BertForMaskedLM` names them, each once."""
-    theirs = {ours: name for name, ours in HUGGING_FACE.items()}
+    """The tensors of `NextCellBert.state_dict()` as `BertForMaskedLM` names them, each once.
+
+    What `BertForMaskedLM` lacks keeps a name of ours.
+    """
+    theirs = {ours: name for name, ours in (HUGGING_FACE | OWN).items()}
     named = {}
     for name, tensor in state.items():
         pattern, layer = _without_layer(name)

@@ -20,7 +20,7 @@ NO_LABEL = 0
 
 
 def predict_next_cell(
-    logits: Callable[[TemporalBatch], Float[Tensor, "scored vocab"]],
+    log_probs_of: Callable[[TemporalBatch, int], Float[Tensor, "cell rank vocab"]],
     config: BioBertConfig,
     vocab: GeneVocab,
     cells: Int[Tensor, "cell token"],
@@ -33,7 +33,7 @@ def predict_next_cell(
     contexts = _contexts(cells, attention_mask, vocab)
     _check_ranks(num_predictions, max(map(len, contexts)), config, vocab)
     batch = all_masked(contexts, num_predictions, vocab).to(cells.device)
-    log_probs = gene_log_probs(logits(batch), vocab).unflatten(0, (len(contexts), -1))
+    log_probs = log_probs_of(batch, num_predictions)
     of_genes = log_probs[..., torch.from_numpy(vocab.gene_ids)].cpu().numpy()
     chosen = torch.from_numpy(np.stack([vocab.gene_ids[assign_genes(cell)] for cell in of_genes]))
     chosen = chosen.to(cells.device)

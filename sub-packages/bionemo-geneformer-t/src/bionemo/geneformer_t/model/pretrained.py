@@ -30,6 +30,8 @@ WORDS = "bert.embeddings.word_embeddings.weight"
 DECODER = "cls.predictions.decoder.weight"
 BIAS = "cls.predictions.decoder.bias"
 HEAD = "cls."
+RANK_BIAS = ("cls.predictions.rank_bias.start", "cls.predictions.rank_bias.change")
+"""Of models with `rank_knots`."""
 
 VOCAB_FILES = ("geneformer.vocab", "token_dictionary*.json", "token_dictionary*.pkl")
 MEDIAN_FILES = ("medians.json", "gene_median_dictionary*.json", "gene_median_dictionary*.pkl")
@@ -129,8 +131,8 @@ def _from_lightning(path: Path, source: str) -> Pretrained:
         for name, tensor in weights.items()
         if name.startswith(NET) and not name.endswith(DECODER)
     }
-    for name in (WORDS, BIAS):  # vocab_size may exceed the vocabulary; such rows mean nothing
-        state[name] = state[name][: len(vocab)]
+    for name in {WORDS, BIAS, *RANK_BIAS} & state.keys():
+        state[name] = state[name][: len(vocab)]  # rows beyond the vocabulary mean nothing
     settings = carried.get("pair_settings") or {}
     return Pretrained(
         source=source,

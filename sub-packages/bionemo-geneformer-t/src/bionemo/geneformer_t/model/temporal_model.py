@@ -31,10 +31,12 @@ from bionemo.geneformer_t.model.cross_entropy import compute_dtype
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.fine_tuning import parameter_groups
+from bionemo.geneformer_t.model.groups import Groups
 from bionemo.geneformer_t.model.guards import StepBatches, gradient_norm
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.lora import SCALE, has_adapters, merge_adapters
-from bionemo.geneformer_t.model.prediction import predict_next_cell
+from bionemo.geneformer_t.model.memory import SuccessorMemory, context_points
+from bionemo.geneformer_t.model.prediction import gene_log_probs, predict_next_cell
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
 from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
 from bionemo.geneformer_t.model.sharding import is_sharded, shard
@@ -95,6 +97,7 @@ class TemporalGeneformerModel(L.LightningModule):
         self.pair_settings: PairSettings | None = None
         self.start: StartReport | None = None
         self.provenance: Provenance | None = None
+        self.memory: SuccessorMemory | None = None
         self.val_loss = MeanMetric()
         self._step = StepBatches()
 
@@ -108,6 +111,7 @@ class TemporalGeneformerModel(L.LightningModule):
         position_scheme: PositionScheme | None = None,
         dropout_prob: float | None = None,
         num_positions: int | None = None,
+        rank_knots: int | None = None,
         seed: int = 42,
         **training: Any,
     ) -> "TemporalGeneformerModel":
@@ -123,6 +127,7 @@ class TemporalGeneformerModel(L.LightningModule):
             dropout_prob: Dropout on embeddings, layer outputs and attention; by default the
                 checkpoint's.
             num_positions: Rows of the position table; more than the checkpoint has are appended.
+            rank_knots: See `BioBertConfig`; by default the checkpoint's.
             seed: Draws what has no pretrained weights; `start` lists it.
             training: What the constructor takes beside `config`.
 
@@ -135,7 +140,9 @@ class TemporalGeneformerModel(L.LightningModule):
             source if isinstance(source, Pretrained) else read_pretrained(source, pretrained_vocab)
         )
         vocab = pretrained.own_vocab() if vocab is None else vocab
-        config = changed(pretrained.config, position_scheme, dropout_prob, num_positions)
+        config = changed(
+            pretrained.config, position_scheme, dropout_prob, num_positions, rank_knots
+        )
         planted = transplant(pretrained, vocab, config, seed)
         model = cls(planted.config, **training)
         model.net.load_state_dict(planted.state)
@@ -168,10 +175,13 @@ class TemporalGeneformerModel(L.LightningModule):
         return self.pair_settings is not None and self.pair_settings.objective == "mlm"
 
     def _attention(self, batch: TemporalBatch) -> Attention:
+        return self._attention_on(batch.context_ids.device)
+
+    def _attention_on(self, device: torch.device) -> Attention:
         weight = self.net.bert.embeddings.word_embeddings.weight
         return choose_attention(
             self.hparams["attention_backend"],
-            batch.context_ids.device,
+            device,
             compute_dtype(weight),
             self.config.hidden_size // self.config.num_attention_heads,
             self.config.attention_probs_dropout_prob if self.training else 0.0,
@@ -314,6 +324,7 @@ class TemporalGeneformerModel(L.LightningModule):
             "lora_scale": SCALE if has_adapters(self.state_dict()) else None,
             "start": self.start.to_dict() if self.start else None,
             "provenance": self.provenance.to_dict() if self.provenance else None,
+            "memory": self.memory.to_dict() if self.memory else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -335,8 +346,48 @@ class TemporalGeneformerModel(L.LightningModule):
             self.start = StartReport.from_dict(carried["start"])
         if carried.get("provenance") is not None:
             self.provenance = Provenance.from_dict(carried["provenance"])
+        if carried.get("memory") is not None:
+            self.memory = SuccessorMemory.from_dict(carried["memory"])
 
     # --- prediction ---------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def next_cell_log_probs(
+        self, batch: TemporalBatch, num_ranks: int
+    ) -> Float[Tensor, "context rank vocab"]:
+        """Log-probabilities of genes at ranks 1 to `num_ranks` of each next cell.
+
+        The network's, mixed with the memory's where the model has one.
+
+        Args:
+            batch: As `all_masked` makes it.
+            num_ranks: The ranks that it asks for.
+        """
+        logits = self.logits(batch)
+        log_probs = gene_log_probs(logits, self._required_vocab()).unflatten(0, (-1, num_ranks))
+        if self.memory is None:
+            return log_probs
+        points = self.context_points(batch.context_ids, batch.context_offsets).cpu().numpy()
+        mixed = [
+            torch.from_numpy(self.memory.mix(own, point))
+            for own, point in zip(log_probs.cpu().numpy(), points, strict=True)
+        ]
+        return torch.stack(mixed).to(log_probs.device)
+
+    @torch.no_grad()
+    def context_points(
+        self,
+        context_ids: Int[Tensor, " context_token"],
+        offsets: Int[Tensor, " contexts_plus_1"],
+    ) -> Float[Tensor, "context hidden"]:
+        """Where the network finds current cells to lie; see `model/memory.py`.
+
+        Args:
+            context_ids: Packed `[CLS] genes [SEP]` of each.
+            offsets: Where each begins, and where the last ends.
+        """
+        attend = self._attention_on(context_ids.device)
+        return context_points(self.net, context_ids, Groups.of(offsets), attend).float()
 
     @torch.no_grad()
     def predict_next_cell(
@@ -368,7 +419,7 @@ class TemporalGeneformerModel(L.LightningModule):
         self.eval()
         try:
             return predict_next_cell(
-                self.logits,
+                self.next_cell_log_probs,
                 self.config,
                 self._required_vocab(),
                 current_cell_ids.to(self.device),

@@ -9,7 +9,8 @@ into the order of our vocabulary; what the weights never knew is initialised her
 * token type 1, which no plain Geneformer was trained with, starts as a copy of token type 0, so
   that a next cell's genes look at first like the masked genes of pretraining;
 * positions that are asked for beyond the table start as copies of its last row;
-* a vocabulary head that the file lacks is drawn afresh.
+* a vocabulary head that the file lacks is drawn afresh;
+* a bias by rank that the weights lack starts at zero, and a new gene's at the genes' mean.
 """
 
 import math
@@ -23,7 +24,8 @@ from torch import Tensor
 
 from bionemo.geneformer_t.config import BioBertConfig, PositionScheme
 from bionemo.geneformer_t.model.encoder import NextCellBert
-from bionemo.geneformer_t.model.pretrained import BIAS, DECODER, WORDS, Pretrained
+from bionemo.geneformer_t.model.pretrained import BIAS, DECODER, RANK_BIAS, WORDS, Pretrained
+from bionemo.geneformer_t.model.rank_bias import RankBias
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
 
 POSITIONS = "bert.embeddings.position_embeddings.weight"
@@ -110,6 +112,7 @@ def changed(
     position_scheme: PositionScheme | None = None,
     dropout_prob: float | None = None,
     num_positions: int | None = None,
+    rank_knots: int | None = None,
 ) -> BioBertConfig:
     """The config of pretrained weights with what may differ from theirs; None keeps theirs."""
     if dropout_prob is not None:
@@ -120,6 +123,7 @@ def changed(
         config,
         position_scheme=position_scheme or config.position_scheme,
         max_position_embeddings=num_positions or config.max_position_embeddings,
+        rank_knots=rank_knots or config.rank_knots,
     )
 
 
@@ -149,6 +153,12 @@ def transplant(
     state[WORDS] = _gather_words(state[WORDS], rows, pretrained, generator)
     state[BIAS] = _gather_biases(state[BIAS], rows, pretrained, vocab)
     state[DECODER] = state[WORDS]
+    if config.rank_knots != pretrained.config.rank_knots:
+        state |= _fresh_rank_bias(config)
+        initialised.append("bias by rank")
+    elif config.rank_knots:
+        for name in RANK_BIAS:
+            state[name] = _gather_rank_bias(state[name], rows, pretrained)
     initialised += [token for token in SPECIAL_TOKENS if rows[vocab.ids[token]] < 0]
     if len(state[TOKEN_TYPES]) < NUM_TOKEN_TYPES or not pretrained.knows_next_cells:
         state[TOKEN_TYPES] = state[TOKEN_TYPES][:1].repeat(NUM_TOKEN_TYPES, 1)
@@ -235,6 +245,19 @@ def _gather_biases(
     specials = torch.tensor(vocab.special_ids)
     gathered[specials[rows[specials] < 0]] = of_genes.min()
     return gathered
+
+
+def _gather_rank_bias(
+    logits: Float[Tensor, "row knot"], rows: Int[Tensor, " vocab"], pretrained: Pretrained
+) -> Float[Tensor, "vocab knot"]:
+    gathered = logits[rows.clamp(min=0)]
+    gathered[rows < 0] = logits[_gene_rows(pretrained)].mean(0)
+    return gathered
+
+
+def _fresh_rank_bias(config: BioBertConfig) -> dict[str, Tensor]:
+    bias = RankBias(config.vocab_size, config.rank_knots).state_dict()
+    return {name: bias[name.rpartition(".")[2]] for name in RANK_BIAS}
 
 
 def _fresh_head(config: BioBertConfig, seed: int) -> dict[str, Tensor]:

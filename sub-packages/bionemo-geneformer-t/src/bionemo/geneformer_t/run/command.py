@@ -62,6 +62,8 @@ def command(settings_type: Callable[P, S]) -> Callable[[Callable[[S], R]], Calla
 def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
     """Build settings from what was given, over what the YAML in `config` says.
 
+    Settings with a method `preset` add what that makes of these; it yields to both.
+
     Raises:
         FileNotFoundError: No such YAML file.
         ValueError: It holds names that are no settings.
@@ -71,6 +73,8 @@ def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
     path = given.get(CONFIG)
     from_file = read_config(path, settings_type)
     values = {**from_file, **given}
+    if hasattr(settings_type, "preset"):
+        values = {**settings_type.preset(values), **values}
     parameters = inspect.signature(settings_type).parameters
     unknown = [name for name in values if name not in parameters]
     if unknown:

@@ -132,6 +132,7 @@ def start_model(
             position_scheme=settings.position_scheme,
             dropout_prob=settings.dropout_prob,
             num_positions=num_positions(settings, start),
+            rank_knots=settings.rank_knots or None,
             seed=settings.seed,
             **training,
         )

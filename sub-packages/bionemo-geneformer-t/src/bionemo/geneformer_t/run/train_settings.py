@@ -1,12 +1,14 @@
 """The settings of a training run, and how they become the parts' own settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bionemo.geneformer_t.config import (
     MICRO_BATCH_SIZE,
     BioBertConfig,
+    GeneEmbeddings,
     PairSettings,
     PositionScheme,
     Recompute,
@@ -14,6 +16,7 @@ from bionemo.geneformer_t.config import (
 )
 
 LAST = "last"
+RecipeName = Literal["small", "finetune", "large"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,10 @@ class TrainSettings(PairSettings):
     """Folder for checkpoints, metrics, config.yaml and the loss curve."""
     config: Path | None = None
     """A YAML file of these same settings; values given beside it win."""
+    recipe: RecipeName | None = None
+    """Start from a set of settings that go together: `small` (from scratch on up to some thousands
+    of cells), `finetune` (from pretrained weights) or `large` (from scratch on a GPU); values given
+    beside it, or in config, win."""
 
     pretrained: str | None = None
     """Start from these weights: a folder with config.json and model.safetensors, a checkpoint of a
@@ -65,6 +72,16 @@ class TrainSettings(PairSettings):
     """Dropout on embeddings, layer outputs and attention."""
     position_scheme: PositionScheme = "continued"
     """`continued`: positions count through the pair; `restarted`: they are ranks in both cells."""
+    rank_knots: int = 0
+    """Give the vocabulary head a bias of its own at so many ranks, interpolated between them, which
+    starts at the frequencies of genes at each rank of the training cells; 0 for one at all ranks.
+    """
+    gene_embeddings: GeneEmbeddings = "random"
+    """Where embeddings of genes start without pretrained weights: `random`, or the principal axes
+    of the training cells' expression (`expression`)."""
+    successor_memory: bool = False
+    """After training, give the best checkpoint a memory: its answers are then mixed with the
+    successors of the training cells that it finds similar, as the validation cells ask for."""
     attention_backend: str = "auto"
     """How attention is computed; every backend gives the same numbers."""
     recompute: Recompute = "auto"
@@ -141,8 +158,19 @@ class TrainSettings(PairSettings):
     starts afresh where there is no checkpoint yet, so that one command can be repeated until the
     run is done."""
 
+    @classmethod
+    def preset(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that the recipe among the given ones brings."""
+        from bionemo.geneformer_t.run.recipes import recipe_settings
+
+        return recipe_settings(given)
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.successor_memory and self.objective == "mlm":
+            raise ValueError(
+                "successor_memory remembers successors, and objective 'mlm' has none; leave one out"
+            )
         self._check_start()
         check_batch_size(self.micro_batch_size, self.max_tokens_per_batch)
         for name in (
@@ -167,6 +195,11 @@ class TrainSettings(PairSettings):
             )
 
     def _check_start(self) -> None:
+        if self.gene_embeddings != "random" and self.pretrained is not None:
+            raise ValueError(
+                f"gene_embeddings is {self.gene_embeddings!r}, but pretrained weights bring their "
+                "own; give one of the two"
+            )
         if not 0 <= self.min_pretrained_coverage <= 1:
             raise ValueError(
                 f"min_pretrained_coverage must lie in [0, 1]; got {self.min_pretrained_coverage}"
@@ -194,6 +227,7 @@ class TrainSettings(PairSettings):
             hidden_dropout_prob=self.dropout_prob,
             attention_probs_dropout_prob=self.dropout_prob,
             position_scheme=self.position_scheme,
+            rank_knots=self.rank_knots,
         )
 
     def pair_settings(self) -> dict[str, Any]:

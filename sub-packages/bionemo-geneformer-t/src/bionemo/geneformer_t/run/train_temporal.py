@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.run.data_start import start_from_cells
 from bionemo.geneformer_t.run.final_evaluation import final_evaluation
 from bionemo.geneformer_t.run.output_folder import (
     CHECKPOINTS,
@@ -23,6 +24,7 @@ from bionemo.geneformer_t.run.output_folder import (
     write_config,
 )
 from bionemo.geneformer_t.run.quiet import quiet_lightning
+from bionemo.geneformer_t.run.remember import remember
 from bionemo.geneformer_t.run.same_data import check_same_data
 from bionemo.geneformer_t.run.start import (
     read_start,
@@ -83,6 +85,8 @@ def _train(settings: TrainSettings) -> Path:
     if resume is not None:
         check_same_data(resume, data)
     report_coverage(settings, model, data)
+    if resume is None:
+        start_from_cells(settings, model, data)
     write_config(settings)
     steps = step_of(resume)
     is_used = settings.resume_from_checkpoint is not None
@@ -98,6 +102,8 @@ def _train(settings: TrainSettings) -> Path:
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     path = Path(best) if best else settings.output_dir / CHECKPOINTS / "last.ckpt"
     logger.info("best checkpoint: %s", path)
+    if settings.successor_memory and trainer.is_global_zero:
+        remember(settings, data, path)
     if settings.final_evaluation and trainer.is_global_zero:
         final_evaluation(settings, path, len(data.vocab))
     return path
