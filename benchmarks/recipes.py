@@ -4,6 +4,7 @@
 
 One command prepares each set (one split by cell, the same for all seeds), the recipe trains on it
 without a setting of its own, and the test cells are scored as `geneformer-t evaluate` scores them.
+With the first seed another model learns from shuffled successors and stands beside the first.
 For each baseline and measure the table says in how many seeds the model is better beyond its 95 %
 interval, in how many it is not distinguishable, and in how many it is worse.
 """
@@ -74,7 +75,7 @@ def rows(name: str, found: list[Evaluation]) -> list[dict[str, Any]]:
     """One set: every predictor's mean cross-entropy, and what the model gains over it."""
     lines: list[dict[str, Any]] = []
     for predictor in found[0].rows:
-        nats = mean(one.rows[predictor].all.cross_entropy for one in found)
+        nats = mean(one.rows[predictor].all.cross_entropy for one in found if predictor in one.rows)
         line = {"set": name, "predictor": predictor, "nats": round(nats, 4)}
         gains = [one.advantages[predictor] for one in found if predictor in one.advantages]
         line["gain"] = round(mean(one.all.mean for one in gains), 4) if gains else 0.0
@@ -90,14 +91,18 @@ def values(found: list[Evaluation], seconds: list[float]) -> dict[str, Any]:
         "cells": found[0].num_cells,
         "training_seconds": [round(value) for value in seconds],
         "cross_entropy": {
-            row: [round(one.rows[row].all.cross_entropy, 4) for one in found]
+            row: [round(one.rows[row].all.cross_entropy, 4) for one in found if row in one.rows]
             for row in found[0].rows
         },
         "advantages": {
             row: {
                 measure: [
                     [round(x, 4) for x in (i.mean, i.low, i.high)]
-                    for i in (getattr(one.advantages[row], measure) for one in found)
+                    for i in (
+                        getattr(one.advantages[row], measure)
+                        for one in found
+                        if row in one.advantages
+                    )
                 ]
                 for measure in MEASURES
             }
@@ -129,7 +134,14 @@ def main() -> None:
             started = time.perf_counter()
             checkpoint = trained(name, data, folder / name / f"seed{seed}", seed)
             seconds.append(time.perf_counter() - started)
-            found.append(evaluate(checkpoint=checkpoint, data_dir=data))
+            shuffled = None
+            if seed == 0:
+                shuffled = trained(
+                    name, data, folder / name / "shuffled", seed, shuffle_successors=True
+                )
+            found.append(
+                evaluate(checkpoint=checkpoint, data_dir=data, shuffled_checkpoint=shuffled)
+            )
         table += rows(name, found)
         details[name] = values(found, seconds)
     print("in how many seeds the model is better/alike/worse beyond its 95 % interval\n")
