@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.model.memory import SuccessorMemory
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel, carried_by
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -33,6 +34,7 @@ class CheckpointSummary:
     vocab: GeneVocab | None
     pair_settings: PairSettings | None
     provenance: Provenance | None
+    memory: SuccessorMemory | None
     step: int
     """Optimizer steps behind it."""
     epoch: int
@@ -106,6 +108,7 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         vocab=model.vocab,
         pair_settings=model.pair_settings,
         provenance=model.provenance,
+        memory=model.memory,
         step=content.get("global_step", 0),
         epoch=content.get("epoch", 0),
         num_weights=sum(parameter.numel() for parameter in model.parameters()),

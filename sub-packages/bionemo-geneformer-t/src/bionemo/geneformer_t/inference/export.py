@@ -86,6 +86,16 @@ def tensors(model: TemporalGeneformerModel) -> dict[str, Tensor]:
     }
 
 
+def left_out(model: TemporalGeneformerModel) -> list[str]:
+    """What the model predicts with and `BertForMaskedLM` does not."""
+    found = []
+    if model.config.rank_knots:
+        found.append("bias by rank")
+    if model.memory is not None:
+        found.append("memory of training cells")
+    return found
+
+
 def dictionaries(vocab: GeneVocab, untrained: Collection[str] = ()) -> dict[str, Mapping[str, Any]]:
     """Geneformer's dictionaries by file name.
 

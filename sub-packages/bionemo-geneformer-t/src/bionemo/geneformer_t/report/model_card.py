@@ -15,6 +15,7 @@ from bionemo.geneformer_t.inference.export import (
     GENE_NAMES,
     MAPPING,
     TOKENS,
+    left_out,
     objective_of,
 )
 from bionemo.geneformer_t.inference.reading import reading_of
@@ -58,7 +59,7 @@ def model_card(
         "## Parameters",
         _parameters(model),
         "## Scores",
-        _scores(evaluation, objective),
+        _scores(model, evaluation, objective),
         "## In transformers",
         "The folder is a `BertForMaskedLM`. Run the code in it, or put its path for `FOLDER`.",
         _python(plain_snippet(reading_of(model))),
@@ -159,9 +160,17 @@ def _parameters(model: TemporalGeneformerModel) -> str:
     return _table(["", ""], [(label, str(value)) for label, value in rows])
 
 
-def _scores(evaluation: Mapping[str, Any] | None, objective: str) -> str:
+def _scores(
+    model: TemporalGeneformerModel, evaluation: Mapping[str, Any] | None, objective: str
+) -> str:
     if evaluation is not None:
-        return scores_table(evaluation)
+        missing = left_out(model)
+        note = (
+            "\n\nThey are those of the checkpoint, which also predicts with its "
+            f"{' and its '.join(missing)}; `BertForMaskedLM` knows no such thing, so the weights "
+            "here do worse alone."
+        )
+        return scores_table(evaluation) + (note if missing else "")
     if objective == "next_cell":
         return (
             "None were measured for this export. `geneformer-t evaluate` scores the checkpoint "

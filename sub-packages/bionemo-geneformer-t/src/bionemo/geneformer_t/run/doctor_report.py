@@ -44,9 +44,20 @@ def checkpoint_text(checkpoint: CheckpointSummary) -> str:
         ),
         *_vocab_rows(checkpoint.vocab),
         *([] if settings is None else _settings_rows(settings)),
+        *_head_rows(checkpoint),
         *_provenance_rows(checkpoint.provenance),
     ]
     return _table(rows)
+
+
+def _head_rows(checkpoint: CheckpointSummary) -> list[tuple[str, str]]:
+    rows = []
+    if checkpoint.config.rank_knots:
+        rows.append(("bias by rank", f"{checkpoint.config.rank_knots} knots"))
+    if checkpoint.memory is not None:
+        cells = len(checkpoint.memory.library)
+        rows.append(("memory", f"{cells:,} training cells; {checkpoint.memory.mixing}"))
+    return rows
 
 
 def data_text(data: DataInventory) -> str:

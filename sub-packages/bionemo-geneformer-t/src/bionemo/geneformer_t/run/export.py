@@ -36,7 +36,7 @@ def export(settings: ExportSettings) -> Path:
     own dictionaries, and a model card. Weights keep their bits.
     """
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
-    from bionemo.geneformer_t.inference.export import write_model
+    from bionemo.geneformer_t.inference.export import left_out, write_model
     from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
     from bionemo.geneformer_t.report.model_card import model_card
     from bionemo.geneformer_t.run.data_folder import is_done, new_data_folder
@@ -57,6 +57,8 @@ def export(settings: ExportSettings) -> Path:
         (folder / CARD).write_text(card, encoding="utf-8")
     scores = f"scores from {where}" if where else "no scores, for none were measured"
     print(f"exported {settings.checkpoint} with {scores}")
+    for what in left_out(model):
+        print(f"note: other tools know no {what}; they predict without it")
     print(settings.output_dir)
     return settings.output_dir
 
