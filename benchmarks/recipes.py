@@ -145,7 +145,8 @@ def main() -> None:
         table += rows(name, found)
         details[name] = values(found, seconds)
     print("in how many seeds the model is better/alike/worse beyond its 95 % interval\n")
-    report("recipes", table, recipe="small", sets=details)
+    part = "" if len(details) == len(SETS) else "-" + "-".join(details)
+    report(f"recipes{part}", table, recipe="small", sets=details)
 
 
 if __name__ == "__main__":
