@@ -14,7 +14,7 @@ from bionemo.geneformer_t.inference.checkpoint_file import (
     summarise_checkpoint,
 )
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.temporal_model import CHECKPOINT_KEY
+from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.provenance import Provenance
 
 TRAINED = Provenance(

@@ -36,6 +36,14 @@ def test_frequencies_are_weighted_shares_and_stop_where_cells_stop(library) -> N
     np.testing.assert_array_equal(found[3:], 0)
 
 
+def test_a_rank_has_the_same_frequencies_however_many_are_asked_for(library) -> None:
+    places = np.array([0, 1, 2])
+    genes, all_ranks = library.frequencies(places, num_ranks=5, width=2.0)
+    fewer, first = library.frequencies(places, num_ranks=1, width=2.0)
+    assert fewer.tolist() == genes.tolist()
+    np.testing.assert_allclose(first[0], all_ranks[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("width", [0.5, 2.0, 50.0])
 def test_single_positions_get_what_whole_frequencies_say(library, width) -> None:
     places = np.array([0, 1, 2])

@@ -25,6 +25,13 @@ TINY = {
 }  # fmt: skip
 
 
+def test_single_cells_are_pretrained_without_what_pairs_need() -> None:
+    settings = resolve(TrainSettings, {**FOLDERS, "recipe": "large", "objective": "mlm"})
+    assert (settings.context_dropout, settings.successor_memory) == (0.0, False)
+    with pytest.raises(ValueError, match=r"context_dropout is 0\.3, but under objective 'mlm'"):
+        resolve(TrainSettings, {**FOLDERS, "objective": "mlm", "context_dropout": 0.3})
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_sets_settings_of_training_and_nothing_else(name) -> None:
     assert {f.name for f in fields(Recipe)} <= {f.name for f in fields(TrainSettings)}
@@ -115,7 +122,7 @@ def test_genes_start_where_expression_puts_them(tiny_data_dir, tmp_path) -> None
 
 def test_the_memory_of_successors_is_refused_where_there_are_none() -> None:
     with pytest.raises(ValueError, match="successor_memory remembers successors"):
-        resolve(TrainSettings, {**FOLDERS, "recipe": "small", "objective": "mlm"})
+        resolve(TrainSettings, {**FOLDERS, "successor_memory": True, "objective": "mlm"})
 
 
 def test_without_validation_cells_the_model_goes_without(tiny_data_dir, tmp_path, caplog) -> None:
@@ -123,7 +130,7 @@ def test_without_validation_cells_the_model_goes_without(tiny_data_dir, tmp_path
     shutil.rmtree(tiny_data_dir / "val")
     best = train_temporal_geneformer(data_dir=tiny_data_dir, output_dir=tmp_path / "run", **TINY)
     assert load_model(best).memory is None
-    assert "successor_memory needs validation cells" in caplog.text
+    assert "so the model goes without" in caplog.text
 
 
 def test_doctor_shows_the_memory_and_export_says_that_it_stays_behind(
@@ -137,3 +144,19 @@ def test_doctor_shows_the_memory_and_export_says_that_it_stays_behind(
     assert "other tools know no memory of training cells" in printed
     assert "other tools know no bias by rank" in printed
     assert (folder / "README.md").is_file()
+
+
+def test_a_run_that_goes_on_from_a_remembering_checkpoint_remembers_anew(
+    tiny_data_dir, tmp_path
+) -> None:
+    folders = {"data_dir": tiny_data_dir, "output_dir": tmp_path / "run"}
+    settings = {**TINY, "max_steps": -1, "num_epochs": 1}
+    first = train_temporal_geneformer(**folders, **settings)
+    memory = load_model(first).memory
+    settings |= {"num_epochs": 3, "resume_from_checkpoint": str(first)}
+    second = train_temporal_geneformer(**folders, **settings)
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["geneformer_t"]["memory"] is None
+    assert second != first
+    points = load_model(second).memory.library.points
+    assert not np.allclose(points, memory.library.points)

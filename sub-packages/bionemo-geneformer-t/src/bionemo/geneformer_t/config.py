@@ -134,8 +134,8 @@ class PairSettings:
     this is a control: what it lacks beside the true one is what the graph was worth."""
     context_dropout: float = 0.0
     """Largest share of the current cell's genes to leave out in training: for each cell and epoch
-    a share between 0 and this is drawn, and so many genes, at random. Shallower sequencing would
-    have missed genes too. Validation leaves out none."""
+    a share between 0 and this is drawn, and each gene is left out with that chance, as shallower
+    sequencing would have missed some. Validation leaves out none."""
     next_cells_per_cell: int = 1
     """Successors per current cell and step; they share one encoded context."""
     normalize_gene_expression: bool = True
@@ -166,6 +166,11 @@ class PairSettings:
             )
         if not 0 <= self.context_dropout < 1:
             raise ValueError(f"context_dropout must lie in [0, 1); got {self.context_dropout}")
+        if self.context_dropout and self.objective == "mlm":
+            raise ValueError(
+                f"context_dropout is {self.context_dropout}, but under objective 'mlm' the current "
+                "cell's own genes are what is learned; set it to 0"
+            )
         _require_positive(self, "next_cells_per_cell")
         _require_positive(self, "target_sum")
 

@@ -76,7 +76,8 @@ def drop_genes(
     Args:
         cells: Genes in rank order.
         keys: The random stream of each cell.
-        most: For each cell a share between 0 and this is drawn, then so many of its genes.
+        most: For each cell a share between 0 and this is drawn, and each gene is left out with
+            that chance.
     """
     if most == 0:
         return cells

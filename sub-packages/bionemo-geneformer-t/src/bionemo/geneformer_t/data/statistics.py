@@ -54,7 +54,7 @@ def expression_axes(
     spread = np.sqrt(np.maximum(np.asarray(table.power(2).mean(axis=0)).ravel() - mean**2, 0))
     scaled = table @ sp.diags_array((1 / (spread + _SOFTENING)).astype(np.float32))
     number = min(num_axes, min(scaled.shape) - 1)
-    if number < 1:
+    if number < 1 or not spread.any():
         return np.zeros((vocab_size, 0), dtype=np.float32)
     pca = PCA(number, svd_solver="arpack", random_state=0).fit(sp.csr_matrix(scaled))
     axes = np.zeros((vocab_size, number), dtype=np.float32)

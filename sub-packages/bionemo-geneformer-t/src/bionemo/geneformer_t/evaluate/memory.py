@@ -35,7 +35,7 @@ def fit_memory(
         generator: Draws cells and positions where there are many.
     """
     assert model.memory is None
-    training = training.draw_cells(MOST_REMEMBERED, generator)
+    training = training.draw_cells(MOST_REMEMBERED, generator).remembered()
     kept = list(training.targets())
     asked = list(validation.draw_cells(MOST_ASKED, generator).targets())
     gene_ids = required_vocab(model).gene_ids

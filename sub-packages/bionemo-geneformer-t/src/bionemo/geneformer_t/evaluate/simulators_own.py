@@ -173,8 +173,10 @@ def draw_places(
         )  # fmt: skip
         drawn += int(is_there.sum())
         # near the ends of the tree few splits hold a successor: look on, but not without end
-        if not drawn and len(found) == _PATIENCE:
-            raise ValueError(f"no cell follows branch {tree.names[branch]} at pseudotime {time}")
+        if len(found) == _PATIENCE:
+            break
+    if not drawn:
+        raise ValueError(f"no cell follows branch {tree.names[branch]} at pseudotime {time}")
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]
 
 

@@ -12,7 +12,7 @@ from bionemo.geneformer_t.evaluate.bootstrap import Interval
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
 from bionemo.geneformer_t.evaluate.tokens import PositionScores
 
-NO_INFORMATION = "The graph carried no information that this model could use."
+NO_INFORMATION = "No information in the graph was shown: shuffled successors teach as much."
 FEW_DONORS = 10
 """Bootstraps of fewer groups cover less than they say (Cameron, Gelbach and Miller 2008)."""
 _HEAD = ("cross-entropy", "top-1", "top-10", "top-100")
@@ -129,7 +129,7 @@ def sentence(baseline: str, gain: Interval) -> str:
 def gap_sentence(bound: str, gap: Interval) -> str:
     """How far the model is from what no model can be expected to beat."""
     subject = MODEL[0].upper() + MODEL[1:]
-    if gap.mean < 0:
+    if gap.high < 0:
         passed = Interval(mean=-gap.mean, low=-gap.high, high=-gap.low)
         return f"{subject} is beyond {bound} by {_with_interval(passed)}, which it cannot be: look."
     return f"{subject} is above {bound} by {_with_interval(gap)}."

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.model.carried import carried_by
 from bionemo.geneformer_t.model.memory import SuccessorMemory
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel, carried_by
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 

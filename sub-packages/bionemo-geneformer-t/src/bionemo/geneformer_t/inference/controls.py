@@ -37,6 +37,11 @@ def load_shuffled(checkpoint: Path, model: TemporalGeneformerModel) -> TemporalG
             f"shuffled_checkpoint: {checkpoint} has another vocabulary than the model; train both "
             "on the same data folder"
         )
+    if (control.memory is None) != (model.memory is None):
+        raise ValueError(
+            f"shuffled_checkpoint: {checkpoint} and the model must both have a memory of training "
+            "cells, or both none; train both with the same settings"
+        )
     if theirs.seq_length != mine.seq_length:
         raise ValueError(
             f"shuffled_checkpoint: {checkpoint} was trained with seq_length {theirs.seq_length}, "

@@ -91,7 +91,7 @@ class Library:
 
         Args:
             places: Of the current cells whose next cells are counted.
-            num_ranks: Ranks that are looked at.
+            num_ranks: Ranks to answer for; those below them count in the smoothing too.
             width: Standard deviation of the smoothing, in ranks.
 
         Returns:
@@ -100,18 +100,19 @@ class Library:
         """
         cells, weights = self.next_cells(places)
         starts = self.gene_offsets[cells]
-        lengths = np.minimum(self.gene_offsets[cells + 1] - starts, num_ranks)
+        lengths = self.gene_offsets[cells + 1] - starts
+        longest = max(int(lengths.max(initial=0)), num_ranks)
         ranks = np.concatenate([np.arange(length) for length in lengths])
         flat = self.genes[ranks + np.repeat(starts, lengths)]
         column = np.zeros(flat.max(initial=0) + 1, dtype=np.int64)
         column[flat] = 1
         genes = np.flatnonzero(column)
         column[genes] = np.arange(len(genes))
-        size = num_ranks * len(genes)
+        size = longest * len(genes)
         counts = np.bincount(
             ranks * len(genes) + column[flat], np.repeat(weights, lengths), minlength=size
-        ).reshape(num_ranks, len(genes))
-        apart = np.arange(num_ranks)[:, None] - np.arange(num_ranks)
+        ).reshape(longest, len(genes))
+        apart = np.arange(num_ranks)[:, None] - np.arange(longest)
         smoothed = gaussian(apart, width) @ counts.astype(np.float32)
         total = smoothed.sum(axis=1, keepdims=True)
         return genes, np.divide(smoothed, total, out=np.zeros_like(smoothed), where=total > 0)
@@ -149,6 +150,21 @@ class Library:
     def from_dict(cls, values: Mapping[str, Any]) -> "Library":
         """The inverse of `to_dict`."""
         return cls(**{field.name: values[field.name].cpu().numpy() for field in fields(cls)})
+
+
+def add_found(
+    probabilities: Float[ndarray, "rank vocab"],
+    genes: Int[ndarray, " gene"],
+    frequencies: Float[ndarray, "rank gene"],
+    weight: float,
+) -> None:
+    """Add what was found, with its weight, to what other parts of a mixture gave; in place.
+
+    Where no next cell reaches nothing was found, and the other parts make up for it.
+    """
+    reached = frequencies.any(axis=1)
+    probabilities[np.ix_(reached, genes)] += np.float32(weight) * frequencies[reached]
+    probabilities[~reached] /= np.float32(1 - weight)
 
 
 def gaussian(apart: Integer[ndarray, "..."], width: float) -> Float[ndarray, "..."]:

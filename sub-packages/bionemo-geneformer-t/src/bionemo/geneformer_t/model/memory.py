@@ -19,12 +19,12 @@ from torch import Tensor
 from bionemo.geneformer_t.model.attention import Attention
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.groups import Groups
-from bionemo.geneformer_t.model.library import Library
+from bionemo.geneformer_t.model.library import Library, add_found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing:
-    """How an answer is mixed; chosen on cells that neither network nor memory has seen."""
+    """How an answer is mixed; chosen on validation cells, which the memory does not hold."""
 
     number: int
     """Similar training cells that are looked at."""
@@ -70,9 +70,7 @@ class SuccessorMemory:
         genes, found = self.library.frequencies(places, len(log_probs), how.width)
         mixed: ndarray = np.float32(how.network) * np.exp(log_probs)
         mixed[:, self.gene_ids] += np.float32(how.uniform / len(self.gene_ids))
-        reached = found.any(axis=1)
-        mixed[np.ix_(reached, genes)] += np.float32(how.memory) * found[reached]
-        mixed[~reached] /= np.float32(1 - how.memory)
+        add_found(mixed, genes, found, how.memory)
         with np.errstate(divide="ignore"):
             return np.log(mixed)
 

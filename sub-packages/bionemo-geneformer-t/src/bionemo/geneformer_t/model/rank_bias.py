@@ -48,7 +48,8 @@ class RankBias(nn.Module):
 
     def forward(self, ranks: Int[Tensor, " scored"]) -> Float[Tensor, "scored vocab"]:
         """The bias at some ranks."""
-        return self.shares(ranks) @ self.logits.T
+        logits = self.logits
+        return self.shares(ranks).to(logits.dtype) @ logits.T
 
 
 def knots(num_knots: int) -> Int[Tensor, " knot"]:

@@ -17,7 +17,6 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-import bionemo.geneformer_t as package
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import (
     BioBertConfig,
@@ -27,14 +26,14 @@ from bionemo.geneformer_t.config import (
     positions_needed,
 )
 from bionemo.geneformer_t.model.attention import Attention, choose_attention
+from bionemo.geneformer_t.model.carried import Carried, carried_by
 from bionemo.geneformer_t.model.cross_entropy import compute_dtype
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.fine_tuning import parameter_groups
 from bionemo.geneformer_t.model.groups import Groups
 from bionemo.geneformer_t.model.guards import StepBatches, gradient_norm
-from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.lora import SCALE, has_adapters, merge_adapters
+from bionemo.geneformer_t.model.lora import has_adapters, merge_adapters
 from bionemo.geneformer_t.model.memory import SuccessorMemory, context_points
 from bionemo.geneformer_t.model.prediction import gene_log_probs, predict_next_cell
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
@@ -195,7 +194,8 @@ class TemporalGeneformerModel(L.LightningModule):
             shard(self.net, self.device_mesh["data_parallel"])
 
     def on_fit_start(self) -> None:
-        """Compile where that is asked for."""
+        """Forget what an earlier training remembered, for weights change; compile where asked."""
+        self.memory = None
         if self.hparams["compile"]:
             self.net.compile_layers()
 
@@ -316,16 +316,7 @@ class TemporalGeneformerModel(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put what the weights mean and come from beside them, as plain values."""
-        checkpoint[CHECKPOINT_KEY] = {
-            "version": package.__version__,
-            "isolation_rule": ISOLATION_RULE_VERSION,
-            "vocab": self.vocab.to_dict() if self.vocab else None,
-            "pair_settings": self.pair_settings.to_dict() if self.pair_settings else None,
-            "lora_scale": SCALE if has_adapters(self.state_dict()) else None,
-            "start": self.start.to_dict() if self.start else None,
-            "provenance": self.provenance.to_dict() if self.provenance else None,
-            "memory": self.memory.to_dict() if self.memory else None,
-        }
+        checkpoint[CHECKPOINT_KEY] = Carried.of(self).to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back.
@@ -334,20 +325,13 @@ class TemporalGeneformerModel(L.LightningModule):
             ValueError: The checkpoint was not written by this model, or under another isolation
                 rule.
         """
-        carried = carried_by(checkpoint)
-        if carried.get("lora_scale") and not has_adapters(self.state_dict()):
-            state = merge_adapters(checkpoint["state_dict"], carried["lora_scale"])
+        carried = Carried.from_dict(carried_by(checkpoint))
+        if carried.lora_scale and not has_adapters(self.state_dict()):
+            state = merge_adapters(checkpoint["state_dict"], carried.lora_scale)
             checkpoint["state_dict"] = state
-        if carried["vocab"] is not None:
-            self.vocab = GeneVocab.from_dict(carried["vocab"])
-        if carried["pair_settings"] is not None:
-            self.pair_settings = PairSettings.from_dict(carried["pair_settings"])
-        if carried.get("start") is not None:
-            self.start = StartReport.from_dict(carried["start"])
-        if carried.get("provenance") is not None:
-            self.provenance = Provenance.from_dict(carried["provenance"])
-        if carried.get("memory") is not None:
-            self.memory = SuccessorMemory.from_dict(carried["memory"])
+        for name in ("vocab", "pair_settings", "start", "provenance", "memory"):
+            if getattr(carried, name) is not None:
+                setattr(self, name, getattr(carried, name))
 
     # --- prediction ---------------------------------------------------------------------------
 
@@ -450,26 +434,3 @@ class TemporalGeneformerModel(L.LightningModule):
                 "or load a checkpoint, which carries one"
             )
         return self.vocab
-
-
-def carried_by(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What stands beside the weights of a checkpoint.
-
-    Raises:
-        ValueError: It is another program's, or the weights learned under another isolation rule.
-    """
-    if CHECKPOINT_KEY not in checkpoint:
-        raise ValueError(
-            "this checkpoint holds no Geneformer-T model: it lacks the entry "
-            f"{CHECKPOINT_KEY!r}; it holds {', '.join(map(str, checkpoint))}"
-        )
-    carried: Mapping[str, Any] = checkpoint[CHECKPOINT_KEY]
-    rule = carried.get("isolation_rule", 1)
-    if rule != ISOLATION_RULE_VERSION:
-        raise ValueError(
-            f"this checkpoint was trained under isolation rule {rule} by geneformer-t "
-            f"{carried.get('version')}; this is geneformer-t {package.__version__} with rule "
-            f"{ISOLATION_RULE_VERSION}, under which the weights mean something else. Install the "
-            "version that wrote it"
-        )
-    return carried

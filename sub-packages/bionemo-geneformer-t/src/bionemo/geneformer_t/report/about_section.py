@@ -58,6 +58,9 @@ def _model(checkpoint: CheckpointSummary) -> list[tuple[str, Child]]:
             f"rule {checkpoint.isolation_rule}: every position attends to the current cell alone",
         ),
     ]
+    if checkpoint.memory is not None:
+        cells = len(checkpoint.memory.library)
+        rows.append(("memory", f"{cells:,} training cells; {checkpoint.memory.mixing}"))
     if checkpoint.vocab is not None:
         vocab = checkpoint.vocab
         text = f"{len(vocab.genes):,} genes, fingerprint {vocab.fingerprint[:_SHOWN]}"
@@ -83,7 +86,7 @@ def _training(checkpoint: CheckpointSummary) -> list[tuple[str, Child]]:
                 f"{trained.neighbor_key}: {trained.num_edges:,} pairs of a cell and a successor; "
                 f"fingerprint {trained.graph_fingerprint[:_SHOWN]}",
             ),
-            ("started from", trained.pretrained or "random weights"),
+            ("started from", trained.pretrained or "no pretrained weights"),
             ("objective and seed", f"{trained.objective}, {trained.seed}"),
         ]
     if pairs is not None:

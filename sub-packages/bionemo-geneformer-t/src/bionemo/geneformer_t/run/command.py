@@ -140,13 +140,13 @@ def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: 
     try:
         return function(**given)
     except USER_ERRORS as error:
-        if not _is_ours(error):
+        if not is_ours(error):
             raise
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         parser.exit(2, f"\n{parser.prog}: {text}\n")
 
 
-def _is_ours(error: BaseException) -> bool:
+def is_ours(error: BaseException) -> bool:
     """Whether this package raised the error itself: others deserve their whole traceback."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

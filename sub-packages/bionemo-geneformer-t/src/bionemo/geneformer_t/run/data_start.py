@@ -21,10 +21,12 @@ def start_from_cells(
 ) -> None:
     """Fill in the bias by rank and the gene embeddings, as far as the settings say.
 
+    Pretrained heads know how frequent genes are: a bias by rank on top of them starts at zero.
+
     Every process computes the same from the same cells. Before the first step only: a run that
     resumes has its weights.
     """
-    if model.net.cls.predictions.rank_bias is not None:
+    if model.net.cls.predictions.rank_bias is not None and settings.pretrained is None:
         _set_rank_bias(model, data)
     if settings.gene_embeddings == "expression":
         _set_gene_embeddings(settings, model, data)
@@ -38,12 +40,12 @@ def _set_rank_bias(model: "TemporalGeneformerModel", data: "TemporalGeneformerDa
 
     bias = model.net.cls.predictions.rank_bias
     assert bias is not None
-    if bias.start.any():
-        return  # pretrained weights brought their own
     counts = torch.from_numpy(rank_counts(data.train))
     is_gene = torch.zeros(counts.shape[1], dtype=torch.bool)
     is_gene[torch.from_numpy(data.vocab.gene_ids)] = True
-    bias.start[: counts.shape[1]] = log_frequencies(counts, bias.knots, is_gene)
+    logs = log_frequencies(counts, bias.knots, is_gene)
+    bias.start[:] = logs.min()  # rows beyond the vocabulary are never the answer
+    bias.start[: len(logs)] = logs
 
 
 def _set_gene_embeddings(

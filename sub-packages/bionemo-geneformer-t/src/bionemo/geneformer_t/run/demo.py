@@ -110,8 +110,7 @@ def _training(settings: DemoSettings) -> dict[str, Any]:
     """What the demo trains with: the recipe for small data, with all genes of the next cell scored.
 
     No position sees another's answer, so this takes nothing from the context, and where cells are
-    short it costs little. All are shown as [MASK], as in the evaluation, so that `val/loss` and
-    the table are the same quantity.
+    short it costs little. `val/loss` is the network's alone; the table has the memory too.
     """
     return {
         "recipe": "small",

@@ -17,6 +17,10 @@ EVALUATION = "evaluation.json"
 EVALUATION_TEXT = "evaluation.txt"
 NEXT_CELLS = "next_cells.png"
 LOSS_CURVE = "loss_curve.png"
+CHOSEN_BY_VAL = (
+    "The checkpoint was chosen by these cells, and its memory, where it has one, mixed by them; no "
+    "baseline was: cells of test are a fairer judge."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,8 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         folders, settings.time_key, settings.cluster_key, settings.donor_key,
         recorded_options(settings.data_dir),
     )  # fmt: skip
+    if settings.split == "val":
+        where_from += f"\n{CHOSEN_BY_VAL}"
     model = load_model(settings.checkpoint)
     train, scored = (
         open_split(model, settings.data_dir / name, settings.neighbor_key)

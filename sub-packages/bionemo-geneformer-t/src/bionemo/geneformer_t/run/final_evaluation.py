@@ -7,7 +7,7 @@ nothing.
 import logging
 from pathlib import Path
 
-from bionemo.geneformer_t.run.command import USER_ERRORS
+from bionemo.geneformer_t.run.command import USER_ERRORS, is_ours
 from bionemo.geneformer_t.run.train_settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int)
             )
             write_scores(evaluated, settings.output_dir)
         except (*USER_ERRORS, torch.OutOfMemoryError) as error:
+            if not is_ours(error) and not isinstance(error, MemoryError | torch.OutOfMemoryError):
+                raise
             reason = str(error)
     if reason is not None:
         logger.warning("no scores at the end of this run: %s", reason)

@@ -1,8 +1,9 @@
 """Recipes: sets of training settings that go together, by name.
 
 A recipe is what `train --recipe NAME` starts from; settings that are given beside it win, and those
-that it leaves at None keep the defaults of the specification. Why each number is what it is stands
-in docs/recipes.md, and the trials behind them in docs/log.md.
+that it leaves at None keep the defaults of the specification. docs/recipes.md says why `small` is
+what it is and what it was measured to do, and docs/log.md holds the trials; the other two have not
+been measured.
 """
 
 from collections.abc import Mapping
@@ -115,6 +116,9 @@ LARGE = Recipe(
 )
 """From scratch on hundreds of thousands of cells and more, on a GPU."""
 
+SIZES = ("hidden_size", "num_layers", "num_attention_heads", "intermediate_size")
+"""What pretrained weights bring."""
+
 RECIPES: Mapping[str, Recipe] = {"small": SMALL, "finetune": FINETUNE, "large": LARGE}
 """Name -> settings."""
 
@@ -129,7 +133,7 @@ def recipe_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     name = given.get("recipe")
     if name is None:
         return {}
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {name!r}")
     if name == "finetune" and given.get("pretrained") is None:
         raise ValueError(
@@ -138,7 +142,11 @@ def recipe_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         )
     settings = RECIPES[name].settings()
     if given.get("pretrained") is not None:
-        settings.pop("gene_embeddings", None)  # the weights bring theirs
+        for brought in (*SIZES, "gene_embeddings"):
+            settings.pop(brought, None)
+    if given.get("objective") == "mlm":  # single cells: no current cell, no successors
+        for needless in ("context_dropout", "successor_memory"):
+            settings.pop(needless)
     if {"micro_batch_size", "global_batch_size"} & given.keys():
         settings.pop("max_tokens_per_batch", None)
     if given.get("max_tokens_per_batch") is not None:

@@ -29,11 +29,12 @@ def remember(
     from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY
     from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO, read_checkpoint
 
-    if data.val is None:
+    if data.val is None or not data.val.graph.num_edges or not data.train.graph.num_edges:
         logger.warning(
-            "successor_memory needs validation cells to be mixed by; %s holds none, so the model "
-            "goes without", settings.data_dir,
-        )  # fmt: skip
+            "successor_memory needs training cells with successors, and validation cells with "
+            "successors to be mixed by; %s lacks them, so the model goes without",
+            settings.data_dir,
+        )
         return
     model = load_model(checkpoint)
     if model.memory is not None:

@@ -23,7 +23,7 @@ def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> N
     Raises:
         ValueError: Names what differs.
     """
-    from bionemo.geneformer_t.model.temporal_model import carried_by
+    from bionemo.geneformer_t.model.carried import carried_by
     from bionemo.geneformer_t.run.checkpoint_files import read_checkpoint
 
     carried = carried_by(read_checkpoint(checkpoint))

@@ -1,5 +1,6 @@
 """For a folder that `simulate` wrote: the simulator's own distribution, to stand beside models."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -33,9 +34,13 @@ def simulated_bounds(
     if made_by.get("command") != "simulate" or dataset.settings.neighbor_key != NEIGHBOR_KEY:
         return {}, ""
     values, tokens = made_by["settings"], dataset.tokens
-    settings = SimulationSettings(**{f.name: values[f.name] for f in fields(SimulationSettings)})
-    simulation = simulate(settings, np.random.default_rng(values["seed"]))
-    rows, name = _rows_in(simulation, tokens), SIMULATOR[0].upper() + SIMULATOR[1:]
+    name = SIMULATOR[0].upper() + SIMULATOR[1:]
+    wanted = [f.name for f in fields(SimulationSettings)]
+    rows = None
+    if {*wanted, "seed"} <= values.keys():
+        settings = SimulationSettings(**{field: values[field] for field in wanted})
+        simulation = simulate(settings, np.random.default_rng(values["seed"]))
+        rows = _rows_in(simulation, tokens)
     if rows is None:
         return {}, f"{name} is not known: another version simulated {data_dir}."
     places = Places(
@@ -59,8 +64,12 @@ def simulated_bounds(
 
 
 def _rows_in(simulation: Simulation, tokens: CellTokens) -> Int[ndarray, " cell"] | None:
-    """The simulated cell that each cell of the split is; None where their counts differ."""
+    """The simulated cell that each cell of the split is; None where names or counts differ."""
+    if not all(re.fullmatch(r"cell_\d+", name) for name in tokens.store.cell_ids):
+        return None
     rows = np.array([int(name.removeprefix("cell_")) for name in tokens.store.cell_ids])
+    if rows.max(initial=0) >= simulation.counts.shape[0]:
+        return None
     totals = np.asarray(simulation.counts.sum(axis=1)).ravel()[rows]
     return rows if np.array_equal(totals, np.asarray(tokens.store.total_counts)) else None
 

@@ -73,6 +73,8 @@ def with_sizes(
     names = dict(SIZES)
     if config is start or getattr(start, "knows_next_cells", False):
         names["position_scheme"] = "position_scheme"
+    if config.rank_knots:
+        names["rank_knots"] = "rank_knots"
     theirs = {name: getattr(config, ours) for name, ours in names.items()}
     defaults = {field.name: field.default for field in fields(TrainSettings)}
     wrong = [

@@ -104,6 +104,7 @@ def _train(settings: TrainSettings) -> Path:
     logger.info("best checkpoint: %s", path)
     if settings.successor_memory and trainer.is_global_zero:
         remember(settings, data, path)
+    trainer.strategy.barrier("the best checkpoint is complete")
     if settings.final_evaluation and trainer.is_global_zero:
         final_evaluation(settings, path, len(data.vocab))
     return path

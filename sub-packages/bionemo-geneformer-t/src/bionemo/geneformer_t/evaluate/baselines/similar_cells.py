@@ -20,7 +20,7 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
 )
 from bionemo.geneformer_t.evaluate.look_up import LookUp, fit_look_up, library_of
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, Targets
-from bionemo.geneformer_t.model.library import Library
+from bionemo.geneformer_t.model.library import Library, add_found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,7 @@ class SimilarCells:
         for row, point in zip(found, self.space.points(contexts), strict=True):
             places = self.library.nearest(point, chosen.number)
             genes, smoothed = self.library.frequencies(places, num_ranks, chosen.width)
-            reached = smoothed.any(axis=1)
-            row[np.ix_(reached, genes)] += np.float32(local) * smoothed[reached]
-            row[~reached] /= 1 - local
+            add_found(row, genes, smoothed, local)
         with np.errstate(divide="ignore"):
             return np.log(found)
 
