@@ -21,7 +21,8 @@ SAMPLES = [
 WORDS = [
     b'"vocab": {', b'"gene_to_ens": {', b'"G1"', b'"G2"', b'"G3": 7', b'"S1": "G1"', b"}, ", b": ",
     *(json.dumps(token).encode() for token in (*SPECIAL_TOKENS, "<pad>", "<mask>", "<cls>")),
-    b"null", b'"<eos>"', b"true", b"NaN", b"1e999", b"-1", b"0", b"1.5", b"[]", b"{}", b'"\\ud800"', b"\n\n",
+    b"null", b'"<eos>"', b"true", b"NaN", b"1e999", b"-1", b"0", b"1.5", b"[]", b"{}",
+    b'"\\ud800"', b"\n\n",
 ]  # fmt: skip
 
 
