@@ -146,7 +146,8 @@ def main() -> None:
         details[name] = values(found, seconds)
     print("in how many seeds the model is better/alike/worse beyond its 95 % interval\n")
     part = "" if len(details) == len(SETS) else "-" + "-".join(details)
-    report(f"recipes{part}", table, recipe="small", sets=details)
+    shown = [{**row, "nats": f"{row['nats']:.4f}", "gain": f"{row['gain']:+.4f}"} for row in table]
+    report(f"recipes{part}", table, shown, recipe="small", sets=details)
 
 
 if __name__ == "__main__":
