@@ -65,7 +65,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_data_dir_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `tiny_data_dir` copies; tests take the copy."""
+    """The folder that `tiny_data_dir` copies; all others take copies and leave it alone."""
     folder = tmp_path_factory.mktemp("tiny") / "data"
     rng = np.random.default_rng(0)
     genes = [f"ENSG{i:011d}" for i in range(30)]

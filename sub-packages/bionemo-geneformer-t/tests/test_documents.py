@@ -7,6 +7,7 @@ stands. A substitution that no document needs any more fails the test.
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,8 +88,10 @@ def substituted(text: str, data_dir: Path, folder: Path, checkpoint: Path) -> st
 def checkpoint(tiny_data_dir_template, tmp_path_factory) -> Path:
     from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
+    # of its own, for a training leaves caches beside its data, which others would copy
+    data = shutil.copytree(tiny_data_dir_template, tmp_path_factory.mktemp("checkpoint_data") / "d")
     return train_temporal_geneformer(
-        data_dir=tiny_data_dir_template,
+        data_dir=data,
         output_dir=tmp_path_factory.mktemp("checkpoint") / "run",
         seq_length=64,
         hidden_size=16,
