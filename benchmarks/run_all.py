@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tokenise": (),
     "loader": (),
     "train_step": (),
-    "end_to_end": (),
+    "end_to_end": ("--steps", "12", "--cells", "50"),
     "scaling": (),
 }
 """Script -> its arguments; every script also runs alone."""
