@@ -62,7 +62,7 @@ def test_data_graph_and_parameters_are_stated():
         "# My model",
         "`pancreas`, 1,234 training cells, fingerprint `abababababab`",
         "`trajectory_neighbors`: 5,678 successors of 1,000 current cells",
-        "| started from | random weights |",
+        "| started from | no pretrained weights |",
         "25 tokens, 20 of them genes",
         "the 15 highest of a current cell are read",
         "| hidden size | 16 |",

@@ -31,7 +31,7 @@ def test_a_trained_checkpoint_tells_what_it_was_trained_on(trained_checkpoint, c
         "33 tokens, 28 genes",
         "tiny_data: 40 cells, 39 of them current cells, 77 edges under 'next_cell_ids'",
         "next_cell, seed 5",
-        "random weights",
+        "no pretrained weights",
     ):
         assert line in text
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from foreign import write_foreign
 
 from bionemo.geneformer_t.evaluate.pairs import CellPairs
 from bionemo.geneformer_t.evaluate.tokens import score_tokens
@@ -17,6 +18,7 @@ from bionemo.geneformer_t.run.export import export
 from bionemo.geneformer_t.run.recipes import RECIPES, SMALL, Recipe
 from bionemo.geneformer_t.run.train_settings import TrainSettings
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+from bionemo.geneformer_t.vocab import GeneVocab
 
 FOLDERS = {"data_dir": "data", "output_dir": "run"}
 TINY = {
@@ -160,3 +162,23 @@ def test_a_run_that_goes_on_from_a_remembering_checkpoint_remembers_anew(
     assert second != first
     points = load_model(second).memory.library.points
     assert not np.allclose(points, memory.library.points)
+
+
+def test_fine_tuning_takes_its_sizes_from_the_weights_and_remembers(
+    tiny_data_dir, tmp_path
+) -> None:
+    split = tiny_data_dir / "train"
+    vocab = GeneVocab.read(split / "geneformer.vocab", split / "medians.json")
+    tokens = ["<pad>", "<mask>", *vocab.genes]
+    write_foreign(tmp_path / "weights", tokens, dict(vocab.medians), max_position_embeddings=64)
+    best = train_temporal_geneformer(
+        recipe="finetune", pretrained=str(tmp_path / "weights"), data_dir=tiny_data_dir,
+        output_dir=tmp_path / "run", seq_length=64, max_steps=3, num_workers=0,
+        accelerator="cpu", final_evaluation=False,
+    )  # fmt: skip
+    model = load_model(best)
+    assert (model.config.hidden_size, model.config.num_hidden_layers) == (16, 2)
+    assert model.memory is not None
+    bias = model.net.cls.predictions.rank_bias
+    assert not bias.start.any()  # the pretrained head knows how frequent genes are
+    assert bias.change.any()

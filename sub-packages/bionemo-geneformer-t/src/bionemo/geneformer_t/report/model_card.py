@@ -127,7 +127,7 @@ def _data(model: TemporalGeneformerModel) -> str:
     if trained is None:
         rows.insert(0, ("cells", "none: the pretrained weights as they are"))
     elif start is None:
-        rows.append(("started from", "random weights"))
+        rows.append(("started from", "no pretrained weights"))
     return _table(["", ""], rows)
 
 

@@ -157,7 +157,7 @@ def _provenance_rows(trained: Provenance | None) -> list[tuple[str, str]]:
             f"{trained.graph_fingerprint[:_SHOWN]}",
         ),
         ("objective", f"{trained.objective}, seed {trained.seed}"),
-        ("started from", trained.pretrained or "random weights"),
+        ("started from", trained.pretrained or "no pretrained weights"),
     ]
 
 
