@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.masking import ScoredCells, num_scored, score, select_tokens
-from bionemo.geneformer_t.data.ragged import Ragged
 from bionemo.geneformer_t.data.randomness import stream_keys
+from bionemo.geneformer_t.ragged import Ragged
 
 GENES = np.arange(10, 60)
 MASK = 1

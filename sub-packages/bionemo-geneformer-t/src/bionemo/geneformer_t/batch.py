@@ -14,6 +14,8 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
+from bionemo.geneformer_t.ragged import offsets_of
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredGenes:
@@ -91,11 +93,11 @@ def pack(examples: Sequence[TemporalExample]) -> TemporalBatch:
     context_of = [i for i, example in enumerate(examples) for _ in example.next_cells]
     return TemporalBatch(
         context_ids=_concatenate([example.context_ids for example in examples]),
-        context_offsets=_offsets([len(example.context_ids) for example in examples]),
+        context_offsets=_offsets([example.context_ids for example in examples]),
         scored_ids=_concatenate([scored.ids for scored in next_cells]),
         scored_ranks=_concatenate([scored.ranks for scored in next_cells]),
         scored_labels=_concatenate([scored.labels for scored in next_cells]),
-        scored_offsets=_offsets([len(scored.ids) for scored in next_cells]),
+        scored_offsets=_offsets([scored.ids for scored in next_cells]),
         next_cell_context=torch.tensor(context_of, dtype=torch.int64),
         cells=torch.tensor([example.cell for example in examples], dtype=torch.int64),
         next_cells=torch.tensor([scored.cell for scored in next_cells], dtype=torch.int64),
@@ -108,7 +110,5 @@ def _concatenate(arrays: Sequence[Int[ndarray, " _"]]) -> Int[Tensor, " total"]:
     return torch.from_numpy(np.concatenate(arrays).astype(np.int64, copy=False))
 
 
-def _offsets(lengths: Sequence[int]) -> Int[Tensor, " items_plus_1"]:
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return torch.from_numpy(offsets)
+def _offsets(arrays: Sequence[Int[ndarray, " _"]]) -> Int[Tensor, " items_plus_1"]:
+    return torch.from_numpy(offsets_of([len(array) for array in arrays]))

@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Int, Integer, UInt64
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.ragged import places_within
 from bionemo.geneformer_t.data.randomness import uniform
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.ragged import places_within
 
 
 def draw_successors(

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Int, Integer, UInt64
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings, TokenSelectionPolicy
-from bionemo.geneformer_t.data.ragged import Ragged, offsets_of, places_within
 from bionemo.geneformer_t.data.randomness import substreams, uniform, words
+from bionemo.geneformer_t.ragged import Ragged, offsets_of, places_within
 
 _FATES, _REPLACEMENTS = 1, 2
 """Streams of a next cell, beside the one that chooses what is scored."""

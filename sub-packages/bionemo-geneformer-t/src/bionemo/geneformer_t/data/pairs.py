@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.batch import ScoredGenes, TemporalBatch, TemporalExample
 from bionemo.geneformer_t.data.masking import ScoredCells
-from bionemo.geneformer_t.data.ragged import Ragged
+from bionemo.geneformer_t.ragged import Ragged
 
 
 @dataclass(frozen=True, kw_only=True)

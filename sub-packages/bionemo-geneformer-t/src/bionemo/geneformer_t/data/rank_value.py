@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.ragged import offsets_of
+from bionemo.geneformer_t.ragged import offsets_of
 
 TOKEN_BITS = np.uint64(0xFFFF)
 """The low bits of a key hold the token; the float's last 16 of 52 digits give way to it."""

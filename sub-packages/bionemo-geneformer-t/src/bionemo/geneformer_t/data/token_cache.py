@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from bionemo.geneformer_t.data.cache import open_or_build
 from bionemo.geneformer_t.data.mapped import PageKeeper, map_npy
-from bionemo.geneformer_t.data.ragged import offsets_of
 from bionemo.geneformer_t.data.tokens import CellTokens
+from bionemo.geneformer_t.ragged import offsets_of
 
 logger = logging.getLogger(__name__)
 

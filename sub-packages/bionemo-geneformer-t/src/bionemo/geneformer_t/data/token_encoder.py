@@ -8,9 +8,9 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.count_source import CountSource
-from bionemo.geneformer_t.data.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
 from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.vocab import GeneVocab
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from numpy import ndarray
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.count_source import row_blocks
-from bionemo.geneformer_t.data.ragged import Ragged
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
+from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import GeneVocab
 
 RowsOf = Callable[[Int[ndarray, " cell"]], list[Integer[ndarray, " _"]]]

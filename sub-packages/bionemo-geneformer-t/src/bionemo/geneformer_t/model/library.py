@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int, Integer
 from numpy import ndarray
 
+from bionemo.geneformer_t.ragged import offsets_of, places_within
+
 _ABSENT = -1
 _LEAST_MASS = 1e-6
 """Less than this of a Gaussian's height is nothing."""
@@ -78,8 +80,9 @@ class Library:
         self, places: Int[ndarray, " place"]
     ) -> tuple[Int[ndarray, " next_cell"], Float[ndarray, " next_cell"]]:
         """The next cells of some current cells, each once, and how much each weighs in all."""
-        starts, ends = self.edge_offsets[places], self.edge_offsets[places + 1]
-        edges = np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
+        starts = self.edge_offsets[places]
+        degrees = self.edge_offsets[places + 1] - starts
+        edges = places_within(degrees) + np.repeat(starts, degrees)
         weights = np.bincount(self.successors[edges], self.shares[edges])
         found = np.flatnonzero(weights)
         return found, weights[found].astype(np.float32)
@@ -102,7 +105,7 @@ class Library:
         starts = self.gene_offsets[cells]
         lengths = self.gene_offsets[cells + 1] - starts
         longest = max(int(lengths.max(initial=0)), num_ranks)
-        ranks = np.concatenate([np.arange(length) for length in lengths])
+        ranks = places_within(lengths)
         flat = self.genes[ranks + np.repeat(starts, lengths)]
         column = np.zeros(flat.max(initial=0) + 1, dtype=np.int64)
         column[flat] = 1
@@ -172,11 +175,6 @@ def gaussian(apart: Integer[ndarray, "..."], width: float) -> Float[ndarray, "..
     mass = np.exp(-0.5 * (apart.astype(np.float32) / np.float32(width)) ** 2)
     mass[mass < _LEAST_MASS] = 0
     return mass
-
-
-def offsets_of(lengths: Sequence[int]) -> Int[ndarray, " lengths_plus_1"]:
-    """Where each of several runs of these lengths begins, and where the last ends."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def _smoothed_at(

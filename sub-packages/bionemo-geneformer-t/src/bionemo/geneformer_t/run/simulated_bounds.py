@@ -9,7 +9,6 @@ import scipy.sparse as sp
 from jaxtyping import Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.data.rank_value import rank_value_encode
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.tokens import CellTokens
@@ -17,6 +16,7 @@ from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.evaluate.evaluation import SIMULATOR
 from bionemo.geneformer_t.evaluate.pairs import CellPredictor
 from bionemo.geneformer_t.evaluate.simulators_own import Encode, Places, tune_simulators_own
+from bionemo.geneformer_t.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.run.data_folder import RECORD
 from bionemo.geneformer_t.run.simulate import NEIGHBOR_KEY
 from bionemo.geneformer_t.simulate import Simulation, SimulationSettings, simulate

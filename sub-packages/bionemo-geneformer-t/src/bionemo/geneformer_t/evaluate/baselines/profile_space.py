@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.rank_profile import rank_weights
+from bionemo.geneformer_t.ragged import offsets_of
 
 NUM_COMPONENTS = 50
 
@@ -60,8 +61,7 @@ def sparse_profiles(
     lengths = [len(genes) for genes in kept]
     columns = np.concatenate([*kept, np.zeros(0, dtype=np.int64)])
     values = np.concatenate([*(weights[:length] for length in lengths), np.zeros(0, np.float32)])
-    pointers = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return sp.csr_matrix((values, columns, pointers), shape=(len(kept), vocab_size))
+    return sp.csr_matrix((values, columns, offsets_of(lengths)), shape=(len(kept), vocab_size))
 
 
 def mean_next_profiles(

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bionemo.geneformer_t.data.ragged import Ragged, places_within
+from bionemo.geneformer_t.ragged import Ragged, places_within
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6))
