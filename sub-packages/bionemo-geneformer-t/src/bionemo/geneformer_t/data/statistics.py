@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from jaxtyping import Float
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.medians import scaled_by_total
 from bionemo.geneformer_t.data.randomness import generator
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.tokens import CellTokens
@@ -70,10 +71,7 @@ def log_expression(tokens: CellTokens, cells: ndarray, vocab_size: int) -> sp.cs
     rows = np.repeat(np.arange(len(cells)), lengths)[known]
     shape = (len(cells), vocab_size)
     table = sp.coo_array((counts[known].astype(np.float32), (rows, ids[known])), shape).tocsr()
-    totals = np.asarray(table.sum(axis=1)).ravel()
-    table = sp.diags_array(np.float32(1e4) / np.maximum(totals, 1).astype(np.float32)) @ table
-    table.data = np.log1p(table.data)
-    return sp.csr_array(table)
+    return scaled_by_total(table, 1e4).log1p().astype(np.float32)
 
 
 def _drawn(cells: ndarray, seed: int) -> ndarray:
