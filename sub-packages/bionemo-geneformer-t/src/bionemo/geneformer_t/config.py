@@ -19,10 +19,9 @@ Pooling = Literal["mean", "cls"]
 
 MICRO_BATCH_SIZE = 8
 """Current cells per process and forward pass where nothing else is said."""
-Recompute = Literal["auto", "nothing", "feed_forward", "layers"]
-"""What the backward pass computes again instead of finding it kept: feed-forward networks (for one
-of their six matrix products and a third of the memory), whole layers (for a fifth more time and
-most of the memory) or nothing. `auto`: feed-forward networks on a CPU, nothing elsewhere."""
+Recompute = Literal["nothing", "feed_forward", "layers"]
+"""What the backward pass computes again instead of finding it kept: nothing, feed-forward networks
+(for up to a tenth more time) or whole layers (for up to a quarter more time and least memory)."""
 
 SPECIALS_PER_PAIR = 3
 """`[CLS]` and two `[SEP]` in every pair of cells."""

@@ -4,7 +4,7 @@ PyTorch's fused CPU kernel takes no dropout and falls back to one that stores ev
 its mask. Here a block of queries fits the cache with its probabilities, draws and mask, in buffers
 that serve every block; the backward pass computes them again from the queries, the keys and a
 seed. The mask comes from raw 64-bit draws, four probabilities each, instead of one float per
-probability (`benchmarks/train_step.py --dropout` measures it).
+probability (`benchmarks/train_step.py` measures it).
 """
 
 from collections.abc import Iterator

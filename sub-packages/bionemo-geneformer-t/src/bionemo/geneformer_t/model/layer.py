@@ -115,7 +115,7 @@ class Layer(nn.Module):
         self.intermediate = Intermediate(config)
         self.output = ResidualOutput(config, config.intermediate_size)
         self.attention_dropout = config.attention_probs_dropout_prob
-        self.recompute: Recompute = "auto"
+        self.recompute: Recompute = "nothing"
         self._call: Callable[..., Tensor] = _call
 
     def forward(
@@ -143,7 +143,7 @@ class Layer(nn.Module):
         """
         if kept is None:
             kept = self._keep(hidden, groups)
-        if update and self._recomputes("layers", hidden):
+        if update and self._recomputes("layers"):
             hidden = checkpoint(self._update, hidden, groups, attend, kept, use_reentrant=False)
         elif update:
             hidden = self._update(hidden, groups, attend, kept)
@@ -176,7 +176,7 @@ class Layer(nn.Module):
             self.attention_dropout if self.training else 0.0,
         )
         stream = self.attention.output.add(self.attention.output.dense(attended.flatten(1)), hidden)
-        if self._recomputes("feed_forward", hidden):
+        if self._recomputes("feed_forward"):
             found, hidden = checkpoint(self._feed_forward, stream, use_reentrant=False)
         else:
             found, hidden = self._feed_forward(stream)
@@ -189,11 +189,8 @@ class Layer(nn.Module):
         hidden = self.attention.output.LayerNorm(stream)
         return self.output.dense(self.intermediate(hidden)), hidden
 
-    def _recomputes(self, what: Recompute, hidden: Tensor) -> bool:
-        chosen = self.recompute
-        if chosen == "auto":
-            chosen = "feed_forward" if hidden.device.type == "cpu" else "nothing"
-        return chosen == what and torch.is_grad_enabled()
+    def _recomputes(self, what: Recompute) -> bool:
+        return self.recompute == what and torch.is_grad_enabled()
 
 
 def _call(attend: Attention, *inputs: Any) -> Tensor:

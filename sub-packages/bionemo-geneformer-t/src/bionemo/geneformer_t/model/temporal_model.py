@@ -73,7 +73,7 @@ class TemporalGeneformerModel(L.LightningModule):
         warmup_steps: int | None = None,
         layer_lr_decay: float | None = None,
         attention_backend: str = "auto",
-        recompute: Recompute = "auto",
+        recompute: Recompute = "nothing",
         compile: bool = False,  # noqa: A002 # PyTorch's and Lightning's own word for it
     ) -> None:
         super().__init__()

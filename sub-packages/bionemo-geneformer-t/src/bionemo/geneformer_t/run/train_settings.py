@@ -84,9 +84,9 @@ class TrainSettings(PairSettings):
     successors of the training cells that it finds similar, as the validation cells ask for."""
     attention_backend: str = "auto"
     """How attention is computed; every backend gives the same numbers."""
-    recompute: Recompute = "auto"
-    """What the backward pass computes again instead of keeping it in memory: `feed_forward`
-    networks, whole `layers` or `nothing`; by default feed-forward networks on a CPU only."""
+    recompute: Recompute = "nothing"
+    """What the backward pass computes again instead of keeping it in memory: `nothing`,
+    `feed_forward` networks or whole `layers`."""
     compile: bool = False
     """Compile the layers with torch.compile when training starts."""
 
