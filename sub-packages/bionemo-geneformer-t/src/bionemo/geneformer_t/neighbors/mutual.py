@@ -21,7 +21,8 @@ _CLOSE_SHARE, _CLOSE_LEAST = 0.1, 20
 _ANCHORS = 2000
 """Cells of a group against which the other is measured; more would change little."""
 _PASSES = 3
-_BLOCK = 4096
+_BLOCK_VALUES = 2_000_000
+"""Distances held at once: 16 MB, a few times over."""
 
 
 def mutual_neighbors(
@@ -39,10 +40,7 @@ def mutual_neighbors(
     of_current, of_following = general_closeness(current, following)
     found, distances = nearest(_asking(current), _asked(following, of_following), reach)
     back, _ = nearest(_asking(following), _asked(current, of_current), reach)
-    # a pair as one number, so that finding millions of pairs among millions is one sorted search
-    pairs = found * len(current) + np.arange(len(current))[:, None]
-    returned = np.arange(len(following))[:, None] * len(current) + back
-    is_mutual = np.isin(pairs, returned)
+    is_mutual = _is_returned(found, back)
     alone = np.logical_not(is_mutual.any(axis=1))
     candidates = np.where(is_mutual | alone[:, None], distances, np.inf)
     first = np.argsort(candidates, axis=1, kind="stable")[:, :num_neighbors]
@@ -51,6 +49,16 @@ def mutual_neighbors(
         np.take_along_axis(candidates, first, axis=1),
         alone,
     )
+
+
+def _is_returned(
+    found: Int[ndarray, "cell reach"], back: Int[ndarray, "later later_reach"]
+) -> Bool[ndarray, "cell reach"]:
+    """Whether each cell is among those that its neighbor has found."""
+    is_returned = np.empty(found.shape, dtype=bool)
+    for column, later in enumerate(found.T):
+        is_returned[:, column] = (back[later] == np.arange(len(found))[:, None]).any(axis=1)
+    return is_returned
 
 
 def general_closeness(
@@ -72,9 +80,9 @@ def general_closeness(
 def _mean_of_least(queries: ndarray, anchors: ndarray, less: ndarray) -> Float[ndarray, " query"]:
     num = min(max(_CLOSE_LEAST, round(_CLOSE_SHARE * len(anchors))), len(anchors))
     squares = (anchors**2).sum(axis=1) - less
-    means = []
-    for start in range(0, len(queries), _BLOCK):
-        block = queries[start : start + _BLOCK]
+    means, rows = [], max(1, _BLOCK_VALUES // len(anchors))
+    for start in range(0, len(queries), rows):
+        block = queries[start : start + rows]
         values = squares - 2 * block @ anchors.T
         least = np.partition(values, num - 1, axis=1)[:, :num]
         means.append((block**2).sum(axis=1) + least.mean(axis=1))

@@ -101,9 +101,10 @@ def _by_mutual(
             points[current], points[following], num_neighbors
         )
         lonely += int(alone.sum())
-        rows.append(np.repeat(current, found.shape[1]))
-        columns.append(following[found].ravel())
-        weights.append(closeness(distances).ravel())
+        is_edge = np.isfinite(distances)
+        rows.append(current[np.nonzero(is_edge)[0]])
+        columns.append(following[found[is_edge]])
+        weights.append(closeness(distances)[is_edge])
     graph = graph_of_edges(
         np.concatenate(rows), np.concatenate(columns), np.concatenate(weights), len(times)
     )
