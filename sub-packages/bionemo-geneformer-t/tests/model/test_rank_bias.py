@@ -20,6 +20,12 @@ def test_knots_rise_from_the_first_rank_to_the_last_and_lie_denser_at_the_top() 
     assert at.diff()[0] < at.diff()[-1]
 
 
+def test_knots_are_known_where_only_sizes_are_read() -> None:
+    with torch.device("meta"):
+        bias = RankBias(30, 6)
+    assert bias.knots.shape == knots(6).shape
+
+
 def test_between_knots_the_bias_is_a_straight_line_and_beyond_them_it_stays() -> None:
     at = torch.tensor([1, 5, 9])
     shares = hats(torch.tensor([1, 3, 5, 8, 9, 50]), at)

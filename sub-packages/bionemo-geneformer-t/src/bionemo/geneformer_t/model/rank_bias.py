@@ -54,8 +54,9 @@ class RankBias(nn.Module):
 
 def knots(num_knots: int) -> Int[Tensor, " knot"]:
     """Ranks from 1 to `LAST_KNOT`, denser at the top, where frequencies change fastest."""
-    spread = torch.linspace(0, 1, num_knots, dtype=torch.float64) ** 2
-    return torch.unique((1 + spread * (LAST_KNOT - 1)).round().long())
+    places = (i / (num_knots - 1) for i in range(num_knots))
+    # in Python, for on the device `meta`, where sizes are read, PyTorch cannot drop repeated ranks
+    return torch.tensor(sorted({round(1 + place**2 * (LAST_KNOT - 1)) for place in places}))
 
 
 def hats(ranks: Int[Tensor, " scored"], at: Int[Tensor, " knot"]) -> Float[Tensor, "scored knot"]:
