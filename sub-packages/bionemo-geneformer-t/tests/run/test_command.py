@@ -6,6 +6,8 @@ from typing import Literal
 
 import pytest
 
+from bionemo.geneformer_t import __version__
+from bionemo.geneformer_t.run.cli import main as command_line
 from bionemo.geneformer_t.run.command import POSITIONAL, command, field_docs, main, resolve
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
@@ -141,3 +143,8 @@ def test_a_positional_field_needs_no_name():
         return settings.input
 
     assert main(read, ["cells.h5ad"]) == Path("cells.h5ad")
+
+
+def test_the_version_is_said(capsys):
+    assert command_line(["--version"]) == 0
+    assert capsys.readouterr().out == f"geneformer-t {__version__}\n"

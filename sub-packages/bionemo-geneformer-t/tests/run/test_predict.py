@@ -52,6 +52,20 @@ def test_cells_without_known_genes_are_counted(
     assert "test_3" not in set(pd.read_csv(path)["cell"])
 
 
+def test_cells_of_other_genes_are_refused(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:
+    cells = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad")
+    counts = cells.X.toarray()
+    counts[:, 3:] = 0
+    counts[:, 28:] = 1000
+    anndata.AnnData(counts, obs=cells.obs, var=cells.var).write_h5ad(tmp_path / "in.h5ad")
+    given = {"checkpoint": untrained_checkpoint, "input": tmp_path / "in.h5ad"}
+    with pytest.raises(ValueError, match=r"only .*% of the counts of .*in\.h5ad.* same species"):
+        predict(**given, output=tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+    predict(**given, output=tmp_path / "out.csv", min_mapped_counts=0)
+    assert (tmp_path / "out.csv").exists()
+
+
 def test_an_h5ad_has_a_row_for_each_cell(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:
     path = predict(
         checkpoint=untrained_checkpoint,

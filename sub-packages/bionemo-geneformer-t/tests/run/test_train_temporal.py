@@ -13,6 +13,7 @@ import yaml
 
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.run.progress_lines import progress_line
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 SMALL = {
@@ -237,3 +238,25 @@ def test_help_answers_within_a_second():
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
     assert "--wandb-project" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"accelerator": "cuda"}, {"strategy": "dpp"}, {"precision": "fp16"}, {"devices": 0}],
+)
+def test_hardware_that_is_not_there_is_refused_and_leaves_the_folder_free(
+    tiny_data_dir, tmp_path, given
+):
+    if given.get("accelerator") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is an NVIDIA GPU here")
+    folder = tmp_path / "run"
+    with pytest.raises(ValueError, match=r"this computer cannot train with .*To train on the CPU"):
+        train(tiny_data_dir, folder, **given)
+    assert not (folder / "config.yaml").exists()
+
+
+def test_without_a_terminal_each_validation_says_how_far_training_is():
+    assert progress_line(1475, {"val/loss": torch.tensor(5.4661)}) == (
+        "step 1,475: validation loss 5.466"
+    )
+    assert progress_line(3, {}) == "step 3"

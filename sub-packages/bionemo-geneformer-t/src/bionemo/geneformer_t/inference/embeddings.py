@@ -19,6 +19,7 @@ from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.data.count_source import CountSource
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference.checkpoint import settings_of
+from bionemo.geneformer_t.inference.coverage import check_mapped_counts
 from bionemo.geneformer_t.inference.distribution import required_vocab
 from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
 from bionemo.geneformer_t.inference.pooling import POOLINGS, GeneSums
@@ -29,8 +30,6 @@ from bionemo.geneformer_t.vocab import CLS
 
 OnCells = Callable[[int], object]
 """Told how many more cells are done."""
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -180,19 +179,14 @@ class Embedder:
         return self.counts_known / self.counts_seen if self.counts_seen else 0.0
 
     def _check_coverage(self, num_cells: int) -> None:
-        if self.counts_seen and self._share() < self.settings.min_mapped_counts:
-            unknown = [
-                name
-                for name, known in zip(self.source.gene_names, self.encoder.is_known, strict=True)
-                if not known
-            ]
-            raise ValueError(
-                f"only {self._share():.1%} of the counts of the first {num_cells:,} cells are on "
-                f"genes of the model's vocabulary; at least {self.settings.min_mapped_counts:.0%} "
-                f"must be. {len(unknown):,} of {self.source.shape[1]:,} genes are unknown, such as "
-                f"{', '.join(unknown[:_SHOWN])}; the vocabulary names genes like "
-                f"{', '.join(self.vocab.genes[:3])}. Use a model of the same species, name genes "
-                "by Ensembl id in var['feature_id'], or lower min_mapped_counts"
+        if self.counts_seen:
+            check_mapped_counts(
+                self._share(),
+                self.settings.min_mapped_counts,
+                self.source.gene_names,
+                self.encoder.is_known,
+                self.vocab,
+                f"the first {num_cells:,} cells",
             )
 
 

@@ -3,10 +3,12 @@
 A command's module is imported when it is asked for, so that `--help` is instant.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.run.command import main as run
 
 COMMANDS = {
@@ -31,10 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_overview())
         return 0
+    if arguments[0] == "--version":
+        print(f"geneformer-t {__version__}")
+        return 0
     name, *rest = arguments
     if name not in COMMANDS:
         print(f"geneformer-t: no command {name!r}\n\n{_overview()}", file=sys.stderr)
         return 2
+    if name == "train":  # a run of hours says how far it is, also into a file
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
     module, function, _ = COMMANDS[name]
     result = run(
         getattr(import_module(f"bionemo.geneformer_t.run.{module}"), function),
@@ -54,7 +61,8 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "geneformer-t COMMAND --help lists a command's settings.",
+            "geneformer-t COMMAND --help lists a command's settings, geneformer-t --version the "
+            "version.",
         ]
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.run.command import command, main
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class PredictSettings:
     """Cells that are predicted at once."""
     max_tokens_per_batch: int | None = None
     """Instead, as many cells as come to so many tokens, predicted ones included."""
+    min_mapped_counts: float = EmbeddingSettings.min_mapped_counts
+    """Least share of the counts that must be on genes of the checkpoint's vocabulary."""
 
     def __post_init__(self) -> None:
         if self.output.suffix not in ENDINGS:
@@ -47,23 +50,39 @@ class PredictSettings:
             raise ValueError(
                 f"max_tokens_per_batch must be at least 1; got {self.max_tokens_per_batch}"
             )
+        if not 0 <= self.min_mapped_counts <= 1:
+            raise ValueError(f"min_mapped_counts must lie in [0, 1]; got {self.min_mapped_counts}")
 
 
 @command(PredictSettings)
 def predict(settings: PredictSettings) -> Path:
     """Predict the highest-ranked genes of the next cell of every cell, and write them to a file.
 
-    Cells that express no gene of the checkpoint's vocabulary are left out, and counted.
+    Cells that express no gene of the checkpoint's vocabulary are left out, and counted; an input
+    most of whose counts are on unknown genes is refused.
     """
     import numpy as np
 
+    from bionemo.geneformer_t.data.inventory import read_by
     from bionemo.geneformer_t.inference.cells import tokens_of
     from bionemo.geneformer_t.inference.checkpoint import load_model
+    from bionemo.geneformer_t.inference.coverage import check_mapped_counts
+    from bionemo.geneformer_t.inference.distribution import required_vocab
     from bionemo.geneformer_t.inference.next_cell import predict_next_cells
     from bionemo.geneformer_t.run.progress import bar
 
     model = load_model(settings.checkpoint)
     with tokens_of(model, settings.input) as tokens:
+        is_known = tokens.token_of_column >= 0
+        share, _ = read_by(tokens.store, is_known)
+        check_mapped_counts(
+            share,
+            settings.min_mapped_counts,
+            tokens.store.gene_names,
+            is_known,
+            required_vocab(model),
+            str(settings.input),
+        )
         predicted = predict_next_cells(
             model,
             tokens.encode,

@@ -87,7 +87,6 @@ def _train(settings: TrainSettings) -> Path:
     report_coverage(settings, model, data)
     if resume is None:
         start_from_cells(settings, model, data)
-    write_config(settings)
     steps = step_of(resume)
     is_used = settings.resume_from_checkpoint is not None
     trainer, metrics = make_trainer(
@@ -95,6 +94,7 @@ def _train(settings: TrainSettings) -> Path:
     )
     batches = data.num_train_batches(trainer)
     trainer.val_check_interval = validation_interval(settings, trainer, batches)
+    write_config(settings)
     metrics.rewind(steps)
     trainer.fit(model, data, ckpt_path=resume)
     if trainer.is_global_zero and metrics.path.exists():
@@ -122,7 +122,8 @@ def make_trainer(
             from there on is about to come again.
 
     Raises:
-        ValueError: `global_batch_size` does not divide evenly.
+        ValueError: `global_batch_size` does not divide evenly, or Lightning knows no such
+            accelerator, devices, strategy or precision here.
         ModuleNotFoundError: W&B is asked for and not installed.
     """
     import lightning as L
@@ -135,26 +136,27 @@ def make_trainer(
     board = TensorBoardLogger(
         settings.output_dir, name="tensorboard", version="", purge_step=purge_step
     )
-    trainer = L.Trainer(
-        default_root_dir=settings.output_dir,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
-        precision=settings.precision,
-        max_epochs=settings.num_epochs,
-        max_steps=settings.max_steps,
-        gradient_clip_val=settings.gradient_clip_val,
-        limit_train_batches=settings.limit_train_batches,
-        limit_val_batches=settings.limit_val_batches if has_val else 0,
-        log_every_n_steps=settings.log_every_n_steps,
-        num_sanity_val_steps=0,
-        logger=[metrics, board, *wandb_loggers(settings, is_resumed=purge_step is not None)],
-        plugins=[SafeCheckpointIO()],
-        callbacks=callbacks(settings, has_val=has_val),
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-    )
+    with hardware_advice(settings):
+        trainer = L.Trainer(
+            default_root_dir=settings.output_dir,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            max_epochs=settings.num_epochs,
+            max_steps=settings.max_steps,
+            gradient_clip_val=settings.gradient_clip_val,
+            limit_train_batches=settings.limit_train_batches,
+            limit_val_batches=settings.limit_val_batches if has_val else 0,
+            log_every_n_steps=settings.log_every_n_steps,
+            num_sanity_val_steps=0,
+            logger=[metrics, board, *wandb_loggers(settings, is_resumed=purge_step is not None)],
+            plugins=[SafeCheckpointIO()],
+            callbacks=callbacks(settings, has_val=has_val),
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+        )
     trainer.accumulate_grad_batches = settings.accumulation(trainer.world_size)
     return trainer, metrics
 
@@ -162,14 +164,17 @@ def make_trainer(
 def callbacks(settings: TrainSettings, *, has_val: bool) -> "list[L.Callback]":
     """Early stopping when asked, the best checkpoints, and the one that a run resumes from.
 
+    Where there is no terminal for a bar, also lines of progress.
+
     Raises:
         ValueError: Early stopping is asked for and there is nothing to validate on.
     """
     from lightning.pytorch.callbacks import EarlyStopping
 
     from bionemo.geneformer_t.run.checkpoint_callback import BestCheckpoints, RunCheckpoints
+    from bionemo.geneformer_t.run.progress_lines import ProgressLines
 
-    found: list[Any] = []
+    found: list[Any] = [] if sys.stderr.isatty() else [ProgressLines()]
     if settings.early_stopping_patience is not None:
         if not has_val:
             raise ValueError(
@@ -246,6 +251,22 @@ def validation_interval(settings: TrainSettings, trainer: "L.Trainer", batches: 
             f"use a multiple, such as {-(-wanted // accumulated) * accumulated}"
         )
     return wanted
+
+
+@contextmanager
+def hardware_advice(settings: TrainSettings) -> Iterator[None]:
+    """Name the settings of the hardware where Lightning refuses them."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        names = ("accelerator", "devices", "num_nodes", "strategy", "precision")
+        given = ", ".join(f"{name}={getattr(settings, name)!r}" for name in names)
+        raise ValueError(
+            f"this computer cannot train with {given}: {' '.join(str(error).split())}. To train on "
+            "the CPU: accelerator='cpu', devices=1, precision='32-true'"
+        ) from error
 
 
 @contextmanager
