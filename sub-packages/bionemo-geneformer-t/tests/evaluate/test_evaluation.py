@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from bionemo.geneformer_t.evaluate.evaluation import (
 )
 from bionemo.geneformer_t.evaluate.pairs import CellPredictor
 from bionemo.geneformer_t.evaluate.tokens import score_tokens
-from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
+from bionemo.geneformer_t.evaluate.whole_cells import NO_CHANGE, CellFacts
 from bionemo.geneformer_t.evaluate.words import NO_INFORMATION, summary, table
 
 
@@ -40,6 +42,22 @@ def test_the_summary_says_when_the_model_is_no_better(evaluation_of) -> None:
     assert "The model is no better than copying the current cell" in text
     assert "The model beats gene frequencies at each rank" in text
     assert "The model beats guessing among all genes" in text
+
+
+def test_the_summary_says_when_populations_are_no_nearer_than_without_a_change(
+    evaluation_of,
+) -> None:
+    evaluation = evaluation_of(fit_uniform)
+    drawn = evaluation.rows[MODEL].whole.population.energy
+    assert drawn > evaluation.population_marks[NO_CHANGE].energy
+    assert (
+        f"{drawn:.3f} from the true next cells in energy distance, no better than the current cells"
+    ) in summary(evaluation)
+    far = replace(evaluation.population_marks[NO_CHANGE], energy=drawn + 1)
+    marks = {**evaluation.population_marks, NO_CHANGE: far}
+    assert "distance, nearer than the current" in summary(
+        replace(evaluation, population_marks=marks)
+    )
 
 
 def test_the_summary_says_when_the_model_is_worse(evaluation_of) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-from bionemo.geneformer_t.run.stop_signals import RunStopped
+from bionemo.geneformer_t.run.stop_signals import RunStopped, StopRequest
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 SMALL = {
@@ -57,6 +57,15 @@ def kill() -> None:
 
 def terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupt_twice() -> None:
+    interrupt()
+    interrupt()
 
 
 @contextmanager
@@ -181,16 +190,31 @@ def test_a_run_struck_anywhere_ends_like_one_that_was_not(tiny_data_dir, tmp_pat
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
-def test_a_signal_stops_the_run_behind_the_step_it_comes_in(tiny_data_dir, tmp_path, caplog):
+@pytest.mark.parametrize(("ask", "name"), [(terminate, "SIGTERM"), (interrupt, "SIGINT")])
+def test_a_signal_stops_the_run_behind_the_step_it_comes_in(
+    tiny_data_dir, tmp_path, caplog, ask, name
+):
     settings = {"checkpoint_every_n_steps": None}
-    with struck(terminate, 2, ["training_step"]), pytest.raises(RunStopped) as stopped:
+    before = signal.getsignal(getattr(signal, name))
+    with struck(ask, 2, ["training_step"]), pytest.raises(RunStopped) as stopped:
         train(tiny_data_dir, tmp_path / "run", **settings)
     assert stopped.value.code == 75
-    assert "stopped by SIGTERM after 3 optimizer steps" in str(stopped.value)
+    assert f"stopped by {name} after 3 optimizer steps" in str(stopped.value)
     assert "--resume_from_checkpoint last goes on from here" in caplog.text
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 3
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(getattr(signal, name)) == before
+
+
+def test_a_second_interrupt_does_not_wait_for_the_step():
+    request = StopRequest()
+    request.listen()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt_twice()
+    finally:
+        request.ignore()
+    assert request.signal is signal.SIGINT
 
 
 def test_a_finished_run_is_left_as_it_is(tiny_data_dir, tmp_path):

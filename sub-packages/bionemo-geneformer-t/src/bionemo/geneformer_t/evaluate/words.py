@@ -11,6 +11,7 @@ import numpy as np
 from bionemo.geneformer_t.evaluate.bootstrap import Interval
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
 from bionemo.geneformer_t.evaluate.tokens import PositionScores
+from bionemo.geneformer_t.evaluate.whole_cells import NO_CHANGE
 
 NO_INFORMATION = "No information in the graph was shown: shuffled successors teach as much."
 FEW_DONORS = 10
@@ -98,6 +99,7 @@ def summary(evaluation: Evaluation) -> str:
         lines.append("   " + "; ".join(verdict(what, part) for what, part in parts.items()) + ".")
         if name == SHUFFLED and gain.all.low <= 0:
             lines.append("   " + NO_INFORMATION)
+    lines.append(population_sentence(evaluation))
     lines += [gap_sentence(name, gap) for name, gap in evaluation.gaps.items()]
     return "\n".join(lines)
 
@@ -124,6 +126,19 @@ def sentence(baseline: str, gain: Interval) -> str:
         loss = _with_interval(Interval(mean=-gain.mean, low=-gain.high, high=-gain.low))
         return f"{subject} is no better than {baseline}, it is worse: it loses {loss}."
     return f"{subject} is no better than {baseline}: it gains {_with_interval(gain)}."
+
+
+def population_sentence(evaluation: Evaluation) -> str:
+    """Whether cells drawn from the model's predictions lie nearer to the next cells than now."""
+    drawn = evaluation.rows[MODEL].whole.population.energy
+    marks = {name: found.energy for name, found in evaluation.population_marks.items()}
+    subject = f"Populations: cells drawn from {MODEL}'s predictions are"
+    away = f"{drawn:.3f} from the true next cells in energy distance"
+    beside = "; ".join(f"{name} {energy:.3f}" for name, energy in marks.items())
+    is_nearer = drawn < marks[NO_CHANGE]
+    word = "nearer" if is_nearer else "no better"
+    word += " than the current cells as they are"
+    return f"{subject} {away}, {word} ({beside})."
 
 
 def gap_sentence(bound: str, gap: Interval) -> str:

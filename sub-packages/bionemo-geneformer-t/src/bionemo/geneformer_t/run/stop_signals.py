@@ -1,7 +1,8 @@
-"""What a cluster's warning does: SIGTERM or SIGUSR1 ask a run to save itself and to stop.
+"""What a cluster's warning or Ctrl-C does: SIGTERM, SIGUSR1 or SIGINT ask a run to save and stop.
 
 The handler only takes a note; training looks at it where the state is whole, between two optimizer
-steps. Before training begins there is nothing to save, and the signals keep their usual effect.
+steps. A second Ctrl-C does not wait for that. Before training begins there is nothing to save, and
+the signals keep their usual effect.
 """
 
 import logging
@@ -12,7 +13,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 STOPPED = 75
 """Exit code of a run that was asked to stop and can go on: EX_TEMPFAIL of sysexits.h."""
 
@@ -54,3 +55,5 @@ class StopRequest:
         if self.signal is None:
             self.signal = signal.Signals(number)
             logger.warning("%s: stopping after this optimizer step", self.signal.name)
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt

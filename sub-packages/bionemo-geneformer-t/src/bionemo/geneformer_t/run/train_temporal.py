@@ -50,7 +50,7 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     the end it is scored beside baselines; the table is printed and stands in evaluation.txt.
 
     Raises:
-        RunStopped: SIGTERM or SIGUSR1 asked the run to stop; it is saved and can be resumed.
+        RunStopped: SIGTERM, SIGUSR1 or Ctrl-C asked the run to stop; it can be resumed.
         FileNotFoundError: The data folder or a file in it is missing.
         FileExistsError: The output folder holds another run.
         ValueError: A setting or the data are not usable; the message says what to do.
