@@ -45,8 +45,8 @@ def test_the_words_are_those_of_the_terminal(evaluation, page) -> None:
     text = "".join(page.text)
     for line in summary(evaluation).splitlines():
         assert line.strip() in text
-    # a sentence for each baseline and for the bound; details stand under the first ones
-    assert page.tags.count("li") == len(BASELINES) + 1
+    # for each baseline, populations and the bound; details stand under the first ones
+    assert page.tags.count("li") == len(BASELINES) + 2
     assert page.tags.count("small") == len(BASELINES) + 1  # and the legend of the picture
 
 
