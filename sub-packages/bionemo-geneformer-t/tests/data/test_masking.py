@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.masking import ScoredCells, num_scored, score, select_tokens
+from bionemo.geneformer_t.data.masking import (
+    ScoredCells,
+    lowest,
+    num_scored,
+    score,
+    select_tokens,
+)
 from bionemo.geneformer_t.data.randomness import stream_keys
 from bionemo.geneformer_t.ragged import Ragged
 
@@ -84,6 +90,22 @@ def test_eight_in_ten_are_masked_one_replaced_and_one_kept() -> None:
     assert (found.ids == MASK).mean() == pytest.approx(0.8, abs=0.016)
     assert (found.ids == found.labels).mean() == pytest.approx(0.1, abs=0.012)
     assert np.isin(found.ids, GENES).mean() == pytest.approx(0.1, abs=0.012)
+
+
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=6), st.floats(0.001, 1), st.booleans())
+def test_the_lowest_words_of_each_cell_are_chosen_fair_or_not(
+    lengths: list[int], share: float, is_fair: bool
+) -> None:
+    number = num_scored(np.array(lengths), share)
+    words = np.random.default_rng(0).integers(0, 1 << 63, sum(lengths)).astype(np.uint64) << 1
+    if not is_fair:
+        words |= np.uint64(1 << 63)  # none is below the half, so cuts below it find too few
+    start, expected = 0, []
+    for length, wanted in zip(lengths, number.tolist(), strict=True):
+        of_cell = words[start : start + length]
+        expected += sorted(start + i for i in np.argsort(of_cell)[:wanted].tolist())
+        start += length
+    assert lowest(words, np.array(lengths), number).tolist() == expected
 
 
 @pytest.mark.parametrize("fate", ["mask", "keep"])

@@ -30,6 +30,16 @@ def test_genes_are_ranked_by_count_over_median(write_split: WriteSplit, vocab: G
     assert tokens.num_genes.tolist() == [3, 2, 3, 2, 4]
 
 
+@pytest.mark.parametrize("at_once", [1, 4, 1 << 15])
+def test_cells_are_the_same_encoded_in_blocks_of_any_size(
+    write_split: WriteSplit, vocab: GeneVocab, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    tokens = CellTokens(CellStore.open(write_split()), vocab, PairSettings())
+    monkeypatch.setattr("bionemo.geneformer_t.data.tokens._AT_ONCE", at_once)
+    rows = tokens.rows_of(np.array([4, 1, 4, 0]))
+    assert [row.tolist() for row in rows] == [tokens.encode(c).tolist() for c in (4, 1, 4, 0)]
+
+
 def test_without_normalising_genes_are_ranked_by_count(
     write_split: WriteSplit, vocab: GeneVocab
 ) -> None:

@@ -72,7 +72,7 @@ def score(
     number = num_scored(lengths, settings.mask_prob)
     places = places_within(lengths)
     drawn = words(np.repeat(keys, lengths), places)
-    scored = np.flatnonzero(_are_lowest(drawn, lengths, number))
+    scored = lowest(drawn, lengths, number)
     labels, places = cells.values[scored].astype(np.int64), places[scored]
 
     fate = uniform(np.repeat(substreams(keys, _FATES), number), places)
@@ -85,17 +85,42 @@ def score(
     return ScoredCells(ids=shown, ranks=places + 1, labels=labels, offsets=offsets_of(number))
 
 
-def _are_lowest(
+def lowest(
     drawn: UInt64[ndarray, " gene"], lengths: Int[ndarray, " cell"], number: Int[ndarray, " cell"]
-) -> Bool[ndarray, " gene"]:
-    """Whether a gene drew one of the lowest words of its cell: a fair choice of `number`."""
+) -> Int[ndarray, " scored"]:
+    """The genes that drew the lowest words of their cell: a fair choice of `number`, ascending.
+
+    Fair words fill their range evenly, so those below a cut a little above the wanted share are
+    almost surely enough, and only they are sorted: a fifth of the genes, in a third of the time.
+
+    Args:
+        drawn: The word of each gene, cell behind cell; no two of a cell are equal.
+        lengths: Genes of each cell.
+        number: How many are wanted of each.
+    """
+    below = np.flatnonzero(drawn <= np.repeat(_cuts(lengths, number), lengths))
+    bounds = np.searchsorted(below, offsets_of(lengths))
+    if (np.diff(bounds) < number).any():  # words that are not fair, or one group in a billion
+        below, bounds = np.arange(len(drawn)), offsets_of(lengths)
+    words_below = drawn[below]
     highest = np.zeros(len(lengths), dtype=np.uint64)
-    bounds = offsets_of(lengths).tolist()
     for cell, wanted in enumerate(number.tolist()):
         if wanted:
-            of_cell = drawn[bounds[cell] : bounds[cell + 1]]
-            highest[cell] = np.partition(of_cell, wanted - 1)[wanted - 1]
-    return drawn <= np.repeat(highest, lengths)  # a stream repeats no word, so these are so many
+            of_cell = np.sort(words_below[bounds[cell] : bounds[cell + 1]])
+            highest[cell] = of_cell[wanted - 1]
+    return below[words_below <= np.repeat(highest, np.diff(bounds))]
+
+
+def _cuts(
+    lengths: Int[ndarray, " cell"], number: Int[ndarray, " cell"]
+) -> UInt64[ndarray, " cell"]:
+    """Words below which almost surely `number` of a cell's are: six deviations and some more."""
+    size = np.maximum(lengths, 1)
+    share = number / size
+    cuts = share + 6 * np.sqrt(share * (1 - share) / size) + 20 / size
+    found = np.full(len(lengths), np.iinfo(np.uint64).max, dtype=np.uint64)
+    found[cuts < 1] = (cuts[cuts < 1] * 2.0**64).astype(np.uint64)
+    return found
 
 
 def _is_in(

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from torch.utils.data import DataLoader
 
-from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import (
     MICRO_BATCH_SIZE,
     NoNeighborPolicy,
@@ -20,12 +18,13 @@ from bionemo.geneformer_t.config import (
     check_batch_size,
 )
 from bionemo.geneformer_t.data.batching import Batching, BySize, ByTokens
-from bionemo.geneformer_t.data.collate import collate
+from bionemo.geneformer_t.data.folders import TEST, TRAIN, VAL, check_folder, shared_vocab
+from bionemo.geneformer_t.data.loader import PairLoader, next_batch, pair_loader
 from bionemo.geneformer_t.data.provenance import provenance_of
 from bionemo.geneformer_t.data.sampler import CellBatchSampler
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
-from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.token_cache import with_cache
 from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.provenance import Provenance
@@ -33,7 +32,6 @@ from bionemo.geneformer_t.vocab import GeneVocab
 
 logger = logging.getLogger(__name__)
 
-TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS_OF_STAGE = {
     "fit": (TRAIN, VAL),
     "validate": (VAL,),
@@ -68,7 +66,8 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         max_tokens_per_batch: Instead, the most tokens for each process and step: those of the
             current cells, their special tokens, and the scored genes of the next cells.
         num_workers: Processes that make batches; 0 makes them in the training process.
-        prefetch_factor: Batches that each of these has ready.
+        prefetch_factor: Batches that each of these has ready at least; small ones are made in
+            groups of about 64 pairs.
         token_cache: Encode all cells once and keep them beside the converted data.
         cache_dir: Where converted data are kept; see `CellStore.open`.
 
@@ -136,7 +135,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         self.token_cache = token_cache
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self._resumed_at: tuple[int, int] | None = None
-        _check_folder(self.data_dir)
+        check_folder(self.data_dir)
 
     @property
     def has_val(self) -> bool:
@@ -151,11 +150,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     @cached_property
     def vocab(self) -> GeneVocab:
         """The vocabulary of the training cells; the other splits' must be the same."""
-        folder = self.data_dir / TRAIN
-        vocab = GeneVocab.read(folder / VOCAB, folder / MEDIANS)
-        for split in (VAL, TEST):
-            self._check_same_vocab(self.data_dir / split, vocab)
-        return vocab
+        return shared_vocab(self.data_dir)
 
     @cached_property
     def train(self) -> TemporalGeneformerDataset:
@@ -200,7 +195,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         if stage == "fit" and not self.has_val and self.trainer is not None:
             self.trainer.limit_val_batches = 0  # an empty list alone makes Lightning warn
 
-    def train_dataloader(self) -> DataLoader[TemporalBatch]:
+    def train_dataloader(self) -> PairLoader:
         """Shuffled batches; each epoch draws other successors and masks.
 
         A run that resumes from a checkpoint inside an epoch goes on with the batch that is next;
@@ -208,8 +203,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         """
         loader = self._loader(self.train, shuffle=True)
         if self.trainer is not None:
-            assert isinstance(loader.sampler, CellBatchSampler)
-            loader.sampler.resume(*(self._resumed_at or _next_batch(self.trainer)))
+            loader.resume(*(self._resumed_at or next_batch(self.trainer)))
         return loader
 
     def num_train_batches(self, trainer: L.Trainer) -> int:
@@ -222,17 +216,17 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         A checkpoint carries it because the batches may be asked for before Lightning has restored
         its own progress: a model that plans its learning rate by the length of the run does so.
         """
-        return {} if self.trainer is None else data_state(*_next_batch(self.trainer))
+        return {} if self.trainer is None else data_state(*next_batch(self.trainer))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it back."""
         self._resumed_at = (state_dict["epoch"], state_dict["batch"])
 
-    def val_dataloader(self) -> DataLoader[TemporalBatch] | list[DataLoader[TemporalBatch]]:
+    def val_dataloader(self) -> PairLoader | list[PairLoader]:
         """The same batches every time; no loader where there is no `val`."""
         return [] if self.val is None else self._loader(self.val, shuffle=False)
 
-    def test_dataloader(self) -> DataLoader[TemporalBatch] | list[DataLoader[TemporalBatch]]:
+    def test_dataloader(self) -> PairLoader | list[PairLoader]:
         """The same batches every time; no loader where there is no `test`."""
         return [] if self.test is None else self._loader(self.test, shuffle=False)
 
@@ -245,9 +239,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             token_cache=self.token_cache,
         )
 
-    def _loader(
-        self, dataset: TemporalGeneformerDataset, *, shuffle: bool
-    ) -> DataLoader[TemporalBatch]:
+    def _loader(self, dataset: TemporalGeneformerDataset, *, shuffle: bool) -> PairLoader:
         trainer = self.trainer
         sampler = CellBatchSampler(
             dataset,
@@ -257,14 +249,11 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             seed=self.settings.seed,
             shuffle=shuffle,
         )
-        return _ResumableLoader(
+        return pair_loader(
             dataset,
-            batch_size=None,  # the sampler yields whole batches
-            sampler=sampler,
-            collate_fn=collate,
+            sampler,
             num_workers=self.num_workers,
-            prefetch_factor=self.prefetch_factor if self.num_workers else None,
-            persistent_workers=self.num_workers > 0,
+            prefetch_factor=self.prefetch_factor,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
 
@@ -276,56 +265,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         accumulated = 1 if trainer is None else trainer.accumulate_grad_batches
         return BySize(costs=costs, size=self.micro_batch_size, ranks=ranks, accumulated=accumulated)
 
-    def _check_same_vocab(self, folder: Path, vocab: GeneVocab) -> None:
-        """A split's own vocabulary files may be missing, but may not disagree."""
-        mine = {name: self.data_dir / TRAIN / name for name in (VOCAB, MEDIANS)}
-        theirs = {name: folder / name if (folder / name).is_file() else mine[name] for name in mine}
-        if all(theirs[name].read_bytes() == mine[name].read_bytes() for name in mine):
-            return
-        other = GeneVocab.read(theirs[VOCAB], theirs[MEDIANS])
-        if other.fingerprint != vocab.fingerprint:
-            raise ValueError(
-                f"{folder} has another vocabulary or other medians than {self.data_dir / TRAIN} "
-                f"({len(other):,} tokens there, {len(vocab):,} here); token ids would not mean the "
-                f"same. Copy {VOCAB} and {MEDIANS} from the training folder, or remove them"
-            )
-
-
-class _ResumableLoader(DataLoader[Any]):
-    """Tells Lightning that it may resume inside an epoch; `_next_batch` says where."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}  # the trainer's own progress is all it takes
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
-
 
 def data_state(epoch: int, batch: int) -> dict[str, Any]:
     """What a checkpoint holds of the data module."""
     return {"epoch": epoch, "batch": batch}
-
-
-def _next_batch(trainer: L.Trainer) -> tuple[int, int]:
-    """The epoch and the batch in it that training goes on with.
-
-    `current_epoch` does not tell: it counts an epoch after its last checkpoint was written.
-    """
-    epochs = trainer.fit_loop.epoch_progress.current
-    batches = trainer.fit_loop.epoch_loop.batch_progress
-    if batches.is_last_batch:
-        return epochs.ready, 0
-    return epochs.processed, batches.current.processed
-
-
-def _check_folder(data_dir: Path) -> None:
-    expected = (
-        f"expected {data_dir}/{TRAIN} (and, if you like, {VAL} and {TEST}), each with data.h5ad, "
-        f"neighbors.json, {MEDIANS} and {VOCAB}; `geneformer-t prepare` and `geneformer-t "
-        "simulate` make such folders"
-    )
-    if not data_dir.is_dir():
-        raise FileNotFoundError(f"data_dir: there is no folder {data_dir}; {expected}")
-    if not (data_dir / TRAIN).is_dir():
-        held = ", ".join(sorted(child.name for child in data_dir.iterdir())) or "nothing"
-        raise FileNotFoundError(f"data_dir: {data_dir} holds no {TRAIN}, only {held}; {expected}")

@@ -16,11 +16,12 @@ from jaxtyping import Bool, Int, UInt64
 from numpy import ndarray
 from torch.utils.data import Dataset
 
-from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample, pack
+from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.costs import most_tokens
 from bionemo.geneformer_t.data.draws import draw_others, draw_successors, drop_genes
 from bionemo.geneformer_t.data.masking import score, select_tokens
+from bionemo.geneformer_t.data.packed import PackedBatches
 from bionemo.geneformer_t.data.pairs import MaskedPairs, frame_contexts
 from bionemo.geneformer_t.data.randomness import stream_keys, substreams
 from bionemo.geneformer_t.data.store import CellStore
@@ -176,7 +177,15 @@ class TemporalGeneformerDataset(Dataset[Any]):
 
     def batch(self, examples: list[tuple[int, int]]) -> TemporalBatch:
         """The pairs of many current cells, given as (epoch, example), packed."""
-        return self._pairs(*np.array(examples).T).packed() if examples else pack([])
+        return next(self.batches([examples]).batches())
+
+    def batches(self, batches: Sequence[Sequence[tuple[int, int]]]) -> PackedBatches:
+        """Several batches at once, which takes little longer than one small batch."""
+        examples = [example for batch in batches for example in batch]
+        if not examples:  # the last of some ranks
+            return PackedBatches.empty(len(batches))
+        epochs, indices = np.array(examples, dtype=np.int64).reshape(-1, 2).T
+        return self._pairs(epochs, indices).packed([len(batch) for batch in batches])
 
     def example(self, epoch: int, index: int) -> TemporalExample:
         """The pair or pairs of one current cell in one epoch."""

@@ -1,6 +1,7 @@
 """CellTokens: any cell of a store as ranked tokens, without a look-up by name per cell."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from copy import copy
 from functools import cached_property
@@ -20,6 +21,10 @@ from bionemo.geneformer_t.vocab import GeneVocab
 
 RowsOf = Callable[[Int[ndarray, " cell"]], list[Integer[ndarray, " _"]]]
 """Rows of cells -> the tokens of each, highest rank value first."""
+
+
+_AT_ONCE = 1 << 15
+"""Genes that are encoded at once, nearly: arrays of more outgrow the cache of a core."""
 
 
 class CellTokens:
@@ -53,7 +58,11 @@ class CellTokens:
 
     def rows_of(self, cells: Int[ndarray, " cell"]) -> list[Integer[ndarray, " _"]]:
         """The same for each of many cells, from a cache where `read_from` named one."""
-        return self.encode_cells(cells).rows() if self._cached is None else self._cached(cells)
+        if self._cached is not None:
+            return self._cached(cells)
+        number = math.ceil(self.num_genes[cells].sum(dtype=np.int64) / _AT_ONCE)
+        blocks = np.array_split(cells, max(1, min(number, len(cells))))
+        return [row for block in blocks for row in self.encode_cells(block).rows()]
 
     def encode_cells(self, cells: Int[ndarray, " cell"]) -> Ragged:
         """Encode many cells at once, which spares small cells most of the time."""
