@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tokenise": (),
     "loader": (),
     "train_step": (),
-    "end_to_end": ("--steps", "12", "--cells", "50"),
+    "end_to_end": ("--steps", "6", "--cells", "30"),
     "scaling": (),
 }
 """Script -> its arguments; every script also runs alone."""
