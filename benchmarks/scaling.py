@@ -87,7 +87,8 @@ def in_fresh_process(*arguments: str) -> dict[str, float]:
     )  # fmt: skip
     if finished.returncode:
         raise RuntimeError(finished.stderr)
-    return json.loads(finished.stdout.splitlines()[-1])
+    # processes of one run share this stream, and their line ends may come late
+    return json.loads([line for line in finished.stdout.splitlines() if line][-1])
 
 
 def growth(folder: Path, sizes: list[int], batches: int) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-CELLS_KEPT = 16
+CELLS_KEPT = 8
 """Cells that are read before pages are given back: one cell may map 2 MiB of each array, because
 systems map the neighbourhood of what is read, or whole large pages."""
 

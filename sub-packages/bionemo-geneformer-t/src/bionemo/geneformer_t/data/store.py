@@ -6,7 +6,7 @@ nothing, and workers share its pages.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.cache import cache_places, fingerprint, open_or_build
 from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids, h5ad_source
-from bionemo.geneformer_t.data.mapped import PageKeeper
+from bionemo.geneformer_t.data.mapped import CELLS_KEPT, PageKeeper
 from bionemo.geneformer_t.data.scdl import (
     archive_source,
     cell_ids,
@@ -132,13 +132,21 @@ class CellStore:
 
     def rows_of(self, cells: Int[ndarray, " cell"]) -> tuple[Real[ndarray, " _"], ...]:
         """Counts and columns of cells, one behind the other, and how many each cell has."""
-        self._pages.count(len(cells))
         starts = self._row_ptr[cells].astype(np.int64)
         stops = self._row_ptr[cells + 1].astype(np.int64)
         rows = [slice(*bounds) for bounds in zip(starts.tolist(), stops.tolist(), strict=True)]
-        counts = [self._counts[row] for row in rows]
-        columns = [self._columns[row] for row in rows]
+        parts = [
+            self._copied(rows[first : first + CELLS_KEPT])
+            for first in range(0, len(rows), CELLS_KEPT)
+        ]
+        counts, columns = zip(*parts, strict=True)
         return np.concatenate(counts), np.concatenate(columns), stops - starts
+
+    def _copied(self, rows: Sequence[slice]) -> tuple[Real[ndarray, " _"], ...]:
+        """Counts and columns of some rows, out of the mapped pages."""
+        self._pages.count(len(rows))
+        arrays = self._counts, self._columns
+        return tuple(np.concatenate([array[row] for row in rows]) for array in arrays)
 
     def rows(self, start: int, stop: int) -> tuple[Real[ndarray, " value"], ...]:
         """Counts, columns and row pointers (from 0) of consecutive cells."""
