@@ -1,14 +1,16 @@
 """How fast is the training step on an NVIDIA GPU, beside the textbook one (SDPA, FlexAttention)?
 
 bfloat16 autocast over float32 weights, forward and backward, no dropout. Every attention backend
-that can work here is timed, so that the order in `PREFERRED` can be settled by measurement. Without
-a GPU it says so and ends; `--device cpu --tiny` runs the same code on small sizes, to test it.
+that can work here is timed, so that the order in `PREFERRED` can be settled by measurement, and so
+are layers compiled with `torch.compile`. Without a GPU it says so and ends; `--device cpu --tiny`
+runs the same code on small sizes, to test it.
 """
 
 import argparse
 import gc
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -97,15 +99,23 @@ def step_of(module: torch.nn.Module, loss_of: Callable[[], torch.Tensor]) -> tor
 
 
 def our_step(
-    net: NextCellBert, batch: TemporalBatch, backend: str, device: torch.device
+    net: NextCellBert,
+    batch: TemporalBatch,
+    backend: str,
+    device: torch.device,
+    *,
+    compiled: bool = False,
 ) -> Callable[[], torch.Tensor]:
-    """Our step with a backend.
+    """Our step with a backend, its layers compiled where asked.
 
     Raises:
         ValueError: The backend cannot be used here.
     """
     head_dim = net.config.hidden_size // net.config.num_attention_heads
     attend = choose_attention(backend, device, torch.bfloat16, head_dim)
+    if compiled:
+        net = deepcopy(net)
+        net.compile_layers()
     return partial(step_of, net, lambda: net.summed_loss(batch, attend) / batch.num_scored)
 
 
@@ -152,6 +162,8 @@ def compare(
         f"ours, {backend}": partial(our_step, net, moved, backend, device)
         for backend in ["auto", *ATTENTION_BACKENDS, *GPU_BACKENDS]
     }
+    if device.type == "cuda":
+        candidates["ours, compiled"] = partial(our_step, net, moved, "auto", device, compiled=True)
     few = pairs[: sizes.oracle_pairs]
     candidates |= {
         f"oracle, {attention}": partial(textbook_step, net, few, attention, sizes.length, device)
@@ -198,7 +210,7 @@ def with_targets(rows: Sequence[dict[str, Any]]) -> list[dict[str, object]]:
             reason = row["failed"]
             shown.append({**_head(row), **dict.fromkeys(_COLUMNS, "-"), "note": reason})
             continue
-        is_target = row["model"] == "106M" and row["step"] == "ours, auto"
+        is_target = row["model"] == "106M" and row["step"] in {"ours, auto", "ours, compiled"}
         base = oracles.get((row["model"], row["lengths"]))
         speedup = row["pairs_per_s"] / base if base else float("nan")
         typical = SPEEDUP_TARGET if is_target and row["lengths"] == "typical" else None
@@ -228,15 +240,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="a toy model, to test this script")
     parser.add_argument("--pairs", type=int, default=32, help="pairs in a batch of ours")
-    parser.add_argument("--oracle_pairs", type=int, default=8, help="pairs in the oracle's batch")
+    parser.add_argument("--oracle_pairs", type=int, default=16, help="pairs in the oracle's batch")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--models", nargs="+", choices=list(GPU_MODELS), default=list(GPU_MODELS))
     sizes = parser.parse_args(argv)
     device = torch.device(sizes.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         print("gpu.py measures nothing here: PyTorch finds no NVIDIA GPU "
               f"(torch {torch.__version__}, CUDA {torch.version.cuda})")  # fmt: skip
         return
-    models, sizes.length, sizes.longest = GPU_MODELS, SEQ_LENGTH, SEQ_LENGTH
+    models = {name: GPU_MODELS[name] for name in sizes.models}
+    sizes.length, sizes.longest = SEQ_LENGTH, SEQ_LENGTH
     if sizes.tiny:
         models, sizes.length, sizes.longest = {"tiny": TINY}, 64, 30
         sizes.pairs, sizes.oracle_pairs, sizes.rounds = 4, 2, 1

@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from bionemo.geneformer_t.model import attention, gpu_attention
+from bionemo.geneformer_t.model import attention
 from bionemo.geneformer_t.model.attention import (
     ATTENTION_BACKENDS,
     GPU_BACKENDS,
@@ -66,10 +66,11 @@ def test_a_backend_that_runs_everywhere_is_taken_by_name(name):
     [
         (torch.bfloat16, 64, 0.0, "varlen"),
         (torch.float16, 256, 0.0, "varlen"),
-        (torch.bfloat16, 64, 0.1, "jagged"),
-        (torch.bfloat16, 257, 0.0, "jagged"),
-        (torch.bfloat16, 12, 0.0, "jagged"),
-        (torch.float32, 64, 0.0, "jagged"),
+        (torch.bfloat16, 64, 0.1, "varlen"),
+        (torch.bfloat16, 264, 0.0, "efficient"),
+        (torch.bfloat16, 12, 0.0, "efficient"),
+        (torch.float32, 64, 0.1, "efficient"),
+        (torch.float64, 64, 0.0, "padded"),
     ],
 )
 @pytest.mark.usefixtures("an_ampere_gpu")
@@ -82,7 +83,7 @@ def test_auto_takes_flash_attention_where_it_can_do_what_is_asked(
 @pytest.mark.usefixtures("an_ampere_gpu")
 def test_an_older_gpu_does_without_flash_attention(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert name_of(choose_attention("auto", CUDA, torch.bfloat16)) == "jagged"
+    assert name_of(choose_attention("auto", CUDA, torch.bfloat16)) == "efficient"
 
 
 @pytest.mark.usefixtures("an_ampere_gpu")
@@ -96,21 +97,20 @@ def test_auto_pads_where_trials_fail_and_says_why(monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("name", "dtype", "dropout_prob", "message"),
     [
-        ("flash", torch.float32, 0.0, "one of auto, per_cell, padded, varlen, jagged; got 'flash'"),
+        (
+            "flash",
+            torch.float32,
+            0.0,
+            "one of auto, per_cell, padded, varlen, efficient; got 'flash'",
+        ),
         ("varlen", torch.float32, 0.0, r"not in torch.float32; .*'auto', which takes 'per_cell'"),
-        ("varlen", torch.bfloat16, 0.1, "it knows no dropout, and .* is 0.1"),
         ("varlen", torch.bfloat16, 0.0, "needs an NVIDIA GPU, the tokens are on 'cpu'"),
-        ("jagged", torch.float32, 0.0, "an NVIDIA GPU's, the tokens are on 'cpu'"),
+        ("efficient", torch.float32, 0.0, "needs an NVIDIA GPU, the tokens are on 'cpu'"),
     ],
 )
 def test_a_backend_that_cannot_is_refused_with_the_reason(name, dtype, dropout_prob, message):
     with pytest.raises(ValueError, match=message):
         choose_attention(name, CPU, dtype, 64, dropout_prob)
-
-
-def test_flash_attention_refuses_dropout_when_called_without_choosing():
-    with pytest.raises(ValueError, match="knows no dropout"):
-        attend(gpu_attention.attend_varlen, dropout_prob=0.1)
 
 
 def of_keys_too(change):
@@ -129,18 +129,17 @@ def test_a_trial_passes_what_agrees_and_names_what_does_not(dropout_prob):
     assert "other numbers" in failed_trial(of_keys_too(lambda query: query / 0), demand)
 
 
+def test_a_trial_can_be_made_where_nothing_has_gradients():
+    with torch.inference_mode():
+        assert failed_trial(ATTENTION_BACKENDS["per_cell"], a_demand()) is None
+
+
 def test_a_trial_names_what_a_backend_raised():
     assert "in a trial: " in failed_trial(GPU_BACKENDS["varlen"], a_demand())  # there is no GPU
 
 
 def test_a_trial_finds_numbers_that_differ():
     assert "other numbers" in failed_trial(of_keys_too(lambda query: query), a_demand())
-
-
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
-def test_jagged_attention_equals_padded_attention():
-    """On the CPU nested tensors fall back to plain products; on a GPU see the test below."""
-    torch.testing.assert_close(attend(GPU_BACKENDS["jagged"]), attend(ATTENTION_BACKENDS["padded"]))
 
 
 @needs_cuda

@@ -81,6 +81,19 @@ def test_under_autocast_products_are_in_bfloat16_and_sums_in_float32():
         assert not torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("vocab", [48, 50])  # a multiple of eight, and none
+def test_weights_in_bfloat16_get_gradients_of_their_own_shape(vocab):
+    tensors, labels = parts()
+    tensors[1:] = [tensor[:vocab] for tensor in tensors[1:]]
+    exact = loss_and_gradients(plain, tensors, labels % vocab)
+    halves = [tensor.bfloat16() for tensor in tensors]
+    rounded = loss_and_gradients(summed_cross_entropy, halves, labels % vocab, rows=4)
+    for found, expected in zip(rounded, exact, strict=True):
+        # beside the rounding of inputs there is that of a sum over six chunks
+        assert (found.float() - expected).norm() < 0.03 * expected.norm()
+    assert [g.shape for g in rounded[1:]] == [tensor.shape for tensor in tensors]
+
+
 def test_float16_keeps_the_order_that_loss_scaling_needs():
     tensors, labels = parts()
     with torch.autocast("cpu", dtype=torch.float16):

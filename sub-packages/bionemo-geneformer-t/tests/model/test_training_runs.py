@@ -9,17 +9,39 @@ import pytest
 import torch
 
 SCRIPT = Path(__file__).parent / "training_script.py"
+COMPILED = Path(__file__).parent / "compiled_script.py"
 
 
-def trained(folder: Path, data_dir: Path, kind: str) -> dict:
-    out = folder / f"{kind}.pt"
+def call(folder: Path, *command: Path | str) -> None:
     done = run(
-        [sys.executable, SCRIPT, data_dir, kind, out],
+        [sys.executable, *command],
         capture_output=True, text=True, check=False, cwd=folder, timeout=500,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def trained(folder: Path, data_dir: Path, kind: str) -> dict:
+    out = folder / f"{kind}.pt"
+    call(folder, SCRIPT, data_dir, kind, out)
     return torch.load(out, weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(
+                not torch.cuda.is_available(), reason="there is no NVIDIA GPU here"
+            ),
+        ),
+    ],
+)
+def test_a_layer_compiles_whole_and_once_for_all_lengths_of_cells(tmp_path, device):
+    call(tmp_path, COMPILED, device)
 
 
 @pytest.mark.slow

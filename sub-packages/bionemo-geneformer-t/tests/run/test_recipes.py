@@ -93,7 +93,7 @@ def test_prediction_and_evaluation_ask_the_same_mixture(tiny_data_dir, tmp_path)
     answer = model.predict_next_cell(
         torch.from_numpy(context)[None], num_predictions=5, return_distribution=True
     )
-    found = answer.distribution[0].numpy()[:, : table.shape[1]]
+    found = answer.distribution[0].cpu().numpy()[:, : table.shape[1]]
     np.testing.assert_allclose(found, np.exp(table), rtol=1e-5, atol=1e-8)
 
 

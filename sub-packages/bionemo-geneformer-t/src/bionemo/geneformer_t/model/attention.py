@@ -18,12 +18,12 @@ from torch.nn.utils.rnn import pad_sequence
 from bionemo.geneformer_t.model.cpu_attention import cpu_attention
 from bionemo.geneformer_t.model.dropped_attention import dropped_attention
 from bionemo.geneformer_t.model.gpu_attention import (
-    attend_jagged,
+    attend_efficient,
     attend_varlen,
-    why_not_jagged,
+    why_not_efficient,
     why_not_varlen,
 )
-from bionemo.geneformer_t.model.groups import Attention, Demand, Groups
+from bionemo.geneformer_t.model.groups import Attention, Demand, Groups, without_queries
 
 __all__ = ["ATTENTION_BACKENDS", "GPU_BACKENDS", "Attention", "Groups", "choose_attention"]
 
@@ -60,8 +60,7 @@ def attend_per_cell(
         )
         if len(one_query)
     ]
-    # Splitting and joining keep the graph whole even for a batch without a single query.
-    return torch.cat(attended) if attended else query + 0 * (key.sum() + value.sum())
+    return torch.cat(attended) if attended else without_queries(query, key, value)
 
 
 def attend_padded(
@@ -74,7 +73,7 @@ def attend_padded(
 ) -> Float[Tensor, "query head dim"]:
     """One call for all cells, padded to the longest of the batch, with padded keys hidden."""
     if not len(query):
-        return query + 0 * (key.sum() + value.sum())
+        return without_queries(query, key, value)
     queries, keys, values = (
         pad_sequence(packed.split(groups.lengths), batch_first=True).transpose(1, 2)
         for packed, groups in ((query, query_groups), (key, key_groups), (value, key_groups))
@@ -107,18 +106,20 @@ ATTENTION_BACKENDS: dict[str, Attention] = {
 
 GPU_BACKENDS: dict[str, Attention] = {
     "varlen": attend_varlen,
-    "jagged": attend_jagged,
+    "efficient": attend_efficient,
 }
 """Those with kernels for ragged cells on NVIDIA GPUs; `LIMITS` says what each of them needs."""
 
+OPERATORS: frozenset[Attention] = frozenset(GPU_BACKENDS.values())
+"""Those that are one operator of PyTorch's, whatever the lengths of cells."""
 
 LIMITS: dict[str, Callable[[Demand], str | None]] = {
     "varlen": why_not_varlen,
-    "jagged": why_not_jagged,
+    "efficient": why_not_efficient,
 }
 """Why a backend cannot do what is asked; None when it can."""
 
-PREFERRED = {"cpu": ("per_cell",), "cuda": ("varlen", "jagged", "padded")}
+PREFERRED = {"cpu": ("per_cell",), "cuda": ("varlen", "efficient", "padded")}
 """What `auto` tries in turn, by the kind of device; elsewhere `padded`."""
 
 
@@ -174,7 +175,9 @@ def _why_not(name: str, demand: Demand) -> str | None:
 
 
 def failed_trial(attend: Attention, demand: Demand) -> str | None:
-    """Run a backend on two small cells, forward and backward, beside the padded one.
+    """Run a backend on small cells, one of them not asked, beside the padded one.
+
+    Forward and backward.
 
     Returns:
         What went wrong, or None. With dropout, whose draws differ, the numbers need only be finite.
@@ -194,18 +197,19 @@ def failed_trial(attend: Attention, demand: Demand) -> str | None:
 
 
 def _trial(attend: Attention, demand: Demand) -> list[Tensor]:
-    """What a backend makes of two small cells, and its gradients."""
-    queries, keys = (
-        Groups.of(torch.tensor(offsets, device=demand.device)) for offsets in ([0, 3, 8], [0, 5, 7])
-    )
+    """What a backend makes of three small cells, and its gradients."""
     generator = torch.Generator().manual_seed(0)
-    query, key, value = (
-        torch.randn(tokens, 2, demand.head_dim, generator=generator)
-        .to(demand.device, demand.dtype)
-        .requires_grad_()
-        for tokens in (8, 7, 7)
-    )
-    with torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.enable_grad():  # whoever asks may need neither
+        queries, keys = (
+            Groups.of(torch.tensor(offsets, device=demand.device))
+            for offsets in ([0, 3, 3, 8], [0, 2, 5, 7])
+        )
+        query, key, value = (
+            torch.randn(tokens, 2, demand.head_dim, generator=generator)
+            .to(demand.device, demand.dtype)
+            .requires_grad_()
+            for tokens in (8, 7, 7)
+        )
         attended = attend(query, key, value, queries, keys, demand.dropout_prob)
         gradients = torch.autograd.grad(attended.square().sum(), (query, key, value))
     return [attended.detach(), *gradients]

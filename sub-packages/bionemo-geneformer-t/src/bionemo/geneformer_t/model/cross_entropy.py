@@ -14,11 +14,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bionemo.geneformer_t.model.precision import compute_dtype
+
 CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
 """How much the logits of a chunk may take: on a CPU about the last cache, on a GPU what keeps it
 busy."""
 FEWEST_ROWS = 64
 """Fewer positions per chunk would make the matrix products slim and slow."""
+EVEN = 8
+"""Matrix units that multiply 16-bit numbers are fast where sizes are multiples of it."""
 
 
 def summed_cross_entropy(
@@ -79,9 +83,9 @@ class _SummedCrossEntropy(torch.autograd.Function):
                     (hidden, weight, bias), ctx.needs_input_grad, strict=False
                 )
             ]
-            computed = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
             ctx.gradients = grads
-            return _chunks(*computed, labels, rows, *grads)
+            head = _even(weight.to(dtype), bias.to(dtype))
+            return _chunks(hidden.to(dtype), *head, labels, rows, *grads)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -96,10 +100,20 @@ class _SummedCrossEntropy(torch.autograd.Function):
         return *(None if grad is None else grad.mul_(scale) for grad in found), *4 * [None]
 
 
+def _even(
+    weight: Float[Tensor, "vocab hidden"], bias: Float[Tensor, " vocab"]
+) -> tuple[Float[Tensor, "even_vocab hidden"], Float[Tensor, " even_vocab"]]:
+    """With tokens of probability 0 at the end, until the products are of an even size."""
+    missing = -len(weight) % EVEN if weight.dtype.itemsize == 2 else 0
+    if not missing:
+        return weight, bias
+    return F.pad(weight, (0, 0, 0, missing)), F.pad(bias, (0, missing), value=-torch.inf)
+
+
 def _chunks(
     hidden: Float[Tensor, "scored hidden"],
-    weight: Float[Tensor, "vocab hidden"],
-    bias: Float[Tensor, " vocab"],
+    weight: Float[Tensor, "even_vocab hidden"],
+    bias: Float[Tensor, " even_vocab"],
     labels: Int[Tensor, " scored"],
     rows: int,
     grad_hidden: Float[Tensor, "scored hidden"] | None,
@@ -119,7 +133,7 @@ def _chunks(
             continue
         slope = log_probs.exp_().scatter_add_(1, label, -torch.ones_like(label, dtype=wide))
         if grad_bias is not None:
-            grad_bias += slope.sum(0)
+            grad_bias += slope.sum(0)[: len(grad_bias)]
         slope = slope.to(hidden.dtype)
         if grad_hidden is not None:
             grad_hidden[start : start + rows] = slope @ weight
@@ -129,14 +143,8 @@ def _chunks(
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """`total += left @ right`, summed over chunks in the precision of the total."""
+    """`total += left @ right`, as many rows as it has, summed over chunks in its precision."""
     if total.dtype == left.dtype:
-        total.addmm_(left, right)
+        total.addmm_(left[: len(total)], right)
     else:
-        total += left @ right
-
-
-def compute_dtype(tensor: Tensor) -> torch.dtype:
-    """The precision that a linear layer on this tensor computes in here, autocast considered."""
-    kind = tensor.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
+        total += (left @ right)[: len(total)]

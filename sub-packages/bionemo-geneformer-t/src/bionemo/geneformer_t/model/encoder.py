@@ -68,7 +68,7 @@ class IsolatedBert(nn.Module):
             )
         hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
         for layer in self.layers[:depth]:
-            hidden, _ = layer(hidden, groups, attend)
+            hidden, _ = layer(hidden, (groups,), attend)
         return hidden
 
     def remember(
@@ -78,7 +78,8 @@ class IsolatedBert(nn.Module):
         hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
         memory = []
         for layer in self.layers:
-            hidden, kept = layer(hidden, groups, attend, update=layer is not self.layers[-1])
+            is_last = layer is self.layers[-1]
+            hidden, kept = layer(hidden, (groups,), attend, drop_contexts=is_last)
             memory.append(kept)
         return memory
 
@@ -93,7 +94,7 @@ class IsolatedBert(nn.Module):
         """Encode scored positions; group i of them looks at context i of the memory."""
         hidden = self.embeddings(ids, positions, Segment.NEXT_CELL)
         for layer, kept in zip(self.layers, memory, strict=True):
-            hidden, _ = layer(hidden, groups, attend, kept)
+            hidden, _ = layer(hidden, (groups,), attend, kept)
         return hidden
 
     def forward(
@@ -105,17 +106,17 @@ class IsolatedBert(nn.Module):
         scored: Groups,
         attend: Attention,
     ) -> Float[Tensor, "scored hidden"]:
-        """`remember`, then `recall`, but layer by layer.
+        """`remember` and `recall` at once: a layer takes both kinds of tokens in one call.
 
-        The backward pass, which goes the other way, is then done with a layer before it comes to
-        the next, and need not hold gradients of all layers' keys and values.
+        Each product is then computed once for all tokens, and the backward pass is done with a
+        layer before it comes to the next, so that it holds no keys and values of all layers.
         """
         context = self.embeddings(context_ids, positions_within(contexts), Segment.CONTEXT)
-        hidden = self.embeddings(scored_ids, positions, Segment.NEXT_CELL)
+        asked = self.embeddings(scored_ids, positions, Segment.NEXT_CELL)
+        hidden = torch.cat([context, asked])
         for layer in self.layers:
             is_last = layer is self.layers[-1]
-            context, kept = layer(context, contexts, attend, update=not is_last)
-            hidden, _ = layer(hidden, scored, attend, kept)
+            hidden, _ = layer(hidden, (contexts, scored), attend, drop_contexts=is_last)
         return hidden
 
 
@@ -251,8 +252,8 @@ class NextCellBert(nn.Module):
         last = self.bert.layers[-1]
         hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
         scored = Groups.of(scored_offsets_per_context(batch))
-        _, kept = last(hidden, contexts, attend, update=False)
-        found, _ = last(hidden[at], scored, attend, kept)
+        both = torch.cat([hidden, hidden[at]])
+        found, _ = last(both, (contexts, scored), attend, drop_contexts=True)
         return found
 
     def _initialise(self, module: nn.Module) -> None:

@@ -1,16 +1,15 @@
-"""Attention over ragged cells with an NVIDIA GPU's kernels, nothing padded.
+"""Attention over ragged cells with an NVIDIA GPU's kernels, on the packed tokens as they are.
 
-`varlen` calls flash attention on the packed tokens as they are; it knows 16-bit numbers and no
-dropout. `jagged` hands the same memory to `scaled_dot_product_attention` as a nested tensor, which
-finds a flash or a memory-efficient kernel, honours dropout and computes in float32 too.
+`varlen` is flash attention (Dao 2023), for 16-bit numbers; `efficient` is the memory-efficient
+kernel (Rabe and Staats 2021), for float32 too and for older GPUs. Both honour dropout, and both are
+PyTorch's own operators, which `torch.compile` sees through.
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from bionemo.geneformer_t.model.groups import Demand, Groups
+from bionemo.geneformer_t.model.groups import Demand, Groups, without_queries
 
 HALVES = (torch.bfloat16, torch.float16)
 WIDEST_HEAD = 256
@@ -19,6 +18,8 @@ EVEN_WIDTH = 8
 """Widths of heads are multiples of it."""
 AMPERE = (8, 0)
 """The oldest compute capability that flash attention runs on."""
+UNMASKED = 0
+"""`custom_mask_type` of the memory-efficient operator: nothing is masked."""
 
 
 def attend_varlen(
@@ -29,34 +30,25 @@ def attend_varlen(
     key_groups: Groups,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
-    """Flash attention for all cells at once.
-
-    Raises:
-        ValueError: Dropout is asked for.
-    """
-    from torch.nn.attention.varlen import varlen_attn
-
-    if dropout_prob:
-        raise ValueError(
-            f"the backend 'varlen' knows no dropout; got dropout_prob {dropout_prob}. Choose "
-            "'jagged' or 'auto'"
-        )
+    """Flash attention for all cells at once."""
     if not len(query):
-        return query + 0 * (key.sum() + value.sum())
-    attended = varlen_attn(
-        query.contiguous(),
-        key.contiguous(),
-        value.contiguous(),
+        return without_queries(query, key, value)
+    attended: Tensor = torch.ops.aten._flash_attention_forward(
+        query,
+        key,
+        value,
         query_groups.short_offsets,
         key_groups.short_offsets,
         query_groups.longest,
         key_groups.longest,
-    )
-    assert isinstance(attended, Tensor)  # a pair only where sums are asked for
+        dropout_prob,
+        is_causal=False,
+        return_debug_mask=False,
+    )[0]
     return attended
 
 
-def attend_jagged(
+def attend_efficient(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
@@ -64,27 +56,23 @@ def attend_jagged(
     key_groups: Groups,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
-    """One call of `scaled_dot_product_attention` on nested tensors that share our memory."""
+    """Memory-efficient attention for all cells at once."""
     if not len(query):
-        return query + 0 * (key.sum() + value.sum())
-    attended = F.scaled_dot_product_attention(
-        _nested(query, query_groups),
-        _nested(key, key_groups),
-        _nested(value, key_groups),
-        dropout_p=dropout_prob,
-    )
-    packed: Tensor = attended.transpose(1, 2).values()
-    return packed
-
-
-def _nested(packed: Float[Tensor, "token head dim"], groups: Groups) -> Tensor:
-    """A nested tensor `[cell, head, token of the cell, dim]` on the same memory."""
-    return torch.nested.nested_tensor_from_jagged(
-        packed.contiguous(),
-        groups.offsets,
-        min_seqlen=min(groups.lengths),
-        max_seqlen=groups.longest,
-    ).transpose(1, 2)
+        return without_queries(query, key, value)
+    attended: Tensor = torch.ops.aten._efficient_attention_forward(
+        query[None],
+        key[None],
+        value[None],
+        None,  # bias
+        query_groups.short_offsets,
+        key_groups.short_offsets,
+        query_groups.longest,
+        key_groups.longest,
+        dropout_prob,
+        UNMASKED,
+        compute_log_sumexp=True,  # for the backward pass
+    )[0][0]
+    return attended
 
 
 def why_not_varlen(demand: Demand) -> str | None:
@@ -98,38 +86,20 @@ def why_not_varlen(demand: Demand) -> str | None:
             f"heads must be a multiple of {EVEN_WIDTH} up to {WIDEST_HEAD} wide, not "
             f"{demand.head_dim}"
         )
-    if demand.dropout_prob:
-        return f"it knows no dropout, and attention_probs_dropout_prob is {demand.dropout_prob}"
-    return _why_no_flash(demand.device)
-
-
-def why_not_jagged(demand: Demand) -> str | None:
-    """What keeps `attend_jagged` from this work; None when nothing does."""
-    if demand.device.type != "cuda":
-        return (
-            f"its kernels are an NVIDIA GPU's, the tokens are on {demand.device.type!r}, where it "
-            "would fall back to a slow one"
-        )
-    if not hasattr(torch.nested, "nested_tensor_from_jagged"):
-        return "this version of PyTorch has no torch.nested.nested_tensor_from_jagged"
-    return None
-
-
-def _why_no_flash(device: torch.device) -> str | None:
-    if device.type != "cuda":
-        return f"it needs an NVIDIA GPU, the tokens are on {device.type!r}"
-    if not _has_varlen():
-        return "this version of PyTorch has no torch.nn.attention.varlen.varlen_attn"
+    reason = why_not_efficient(demand)
+    if reason is not None:
+        return reason
     if not torch.backends.cuda.is_flash_attention_available():
         return "this build of PyTorch has no flash attention"
-    if torch.cuda.get_device_capability(device) < AMPERE:
+    if torch.cuda.get_device_capability(demand.device) < AMPERE:
         return "the GPU is older than Ampere, which flash attention needs"
     return None
 
 
-def _has_varlen() -> bool:
-    try:
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError:
-        return False
-    return callable(varlen_attn)
+def why_not_efficient(demand: Demand) -> str | None:
+    """What keeps `attend_efficient` from this work; None when nothing does."""
+    if demand.device.type != "cuda":
+        return f"it needs an NVIDIA GPU, the tokens are on {demand.device.type!r}"
+    if demand.dtype == torch.float64:
+        return "its kernels compute in float32, bfloat16 or float16, not in float64"
+    return None

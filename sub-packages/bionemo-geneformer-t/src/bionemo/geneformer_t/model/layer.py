@@ -1,13 +1,15 @@
 """The parts of a BERT layer, on packed tokens: embeddings, attention, feed-forward network.
 
-A layer is one call for whoever passes through it: contexts, which attend to themselves, and scored
-positions, which attend to what a context left in that layer (`Kept`). Between the two halves of a
+A layer is one call for all who pass through it: contexts, which attend to themselves, and scored
+positions, which attend to what their contexts leave in that layer (`Kept`). Attention alone tells
+them apart. Between the two halves of a
 layer runs the sum of what came in and what attention found, before its LayerNorm: from it the
 second half can be computed again, so that the widest activations need not be kept for the backward
 pass (`Recompute`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,8 +19,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bionemo.geneformer_t.config import BioBertConfig, Recompute
-from bionemo.geneformer_t.model.groups import Attention, Groups
+from bionemo.geneformer_t.model.attention import OPERATORS, Attention
+from bionemo.geneformer_t.model.groups import Groups
 from bionemo.geneformer_t.model.isolation import Segment
+from bionemo.geneformer_t.model.precision import compute_dtype
 
 
 class Kept(NamedTuple):
@@ -121,39 +125,44 @@ class Layer(nn.Module):
     def forward(
         self,
         hidden: Float[Tensor, "token hidden"],
-        groups: Groups,
+        askers: Sequence[Groups],
         attend: Attention,
         kept: Kept | None = None,
         *,
-        update: bool = True,
-    ) -> tuple[Float[Tensor, "token hidden"], Kept]:
+        drop_contexts: bool = False,
+    ) -> tuple[Float[Tensor, "token_left hidden"], Kept]:
         """Update tokens by what they find in their contexts.
 
         Args:
-            hidden: Packed tokens.
-            groups: Which of them belong together.
+            hidden: Packed tokens, those of the first of `askers` first.
+            askers: Which tokens belong together; group i of each looks at context i.
             attend: The attention backend.
-            kept: What their contexts left in this layer; None when the tokens are contexts, which
-                attend to themselves.
-            update: False to leave the tokens as they are, for contexts in the last layer, of which
-                only keys and values are wanted.
+            kept: What the contexts left in this layer; None when the first of `askers` are the
+                contexts themselves.
+            drop_contexts: Leave the contexts out once their keys and values are known: in the last
+                layer nothing else of them is wanted.
 
         Returns:
             The tokens, and what the contexts left.
         """
+        rounded = hidden.to(compute_dtype(hidden))  # once, not in each product
         if kept is None:
-            kept = self._keep(hidden, groups)
-        if update and self._recomputes("layers"):
-            hidden = checkpoint(self._update, hidden, groups, attend, kept, use_reentrant=False)
-        elif update:
-            hidden = self._update(hidden, groups, attend, kept)
-        return hidden, kept
+            kept = self._keep(rounded[: askers[0].num_tokens], askers[0])
+        if drop_contexts:
+            start, askers = askers[0].num_tokens, askers[1:]
+            hidden, rounded = hidden[start:], rounded[start:]
+        if not askers:
+            return hidden, kept
+        update = self._update
+        if self._recomputes("layers"):
+            update = partial(checkpoint, update, use_reentrant=False)
+        return update(hidden, rounded, askers, attend, kept), kept
 
     def compile_parts(self) -> None:
-        """Compile what comes before and after attention, for any number of tokens.
+        """Compile the layer for any number of tokens.
 
-        Attention is left as it is: its backends are one kernel each, and lengths of cells change
-        with every batch.
+        Attention takes part where its backend is one operator (`OPERATORS`). One that goes from
+        cell to cell is left as it is, for the lengths of cells change with every batch.
         """
         self._call = torch.compiler.disable(_call)
         self.compile(dynamic=True)
@@ -163,24 +172,39 @@ class Layer(nn.Module):
         return Kept(project.key(context), project.value(context), groups)
 
     def _update(
-        self, hidden: Float[Tensor, "token hidden"], groups: Groups, attend: Attention, kept: Kept
+        self,
+        hidden: Float[Tensor, "token hidden"],
+        rounded: Float[Tensor, "token hidden"],
+        askers: Sequence[Groups],
+        attend: Attention,
+        kept: Kept,
     ) -> Float[Tensor, "token hidden"]:
-        project = self.attention.self
-        attended = self._call(
-            attend,
-            project.split(project.query(hidden)),
-            project.split(kept.keys),
-            project.split(kept.values),
-            groups,
-            kept.groups,
-            self.attention_dropout if self.training else 0.0,
-        )
-        stream = self.attention.output.add(self.attention.output.dense(attended.flatten(1)), hidden)
+        attended = self._attended(rounded, askers, attend, kept)
+        stream = self.attention.output.add(self.attention.output.dense(attended), hidden)
         if self._recomputes("feed_forward"):
             found, hidden = checkpoint(self._feed_forward, stream, use_reentrant=False)
         else:
             found, hidden = self._feed_forward(stream)
         return self.output.LayerNorm(self.output.add(found, hidden))
+
+    def _attended(
+        self,
+        rounded: Float[Tensor, "token hidden"],
+        askers: Sequence[Groups],
+        attend: Attention,
+        kept: Kept,
+    ) -> Float[Tensor, "token hidden"]:
+        project = self.attention.self
+        query = project.split(project.query(rounded))
+        key, value = project.split(kept.keys), project.split(kept.values)
+        dropout_prob = self.attention_dropout if self.training else 0.0
+        call = _call if attend in OPERATORS else self._call
+        attended, start = [], 0
+        for groups in askers:
+            asked = query[start : start + groups.num_tokens]
+            attended.append(call(attend, asked, key, value, groups, kept.groups, dropout_prob))
+            start += groups.num_tokens
+        return (attended[0] if len(attended) == 1 else torch.cat(attended)).flatten(1)
 
     def _feed_forward(
         self, stream: Float[Tensor, "token hidden"]

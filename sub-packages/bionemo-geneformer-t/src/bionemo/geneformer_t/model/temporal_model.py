@@ -27,7 +27,6 @@ from bionemo.geneformer_t.config import (
 )
 from bionemo.geneformer_t.model.attention import Attention, choose_attention
 from bionemo.geneformer_t.model.carried import Carried, carried_by
-from bionemo.geneformer_t.model.cross_entropy import compute_dtype
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.fine_tuning import parameter_groups
@@ -35,6 +34,7 @@ from bionemo.geneformer_t.model.groups import Groups
 from bionemo.geneformer_t.model.guards import StepBatches, gradient_norm
 from bionemo.geneformer_t.model.lora import has_adapters, merge_adapters
 from bionemo.geneformer_t.model.memory import SuccessorMemory, context_points
+from bionemo.geneformer_t.model.precision import compute_dtype
 from bionemo.geneformer_t.model.prediction import gene_log_probs, predict_next_cell
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
 from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine

@@ -1,0 +1,91 @@
+"""Steps with compiled layers beside plain ones, in a process of its own: `... DEVICE`.
+
+Shapes must not be checked here, for `torch.compile` cannot look through the checks. On a CPU, whose
+backends are compiled around, a plain operator stands in for those of GPUs.
+"""
+
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from textbook import packed, random_pair
+
+from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.model import layer
+from bionemo.geneformer_t.model.attention import choose_attention
+from bionemo.geneformer_t.model.encoder import NextCellBert
+
+VOCAB = 120
+BATCHES = [
+    [(40, 30, 5), (3, 60, 60)],
+    [(17, 17, 3), (60, 60, 9), (9, 5, 2)],
+    [(61, 2, 1), (2, 9, 9)],
+]
+"""Genes of the current cell, of the next cell, and how many of these are scored."""
+
+
+def attend_gathered(query, key, value, query_groups, key_groups, dropout_prob=0.0):
+    """Cells padded to the longest by gathering, and the tokens gathered back."""
+    padded = [
+        x[(g.short_offsets[:-1, None] + torch.arange(g.longest)).clamp(max=len(x) - 1)]
+        for x, g in ((query, query_groups), (key, key_groups), (value, key_groups))
+    ]
+    is_key = torch.arange(key_groups.longest) < key_groups.short_offsets.diff()[:, None]
+    attended = F.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in padded), is_key[:, None, None], dropout_prob
+    ).transpose(1, 2)
+    token = torch.arange(len(query), dtype=torch.int32)
+    group = torch.searchsorted(query_groups.short_offsets, token, right=True) - 1
+    return attended[group, token - query_groups.short_offsets[group]]
+
+
+def step(net, batch, attend):
+    """The mean loss and all gradients."""
+    net.zero_grad()
+    loss = net.summed_loss(batch, attend) / batch.num_scored
+    loss.backward()
+    return {"loss": loss.detach(), **{name: p.grad for name, p in net.named_parameters()}}
+
+
+def main(device: str) -> None:
+    """Raise where a compiled step differs, or where another batch is compiled anew."""
+    attend = attend_gathered
+    if device == "cpu":
+        layer.OPERATORS = frozenset({attend_gathered})
+    else:
+        attend = choose_attention("auto", torch.device(device), head_dim=8)
+        assert attend in layer.OPERATORS
+    torch.manual_seed(0)
+    config = BioBertConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=128,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.2,
+    )
+    plain = NextCellBert(config)
+    compiled = NextCellBert(config)
+    compiled.load_state_dict(plain.state_dict())
+    plain.to(device), compiled.to(device)
+    compiled.compile_layers()
+    generator = np.random.default_rng(0)
+    graphs = []
+    for sizes in BATCHES:
+        batch = packed([random_pair(generator, *size, VOCAB) for size in sizes]).to(device)
+        expected = step(plain, batch, attend)
+        for name, value in step(compiled, batch, attend).items():
+            torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    breaks = dict(torch._dynamo.utils.counters["graph_break"])
+    print(f"graphs after each batch {graphs}, breaks {breaks}")
+    assert graphs == 3 * [2], graphs  # one for the last layer, one for the others
+    assert not breaks, breaks
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

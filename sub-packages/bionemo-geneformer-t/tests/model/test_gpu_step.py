@@ -1,0 +1,169 @@
+"""On an NVIDIA GPU every backend gives the textbook step of the CPU, and isolates as it does."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from textbook import packed, random_pair, textbook_inputs, textbook_loss, textbook_model
+
+from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.model.attention import (
+    ATTENTION_BACKENDS,
+    GPU_BACKENDS,
+    LIMITS,
+    choose_attention,
+)
+from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.groups import Demand, Groups
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU here")
+
+VOCAB = 120
+CUDA = torch.device("cuda", 0)
+BACKENDS = {**ATTENTION_BACKENDS, **GPU_BACKENDS}
+PRECISIONS = [torch.float32, torch.bfloat16]
+SIZES = [(1, 1, 1), (40, 30, 5), (3, 60, 60), (61, 2, 1), (17, 17, 3), (60, 60, 9)]
+SIZES += [(n, n, 1 + n // 7) for n in range(1, 62, 6)]
+"""Genes of the current cell, of the next cell, and how many of these are scored."""
+
+
+def config(dropout_prob=0.0):
+    return BioBertConfig(
+        vocab_size=VOCAB,
+        hidden_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=128,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=dropout_prob,
+        initializer_range=0.2,  # far from zero, so that every path carries gradient
+    )
+
+
+def fresh(dropout_prob=0.0):
+    torch.manual_seed(0)
+    return NextCellBert(config(dropout_prob))
+
+
+def pairs_of(sizes):
+    generator = np.random.default_rng(0)
+    return [random_pair(generator, *size, VOCAB) for size in sizes]
+
+
+def backend(name, dtype, dropout_prob=0.0):
+    """The backend, or a skip where it says that it cannot do this."""
+    demand = Demand(device=CUDA, dtype=dtype, head_dim=16, dropout_prob=dropout_prob)
+    reason = LIMITS.get(name, lambda demand: None)(demand)
+    if reason:
+        pytest.skip(reason)
+    return choose_attention(name, CUDA, dtype, 16, dropout_prob)
+
+
+def autocast(dtype):
+    return torch.autocast("cuda", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def step(net, batch, attend):
+    """The mean loss and all gradients, on the CPU."""
+    net.zero_grad()
+    loss = net.summed_loss(batch, attend) / batch.num_scored
+    loss.backward()
+    gradients = {name: p.grad.cpu() for name, p in net.named_parameters()}
+    return {"loss": loss.detach().cpu(), **gradients}
+
+
+def textbook_step(net, pairs):
+    oracle = textbook_model(net)
+    loss = textbook_loss(oracle, textbook_inputs(pairs, net.config))
+    loss.backward()
+    gradients = {n: p.grad for n, p in oracle.named_parameters(remove_duplicate=False)}
+    return {"loss": loss.detach(), **gradients}
+
+
+@pytest.mark.parametrize("name", ["auto", "per_cell", "padded", "efficient"])
+def test_in_float32_the_step_equals_the_cpus_textbook_step(name):
+    net, pairs = fresh(), pairs_of(SIZES)
+    expected = textbook_step(net, pairs)
+    moved = deepcopy(net).to(CUDA)
+    found = step(moved, packed(pairs).to(CUDA), backend(name, torch.float32))
+    assert abs(found["loss"] - expected["loss"]) < 1e-5 * expected["loss"]
+    scale = max(float(g.norm()) for g in expected.values())
+    for parameter, gradient in found.items():
+        # a key's bias moves all scores of a query alike: its gradient is zero but for rounding
+        is_zero = parameter.endswith("self.key.bias")
+        size = scale if is_zero else float(expected[parameter].norm())
+        assert float((gradient - expected[parameter]).norm()) <= 1e-4 * size, parameter
+
+
+@pytest.mark.parametrize("name", ["auto", *BACKENDS])
+def test_in_bfloat16_the_step_is_as_near_float32_as_the_textbooks(name):
+    """As on the CPU (`test_step_options.py`): what can be asked for is the textbook's own error."""
+    net, pairs = fresh(), pairs_of(SIZES)
+    exact = textbook_step(net, pairs)
+    moved, batch = deepcopy(net).to(CUDA), packed(pairs).to(CUDA)
+    oracle = textbook_model(moved)
+    inputs = {k: v.to(CUDA) for k, v in textbook_inputs(pairs, net.config).items()}
+    with autocast(torch.bfloat16):
+        loss = textbook_loss(oracle.to(CUDA), inputs)
+        found = step(moved, batch, backend(name, torch.bfloat16))
+    loss.backward()
+    gradients = {n: p.grad for n, p in oracle.named_parameters(remove_duplicate=False)}
+    theirs = {n: gradients[n].cpu() for n in exact if n != "loss"}
+    assert abs(found["loss"] - exact["loss"]) < 0.01 * exact["loss"]
+    assert relative_error(found, exact) < 1.3 * relative_error(theirs, exact) < 0.5
+
+
+def relative_error(found, exact):
+    """Of all gradients together."""
+    names = [name for name in exact if name != "loss" and name in found]
+    off = sum(float((found[n] - exact[n]).square().sum()) for n in names)
+    return (off / sum(float(exact[n].square().sum()) for n in names)) ** 0.5
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_changing_one_scored_token_changes_no_other_positions_logits(name, dtype):
+    net, attend = fresh().to(CUDA), backend(name, dtype)
+    batch = packed(pairs_of(SIZES)).to(CUDA)
+    with torch.no_grad(), autocast(dtype):
+        before = net(batch, attend)
+        for position in range(0, batch.num_scored, 7):
+            ids = batch.scored_ids.clone()
+            ids[position] = (ids[position] + 1) % VOCAB
+            after = net(replace(batch, scored_ids=ids), attend)
+            others = torch.arange(batch.num_scored, device=CUDA) != position
+            assert torch.equal(before[others], after[others])
+            assert not torch.equal(before[position], after[position])
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_batches_with_nothing_to_score_stay_finite_and_reach_every_parameter(name, dtype):
+    net, attend = fresh().to(CUDA), backend(name, dtype)
+    for sizes in [[(5, 4, 0)], [(5, 4, 0), (2, 3, 1)], [(4, 0, 0)]]:
+        net.zero_grad()
+        with autocast(dtype):
+            loss = net.summed_loss(packed(pairs_of(sizes)).to(CUDA), attend)
+        loss.backward()
+        assert torch.isfinite(loss)
+        for parameter, weight in net.named_parameters():
+            assert weight.grad is not None, parameter
+            assert torch.isfinite(weight.grad).all(), parameter
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("name", ["auto", *BACKENDS])
+def test_attention_dropout_drops_at_the_rate_asked_and_keeps_the_mean(name, dtype):
+    rate, keys = 0.3, 4096
+    attend = backend(name, dtype, rate)
+    torch.manual_seed(0)
+    query = torch.zeros(64, 4, 16, device=CUDA, dtype=dtype)  # equal scores
+    value = torch.ones(2 * keys, 4, 16, device=CUDA, dtype=dtype)
+    groups = [Groups.of(torch.tensor([0, n, 2 * n], device=CUDA)) for n in (32, keys)]
+    found = attend(query, torch.zeros_like(value), value, *groups, rate).float()
+    # a mean over 4,096 draws, each 0 or 1 / 0.7, has a standard error of 0.0102
+    assert float((found - 1).abs().max()) < 0.08
+    assert 0.006 < float(found[..., 0].std()) < 0.015
