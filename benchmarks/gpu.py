@@ -8,6 +8,7 @@ runs the same code on small sizes, to test it.
 
 import argparse
 import gc
+import sys
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -181,6 +182,7 @@ def compare(
         else:
             flops = work / len(pairs) * cost["pairs_per_s"]
             rows.append({**row, **cost, "fraction_of_peak": flops / peak / 1e12})
+        print(rows[-1], file=sys.stderr, flush=True)
         gc.collect()
     return rows
 
