@@ -1,8 +1,7 @@
 """The isolated encoder: a BERT that computes only what the isolation rule lets matter.
 
-Keys and values come from the context alone, so the work splits in two. `remember` runs the
-contexts through the layers and keeps the keys and values of each; `recall` runs the scored
-positions of any number of next cells against them. Everything works on packed tokens
+Keys and values come from the context alone: contexts attend to themselves, and the scored positions
+of any number of next cells to their context. Everything works on packed tokens
 `[token, hidden]`; attention alone knows where a cell begins. Parameters carry Hugging Face's names
 (`BertForMaskedLM`), so that weights can be exchanged.
 """
@@ -17,7 +16,7 @@ from bionemo.geneformer_t.config import BioBertConfig, Recompute
 from bionemo.geneformer_t.model.attention import Attention, Groups
 from bionemo.geneformer_t.model.cross_entropy import summed_cross_entropy
 from bionemo.geneformer_t.model.isolation import Segment
-from bionemo.geneformer_t.model.layer import Embeddings, Kept, Layer
+from bionemo.geneformer_t.model.layer import Embeddings, Layer
 from bionemo.geneformer_t.model.rank_bias import RankBias
 
 
@@ -68,33 +67,7 @@ class IsolatedBert(nn.Module):
             )
         hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
         for layer in self.layers[:depth]:
-            hidden, _ = layer(hidden, (groups,), attend)
-        return hidden
-
-    def remember(
-        self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
-    ) -> list[Kept]:
-        """Encode contexts and keep what each layer offers; the last computes nothing else."""
-        hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
-        memory = []
-        for layer in self.layers:
-            is_last = layer is self.layers[-1]
-            hidden, kept = layer(hidden, (groups,), attend, drop_contexts=is_last)
-            memory.append(kept)
-        return memory
-
-    def recall(
-        self,
-        ids: Int[Tensor, " scored"],
-        positions: Int[Tensor, " scored"],
-        groups: Groups,
-        memory: list[Kept],
-        attend: Attention,
-    ) -> Float[Tensor, "scored hidden"]:
-        """Encode scored positions; group i of them looks at context i of the memory."""
-        hidden = self.embeddings(ids, positions, Segment.NEXT_CELL)
-        for layer, kept in zip(self.layers, memory, strict=True):
-            hidden, _ = layer(hidden, (groups,), attend, kept)
+            hidden = layer(hidden, (groups,), attend)
         return hidden
 
     def forward(
@@ -105,18 +78,27 @@ class IsolatedBert(nn.Module):
         positions: Int[Tensor, " scored"],
         scored: Groups,
         attend: Attention,
-    ) -> Float[Tensor, "scored hidden"]:
-        """`remember` and `recall` at once: a layer takes both kinds of tokens in one call.
+        *,
+        keep_contexts: bool = False,
+    ) -> Float[Tensor, "token hidden"]:
+        """Encode scored positions, those of group i under the eyes of context i.
 
-        Each product is then computed once for all tokens, and the backward pass is done with a
-        layer before it comes to the next, so that it holds no keys and values of all layers.
+        Args:
+            context_ids: Packed tokens of all contexts.
+            contexts: Where each of them begins and ends.
+            scored_ids: What stands at the scored positions.
+            positions: Their position ids.
+            scored: Where the positions of each context begin and end.
+            attend: The attention backend.
+            keep_contexts: Encode the contexts to the end too; they come first in the result. Else
+                the last layer computes no more of them than their keys and values.
         """
         context = self.embeddings(context_ids, positions_within(contexts), Segment.CONTEXT)
         asked = self.embeddings(scored_ids, positions, Segment.NEXT_CELL)
-        hidden = torch.cat([context, asked])
+        hidden, last = torch.cat([context, asked]), self.layers[-1]
         for layer in self.layers:
-            is_last = layer is self.layers[-1]
-            hidden, _ = layer(hidden, (contexts, scored), attend, drop_contexts=is_last)
+            drop = layer is last and not keep_contexts
+            hidden = layer(hidden, (contexts, scored), attend, drop_contexts=drop)
         return hidden
 
 
@@ -195,10 +177,18 @@ class NextCellBert(nn.Module):
         hidden = self.scored_hidden(batch, attend)
         return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
 
-    def scored_hidden(
+    def logits_and_contexts(
         self, batch: TemporalBatch, attend: Attention
-    ) -> Float[Tensor, "scored hidden"]:
-        """The last layer's output at the scored positions."""
+    ) -> tuple[Float[Tensor, "scored vocab"], Float[Tensor, "context_token hidden"]]:
+        """The logits, and the last layer's output at the contexts: both from one pass."""
+        hidden = self.scored_hidden(batch, attend, keep_contexts=True)
+        contexts, scored = hidden.split([len(batch.context_ids), batch.num_scored])
+        return self.cls.predictions(scored, batch.scored_ranks), contexts
+
+    def scored_hidden(
+        self, batch: TemporalBatch, attend: Attention, *, keep_contexts: bool = False
+    ) -> Float[Tensor, "token hidden"]:
+        """The last layer's output at the scored positions, behind that at the contexts if kept."""
         return self.bert(
             batch.context_ids,
             Groups.of(batch.context_offsets),
@@ -206,6 +196,7 @@ class NextCellBert(nn.Module):
             scored_positions(batch, self.config),
             Groups.of(scored_offsets_per_context(batch)),
             attend,
+            keep_contexts=keep_contexts,
         )
 
     def set_recompute(self, what: Recompute) -> None:
@@ -253,8 +244,7 @@ class NextCellBert(nn.Module):
         hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
         scored = Groups.of(scored_offsets_per_context(batch))
         both = torch.cat([hidden, hidden[at]])
-        found, _ = last(both, (contexts, scored), attend, drop_contexts=True)
-        return found
+        return last(both, (contexts, scored), attend, drop_contexts=True)
 
     def _initialise(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

@@ -1,16 +1,15 @@
 """The parts of a BERT layer, on packed tokens: embeddings, attention, feed-forward network.
 
 A layer is one call for all who pass through it: contexts, which attend to themselves, and scored
-positions, which attend to what their contexts leave in that layer (`Kept`). Attention alone tells
-them apart. Between the two halves of a
-layer runs the sum of what came in and what attention found, before its LayerNorm: from it the
+positions, which attend to their contexts. Attention alone tells them apart. Between the two halves
+of a layer runs the sum of what came in and what attention found, before its LayerNorm: from it the
 second half can be computed again, so that the widest activations need not be kept for the backward
 pass (`Recompute`).
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,13 +23,10 @@ from bionemo.geneformer_t.model.groups import Groups
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.precision import compute_dtype
 
-
-class Kept(NamedTuple):
-    """What contexts offer to attend to in one layer."""
-
-    keys: Float[Tensor, "context_token hidden"]
-    values: Float[Tensor, "context_token hidden"]
-    groups: Groups
+Known = tuple[
+    Groups, Float[Tensor, "context_token head dim"], Float[Tensor, "context_token head dim"]
+]
+"""The contexts, with the keys and values of their tokens in one layer."""
 
 
 class Embeddings(nn.Module):
@@ -127,36 +123,31 @@ class Layer(nn.Module):
         hidden: Float[Tensor, "token hidden"],
         askers: Sequence[Groups],
         attend: Attention,
-        kept: Kept | None = None,
         *,
         drop_contexts: bool = False,
-    ) -> tuple[Float[Tensor, "token_left hidden"], Kept]:
+    ) -> Float[Tensor, "token_left hidden"]:
         """Update tokens by what they find in their contexts.
 
         Args:
-            hidden: Packed tokens, those of the first of `askers` first.
-            askers: Which tokens belong together; group i of each looks at context i.
+            hidden: Packed tokens: those of the contexts, then those of all others who ask.
+            askers: Which tokens belong together, the contexts first; group i of each attends to
+                context i.
             attend: The attention backend.
-            kept: What the contexts left in this layer; None when the first of `askers` are the
-                contexts themselves.
             drop_contexts: Leave the contexts out once their keys and values are known: in the last
                 layer nothing else of them is wanted.
-
-        Returns:
-            The tokens, and what the contexts left.
         """
+        contexts = askers[0]
         rounded = hidden.to(compute_dtype(hidden))  # once, not in each product
-        if kept is None:
-            kept = self._keep(rounded[: askers[0].num_tokens], askers[0])
+        project = self.attention.self
+        context = rounded[: contexts.num_tokens]
+        known = contexts, project.split(project.key(context)), project.split(project.value(context))
         if drop_contexts:
-            start, askers = askers[0].num_tokens, askers[1:]
-            hidden, rounded = hidden[start:], rounded[start:]
-        if not askers:
-            return hidden, kept
+            hidden, rounded = hidden[contexts.num_tokens :], rounded[contexts.num_tokens :]
+            askers = askers[1:]
         update = self._update
         if self._recomputes("layers"):
             update = partial(checkpoint, update, use_reentrant=False)
-        return update(hidden, rounded, askers, attend, kept), kept
+        return update(hidden, rounded, askers, known, attend)
 
     def compile_parts(self) -> None:
         """Compile the layer for any number of tokens.
@@ -167,19 +158,15 @@ class Layer(nn.Module):
         self._call = torch.compiler.disable(_call)
         self.compile(dynamic=True)
 
-    def _keep(self, context: Float[Tensor, "context_token hidden"], groups: Groups) -> Kept:
-        project = self.attention.self
-        return Kept(project.key(context), project.value(context), groups)
-
     def _update(
         self,
         hidden: Float[Tensor, "token hidden"],
         rounded: Float[Tensor, "token hidden"],
         askers: Sequence[Groups],
+        known: Known,
         attend: Attention,
-        kept: Kept,
     ) -> Float[Tensor, "token hidden"]:
-        attended = self._attended(rounded, askers, attend, kept)
+        attended = self._attended(rounded, askers, known, attend)
         stream = self.attention.output.add(self.attention.output.dense(attended), hidden)
         if self._recomputes("feed_forward"):
             found, hidden = checkpoint(self._feed_forward, stream, use_reentrant=False)
@@ -191,18 +178,17 @@ class Layer(nn.Module):
         self,
         rounded: Float[Tensor, "token hidden"],
         askers: Sequence[Groups],
+        known: Known,
         attend: Attention,
-        kept: Kept,
     ) -> Float[Tensor, "token hidden"]:
-        project = self.attention.self
-        query = project.split(project.query(rounded))
-        key, value = project.split(kept.keys), project.split(kept.values)
+        contexts, key, value = known
+        query = self.attention.self.split(self.attention.self.query(rounded))
         dropout_prob = self.attention_dropout if self.training else 0.0
         call = _call if attend in OPERATORS else self._call
         attended, start = [], 0
         for groups in askers:
             asked = query[start : start + groups.num_tokens]
-            attended.append(call(attend, asked, key, value, groups, kept.groups, dropout_prob))
+            attended.append(call(attend, asked, key, value, groups, contexts, dropout_prob))
             start += groups.num_tokens
         return (attended[0] if len(attended) == 1 else torch.cat(attended)).flatten(1)
 

@@ -16,9 +16,6 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from bionemo.geneformer_t.model.attention import Attention
-from bionemo.geneformer_t.model.encoder import NextCellBert
-from bionemo.geneformer_t.model.groups import Groups
 from bionemo.geneformer_t.model.library import Library, add_found
 
 
@@ -93,25 +90,19 @@ class SuccessorMemory:
 
 
 def context_points(
-    net: NextCellBert,
-    context_ids: Int[Tensor, " context_token"],
-    contexts: Groups,
-    attend: Attention,
+    hidden: Float[Tensor, "context_token hidden"], offsets: Int[Tensor, " contexts_plus_1"]
 ) -> Float[Tensor, "context hidden"]:
     """Where current cells lie: the mean of their genes' last hidden states.
 
     Args:
-        net: In evaluation mode.
-        context_ids: Packed `[CLS] genes [SEP]` of each.
-        contexts: Where each begins and ends.
-        attend: The attention backend.
+        hidden: Of packed `[CLS] genes [SEP]`.
+        offsets: Where each cell begins, and where the last ends.
     """
-    hidden = net.bert.read(context_ids, contexts, attend)
-    lengths = contexts.offsets.diff()
+    lengths = offsets.diff()
     owner = torch.arange(len(lengths), device=hidden.device).repeat_interleave(lengths)
     is_gene = torch.ones(len(hidden), dtype=torch.bool, device=hidden.device)
-    is_gene[contexts.offsets[:-1]] = False
-    is_gene[contexts.offsets[1:] - 1] = False
+    is_gene[offsets[:-1]] = False
+    is_gene[offsets[1:] - 1] = False
     sums = torch.zeros(len(lengths), hidden.shape[1], device=hidden.device, dtype=hidden.dtype)
     sums.index_add_(0, owner[is_gene], hidden[is_gene])
     return sums / (lengths - 2).clamp(min=1)[:, None]

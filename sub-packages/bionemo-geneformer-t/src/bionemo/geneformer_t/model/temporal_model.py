@@ -1,8 +1,7 @@
 """TemporalGeneformerModel: the encoder as a LightningModule that trains, saves and predicts.
 
-The loss of an optimizer step is the mean over all scored positions of its global batch, whatever
-the number of micro-batches and processes: micro-batches contribute sums, and the gradients are
-divided once, before the step, by the count over all of them.
+How it trains stands in `model/training.py`; here are what a batch means, what a checkpoint carries
+and how the next cell is predicted.
 """
 
 from collections.abc import Mapping
@@ -10,12 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from jaxtyping import Bool, Float, Int
-from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor
-from torchmetrics import MeanMetric
 
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import (
@@ -23,32 +19,25 @@ from bionemo.geneformer_t.config import (
     PairSettings,
     PositionScheme,
     Recompute,
-    positions_needed,
 )
+from bionemo.geneformer_t.model.agreement import check_agreement
 from bionemo.geneformer_t.model.attention import Attention, choose_attention
 from bionemo.geneformer_t.model.carried import Carried, carried_by
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.encoder import NextCellBert
-from bionemo.geneformer_t.model.fine_tuning import parameter_groups
 from bionemo.geneformer_t.model.groups import Groups
-from bionemo.geneformer_t.model.guards import StepBatches, gradient_norm
 from bionemo.geneformer_t.model.lora import has_adapters, merge_adapters
 from bionemo.geneformer_t.model.memory import SuccessorMemory, context_points
 from bionemo.geneformer_t.model.precision import compute_dtype
 from bionemo.geneformer_t.model.prediction import gene_log_probs, predict_next_cell
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
-from bionemo.geneformer_t.model.schedule import default_warmup, warmup_cosine
-from bionemo.geneformer_t.model.sharding import is_sharded, shard
-from bionemo.geneformer_t.model.step_randomness import seed_dropout
+from bionemo.geneformer_t.model.training import NextCellTraining
 from bionemo.geneformer_t.model.transplant import StartReport, changed, transplant
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
-_TYPICAL_SCORED = 256
-"""Keeps the summed loss of a micro-batch near a mean's size, for 16-bit gradients."""
 
-
-class TemporalGeneformerModel(L.LightningModule):
+class TemporalGeneformerModel(NextCellTraining):
     """Geneformer that predicts the next cell.
 
     Args:
@@ -76,10 +65,9 @@ class TemporalGeneformerModel(L.LightningModule):
         recompute: Recompute = "nothing",
         compile: bool = False,  # noqa: A002 # PyTorch's and Lightning's own word for it
     ) -> None:
-        super().__init__()
-        self.config = (
-            config if isinstance(config, BioBertConfig) else BioBertConfig.from_dict(config)
-        )
+        config = config if isinstance(config, BioBertConfig) else BioBertConfig.from_dict(config)
+        super().__init__(NextCellBert(config))
+        self.config = config
         self.save_hyperparameters({
             "config": self.config.to_dict(),
             "learning_rate": learning_rate,
@@ -90,15 +78,11 @@ class TemporalGeneformerModel(L.LightningModule):
             "recompute": recompute,
             "compile": compile,
         })  # fmt: skip
-        self.net = NextCellBert(self.config)
         self.net.set_recompute(recompute)
         self.vocab: GeneVocab | None = None
-        self.pair_settings: PairSettings | None = None
         self.start: StartReport | None = None
         self.provenance: Provenance | None = None
         self.memory: SuccessorMemory | None = None
-        self.val_loss = MeanMetric()
-        self._step = StepBatches()
 
     @classmethod
     def from_pretrained(
@@ -186,95 +170,12 @@ class TemporalGeneformerModel(L.LightningModule):
             self.config.attention_probs_dropout_prob if self.training else 0.0,
         )
 
-    # --- training -----------------------------------------------------------------------------
-
-    def configure_model(self) -> None:
-        """Share weights, gradients and optimizer state among processes, where the strategy asks."""
-        if self.device_mesh is not None and not is_sharded(self.net):
-            shard(self.net, self.device_mesh["data_parallel"])
+    # --- vocabulary and checkpoints -----------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Forget what an earlier training remembered, for weights change; compile where asked."""
+        """Forget what an earlier training remembered, for weights change."""
+        super().on_fit_start()
         self.memory = None
-        if self.hparams["compile"]:
-            self.net.compile_layers()
-
-    def on_train_batch_start(self, batch: TemporalBatch, batch_idx: int) -> None:
-        """Make dropout a pure function of (seed, epoch, batch, rank)."""
-        if self.pair_settings is not None:
-            epoch = self.trainer.fit_loop.epoch_progress.current.processed
-            seed_dropout(self.pair_settings.seed, epoch, batch_idx, self.global_rank)
-
-    def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:
-        """One micro-batch; returns its summed loss, scaled by a constant."""
-        summed = self.summed_loss(batch)
-        self._step.add(summed, batch)
-        return summed / _TYPICAL_SCORED
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Turn the gradients of sums into the gradient of the mean over the global batch."""
-        totals = self._step.totals()
-        summed, scored = self.trainer.strategy.reduce(totals, reduce_op="sum")
-        self._step.check_loss(summed, self.trainer)
-        scored = scored.clamp(min=1)
-        averaged_over = self.trainer.accumulate_grad_batches * self.trainer.world_size
-        factor = float(_TYPICAL_SCORED * averaged_over / scored)
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        torch._foreach_mul_(gradients, factor)
-        self.log("train/loss", (summed / scored).float(), prog_bar=True)
-        self.log("learning_rate", optimizer.param_groups[0]["lr"])
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Refuse a gradient that is not finite; clip the others by the norm found."""
-        norm = gradient_norm(self.parameters())
-        self._step.check_norm(norm, self.trainer)
-        self._step = StepBatches()
-        if gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-
-    def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:
-        """Mean cross-entropy over the scored positions of the whole split, as `val/loss`."""
-        self._evaluate(batch, "val/loss")
-
-    def test_step(self, batch: TemporalBatch, batch_idx: int) -> None:
-        """Mean cross-entropy over the scored positions of the whole split, as `test/loss`."""
-        self._evaluate(batch, "test/loss")
-
-    def _evaluate(self, batch: TemporalBatch, name: str) -> None:
-        scored = batch.num_scored
-        if scored:
-            self.val_loss.update(self.summed_loss(batch) / scored, weight=scored)
-        self.log(name, self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with linear warm-up and cosine decay over the steps of the run."""
-        total = int(self.trainer.estimated_stepping_batches)
-        warmup = self.hparams["warmup_steps"]
-        warmup = default_warmup(total) if warmup is None else warmup
-        optimizer = torch.optim.AdamW(
-            parameter_groups(
-                self.net,
-                self.hparams["learning_rate"],
-                self.hparams["weight_decay"],
-                self.hparams["layer_lr_decay"],
-            )
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine(step, warmup, total)
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    # --- vocabulary and checkpoints -----------------------------------------------------------
 
     def setup(self, stage: str) -> None:
         """Take the vocabulary and the pair settings of the data module."""
@@ -292,26 +193,7 @@ class TemporalGeneformerModel(L.LightningModule):
             ValueError: The vocabulary or `seq_length` is too large for the model, or the model
                 already has another vocabulary.
         """
-        if len(vocab) > self.config.vocab_size:
-            raise ValueError(
-                f"the data's vocabulary has {len(vocab)} tokens, the model's vocab_size is "
-                f"{self.config.vocab_size}; build the model with BioBertConfig(vocab_size="
-                f"{len(vocab)}) or more"
-            )
-        needed = positions_needed(settings, self.config.position_scheme)
-        if needed > self.config.max_position_embeddings:
-            raise ValueError(
-                f"seq_length is {settings.seq_length}, which takes {needed} positions; the model's "
-                f"max_position_embeddings is {self.config.max_position_embeddings}; lower the one "
-                "or raise the other"
-            )
-        if self.vocab is not None and self.vocab.fingerprint != vocab.fingerprint:
-            raise ValueError(
-                f"the data carry vocabulary {vocab.fingerprint[:12]} ({len(vocab)} tokens), the "
-                f"model was trained with {self.vocab.fingerprint[:12]} ({len(self.vocab)} "
-                "tokens); token ids would mean other genes. Prepare the data with the model's "
-                "vocabulary and medians"
-            )
+        check_agreement(self.config, self.vocab, vocab, settings)
         self.vocab, self.pair_settings = vocab, settings
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -347,11 +229,12 @@ class TemporalGeneformerModel(L.LightningModule):
             batch: As `all_masked` makes it.
             num_ranks: The ranks that it asks for.
         """
-        logits = self.logits(batch)
-        log_probs = gene_log_probs(logits, self._required_vocab()).unflatten(0, (-1, num_ranks))
+        vocab = self._required_vocab()
         if self.memory is None:
-            return log_probs
-        points = self.context_points(batch.context_ids, batch.context_offsets).cpu().numpy()
+            return gene_log_probs(self.logits(batch), vocab).unflatten(0, (-1, num_ranks))
+        logits, contexts = self.net.logits_and_contexts(batch, self._attention(batch))
+        log_probs = gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))
+        points = context_points(contexts, batch.context_offsets).float().cpu().numpy()
         mixed = [
             torch.from_numpy(self.memory.mix(own, point))
             for own, point in zip(log_probs.cpu().numpy(), points, strict=True)
@@ -371,7 +254,8 @@ class TemporalGeneformerModel(L.LightningModule):
             offsets: Where each begins, and where the last ends.
         """
         attend = self._attention_on(context_ids.device)
-        return context_points(self.net, context_ids, Groups.of(offsets), attend).float()
+        hidden = self.net.bert.read(context_ids, Groups.of(offsets), attend)
+        return context_points(hidden, offsets).float()
 
     @torch.no_grad()
     def predict_next_cell(
