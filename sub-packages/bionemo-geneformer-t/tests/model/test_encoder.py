@@ -12,6 +12,7 @@ from bionemo.geneformer_t.batch import pack
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.groups import Groups
 
 VOCAB = 120
 LOSS_TOLERANCE = 1e-5  # the specification's bounds for float32
@@ -131,6 +132,20 @@ def test_the_summed_loss_is_the_cross_entropy_of_the_logits(losses):
     summed, logits = (getattr(net, name)(batch, attend) for name in losses)
     expected = F.cross_entropy(logits, batch.scored_labels, reduction="sum")
     torch.testing.assert_close(summed, expected)
+
+
+@pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+def test_one_pass_gives_the_logits_and_the_contexts_of_two(backend):
+    torch.manual_seed(9)
+    net, attend = NextCellBert(small_config()).eval(), ATTENTION_BACKENDS[backend]
+    batch = packed(pairs_of(RAGGED))
+    calls = []
+    net.bert.layers[0].register_forward_hook(lambda *_: calls.append(1))
+    logits, contexts = net.logits_and_contexts(batch, attend)
+    assert len(calls) == 1
+    torch.testing.assert_close(logits, net(batch, attend))
+    groups = Groups.of(batch.context_offsets)
+    torch.testing.assert_close(contexts, net.bert.read(batch.context_ids, groups, attend))
 
 
 @pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
