@@ -21,6 +21,7 @@ import pytest
 from bionemo.geneformer_t.simulate import SimulationSettings, simulate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+PACKAGE = REPOSITORY / "sub-packages" / "bionemo-geneformer-t"
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if page.name != "log.md")
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -98,7 +99,8 @@ def test_a_page_runs_from_top_to_bottom(page, example_cells, tiny_data_dir, tmp_
 
 
 def test_pictures_and_links_of_the_pages_exist():
-    for page in [REPOSITORY / "README.md", *DOCS.glob("*.md")]:
+    readmes = REPOSITORY / "README.md", PACKAGE / "README.md"
+    for page in [*readmes, *DOCS.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -109,6 +109,61 @@ def test_a_user_error_is_one_plain_message(capsys):
     assert capsys.readouterr().err == "\ntrain: mask_prob must lie in (0, 1]; got 2.0\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("--learing_rate 1e-4", "--learning_rate"),
+        ("--learing-rate=1e-4", "--learning-rate"),
+        ("--learing_rate 1 --polcy skip", "--learning_rate and --policy"),
+    ],
+)
+def test_a_misspelt_option_is_refused_with_the_one_it_resembles(line, meant, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(small, f"--data_dir there {line}".split())
+    assert stopped.value.code == 2
+    refusal = capsys.readouterr().err
+    assert f"unrecognized arguments: {line}; did you mean {meant}?" in refusal
+
+
+def test_a_misspelt_option_is_asked_about_where_a_required_one_is_missing(capsys):
+    with pytest.raises(SystemExit):
+        command_line(["embed", "--chekpoint", "a", "--input", "b", "--output", "c"])
+    assert "are required: --checkpoint; did you mean --checkpoint?" in capsys.readouterr().err
+
+
+def test_nothing_is_asked_about_an_option_that_resembles_none(capsys):
+    with pytest.raises(SystemExit):
+        main(small, ["--data_dir", "there", "--zzz", "--learning", "fast"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_a_misspelt_setting_is_refused_with_the_one_it_resembles(tmp_path):
+    with pytest.raises(TypeError, match=r"did you mean learning_rate\?"):
+        small(data_dir="there", learing_rate=1)
+    (tmp_path / "config.yaml").write_text("learing_rate: 1")
+    with pytest.raises(ValueError, match=r"did you mean learning_rate\?"):
+        resolve(Settings, {"config": tmp_path / "config.yaml"})
+
+
+def test_a_misspelt_command_is_refused_with_the_one_it_resembles(capsys):
+    assert command_line(["trian"]) == 2
+    assert "no command 'trian'; did you mean train?\n" in capsys.readouterr().err
+    assert command_line(["zzz"]) == 2
+    assert "no command 'zzz'\n" in capsys.readouterr().err
+
+
+def test_the_layer_of_counts_and_the_hidden_layer_are_told_apart(capsys):
+    told = {
+        "prepare": ["Layer of the file that holds the raw counts", "`embed`"],
+        "embed": ["Hidden layer of the model", "Layer of the .h5ad that holds the raw counts"],
+    }
+    for name, sentences in told.items():
+        with pytest.raises(SystemExit):
+            command_line([name, "--help"])
+        text = " ".join(capsys.readouterr().out.split())
+        assert all(sentence in text for sentence in sentences)
+
+
 def test_a_missing_setting_is_named(capsys):
     with pytest.raises(SystemExit):
         main(small, [])

@@ -25,6 +25,7 @@ def test_the_table_and_the_words_are_printed_and_written(
     printed = capsys.readouterr().out
     assert "cross-entropy" in printed
     assert "The model is no better than gene frequencies at each rank, it is worse" in printed
+    assert "The model's answer is" not in printed  # it carries no memory
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert list(written["rows"]) == [MODEL, *BASELINES]
     model = written["rows"][MODEL]["all"]["cross_entropy"]

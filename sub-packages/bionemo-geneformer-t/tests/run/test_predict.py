@@ -1,3 +1,5 @@
+import re
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -83,10 +85,17 @@ def test_raw_counts_are_required(untrained_checkpoint, tiny_data_dir, tmp_path) 
     cells = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad")
     cells.X = cells.X.log1p()
     cells.write_h5ad(tmp_path / "in.h5ad")
-    with pytest.raises(ValueError, match="look log-normalised"):
-        predict(
-            checkpoint=untrained_checkpoint, input=tmp_path / "in.h5ad", output=tmp_path / "o.csv"
-        )
+    given = tmp_path / "in.h5ad"
+    with pytest.raises(ValueError, match=f"^{re.escape(str(given))}: .*look log-normalised"):
+        predict(checkpoint=untrained_checkpoint, input=given, output=tmp_path / "o.csv")
+
+
+def test_a_file_of_unknown_genes_is_named(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:
+    cells = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad")[:, 28:].copy()
+    given = tmp_path / "in.h5ad"
+    cells.write_h5ad(given)
+    with pytest.raises(ValueError, match=f"none of the 2 genes of {re.escape(str(given))} "):
+        predict(checkpoint=untrained_checkpoint, input=given, output=tmp_path / "o.csv")
 
 
 @pytest.mark.parametrize(

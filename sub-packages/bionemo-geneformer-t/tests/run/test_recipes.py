@@ -14,6 +14,7 @@ from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
 from bionemo.geneformer_t.inference.distribution import model_predictor
 from bionemo.geneformer_t.run.command import resolve
 from bionemo.geneformer_t.run.doctor import doctor
+from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.export import export
 from bionemo.geneformer_t.run.recipes import RECIPES, SMALL, Recipe
 from bionemo.geneformer_t.run.train_settings import TrainSettings
@@ -135,12 +136,15 @@ def test_without_validation_cells_the_model_goes_without(tiny_data_dir, tmp_path
     assert "so the model goes without" in caplog.text
 
 
-def test_doctor_shows_the_memory_and_export_says_that_it_stays_behind(
+def test_evaluate_and_doctor_show_the_memory_and_export_says_that_it_stays_behind(
     tiny_data_dir, tmp_path, capsys
 ) -> None:
     best = train_temporal_geneformer(data_dir=tiny_data_dir, output_dir=tmp_path / "run", **TINY)
     doctor(first=best)
     assert "39 training cells; " in capsys.readouterr().out
+    evaluate(checkpoint=best, data_dir=tiny_data_dir, max_cells=3)
+    mixing = load_model(best).memory.mixing
+    assert f"\nThe model's answer is {mixing}.\n" in capsys.readouterr().out
     folder = export(checkpoint=best, output_dir=tmp_path / "exported")
     printed = capsys.readouterr().out
     assert "other tools know no memory of training cells" in printed

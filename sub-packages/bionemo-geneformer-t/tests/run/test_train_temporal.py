@@ -110,7 +110,9 @@ def test_early_stopping_ends_a_run_that_no_longer_learns(tiny_data_dir, tmp_path
 
 def test_a_folder_that_holds_another_run_is_refused_or_resumed(tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "run")
-    with pytest.raises(FileExistsError, match=r"holds another run.*resume_from_checkpoint='last'"):
+    with pytest.raises(
+        FileExistsError, match=r"--resume_from_checkpoint last \(in Python: .*='last'"
+    ):
         train(tiny_data_dir, tmp_path / "run")
     before = losses(tmp_path / "run")
     train(tiny_data_dir, tmp_path / "run", num_epochs=3, resume_from_checkpoint="last")

@@ -199,8 +199,9 @@ class EmbeddingSettings:
     """
 
     layer: int = -2
-    """Index into the hidden states as Hugging Face counts them: 0 the input embeddings, n the
-    output of layer n; -1 the last layer, -2 the second to last, which is more general."""
+    """Hidden layer of the model that is read, not a layer of the file (that is counts_layer): index
+    into the hidden states as Hugging Face counts them, 0 the input embeddings, n the output of
+    layer n; -1 the last layer, -2 the second to last, which is more general."""
     pooling: Pooling = "mean"
     """`mean` over the genes of a cell, or the state of `[CLS]` (`cls`)."""
     token_budget: int = 16_384

@@ -101,6 +101,12 @@ class CellStore:
 
         return open_or_build(name, places, build, opened)
 
+    @property
+    def where(self) -> str:
+        """What to call the cells in messages: their folder, or the file that stands in for it."""
+        h5ad = self.split_dir / H5AD
+        return str(_target(h5ad) if h5ad.is_symlink() else self.split_dir)
+
     @cached_property
     def cell_ids(self) -> tuple[str, ...]:
         """The name of each cell; read when first asked for."""
@@ -183,14 +189,20 @@ def _build_unchanged(
     """Build from files that must not change meanwhile: the entry's name is their fingerprint."""
     build(folder)
     if fingerprint(files, FORMAT) != name:
+        named = ", ".join(str(_target(file)) for file in files[:3])
         raise ValueError(
-            f"{files[0].parent}: {', '.join(file.name for file in files[:3])} changed while being "
-            "read; is another program still writing? Start again when it is done"
+            f"{named} changed while being read; is another program still writing? Start again when "
+            "it is done"
         )
 
 
+def _target(file: Path) -> Path:
+    """What users know a file by: a link in a folder made for the occasion means nothing to them."""
+    return file.resolve() if file.is_symlink() else file
+
+
 def _build_from_h5ad(h5ad: Path, folder: Path) -> None:
-    with h5ad_source(h5ad) as source:
+    with h5ad_source(_target(h5ad)) as source:
         _build(source, folder, convert=True)
 
 

@@ -37,7 +37,7 @@ class CellTokens:
     def __init__(self, store: CellStore, vocab: GeneVocab, settings: PairSettings) -> None:
         self.store = store
         self.settings = settings
-        self._encoder = TokenEncoder(store, str(store.split_dir), vocab, settings)
+        self._encoder = TokenEncoder(store, store.where, vocab, settings)
         self.token_of_column = self._encoder.token_of_column
         self.median_of_id = self._encoder.median_of_id
         """What the counts of each token are divided by."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bionemo.geneformer_t.report.style import MODEL, REFERENCE, new_figure, quieten, save
 
@@ -35,6 +36,8 @@ def loss_figure(table: pd.DataFrame) -> Figure:
         if len(curve):
             axes.plot(curve["step"], curve[column], markersize=4, **style)
     axes.set_xlabel("optimizer step")
+    # of a single step there is one whole number to show, not the two that are usual
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylabel("cross-entropy of scored genes (nats)")
     quieten(axes)
     axes.legend(frameon=False)

@@ -10,6 +10,8 @@ from importlib import import_module
 
 from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.run.command import main as run
+from bionemo.geneformer_t.run.spelling import did_you_mean
+from bionemo.geneformer_t.run.unread import ending_unread
 
 COMMANDS = {
     "demo": ("demo", "demo", "simulate, train and evaluate; the whole job in minutes"),
@@ -29,7 +31,11 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its result may carry an `exit_code`."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with ending_unread():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_overview())
         return 0
@@ -38,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        print(f"geneformer-t: no command {name!r}\n\n{_overview()}", file=sys.stderr)
+        meant = did_you_mean([name], COMMANDS)
+        print(f"geneformer-t: no command {name!r}{meant}\n\n{_overview()}", file=sys.stderr)
         return 2
     if name == "train":  # a run of hours says how far it is, also into a file
         logging.basicConfig(level=logging.INFO, format="%(message)s")

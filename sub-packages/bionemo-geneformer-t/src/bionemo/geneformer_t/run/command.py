@@ -8,6 +8,7 @@ defaults and their docstrings are written once. Nothing heavy is imported here.
 import argparse
 import ast
 import inspect
+import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,21 @@ from dataclasses import MISSING, Field, fields
 from functools import update_wrapper
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from bionemo.geneformer_t.run.setting_values import typed
+from bionemo.geneformer_t.run.spelling import did_you_mean
+from bionemo.geneformer_t.run.unread import ending_unread
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -80,6 +93,7 @@ def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
     if unknown:
         raise TypeError(
             f"unknown settings: {', '.join(unknown)}; known are: {', '.join(parameters)}"
+            f"{did_you_mean(unknown, parameters)}"
         )
     missing = [
         name
@@ -122,7 +136,7 @@ def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> d
     if unknown:
         raise ValueError(
             f"config: {path} holds unknown settings: {', '.join(unknown)}; "
-            f"known are: {', '.join(known)}"
+            f"known are: {', '.join(known)}{did_you_mean(unknown, known)}"
         )
     return values
 
@@ -130,24 +144,45 @@ def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> d
 def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: str = "") -> Any:
     """Run a command from the command line; user errors end it with one plain message."""
     settings_type: type = function.settings_type  # type: ignore[attr-defined]
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
+        argv=sys.argv[1:] if argv is None else argv,
         prog=prog or None,
         description=inspect.getdoc(function),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser, settings_type)
-    given = vars(parser.parse_args(argv))
-    try:
-        return function(**given)
-    except USER_ERRORS as error:
-        if not is_ours(error):
-            raise
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        parser.exit(2, f"\n{parser.prog}: {text}\n")
+    with ending_unread():
+        given = vars(parser.parse_args(parser.argv))
+        try:
+            return function(**given)
+        except USER_ERRORS as error:
+            if not is_ours(error):
+                raise
+            text = error.args[0] if isinstance(error, KeyError) and error.args else error
+            parser.exit(2, f"\n{parser.prog}: {text}\n")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Asks, where it refuses, whether a misspelt option is another one."""
+
+    def __init__(self, *, argv: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.argv = argv
+
+    def error(self, message: str) -> NoReturn:
+        known = self._option_string_actions
+        given = [text.partition("=")[0] for text in self.argv if text.startswith("--")]
+        unknown = [name for name in given if not any(option.startswith(name) for option in known)]
+        super().error(message + did_you_mean(unknown, known))
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether this package raised the error itself: others deserve their whole traceback."""
+    """Whether this package raised the error itself: others deserve their whole traceback.
+
+    A broken pipe is none of ours, wherever it was written to: `ending_unread` knows it.
+    """
+    if isinstance(error, BrokenPipeError):
+        return False
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

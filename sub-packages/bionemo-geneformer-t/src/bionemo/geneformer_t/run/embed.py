@@ -31,7 +31,7 @@ class EmbedSettings(EmbeddingSettings):
     key_added: str = "X_geneformer_t"
     """Where to write, in obsm, varm and uns."""
     counts_layer: str | None = None
-    """Layer that holds the raw counts; X by default."""
+    """Layer of the .h5ad that holds the raw counts, which `prepare` calls layer; X by default."""
     gene_embeddings: bool = True
     """Also write embeddings of genes to varm."""
 

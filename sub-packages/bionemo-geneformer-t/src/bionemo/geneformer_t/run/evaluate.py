@@ -131,6 +131,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         facts=facts,
         where_from=where_from,
         is_shuffled=settings_of(model).shuffle_successors,
+        mixing=None if model.memory is None else model.memory.mixing,
         seed=settings.seed,
     )
     print(as_text(evaluated))
@@ -159,12 +160,14 @@ def as_text(evaluated: "Evaluated") -> str:
     """The tables, and what they mean in words."""
     from bionemo.geneformer_t.evaluate.words import summary, tables
 
-    evaluation, shuffled = evaluated.evaluation, ""
+    evaluation, shuffled, mixed = evaluated.evaluation, "", ""
     if evaluated.is_shuffled:
         shuffled = " (trained on shuffled successors: a control)"
+    if evaluated.mixing is not None:
+        mixed = f"\nThe model's answer is {evaluated.mixing}."
     return (
         f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}\n\n"
-        f"{tables(evaluation)}\n\n{summary(evaluation)}\n{evaluated.where_from}\n"
+        f"{tables(evaluation)}\n\n{summary(evaluation)}{mixed}\n{evaluated.where_from}\n"
     )
 
 

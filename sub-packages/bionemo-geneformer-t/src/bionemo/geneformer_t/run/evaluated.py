@@ -10,6 +10,7 @@ from bionemo.geneformer_t.evaluate.arrows import Arrows, arrows
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
+from bionemo.geneformer_t.model.memory import Mixing
 from bionemo.geneformer_t.report.cell_map import CellMap, cell_map
 from bionemo.geneformer_t.run.output_folder import CHECKPOINTS, METRICS_FILE
 
@@ -34,6 +35,8 @@ class Evaluated:
     """A sentence on where the facts come from."""
     is_shuffled: bool
     """Whether the model learned from shuffled successors, as a control."""
+    mixing: Mixing | None
+    """How its answer is mixed with a memory; None where it carries none."""
     seed: int
 
     @property

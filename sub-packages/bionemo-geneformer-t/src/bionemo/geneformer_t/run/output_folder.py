@@ -30,7 +30,7 @@ def claim_output_dir(settings: TrainSettings) -> None:
     if settings.resume_from_checkpoint is None and (folder / CONFIG_FILE).exists():
         raise FileExistsError(
             f"output_dir {folder} holds another run; choose another folder, or continue that run "
-            "with resume_from_checkpoint='last'"
+            "with --resume_from_checkpoint last (in Python: resume_from_checkpoint='last')"
         )
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ class PrepareSettings(BuilderSettings):
     """How successors are found, one or several of: time, pseudotime, trajectory, precomputed, knn.
     Each gets a graph of its own; `time` by default where time_key is given."""
     layer: str | None = None
-    """Layer that holds the raw counts; X by default."""
+    """Layer of the file that holds the raw counts; X by default. `embed` calls it counts_layer."""
     use_raw: bool = False
     """Take counts and genes from `raw`."""
     use_rep: str | None = None
