@@ -91,12 +91,13 @@ def train(
 def predict(
     model: TemporalGeneformerModel, data: TemporalGeneformerDataModule, cells: int
 ) -> float:
-    """Cells per second of the ten highest ranks of the next cell, where training ran."""
+    """Cells per second of the ten highest ranks of the next cell, where and as training ran."""
     model.eval().to(model.trainer.strategy.root_device)
-    predict_next_cells(model, data.train.tokens.encode, np.arange(8))
-    started = time.perf_counter()
-    predict_next_cells(model, data.train.tokens.encode, np.arange(cells))
-    return cells / (time.perf_counter() - started)
+    with model.trainer.precision_plugin.forward_context():
+        predict_next_cells(model, data.train.tokens.encode, np.arange(8))
+        started = time.perf_counter()
+        predict_next_cells(model, data.train.tokens.encode, np.arange(cells))
+        return cells / (time.perf_counter() - started)
 
 
 def main() -> None:
@@ -125,7 +126,8 @@ def main() -> None:
             rows.append({**row, "predicted_cells_per_s": predict(model, data, options.cells)})
     on = torch.cuda.get_device_name() if options.accelerator == "gpu" else "CPU"
     how = f"{on}, {options.precision}, {options.micro_batch_size} pairs per step"
-    print(f"{how}, typical cells; `waiting` is a share of the time")
+    threads = torch.get_num_threads()
+    print(f"{how}, {threads} threads, typical cells; `waiting` is a share of the time")
     name = "end_to_end" if options.accelerator == "cpu" else "end_to_end_gpu"
     report(name, rows, device=on, precision=options.precision)
 

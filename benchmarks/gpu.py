@@ -183,6 +183,7 @@ def compare(
             flops = work / len(pairs) * cost["pairs_per_s"]
             rows.append({**row, **cost, "fraction_of_peak": flops / peak / 1e12})
         print(rows[-1], file=sys.stderr, flush=True)
+        net.zero_grad()
         gc.collect()
     return rows
 

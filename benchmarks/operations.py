@@ -34,10 +34,11 @@ def needed_parts(
     hidden, inner, depth = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     n, s = contexts.sum(), scored.sum()
     read_and_write = 2 * hidden * hidden + 2 * hidden * inner  # query, output, feed-forward
-    remember = 2 * hidden * hidden  # key, value
+    keys_and_values = 2 * hidden * hidden
     pairs_of_contexts, pairs_of_scored = (contexts**2).sum(), (contexts * scored).sum()
     parts = {
-        "layers on tokens": depth * n * remember + ((depth - 1) * n + depth * s) * read_and_write,
+        "layers on tokens": depth * n * keys_and_values
+        + ((depth - 1) * n + depth * s) * read_and_write,
         "attention": 2 * hidden * ((depth - 1) * pairs_of_contexts + depth * pairs_of_scored),
         "vocabulary head": s * (hidden * hidden + hidden * config.vocab_size),
     }

@@ -1,4 +1,4 @@
-"""Steps with compiled layers beside plain ones, in a process of its own: `... DEVICE`.
+"""Steps with compiled layers beside plain ones, in a process of its own: `... DEVICE RECOMPUTE`.
 
 Shapes must not be checked here, for `torch.compile` cannot look through the checks. On a CPU, whose
 backends are compiled around, a plain operator stands in for those of GPUs.
@@ -48,7 +48,7 @@ def step(net, batch, attend):
     return {"loss": loss.detach(), **{name: p.grad for name, p in net.named_parameters()}}
 
 
-def main(device: str) -> None:
+def main(device: str, recompute: str) -> None:
     """Raise where a compiled step differs, or where another batch is compiled anew."""
     attend = attend_gathered
     if device == "cpu":
@@ -72,6 +72,7 @@ def main(device: str) -> None:
     compiled = NextCellBert(config)
     compiled.load_state_dict(plain.state_dict())
     plain.to(device), compiled.to(device)
+    compiled.set_recompute(recompute)
     compiled.compile_layers()
     generator = np.random.default_rng(0)
     graphs = []

@@ -134,6 +134,13 @@ def test_a_trial_can_be_made_where_nothing_has_gradients():
         assert failed_trial(ATTENTION_BACKENDS["per_cell"], a_demand()) is None
 
 
+def test_a_trial_leaves_the_draws_of_a_run_as_they_were():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    assert failed_trial(ATTENTION_BACKENDS["per_cell"], a_demand(0.1)) is None
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_trial_names_what_a_backend_raised():
     assert "in a trial: " in failed_trial(GPU_BACKENDS["varlen"], a_demand())  # there is no GPU
 

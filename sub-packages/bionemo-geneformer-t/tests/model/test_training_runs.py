@@ -40,8 +40,9 @@ def trained(folder: Path, data_dir: Path, kind: str) -> dict:
         ),
     ],
 )
-def test_a_layer_compiles_whole_and_once_for_all_lengths_of_cells(tmp_path, device):
-    call(tmp_path, COMPILED, device)
+@pytest.mark.parametrize("recompute", ["nothing", "layers"])
+def test_a_layer_compiles_whole_and_once_for_all_lengths_of_cells(tmp_path, device, recompute):
+    call(tmp_path, COMPILED, device, recompute)
 
 
 @pytest.mark.slow

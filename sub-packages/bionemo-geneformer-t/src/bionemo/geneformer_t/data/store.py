@@ -198,7 +198,7 @@ def _build_unchanged(
 
 def _target(file: Path) -> Path:
     """What users know a file by: a link in a folder made for the occasion means nothing to them."""
-    return file.resolve() if file.is_symlink() else file
+    return file.parent / file.readlink() if file.is_symlink() else file
 
 
 def _build_from_h5ad(h5ad: Path, folder: Path) -> None:

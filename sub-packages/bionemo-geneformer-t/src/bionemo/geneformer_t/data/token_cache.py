@@ -98,7 +98,7 @@ def _build(tokens: CellTokens, folder: Path) -> None:
     loader = DataLoader(
         blocks, batch_size=None, num_workers=_num_workers(total), generator=torch.Generator()
     )
-    with tqdm(desc=f"encoding {tokens.store.split_dir}", total=total, unit="token",
+    with tqdm(desc=f"encoding {tokens.store.where}", total=total, unit="token",
               unit_scale=True, disable=None) as bar:  # fmt: skip
         for written in loader:
             bar.update(written)

@@ -36,5 +36,5 @@ def tokens_of(model: TemporalGeneformerModel, source: Path) -> Iterator[CellToke
             "neither"
         )
     with tempfile.TemporaryDirectory() as folder:  # a store wants a folder of its own
-        (Path(folder) / H5AD).symlink_to(source.resolve())
+        (Path(folder) / H5AD).symlink_to(source.absolute())
         yield CellTokens(CellStore.open(Path(folder), Path(folder) / "cache"), vocab, settings)

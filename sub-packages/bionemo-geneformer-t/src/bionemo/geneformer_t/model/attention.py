@@ -175,9 +175,7 @@ def _why_not(name: str, demand: Demand) -> str | None:
 
 
 def failed_trial(attend: Attention, demand: Demand) -> str | None:
-    """Run a backend on small cells, one of them not asked, beside the padded one.
-
-    Forward and backward.
+    """Run a backend on small cells, one without a query, beside the padded one, and backward too.
 
     Returns:
         What went wrong, or None. With dropout, whose draws differ, the numbers need only be finite.
@@ -185,7 +183,7 @@ def failed_trial(attend: Attention, demand: Demand) -> str | None:
     expected = _trial(attend_padded, demand)
     try:
         found = _trial(attend, demand)
-    except (RuntimeError, NotImplementedError, TypeError, ImportError) as error:
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
         return f"{type(error).__name__} in a trial: {error}"
     # two matrix products in another order: 16-bit numbers keep 8 bits or more of their mantissa
     tolerance = 1e-4 if demand.dtype in {torch.float32, torch.float64} else 0.05
@@ -199,7 +197,12 @@ def failed_trial(attend: Attention, demand: Demand) -> str | None:
 def _trial(attend: Attention, demand: Demand) -> list[Tensor]:
     """What a backend makes of three small cells, and its gradients."""
     generator = torch.Generator().manual_seed(0)
-    with torch.inference_mode(mode=False), torch.enable_grad():  # whoever asks may need neither
+    on_gpu = [demand.device] if demand.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(on_gpu),  # or a run's own draws would come later
+        torch.inference_mode(mode=False),  # the caller may be predicting, where nothing is recorded
+        torch.enable_grad(),
+    ):
         queries, keys = (
             Groups.of(torch.tensor(offsets, device=demand.device))
             for offsets in ([0, 3, 3, 8], [0, 2, 5, 7])

@@ -21,7 +21,7 @@ CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
 busy."""
 FEWEST_ROWS = 64
 """Fewer positions per chunk would make the matrix products slim and slow."""
-EVEN = 8
+MULTIPLE = 8
 """Matrix units that multiply 16-bit numbers are fast where sizes are multiples of it."""
 
 
@@ -84,7 +84,7 @@ class _SummedCrossEntropy(torch.autograd.Function):
                 )
             ]
             ctx.gradients = grads
-            head = _even(weight.to(dtype), bias.to(dtype))
+            head = _rounded_up(weight.to(dtype), bias.to(dtype))
             return _chunks(hidden.to(dtype), *head, labels, rows, *grads)
 
     @staticmethod
@@ -100,11 +100,11 @@ class _SummedCrossEntropy(torch.autograd.Function):
         return *(None if grad is None else grad.mul_(scale) for grad in found), *4 * [None]
 
 
-def _even(
+def _rounded_up(
     weight: Float[Tensor, "vocab hidden"], bias: Float[Tensor, " vocab"]
-) -> tuple[Float[Tensor, "even_vocab hidden"], Float[Tensor, " even_vocab"]]:
-    """With tokens of probability 0 at the end, until the products are of an even size."""
-    missing = -len(weight) % EVEN if weight.dtype.itemsize == 2 else 0
+) -> tuple[Float[Tensor, "padded_vocab hidden"], Float[Tensor, " padded_vocab"]]:
+    """With tokens of probability 0 at the end, to a multiple of `MULTIPLE`; for 16 bits only."""
+    missing = -len(weight) % MULTIPLE if weight.dtype.itemsize == 2 else 0
     if not missing:
         return weight, bias
     return F.pad(weight, (0, 0, 0, missing)), F.pad(bias, (0, missing), value=-torch.inf)
@@ -112,8 +112,8 @@ def _even(
 
 def _chunks(
     hidden: Float[Tensor, "scored hidden"],
-    weight: Float[Tensor, "even_vocab hidden"],
-    bias: Float[Tensor, " even_vocab"],
+    weight: Float[Tensor, "padded_vocab hidden"],
+    bias: Float[Tensor, " padded_vocab"],
     labels: Int[Tensor, " scored"],
     rows: int,
     grad_hidden: Float[Tensor, "scored hidden"] | None,
@@ -143,7 +143,7 @@ def _chunks(
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """`total += left @ right`, as many rows as it has, summed over chunks in its precision."""
+    """Add the first rows of `left @ right`, as many as `total` has, in its precision."""
     if total.dtype == left.dtype:
         total.addmm_(left[: len(total)], right)
     else:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig, Recompute
-from bionemo.geneformer_t.model.attention import Attention, Groups
 from bionemo.geneformer_t.model.cross_entropy import summed_cross_entropy
+from bionemo.geneformer_t.model.groups import Attention, Groups
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Layer
 from bionemo.geneformer_t.model.rank_bias import RankBias
@@ -81,7 +81,7 @@ class IsolatedBert(nn.Module):
         *,
         keep_contexts: bool = False,
     ) -> Float[Tensor, "token hidden"]:
-        """Encode scored positions, those of group i under the eyes of context i.
+        """Encode scored positions; those of group i attend to context i.
 
         Args:
             context_ids: Packed tokens of all contexts.
@@ -181,14 +181,19 @@ class NextCellBert(nn.Module):
         self, batch: TemporalBatch, attend: Attention
     ) -> tuple[Float[Tensor, "scored vocab"], Float[Tensor, "context_token hidden"]]:
         """The logits, and the last layer's output at the contexts: both from one pass."""
-        hidden = self.scored_hidden(batch, attend, keep_contexts=True)
+        hidden = self._hidden(batch, attend, keep_contexts=True)
         contexts, scored = hidden.split([len(batch.context_ids), batch.num_scored])
         return self.cls.predictions(scored, batch.scored_ranks), contexts
 
     def scored_hidden(
-        self, batch: TemporalBatch, attend: Attention, *, keep_contexts: bool = False
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored hidden"]:
+        """The last layer's output at the scored positions."""
+        return self._hidden(batch, attend, keep_contexts=False)
+
+    def _hidden(
+        self, batch: TemporalBatch, attend: Attention, *, keep_contexts: bool
     ) -> Float[Tensor, "token hidden"]:
-        """The last layer's output at the scored positions, behind that at the contexts if kept."""
         return self.bert(
             batch.context_ids,
             Groups.of(batch.context_offsets),
@@ -207,7 +212,7 @@ class NextCellBert(nn.Module):
     def compile_layers(self) -> None:
         """Compile the layers with `torch.compile`, at their next call."""
         for layer in self.bert.layers:
-            layer.compile_parts()
+            layer.compile_whole()
 
     def plain_logits(
         self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention

@@ -14,7 +14,7 @@ from bionemo.geneformer_t.model.groups import Demand, Groups, without_queries
 HALVES = (torch.bfloat16, torch.float16)
 WIDEST_HEAD = 256
 """The widest head of flash attention."""
-EVEN_WIDTH = 8
+WIDTH_STEP = 8
 """Widths of heads are multiples of it."""
 AMPERE = (8, 0)
 """The oldest compute capability that flash attention runs on."""
@@ -81,9 +81,9 @@ def why_not_varlen(demand: Demand) -> str | None:
         return (
             f"it computes in bfloat16 or float16, not in {demand.dtype}; set precision bf16-mixed"
         )
-    if demand.head_dim > WIDEST_HEAD or demand.head_dim % EVEN_WIDTH:
+    if demand.head_dim > WIDEST_HEAD or demand.head_dim % WIDTH_STEP:
         return (
-            f"heads must be a multiple of {EVEN_WIDTH} up to {WIDEST_HEAD} wide, not "
+            f"heads must be a multiple of {WIDTH_STEP} up to {WIDEST_HEAD} wide, not "
             f"{demand.head_dim}"
         )
     reason = why_not_efficient(demand)

@@ -9,7 +9,7 @@ pass (`Recompute`).
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +18,18 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bionemo.geneformer_t.config import BioBertConfig, Recompute
-from bionemo.geneformer_t.model.attention import OPERATORS, Attention
-from bionemo.geneformer_t.model.groups import Groups
+from bionemo.geneformer_t.model.attention import OPERATORS
+from bionemo.geneformer_t.model.groups import Attention, Groups
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.precision import compute_dtype
 
-Known = tuple[
-    Groups, Float[Tensor, "context_token head dim"], Float[Tensor, "context_token head dim"]
-]
-"""The contexts, with the keys and values of their tokens in one layer."""
+
+class Known(NamedTuple):
+    """What the contexts offer to attend to in one layer."""
+
+    contexts: Groups
+    keys: Float[Tensor, "context_token head dim"]
+    values: Float[Tensor, "context_token head dim"]
 
 
 class Embeddings(nn.Module):
@@ -116,7 +119,7 @@ class Layer(nn.Module):
         self.output = ResidualOutput(config, config.intermediate_size)
         self.attention_dropout = config.attention_probs_dropout_prob
         self.recompute: Recompute = "nothing"
-        self._call: Callable[..., Tensor] = _call
+        self._call_uncompiled: Callable[..., Tensor] = _call
 
     def forward(
         self,
@@ -140,7 +143,11 @@ class Layer(nn.Module):
         rounded = hidden.to(compute_dtype(hidden))  # once, not in each product
         project = self.attention.self
         context = rounded[: contexts.num_tokens]
-        known = contexts, project.split(project.key(context)), project.split(project.value(context))
+        known = Known(
+            contexts,
+            project.split(project.key(context)),
+            project.split(project.value(context)),
+        )
         if drop_contexts:
             hidden, rounded = hidden[contexts.num_tokens :], rounded[contexts.num_tokens :]
             askers = askers[1:]
@@ -149,13 +156,13 @@ class Layer(nn.Module):
             update = partial(checkpoint, update, use_reentrant=False)
         return update(hidden, rounded, askers, known, attend)
 
-    def compile_parts(self) -> None:
+    def compile_whole(self) -> None:
         """Compile the layer for any number of tokens.
 
         Attention takes part where its backend is one operator (`OPERATORS`). One that goes from
         cell to cell is left as it is, for the lengths of cells change with every batch.
         """
-        self._call = torch.compiler.disable(_call)
+        self._call_uncompiled = torch.compiler.disable(_call)
         self.compile(dynamic=True)
 
     def _update(
@@ -181,14 +188,15 @@ class Layer(nn.Module):
         known: Known,
         attend: Attention,
     ) -> Float[Tensor, "token hidden"]:
-        contexts, key, value = known
         query = self.attention.self.split(self.attention.self.query(rounded))
         dropout_prob = self.attention_dropout if self.training else 0.0
-        call = _call if attend in OPERATORS else self._call
+        call = _call if attend in OPERATORS else self._call_uncompiled
         attended, start = [], 0
         for groups in askers:
             asked = query[start : start + groups.num_tokens]
-            attended.append(call(attend, asked, key, value, groups, contexts, dropout_prob))
+            attended.append(
+                call(attend, asked, known.keys, known.values, groups, known.contexts, dropout_prob)
+            )
             start += groups.num_tokens
         return (attended[0] if len(attended) == 1 else torch.cat(attended)).flatten(1)
 

@@ -5,8 +5,6 @@ the number of micro-batches and processes: micro-batches contribute sums, and th
 divided once, before the step, by the count over all of them.
 """
 
-from abc import abstractmethod
-
 import lightning as L
 import torch
 from jaxtyping import Float
@@ -40,9 +38,9 @@ class NextCellTraining(L.LightningModule):
         self.val_loss = MeanMetric()
         self._step = StepBatches()
 
-    @abstractmethod
     def summed_loss(self, batch: TemporalBatch) -> Float[Tensor, ""]:
         """Cross-entropy in nats, summed over the scored positions; 0 where there are none."""
+        raise NotImplementedError
 
     def configure_model(self) -> None:
         """Share weights, gradients and optimizer state among processes, where the strategy asks."""

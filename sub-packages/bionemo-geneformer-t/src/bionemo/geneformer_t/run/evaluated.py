@@ -36,7 +36,7 @@ class Evaluated:
     is_shuffled: bool
     """Whether the model learned from shuffled successors, as a control."""
     mixing: Mixing | None
-    """How its answer is mixed with a memory; None where it carries none."""
+    """How the model's answer is mixed with its memory; None where it has none."""
     seed: int
 
     @property

@@ -7,5 +7,5 @@ from difflib import get_close_matches
 def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
     """The end of a refusal: `; did you mean learning_rate?`, or nothing where nothing is close."""
     known = list(known)
-    close = [match for name in names for match in get_close_matches(name, known, n=1)]
+    close = dict.fromkeys(match for name in names for match in get_close_matches(name, known, n=1))
     return f"; did you mean {' and '.join(close)}?" if close else ""

@@ -19,14 +19,14 @@ def ending_unread() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        if _is_read("\n"):
+        if _can_print("\n"):  # nothing at all would not reach the pipe
             raise
         raise SystemExit(UNREAD) from None
     finally:
-        _is_read("")
+        _can_print("")
 
 
-def _is_read(text: str) -> bool:
+def _can_print(text: str) -> bool:
     """Whether this and what was printed before it can be written; if not, all goes nowhere."""
     try:
         print(text, end="", flush=True)
