@@ -12,37 +12,26 @@ import logging
 import tempfile
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
 from cells import NUM_GENES, make_split, typical_lengths
+from gpu import GPU_MODELS
 from lightning.pytorch.profilers import SimpleProfiler
 from measure import report
+from train_step import AS_TRAINED
+from train_step import MODELS as ON_CPU
 
-from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.inference.next_cell import predict_next_cells
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 WAITING_TARGETS = {"cpu": 0.03, "gpu": 0.05}
 FETCH, EPOCH = "[_TrainingEpochLoop].train_dataloader_next", "run_training_epoch"
-MODELS = {
-    "BioNeMo 10M": {
-        "hidden_size": 256,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 4,
-        "intermediate_size": 512,
-    },
-    "default": {},
-    "106M": {
-        "hidden_size": 768,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-        "intermediate_size": 3072,
-    },
-}
+MODELS = {**ON_CPU, "106M": GPU_MODELS["106M"]}
 
 
 class Durations(SimpleProfiler):
@@ -60,7 +49,7 @@ def train(
     data = TemporalGeneformerDataModule(
         data_dir, num_workers=options.workers, micro_batch_size=options.micro_batch_size
     )
-    model = TemporalGeneformerModel(BioBertConfig(vocab_size=NUM_GENES + 5, **MODELS[name]))
+    model = TemporalGeneformerModel(replace(MODELS[name], vocab_size=NUM_GENES + 5, **AS_TRAINED))
     profiler = Durations()
     trainer = L.Trainer(
         max_steps=options.steps,
@@ -106,9 +95,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cells", type=int, default=200, help="to predict")
-    parser.add_argument(
-        "--models", nargs="+", choices=list(MODELS), default=["BioNeMo 10M", "default"]
-    )
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(ON_CPU))
     parser.add_argument("--accelerator", choices=list(WAITING_TARGETS), default="cpu")
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--micro_batch_size", type=int, default=8)

@@ -44,6 +44,7 @@ from textbook import (
     textbook_model,
 )
 
+from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention import choose_attention
 from bionemo.geneformer_t.model.encoder import NextCellBert
@@ -131,7 +132,7 @@ def steps(config: BioBertConfig, kind: str, number: int) -> dict[str, Callable[[
 
 
 def differences(
-    found: dict[str, Callable[[], torch.Tensor]], config: BioBertConfig, kind: str, number: int
+    found: dict[str, Callable[[], torch.Tensor]], batch: TemporalBatch
 ) -> dict[str, float]:
     """Relative differences of the loss and, at worst, of any gradient.
 
@@ -141,15 +142,15 @@ def differences(
     loss, expected = found["ours"](), found["oracle"]()
     ours, oracle = (gradients(found[which].args[0]) for which in ("ours", "oracle"))
     net = found["ours"].args[0]
-    exact = copy.deepcopy(net).double()
-    exact.zero_grad()
-    batch = packed(make_pairs(kind, number))
-    (exact.summed_loss(batch, attention(net)) / batch.num_scored).backward()
+    precise = copy.deepcopy(net).double()
+    precise.zero_grad()
+    (precise.summed_loss(batch, attention(net)) / batch.num_scored).backward()
+    exact = gradients(precise)
     return {
         "loss_rel_diff": float(abs(loss - expected) / expected),
         "grad_rel_diff": worst_difference(ours, oracle),
-        "grad_rel_diff_from_float64": worst_difference(ours, gradients(exact)),
-        "textbook_grad_rel_diff_from_float64": worst_difference(oracle, gradients(exact)),
+        "grad_rel_diff_from_float64": worst_difference(ours, exact),
+        "textbook_grad_rel_diff_from_float64": worst_difference(oracle, exact),
     }
 
 
@@ -207,8 +208,8 @@ def compare(
     clock: Callable[[], float],
 ) -> dict[str, object]:
     """One row of the results."""
-    found = steps(config, kind, number)
-    differing = differences(found, config, kind, number)  # also warms up
+    found, batch = steps(config, kind, number), packed(make_pairs(kind, number))
+    differing = differences(found, batch)  # also warms up
     rate = matmul_gflops(clock=clock)
     times = dict(
         zip(
@@ -219,7 +220,7 @@ def compare(
     )
     rate = max(rate, matmul_gflops(clock=clock))
     trained = {} if kind == REAL.stem else with_dropout(config, kind, number, clock)
-    operations = needed(config, packed(make_pairs(kind, number)))
+    operations = needed(config, batch)
     memory = {} if kind == REAL.stem else memory_ratio(config, kind, number)
     return {
         "model": name,
