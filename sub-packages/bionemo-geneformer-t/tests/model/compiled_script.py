@@ -6,17 +6,15 @@ backends are compiled around, a plain operator stands in for those of GPUs.
 
 import sys
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from textbook import packed, random_pair
+from small_steps import pairs_of, small_config, step
+from textbook import packed
 
-from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model import layer
 from bionemo.geneformer_t.model.attention import choose_attention
 from bionemo.geneformer_t.model.encoder import NextCellBert
 
-VOCAB = 120
 BATCHES = [
     [(40, 30, 5), (3, 60, 60)],
     [(17, 17, 3), (60, 60, 9), (9, 5, 2)],
@@ -40,14 +38,6 @@ def attend_gathered(query, key, value, query_groups, key_groups, dropout_prob=0.
     return attended[group, token - query_groups.short_offsets[group]]
 
 
-def step(net, batch, attend):
-    """The mean loss and all gradients."""
-    net.zero_grad()
-    loss = net.summed_loss(batch, attend) / batch.num_scored
-    loss.backward()
-    return {"loss": loss.detach(), **{name: p.grad for name, p in net.named_parameters()}}
-
-
 def main(device: str, recompute: str) -> None:
     """Raise where a compiled step differs, or where another batch is compiled anew."""
     attend = attend_gathered
@@ -57,27 +47,16 @@ def main(device: str, recompute: str) -> None:
         attend = choose_attention("auto", torch.device(device), head_dim=8)
         assert attend in layer.OPERATORS
     torch.manual_seed(0)
-    config = BioBertConfig(
-        vocab_size=VOCAB,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=48,
-        max_position_embeddings=128,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.2,
-    )
+    config = small_config()
     plain = NextCellBert(config)
     compiled = NextCellBert(config)
     compiled.load_state_dict(plain.state_dict())
     plain.to(device), compiled.to(device)
     compiled.set_recompute(recompute)
     compiled.compile_layers()
-    generator = np.random.default_rng(0)
     graphs = []
     for sizes in BATCHES:
-        batch = packed([random_pair(generator, *size, VOCAB) for size in sizes]).to(device)
+        batch = packed(pairs_of(sizes)).to(device)
         expected = step(plain, batch, attend)
         for name, value in step(compiled, batch, attend).items():
             torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)

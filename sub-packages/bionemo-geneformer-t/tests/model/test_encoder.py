@@ -2,64 +2,27 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from textbook import packed, random_pair, textbook_inputs, textbook_loss, textbook_model
+from small_steps import RAGGED, VOCAB, pairs_of, small_config, step, textbook_step
+from textbook import packed, textbook_inputs, textbook_model
 
 from bionemo.geneformer_t.batch import pack
-from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.groups import Groups
 
-VOCAB = 120
 LOSS_TOLERANCE = 1e-5  # the specification's bounds for float32
 GRADIENT_TOLERANCE = 1e-4
-
-RAGGED = [(1, 1, 1), (40, 30, 5), (3, 60, 60), (61, 2, 1), (17, 17, 3), (60, 60, 9)]
-"""Genes of the current cell, of the next cell, and how many of these are scored."""
-
-
-def small_config(scheme: str = "continued") -> BioBertConfig:
-    return BioBertConfig(
-        vocab_size=VOCAB,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=48,
-        max_position_embeddings=128,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.2,  # far from zero, so that every path carries gradient
-        position_scheme=scheme,
-    )
-
-
-def pairs_of(sizes, seed=0):
-    generator = np.random.default_rng(seed)
-    return [random_pair(generator, *size, VOCAB) for size in sizes]
-
-
-def loss_and_gradients(net, batch, attend):
-    net.zero_grad()
-    loss = net.summed_loss(batch, attend) / batch.num_scored
-    loss.backward()
-    return loss.detach(), {name: p.grad for name, p in net.named_parameters()}
 
 
 def assert_same_step(
     net, batch, attend, oracle, inputs, loss_tolerance=LOSS_TOLERANCE, tolerance=GRADIENT_TOLERANCE
 ):
-    loss, gradients = loss_and_gradients(net, batch, attend)
-    oracle.zero_grad()
-    expected = textbook_loss(oracle, inputs)
-    expected.backward()
-    assert abs(loss - expected.detach()) / expected.detach() < loss_tolerance
-    expected_gradients = {
-        name: p.grad for name, p in oracle.named_parameters(remove_duplicate=False)
-    }
+    gradients, expected_gradients = step(net, batch, attend), textbook_step(oracle, inputs)
+    loss, expected = gradients.pop("loss"), expected_gradients.pop("loss")
+    assert abs(loss - expected) / expected < loss_tolerance
     scale = max(float(g.norm()) for g in expected_gradients.values())
     for name, gradient in gradients.items():
         reference = expected_gradients[name]
@@ -74,7 +37,7 @@ def assert_same_step(
 @pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
 def test_the_step_equals_the_textbook_step(backend, scheme):
     torch.manual_seed(0)
-    config = small_config(scheme)
+    config = small_config(position_scheme=scheme)
     net = NextCellBert(config)
     pairs = pairs_of(RAGGED)
     assert_same_step(

@@ -3,12 +3,11 @@
 from copy import deepcopy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from textbook import packed, random_pair, textbook_inputs, textbook_loss, textbook_model
+from small_steps import RAGGED, VOCAB, pairs_of, relative_error, small_config, step, textbook_step
+from textbook import packed, textbook_inputs, textbook_model
 
-from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention import (
     ATTENTION_BACKENDS,
     GPU_BACKENDS,
@@ -20,37 +19,19 @@ from bionemo.geneformer_t.model.groups import Demand, Groups
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU here")
 
-VOCAB = 120
 CUDA = torch.device("cuda", 0)
 BACKENDS = {**ATTENTION_BACKENDS, **GPU_BACKENDS}
 PRECISIONS = [torch.float32, torch.bfloat16]
-SIZES = [(1, 1, 1), (40, 30, 5), (3, 60, 60), (61, 2, 1), (17, 17, 3), (60, 60, 9)]
-SIZES += [(n, n, 1 + n // 7) for n in range(1, 62, 6)]
-"""Genes of the current cell, of the next cell, and how many of these are scored."""
+SIZES = [*RAGGED, *((n, n, 1 + n // 7) for n in range(1, 62, 6))]
 
 
-def config(dropout_prob=0.0):
-    return BioBertConfig(
-        vocab_size=VOCAB,
-        hidden_size=64,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=96,
-        max_position_embeddings=128,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=dropout_prob,
-        initializer_range=0.2,  # far from zero, so that every path carries gradient
-    )
-
-
-def fresh(dropout_prob=0.0):
+def fresh():
     torch.manual_seed(0)
-    return NextCellBert(config(dropout_prob))
+    return NextCellBert(small_config(hidden_size=64, intermediate_size=96))
 
 
-def pairs_of(sizes):
-    generator = np.random.default_rng(0)
-    return [random_pair(generator, *size, VOCAB) for size in sizes]
+def on_cpu(values):
+    return {name: value.cpu() for name, value in values.items()}
 
 
 def backend(name, dtype, dropout_prob=0.0):
@@ -66,29 +47,12 @@ def autocast(dtype):
     return torch.autocast("cuda", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-def step(net, batch, attend):
-    """The mean loss and all gradients, on the CPU."""
-    net.zero_grad()
-    loss = net.summed_loss(batch, attend) / batch.num_scored
-    loss.backward()
-    gradients = {name: p.grad.cpu() for name, p in net.named_parameters()}
-    return {"loss": loss.detach().cpu(), **gradients}
-
-
-def textbook_step(net, pairs):
-    oracle = textbook_model(net)
-    loss = textbook_loss(oracle, textbook_inputs(pairs, net.config))
-    loss.backward()
-    gradients = {n: p.grad for n, p in oracle.named_parameters(remove_duplicate=False)}
-    return {"loss": loss.detach(), **gradients}
-
-
 @pytest.mark.parametrize("name", ["auto", "per_cell", "padded", "efficient"])
 def test_in_float32_the_step_equals_the_cpus_textbook_step(name):
     net, pairs = fresh(), pairs_of(SIZES)
-    expected = textbook_step(net, pairs)
+    expected = textbook_step(textbook_model(net), textbook_inputs(pairs, net.config))
     moved = deepcopy(net).to(CUDA)
-    found = step(moved, packed(pairs).to(CUDA), backend(name, torch.float32))
+    found = on_cpu(step(moved, packed(pairs).to(CUDA), backend(name, torch.float32)))
     assert abs(found["loss"] - expected["loss"]) < 1e-5 * expected["loss"]
     scale = max(float(g.norm()) for g in expected.values())
     for parameter, gradient in found.items():
@@ -102,25 +66,21 @@ def test_in_float32_the_step_equals_the_cpus_textbook_step(name):
 def test_in_bfloat16_the_step_is_as_near_float32_as_the_textbooks(name):
     """As on the CPU (`test_step_options.py`): what can be asked for is the textbook's own error."""
     net, pairs = fresh(), pairs_of(SIZES)
-    exact = textbook_step(net, pairs)
+    oracle, inputs = textbook_model(net), textbook_inputs(pairs, net.config)
+    exact = textbook_step(oracle, inputs)
     moved, batch = deepcopy(net).to(CUDA), packed(pairs).to(CUDA)
-    oracle = textbook_model(moved)
-    inputs = {k: v.to(CUDA) for k, v in textbook_inputs(pairs, net.config).items()}
+    moved_inputs = {name: value.to(CUDA) for name, value in inputs.items()}
     with autocast(torch.bfloat16):
-        loss = textbook_loss(oracle.to(CUDA), inputs)
-        found = step(moved, batch, backend(name, torch.bfloat16))
-    loss.backward()
-    gradients = {n: p.grad for n, p in oracle.named_parameters(remove_duplicate=False)}
-    theirs = {n: gradients[n].cpu() for n in exact if n != "loss"}
+        theirs = on_cpu(
+            textbook_step(
+                textbook_model(moved).to(CUDA),
+                {name: value.to(CUDA) for name, value in inputs.items()},
+            )
+        )
+        found = on_cpu(step(moved, batch, backend(name, torch.bfloat16)))
     assert abs(found["loss"] - exact["loss"]) < 0.01 * exact["loss"]
-    assert relative_error(found, exact) < 1.3 * relative_error(theirs, exact) < 0.5
-
-
-def relative_error(found, exact):
-    """Of all gradients together."""
-    names = [name for name in exact if name != "loss" and name in found]
-    off = sum(float((found[n] - exact[n]).square().sum()) for n in names)
-    return (off / sum(float(exact[n].square().sum()) for n in names)) ** 0.5
+    names = [parameter for parameter in found if parameter != "loss"]
+    assert relative_error(found, exact, names) < 1.3 * relative_error(theirs, exact, names) < 0.5
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)

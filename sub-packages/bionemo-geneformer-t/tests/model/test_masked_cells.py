@@ -6,25 +6,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from small_steps import small_config
 from textbook import CLS, NOT_SCORED, SEP, textbook_model
 
 from bionemo.geneformer_t.batch import ScoredGenes, TemporalBatch, TemporalExample, pack
-from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.encoder import NextCellBert, places_in_contexts
 
 MASK = 1
-CONFIG = BioBertConfig(
-    vocab_size=120,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    intermediate_size=48,
-    max_position_embeddings=128,
-    hidden_dropout_prob=0.0,
-    attention_probs_dropout_prob=0.0,
-    initializer_range=0.2,  # far from zero, so that every path carries gradient
-)
+CONFIG = small_config()
 SIZES = [(1, 1), (40, 6), (17, 3), (110, 19), (60, 9)]
 """Genes of a cell, and how many of these are scored."""
 

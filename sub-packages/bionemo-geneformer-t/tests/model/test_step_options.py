@@ -1,48 +1,21 @@
 """Options of the training step change its cost, not its loss nor its gradients."""
 
-import numpy as np
 import pytest
 import torch
-from textbook import packed, random_pair, textbook_inputs, textbook_loss, textbook_model
+from small_steps import pairs_of, relative_error, small_config, step, textbook_step
+from textbook import packed, textbook_inputs, textbook_model
 
-from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.encoder import NextCellBert
 
-VOCAB = 120
 SIZES = [(1, 1, 1), (40, 30, 5), (3, 60, 60), (40, 30, 5), (60, 60, 9)]
-
-
-def config(dropout_prob=0.0):
-    return BioBertConfig(
-        vocab_size=VOCAB,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=48,
-        max_position_embeddings=128,
-        hidden_dropout_prob=dropout_prob,
-        attention_probs_dropout_prob=dropout_prob,
-        initializer_range=0.2,
-    )
-
-
-def pairs_of(sizes, seed=0):
-    generator = np.random.default_rng(seed)
-    return [random_pair(generator, *size, VOCAB) for size in sizes]
-
-
-def step(net, batch, backend="per_cell"):
-    """The mean loss and all gradients."""
-    net.zero_grad()
-    loss = net.summed_loss(batch, ATTENTION_BACKENDS[backend]) / batch.num_scored
-    loss.backward()
-    return {"loss": loss.detach(), **{name: p.grad for name, p in net.named_parameters()}}
 
 
 def fresh(dropout_prob=0.0):
     torch.manual_seed(0)
-    return NextCellBert(config(dropout_prob))
+    return NextCellBert(
+        small_config(hidden_dropout_prob=dropout_prob, attention_probs_dropout_prob=dropout_prob)
+    )
 
 
 @pytest.mark.parametrize("dropout_prob", [0.0, 0.3])
@@ -54,7 +27,7 @@ def test_recomputing_changes_no_bit_of_the_step(backend, what, dropout_prob):
     for option in ("nothing", what):
         net.set_recompute(option)
         torch.manual_seed(1)
-        found.append(step(net, batch, backend))
+        found.append(step(net, batch, ATTENTION_BACKENDS[backend]))
     for name, value in found[0].items():
         assert torch.equal(value, found[1][name]), name
 
@@ -90,20 +63,6 @@ def test_nothing_is_recomputed_unless_asked_for():
     assert kept_elements(net, batch) == by_default
 
 
-def textbook_step(oracle, inputs):
-    oracle.zero_grad()
-    loss = textbook_loss(oracle, inputs)
-    loss.backward()
-    gradients = {n: p.grad for n, p in oracle.named_parameters(remove_duplicate=False)}
-    return {"loss": loss.detach(), **gradients}
-
-
-def relative_error(found, expected, names):
-    """Of all values of these names together."""
-    off = sum(float((found[n].float() - expected[n]).square().sum()) for n in names)
-    return (off / sum(float(expected[n].square().sum()) for n in names)) ** 0.5
-
-
 @pytest.mark.parametrize("sizes", [SIZES, [(n, n, 1 + n // 7) for n in range(1, 62, 6)]])
 @pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
 def test_under_bfloat16_the_step_is_as_near_float32_as_the_textbooks(backend, sizes):
@@ -115,7 +74,7 @@ def test_under_bfloat16_the_step_is_as_near_float32_as_the_textbooks(backend, si
     exact = {name: value.clone() for name, value in exact.items()}
     with torch.autocast("cpu", dtype=torch.bfloat16):
         theirs = textbook_step(oracle, inputs)
-        ours = step(net, packed(pairs), backend)
+        ours = step(net, packed(pairs), ATTENTION_BACKENDS[backend])
     assert abs(ours["loss"] - exact["loss"]) < 0.01 * exact["loss"]
     names = [name for name in ours if name != "loss"]
     assert all(ours[name].dtype == torch.float32 for name in names)  # as the weights are
