@@ -71,12 +71,7 @@ def test_in_bfloat16_the_step_is_as_near_float32_as_the_textbooks(name):
     moved, batch = deepcopy(net).to(CUDA), packed(pairs).to(CUDA)
     moved_inputs = {name: value.to(CUDA) for name, value in inputs.items()}
     with autocast(torch.bfloat16):
-        theirs = on_cpu(
-            textbook_step(
-                textbook_model(moved).to(CUDA),
-                {name: value.to(CUDA) for name, value in inputs.items()},
-            )
-        )
+        theirs = on_cpu(textbook_step(textbook_model(moved).to(CUDA), moved_inputs))
         found = on_cpu(step(moved, batch, backend(name, torch.bfloat16)))
     assert abs(found["loss"] - exact["loss"]) < 0.01 * exact["loss"]
     names = [parameter for parameter in found if parameter != "loss"]
