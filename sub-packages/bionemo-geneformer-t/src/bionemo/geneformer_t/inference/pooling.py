@@ -10,18 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-
-def mean_of_genes(
-    hidden: Float[Tensor, "token hidden"],
-    offsets: Int[Tensor, " cells_plus_1"],
-    is_gene: Bool[Tensor, " token"],
-) -> Float[Tensor, "cell hidden"]:
-    """The mean over the genes of each cell; special tokens do not enter."""
-    cell_of_token = _cell_of_token(offsets)[is_gene]
-    shape = (len(offsets) - 1, hidden.shape[1])
-    sums = hidden.new_zeros(shape).index_add_(0, cell_of_token, hidden[is_gene])
-    number = torch.bincount(cell_of_token, minlength=shape[0])
-    return sums / number[:, None]
+from bionemo.geneformer_t.model.gene_means import mean_of_genes
 
 
 def first_token(
@@ -70,8 +59,3 @@ class GeneSums:
     def means(self) -> Float[Tensor, "vocab hidden"]:
         """The mean of each token; NaN for those that no cell expressed."""
         return self.sums / self.number[:, None]
-
-
-def _cell_of_token(offsets: Int[Tensor, " cells_plus_1"]) -> Int[Tensor, " token"]:
-    cells = torch.arange(len(offsets) - 1, device=offsets.device)
-    return cells.repeat_interleave(offsets.diff())

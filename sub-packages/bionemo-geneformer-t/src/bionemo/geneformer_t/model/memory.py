@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from bionemo.geneformer_t.model.gene_means import mean_of_genes
 from bionemo.geneformer_t.model.library import Library, add_found
 
 
@@ -98,11 +99,7 @@ def context_points(
         hidden: Of packed `[CLS] genes [SEP]`.
         offsets: Where each cell begins, and where the last ends.
     """
-    lengths = offsets.diff()
-    owner = torch.arange(len(lengths), device=hidden.device).repeat_interleave(lengths)
     is_gene = torch.ones(len(hidden), dtype=torch.bool, device=hidden.device)
     is_gene[offsets[:-1]] = False
     is_gene[offsets[1:] - 1] = False
-    sums = torch.zeros(len(lengths), hidden.shape[1], device=hidden.device, dtype=hidden.dtype)
-    sums.index_add_(0, owner[is_gene], hidden[is_gene])
-    return sums / (lengths - 2).clamp(min=1)[:, None]
+    return mean_of_genes(hidden, offsets, is_gene)
