@@ -14,6 +14,7 @@ from textbook import packed
 from bionemo.geneformer_t.model import layer
 from bionemo.geneformer_t.model.attention import choose_attention
 from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.groups import asker_by_asker
 
 BATCHES = [
     [(40, 30, 5), (3, 60, 60)],
@@ -23,6 +24,7 @@ BATCHES = [
 """Genes of the current cell, of the next cell, and how many of these are scored."""
 
 
+@asker_by_asker
 def attend_gathered(query, key, value, query_groups, key_groups, dropout_prob=0.0):
     """Cells padded to the longest by gathering, and the tokens gathered back."""
     padded = [

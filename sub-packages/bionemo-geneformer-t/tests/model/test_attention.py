@@ -40,8 +40,8 @@ def attend(function, device=CPU, dtype=torch.float32, dropout_prob=0.0, dim=16):
     torch.manual_seed(0)
     tokens = (QUERIES[-1], KEYS[-1], KEYS[-1])
     inputs = [torch.randn(n, 2, dim).to(device, dtype).requires_grad_() for n in tokens]
-    groups = [Groups.of(torch.tensor(offsets, device=device)) for offsets in (QUERIES, KEYS)]
-    out = function(*inputs, *groups, dropout_prob)
+    queries, keys = (Groups.of(torch.tensor(o, device=device)) for o in (QUERIES, KEYS))
+    out = function(*inputs, [queries], keys, dropout_prob)
     return [out, *torch.autograd.grad(out.float().square().sum(), inputs)]
 
 
@@ -147,6 +147,21 @@ def test_a_trial_names_what_a_backend_raised():
 
 def test_a_trial_finds_numbers_that_differ():
     assert "other numbers" in failed_trial(of_keys_too(lambda query: query), a_demand())
+
+
+@pytest.mark.parametrize("name", ATTENTION_BACKENDS)
+def test_two_askers_find_what_each_would_find_alone(name):
+    torch.manual_seed(0)
+    first, second, keys = (Groups.of(torch.tensor(o)) for o in ([0, 3, 3, 9], [0, 0, 4, 5], KEYS))
+    query, key, value = (torch.randn(n, 2, 16) for n in (9 + 5, KEYS[-1], KEYS[-1]))
+    function = ATTENTION_BACKENDS[name]
+    alone = [
+        function(asked, key, value, [groups], keys, 0.0)
+        for asked, groups in ((query[:9], first), (query[9:], second))
+    ]
+    torch.testing.assert_close(
+        function(query, key, value, [first, second], keys, 0.0), torch.cat(alone)
+    )
 
 
 @needs_cuda

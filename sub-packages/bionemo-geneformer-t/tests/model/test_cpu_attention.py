@@ -1,4 +1,4 @@
-"""The CPU's fused attention: cells of equal size share a call, and each sees its own keys only."""
+"""The CPU's fused attention: who asks the same cell, and cells of equal size, share a call."""
 
 import pytest
 import torch
@@ -6,29 +6,41 @@ import torch
 from bionemo.geneformer_t.model.cpu_attention import cpu_attention, runs
 
 RAGGED = [(3, 5), (3, 5), (3, 5), (0, 2), (7, 4), (7, 5), (1, 1)]
+"""Queries and keys of each cell."""
+TWO_ASKERS = [(5, 2, 5), (5, 2, 5), (4, 0, 4), (0, 0, 2), (0, 3, 6), (1, 1, 1)]
+"""Queries of the first asker, of the second, and keys of each cell."""
 
 
 def parts(lengths, dtype=torch.float64, heads=2, dim=8):
     torch.manual_seed(0)
-    queries, keys = (sum(numbers) for numbers in zip(*lengths, strict=True))
-    shapes = [(n, heads, dim) for n in (queries, keys, keys)]
+    *queries, keys = (sum(numbers) for numbers in zip(*lengths, strict=True))
+    shapes = [(n, heads, dim) for n in (sum(queries), keys, keys)]
     return [torch.randn(shape, dtype=dtype).requires_grad_() for shape in shapes]
 
 
+def of_each(lengths):
+    """The numbers of queries, asker by asker, and those of keys."""
+    *queries, keys = map(list, zip(*lengths, strict=True))
+    return queries, keys
+
+
 def attend(lengths, query, key, value):
-    return cpu_attention(query, key, value, *map(list, zip(*lengths, strict=True)))
+    return cpu_attention(query, key, value, *of_each(lengths))
 
 
 def plain(lengths, query, key, value):
-    queries, keys = zip(*lengths, strict=True)
+    askers, keys = of_each(lengths)
     attended = []
-    for q, k, v in zip(query.split(queries), key.split(keys), value.split(keys), strict=True):
-        scores = torch.einsum("qhd,khd->hqk", q, k) / q.shape[-1] ** 0.5
-        attended.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), v))
+    for asked, queries in zip(query.split([sum(a) for a in askers]), askers, strict=True):
+        for q, k, v in zip(asked.split(queries), key.split(keys), value.split(keys), strict=True):
+            scores = torch.einsum("qhd,khd->hqk", q, k) / q.shape[-1] ** 0.5
+            attended.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), v))
     return torch.cat(attended)
 
 
-@pytest.mark.parametrize("lengths", [RAGGED, [(4, 4)], [(2, 6), (2, 6)], [(0, 3), (0, 3)]])
+@pytest.mark.parametrize(
+    "lengths", [RAGGED, TWO_ASKERS, [(4, 4)], [(2, 6), (2, 6)], [(0, 3), (0, 3)]]
+)
 def test_result_and_gradients_are_plain_attentions(lengths):
     inputs = parts(lengths)
     found, expected = attend(lengths, *inputs), plain(lengths, *inputs)
@@ -39,15 +51,33 @@ def test_result_and_gradients_are_plain_attentions(lengths):
     )
 
 
-def test_neighbouring_cells_of_equal_size_share_a_call():
-    found = list(runs(*map(list, zip(*RAGGED, strict=True))))
+def test_neighbouring_cells_of_equal_sizes_share_a_call():
+    found = list(runs(*of_each(RAGGED)))
     assert [run.cells for run in found] == [3, 1, 1, 1]  # the cell without a query is left out
-    assert [(run.queries.start, run.keys.start) for run in found] == [
-        (0, 0),
-        (9, 17),
-        (16, 21),
-        (23, 26),
+    assert [(*run.queries, run.keys) for run in found] == [
+        (slice(0, 9), slice(0, 15)),
+        (slice(9, 16), slice(17, 21)),
+        (slice(16, 23), slice(21, 26)),
+        (slice(23, 24), slice(26, 27)),
     ]
+
+
+def test_all_who_ask_a_cell_share_a_call():
+    found = list(runs(*of_each(TWO_ASKERS)))
+    assert [run.cells for run in found] == [2, 1, 1, 1]
+    assert [run.queries for run in found] == [
+        (slice(0, 10), slice(15, 19)),
+        (slice(10, 14), slice(19, 19)),
+        (slice(14, 14), slice(19, 22)),
+        (slice(14, 15), slice(22, 23)),
+    ]
+    packed = torch.arange(23.0)[:, None, None]
+    joined = found[0].joined(packed)
+    assert joined.squeeze().tolist() == [[0, 1, 2, 3, 4, 15, 16], [5, 6, 7, 8, 9, 17, 18]]
+    back = torch.zeros_like(packed)
+    for run in found:
+        run.part(run.joined(packed), back)
+    assert torch.equal(back, packed)
 
 
 def test_keys_of_cells_without_queries_get_a_gradient_of_zero():

@@ -1,4 +1,4 @@
-"""Attention over packed tokens: query group i sees key group i, and nothing is masked.
+"""Attention over packed tokens: group i of the queries sees group i of the keys, nothing is masked.
 
 A backend is a function of packed queries, keys and values and their `Groups`; two tables name
 them, by where they run. All give the same numbers up to rounding. `choose_attention` takes the one
@@ -6,7 +6,7 @@ that was asked for, or the first that suits the device, the precision and the dr
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -23,7 +23,13 @@ from bionemo.geneformer_t.model.gpu_attention import (
     why_not_efficient,
     why_not_varlen,
 )
-from bionemo.geneformer_t.model.groups import Attention, Demand, Groups, without_queries
+from bionemo.geneformer_t.model.groups import (
+    Attention,
+    Demand,
+    Groups,
+    asker_by_asker,
+    without_queries,
+)
 
 __all__ = ["ATTENTION_BACKENDS", "GPU_BACKENDS", "Attention", "Groups", "choose_attention"]
 
@@ -34,17 +40,30 @@ def attend_per_cell(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
+    askers: Sequence[Groups],
+    key_groups: Groups,
+    dropout_prob: float = 0.0,
+) -> Float[Tensor, "query head dim"]:
+    """One call per cell, without padding; on a CPU all who ask the same cell share it."""
+    if query.device.type != "cpu" or dropout_prob:
+        return _attend_cell_by_cell(query, key, value, askers, key_groups, dropout_prob)
+    num_queries = [groups.lengths for groups in askers]
+    return cpu_attention(query, key, value, num_queries, key_groups.lengths)
+
+
+@asker_by_asker
+def _attend_cell_by_cell(
+    query: Float[Tensor, "query head dim"],
+    key: Float[Tensor, "key head dim"],
+    value: Float[Tensor, "key head dim"],
     query_groups: Groups,
     key_groups: Groups,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
-    """One call per cell on views of the packed tokens: no copies, no padding."""
-    if query.device.type == "cpu" and dropout_prob:
+    if query.device.type == "cpu":
         lengths = list(zip(query_groups.lengths, key_groups.lengths, strict=True))
         seed = int(torch.randint(2**62, ()))
         return dropped_attention(query, key, value, lengths, dropout_prob, seed)
-    if query.device.type == "cpu":
-        return cpu_attention(query, key, value, query_groups.lengths, key_groups.lengths)
     attended = [
         _attend(
             one_query.transpose(0, 1)[None],
@@ -63,6 +82,7 @@ def attend_per_cell(
     return torch.cat(attended) if attended else without_queries(query, key, value)
 
 
+@asker_by_asker
 def attend_padded(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
@@ -213,6 +233,6 @@ def _trial(attend: Attention, demand: Demand) -> list[Tensor]:
             .requires_grad_()
             for tokens in (8, 7, 7)
         )
-        attended = attend(query, key, value, queries, keys, demand.dropout_prob)
+        attended = attend(query, key, value, [queries], keys, demand.dropout_prob)
         gradients = torch.autograd.grad(attended.square().sum(), (query, key, value))
     return [attended.detach(), *gradients]

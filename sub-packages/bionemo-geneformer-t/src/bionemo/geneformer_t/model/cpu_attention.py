@@ -1,8 +1,10 @@
-"""Attention on the CPU: PyTorch's fused kernel on views of the packed tokens, nothing kept twice.
+"""Attention on the CPU: PyTorch's fused kernel, one call for all who ask the same cell.
 
-Neighbouring cells with equal numbers of queries and of keys share a call, because together they
-are already a batch; cells that were cut to the same length often do. What autograd would keep of
-splitting and joining (a second copy of what was attended, and of each gradient) is not kept.
+The kernel takes queries in blocks, larger ones where there are more of them, and is slow where few
+ask: so the scored positions of a cell join its own tokens in one call. Neighbouring cells of equal
+sizes share a call as well, because together they are already a batch; cells that were cut to the
+same length often do. What autograd would keep of splitting and joining (a second copy of what was
+attended, and of each gradient) is not kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,31 +20,52 @@ _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 class Run(NamedTuple):
-    """Neighbouring cells with equal numbers of queries and of keys."""
+    """Neighbouring cells with equal numbers of queries, by asker, and of keys."""
 
     cells: int
-    queries: slice
-    """Packed queries of all its cells."""
+    queries: tuple[slice, ...]
+    """Packed queries of all its cells, by asker."""
     keys: slice
 
-    def of_queries(self, packed: Float[Tensor, "query head dim"]) -> Tensor:
-        """A view `[cell, head, query, dim]` of this run's queries."""
-        return packed[self.queries].unflatten(0, (self.cells, -1)).transpose(1, 2)
+    def joined(self, packed: Float[Tensor, "query head dim"]) -> Float[Tensor, "cell head q dim"]:
+        """The queries of each cell, those of one asker behind those of the other."""
+        parts = [self._by_cell(packed, queries) for queries in self.queries]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).transpose(1, 2)
 
-    def of_keys(self, packed: Float[Tensor, "key head dim"]) -> Tensor:
-        """A view `[cell, head, key, dim]` of this run's keys."""
-        return packed[self.keys].unflatten(0, (self.cells, -1)).transpose(1, 2)
+    def part(
+        self, joined: Float[Tensor, "cell head q dim"], packed: Float[Tensor, "query head dim"]
+    ) -> None:
+        """Write what belongs to the queries to their places, the way back from `joined`."""
+        places = [self._by_cell(packed, queries) for queries in self.queries]
+        parts = joined.transpose(1, 2).split([place.shape[1] for place in places], dim=1)
+        for place, part in zip(places, parts, strict=True):
+            place.copy_(part)
+
+    def of_keys(self, packed: Float[Tensor, "key head dim"]) -> Float[Tensor, "cell head k dim"]:
+        """A view of this run's keys."""
+        return self._by_cell(packed, self.keys).transpose(1, 2)
+
+    def _by_cell(self, packed: Tensor, where: slice) -> Tensor:
+        return packed[where].unflatten(0, (self.cells, (where.stop - where.start) // self.cells))
 
 
-def runs(num_queries: Sequence[int], num_keys: Sequence[int]) -> Iterator[Run]:
-    """The runs of packed cells, left out those without a query."""
-    query_start = key_start = 0
-    for (queries, keys), cells in groupby(zip(num_queries, num_keys, strict=True)):
-        number = len(list(cells))
-        query_stop, key_stop = query_start + number * queries, key_start + number * keys
-        if queries:
-            yield Run(number, slice(query_start, query_stop), slice(key_start, key_stop))
-        query_start, key_start = query_stop, key_stop
+def runs(num_queries: Sequence[Sequence[int]], num_keys: Sequence[int]) -> Iterator[Run]:
+    """The runs of packed cells, left out those without a query.
+
+    Args:
+        num_queries: Queries of each cell, by asker.
+        num_keys: Keys of each cell.
+    """
+    starts, key_start = [0], 0
+    for lengths in num_queries[:-1]:
+        starts.append(starts[-1] + sum(lengths))
+    for (*queries, keys), members in groupby(zip(*num_queries, num_keys, strict=True)):
+        cells = len(list(members))
+        stops = [start + cells * number for start, number in zip(starts, queries, strict=True)]
+        key_stop = key_start + cells * keys
+        if any(queries):
+            yield Run(cells, tuple(map(slice, starts, stops)), slice(key_start, key_stop))
+        starts, key_start = stops, key_stop
 
 
 class _CpuAttention(torch.autograd.Function):
@@ -52,16 +75,15 @@ class _CpuAttention(torch.autograd.Function):
         query: Float[Tensor, "query head dim"],
         key: Float[Tensor, "key head dim"],
         value: Float[Tensor, "key head dim"],
-        num_queries: list[int],
+        num_queries: list[list[int]],
         num_keys: list[int],
     ) -> Float[Tensor, "query head dim"]:
         """Attend run by run into one packed result."""
         attended = torch.empty_like(query)
         sums = []
         for run in runs(num_queries, num_keys):
-            q, k, v = run.of_queries(query), run.of_keys(key), run.of_keys(value)
-            out, log_sum = _forward(q, k, v)
-            run.of_queries(attended).copy_(out)
+            out, log_sum = _forward(run.joined(query), run.of_keys(key), run.of_keys(value))
+            run.part(out, attended)
             sums.append(log_sum)
         ctx.save_for_backward(query, key, value, attended, *sums)
         ctx.lengths = num_queries, num_keys
@@ -73,10 +95,10 @@ class _CpuAttention(torch.autograd.Function):
         query, key, value, attended, *sums = ctx.saved_tensors
         grad_query, grad_key, grad_value = map(torch.zeros_like, (query, key, value))
         for run, log_sum in zip(runs(*ctx.lengths), sums, strict=True):
-            q, k, v = run.of_queries(query), run.of_keys(key), run.of_keys(value)
-            out, grad_out = run.of_queries(attended), run.of_queries(gradients[0])
+            q, out, grad_out = map(run.joined, (query, attended, gradients[0]))
+            k, v = run.of_keys(key), run.of_keys(value)
             d_q, d_k, d_v = _backward(grad_out, q, k, v, out, log_sum, 0.0, False)  # noqa: FBT003
-            run.of_queries(grad_query).copy_(d_q)
+            run.part(d_q, grad_query)
             run.of_keys(grad_key).copy_(d_k)
             run.of_keys(grad_value).copy_(d_v)
         return grad_query, grad_key, grad_value, None, None
@@ -86,16 +108,16 @@ def cpu_attention(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
-    num_queries: list[int],
+    num_queries: list[list[int]],
     num_keys: list[int],
 ) -> Float[Tensor, "query head dim"]:
     """Attend cell by cell without dropout.
 
     Args:
-        query: Packed queries.
+        query: Packed queries, those of one asker behind those of the other.
         key: Packed keys.
         value: Packed values.
-        num_queries: Queries of each cell.
+        num_queries: Queries of each cell, by asker.
         num_keys: Keys of each cell.
     """
     attended: Tensor = _CpuAttention.apply(  # type: ignore[no-untyped-call] # torch's

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bionemo.geneformer_t.model.groups import Demand, Groups, without_queries
+from bionemo.geneformer_t.model.groups import Demand, Groups, asker_by_asker, without_queries
 
 HALVES = (torch.bfloat16, torch.float16)
 WIDEST_HEAD = 256
@@ -22,6 +22,7 @@ UNMASKED = 0
 """`custom_mask_type` of the memory-efficient operator: nothing is masked."""
 
 
+@asker_by_asker
 def attend_varlen(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
@@ -48,6 +49,7 @@ def attend_varlen(
     return attended
 
 
+@asker_by_asker
 def attend_efficient(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],

@@ -1,7 +1,8 @@
 """Groups: where each cell begins and ends among packed tokens, and what attention over them is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 
 import torch
 from jaxtyping import Float, Int
@@ -38,13 +39,49 @@ Attention = Callable[
         Float[Tensor, "query head dim"],
         Float[Tensor, "key head dim"],
         Float[Tensor, "key head dim"],
+        Sequence[Groups],
+        Groups,
+        float,
+    ],
+    Float[Tensor, "query head dim"],
+]
+"""`(query, key, value, askers, key_groups, dropout_prob) -> attended`: the queries of all askers,
+one asker after the other; group i of each sees group i of the keys."""
+
+OneAskersAttention = Callable[
+    [
+        Float[Tensor, "query head dim"],
+        Float[Tensor, "key head dim"],
+        Float[Tensor, "key head dim"],
         Groups,
         Groups,
         float,
     ],
     Float[Tensor, "query head dim"],
 ]
-"""`(query, key, value, query_groups, key_groups, dropout_prob) -> attended`"""
+"""The same for one asker."""
+
+
+def asker_by_asker(attend: OneAskersAttention) -> Attention:
+    """Attention for any number of askers, from a function that serves one."""
+
+    @wraps(attend)
+    def attend_all(
+        query: Float[Tensor, "query head dim"],
+        key: Float[Tensor, "key head dim"],
+        value: Float[Tensor, "key head dim"],
+        askers: Sequence[Groups],
+        key_groups: Groups,
+        dropout_prob: float = 0.0,
+    ) -> Float[Tensor, "query head dim"]:
+        attended, start = [], 0
+        for groups in askers:
+            asked = query[start : start + groups.num_tokens]
+            attended.append(attend(asked, key, value, groups, key_groups, dropout_prob))
+            start += groups.num_tokens
+        return attended[0] if len(attended) == 1 else torch.cat(attended)
+
+    return attend_all
 
 
 def without_queries(

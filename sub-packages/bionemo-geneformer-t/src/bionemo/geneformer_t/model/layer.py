@@ -191,14 +191,10 @@ class Layer(nn.Module):
         query = self.attention.self.split(self.attention.self.query(rounded))
         dropout_prob = self.attention_dropout if self.training else 0.0
         call = _call if attend in OPERATORS else self._call_uncompiled
-        attended, start = [], 0
-        for groups in askers:
-            asked = query[start : start + groups.num_tokens]
-            attended.append(
-                call(attend, asked, known.keys, known.values, groups, known.contexts, dropout_prob)
-            )
-            start += groups.num_tokens
-        return (attended[0] if len(attended) == 1 else torch.cat(attended)).flatten(1)
+        attended = call(
+            attend, query, known.keys, known.values, askers, known.contexts, dropout_prob
+        )
+        return attended.flatten(1)
 
     def _feed_forward(
         self, stream: Float[Tensor, "token hidden"]
