@@ -65,7 +65,8 @@ class IsolatedBert(nn.Module):
                 f"num_layers must lie between 0 and {len(self.layers)}, the layers of this model; "
                 f"got {num_layers}"
             )
-        hidden = self.embeddings(ids, positions_within(groups), Segment.CONTEXT)
+        segments = torch.full_like(ids, Segment.CONTEXT)
+        hidden = self.embeddings(ids, positions_within(groups), segments)
         for layer in self.layers[:depth]:
             hidden = layer(hidden, (groups,), attend)
         return hidden
@@ -93,9 +94,16 @@ class IsolatedBert(nn.Module):
             keep_contexts: Encode the contexts to the end too; they come first in the result. Else
                 the last layer computes no more of them than their keys and values.
         """
-        context = self.embeddings(context_ids, positions_within(contexts), Segment.CONTEXT)
-        asked = self.embeddings(scored_ids, positions, Segment.NEXT_CELL)
-        hidden, last = torch.cat([context, asked]), self.layers[-1]
+        segments = [
+            torch.full_like(context_ids, Segment.CONTEXT),
+            torch.full_like(scored_ids, Segment.NEXT_CELL),
+        ]
+        hidden = self.embeddings(
+            torch.cat([context_ids, scored_ids]),
+            torch.cat([positions_within(contexts), positions]),
+            torch.cat(segments),
+        )
+        last = self.layers[-1]
         for layer in self.layers:
             drop = layer is last and not keep_contexts
             hidden = layer(hidden, (contexts, scored), attend, drop_contexts=drop)

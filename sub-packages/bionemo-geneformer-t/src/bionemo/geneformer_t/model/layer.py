@@ -20,7 +20,6 @@ from torch.utils.checkpoint import checkpoint
 from bionemo.geneformer_t.config import BioBertConfig, Recompute
 from bionemo.geneformer_t.model.attention import OPERATORS
 from bionemo.geneformer_t.model.groups import Attention, Groups
-from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.precision import compute_dtype
 
 
@@ -45,13 +44,16 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self, ids: Int[Tensor, " token"], positions: Int[Tensor, " token"], segment: Segment
+        self,
+        ids: Int[Tensor, " token"],
+        positions: Int[Tensor, " token"],
+        segments: Int[Tensor, " token"],
     ) -> Float[Tensor, "token hidden"]:
-        """Embed tokens that all belong to one segment."""
+        """Embed packed tokens; a segment is its own token type (`Segment`)."""
         summed = (
             self.word_embeddings(ids)
             + self.position_embeddings(positions)
-            + self.token_type_embeddings.weight[segment]
+            + self.token_type_embeddings(segments)
         )
         return self.dropout(self.LayerNorm(summed))
 
