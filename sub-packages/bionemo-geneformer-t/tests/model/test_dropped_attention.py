@@ -59,6 +59,19 @@ def test_probabilities_are_dropped_at_the_rate_asked(dropout_prob):
     assert float(kept.mean()) == pytest.approx(1 - dropout_prob, abs=0.002)
 
 
+@pytest.mark.parametrize("lag", [1, 16, 48, module._ROW - 48, module._ROW - 16, module._ROW])
+def test_probabilities_are_dropped_independently_of_each_other(lag):
+    """Also those whose words share a draw, which are the lags that are not 1 or a row."""
+    generator = torch.Generator().manual_seed(0)
+    words = module._words(1 << 18, module._Buffers(), generator)
+    assert len(words.unique()) == len(words)
+    lanes = words.view(torch.int16).view(-1, 4).double() / (1 << 16) + 0.5
+    is_dropped = lanes > 0.9
+    both = (is_dropped[lag:] & is_dropped[:-lag]).double().mean()
+    # a million pairs at a rate of 0.01: the standard error is 0.0001 if they are independent
+    assert float(both) == pytest.approx(0.01, abs=0.0005)
+
+
 @pytest.mark.parametrize("dropout_prob", [0.0, 0.4])
 def test_blocks_of_queries_give_what_one_block_gives(monkeypatch, dropout_prob):
     """Draws follow the blocks, so only their number of probabilities may differ."""

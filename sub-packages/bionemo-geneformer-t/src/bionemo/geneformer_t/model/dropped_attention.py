@@ -3,15 +3,15 @@
 PyTorch's fused CPU kernel takes no dropout and falls back to one that stores every probability and
 its mask. Here a block of queries fits the cache with its probabilities, draws and mask, in buffers
 that serve every block; the backward pass computes them again from the queries, the keys and a
-seed. The mask comes from raw 64-bit draws, four probabilities each, instead of one float per
-probability (`benchmarks/train_step.py` measures it).
+seed. The mask comes from 64-bit words, four probabilities each, instead of one float per
+probability (`benchmarks/train_step.py` measures it), and a word is two draws combined (`_words`).
 """
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 _LEVELS = 1 << 16
@@ -21,6 +21,10 @@ _BLOCK = 1 << 20
 the blocks, so the number of threads has no say in it."""
 _FEWEST_QUERIES = 16
 """Slimmer matrix products would be slow."""
+_ROW = 1 << 10
+"""Words of a mask that come from neighbouring draws."""
+_SHIFTS = 16, 48
+"""By how many draws a row of words lies behind the one before, in each of the two sequences."""
 
 
 class _DroppedAttention(torch.autograd.Function):
@@ -148,12 +152,27 @@ class _Block(NamedTuple):
     ) -> Float[Tensor, "head query key"]:
         """1 for the probabilities that stay; the same for the same state of the generator."""
         number = probs.numel()
-        draws = self.buffers.take("draws", (-(-number // 4),), torch.int64)
-        draws.random_(-(2**63), None, generator=generator)
+        draws = _words(-(-number // 4), self.buffers, generator)
         last_kept = round((1 - dropout_prob) * _LEVELS) - _LEVELS // 2 - 1
         mask = self.buffers.take("mask", tuple(probs.shape), probs.dtype)
         # written as floats at once: to make booleans and multiply by them takes six times as long
         return torch.le(draws.view(torch.int16)[:number].view_as(mask), last_kept, out=mask)
+
+
+def _words(number: int, buffers: _Buffers, generator: torch.Generator) -> Int[Tensor, " word"]:
+    """Random 64-bit words from a fourteenth as many draws, for drawing is slow and serial.
+
+    Word `t` of row `r` is draw `16 r + t` of one sequence XOR draw `48 r + t` of another. No two
+    words share both, so any two are independent, and each is uniform.
+    """
+    rows = -(-number // _ROW)
+    shifted = []
+    for shift in _SHIFTS:
+        drawn = buffers.take(f"draws {shift}", ((rows - 1) * shift + _ROW,), torch.int64)
+        drawn.random_(-(2**63), None, generator=generator)
+        shifted.append(drawn.as_strided((rows, _ROW), (shift, 1)))
+    words = buffers.take("words", (rows, _ROW), torch.int64)
+    return torch.bitwise_xor(*shifted, out=words).flatten()[:number]
 
 
 def _blocks(lengths: list[tuple[int, int]], heads: int) -> Iterator[_Block]:
