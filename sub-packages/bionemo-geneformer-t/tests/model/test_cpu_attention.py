@@ -76,7 +76,7 @@ def test_all_who_ask_a_cell_share_a_call():
     assert joined.squeeze().tolist() == [[0, 1, 2, 3, 4, 15, 16], [5, 6, 7, 8, 9, 17, 18]]
     back = torch.zeros_like(packed)
     for run in found:
-        run.part(run.joined(packed), back)
+        run.put_back(run.joined(packed), back)
     assert torch.equal(back, packed)
 
 

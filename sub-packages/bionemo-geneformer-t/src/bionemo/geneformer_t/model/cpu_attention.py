@@ -32,7 +32,7 @@ class Run(NamedTuple):
         parts = [self._by_cell(packed, queries) for queries in self.queries]
         return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).transpose(1, 2)
 
-    def part(
+    def put_back(
         self, joined: Float[Tensor, "cell head q dim"], packed: Float[Tensor, "query head dim"]
     ) -> None:
         """Write what belongs to the queries to their places, the way back from `joined`."""
@@ -83,7 +83,7 @@ class _CpuAttention(torch.autograd.Function):
         sums = []
         for run in runs(num_queries, num_keys):
             out, log_sum = _forward(run.joined(query), run.of_keys(key), run.of_keys(value))
-            run.part(out, attended)
+            run.put_back(out, attended)
             sums.append(log_sum)
         ctx.save_for_backward(query, key, value, attended, *sums)
         ctx.lengths = num_queries, num_keys
@@ -98,7 +98,7 @@ class _CpuAttention(torch.autograd.Function):
             q, out, grad_out = map(run.joined, (query, attended, gradients[0]))
             k, v = run.of_keys(key), run.of_keys(value)
             d_q, d_k, d_v = _backward(grad_out, q, k, v, out, log_sum, 0.0, False)  # noqa: FBT003
-            run.part(d_q, grad_query)
+            run.put_back(d_q, grad_query)
             run.of_keys(grad_key).copy_(d_k)
             run.of_keys(grad_value).copy_(d_v)
         return grad_query, grad_key, grad_value, None, None
