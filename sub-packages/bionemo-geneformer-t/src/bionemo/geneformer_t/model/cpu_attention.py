@@ -8,7 +8,7 @@ attended, and of each gradient) is not kept.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -56,9 +56,7 @@ def runs(num_queries: Sequence[Sequence[int]], num_keys: Sequence[int]) -> Itera
         num_queries: Queries of each cell, by asker.
         num_keys: Keys of each cell.
     """
-    starts, key_start = [0], 0
-    for lengths in num_queries[:-1]:
-        starts.append(starts[-1] + sum(lengths))
+    starts, key_start = list(accumulate(map(sum, num_queries[:-1]), initial=0)), 0
     for (*queries, keys), members in groupby(zip(*num_queries, num_keys, strict=True)):
         cells = len(list(members))
         stops = [start + cells * number for start, number in zip(starts, queries, strict=True)]
