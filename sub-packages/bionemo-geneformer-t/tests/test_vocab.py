@@ -21,6 +21,29 @@ def test_genes_are_found_by_id_by_versioned_id_and_by_symbol(vocab):
     assert ids.tolist() == [5, 5, 6, -1, -1]
 
 
+def test_versioned_tokens_are_found_by_any_version():
+    vocab = GeneVocab.of_genes({"ENSG00000000001.4": 1.0, "ENSG00000000002": 1.0})
+    names = ["ENSG00000000001", "ENSG00000000001.4", "ENSG00000000001.9", "ENSG00000000002.1"]
+    assert vocab.encode(names).tolist() == [5, 5, 5, 6]
+
+
+def test_human_symbols_are_found_in_capitals_and_those_of_mice_are_not():
+    vocab = GeneVocab.of_genes(GENES, {"C21orf62": "ENSG00000000001", "SOX2": "ENSG00000000002"})
+    assert vocab.encode(["C21ORF62", "C21orf62", "SOX2", "Sox2"]).tolist() == [5, 5, 6, -1]
+
+
+@pytest.mark.parametrize("token", SPECIAL_TOKENS)
+def test_a_symbol_of_a_special_token_is_refused(token):
+    with pytest.raises(ValueError, match=r"gene_to_ens must map symbols to genes; .*\(TNNT2\)"):
+        GeneVocab.of_genes(GENES, {"TNNT2": token})
+
+
+def test_a_token_without_a_name_is_refused():
+    """It would be found by every name that is not known."""
+    with pytest.raises(ValueError, match="a token without a name"):
+        GeneVocab.of_genes({**GENES, "": 1.0})
+
+
 def test_special_tokens_are_not_genes(vocab):
     assert vocab.genes == tuple(GENES)
     assert set(vocab.decode(vocab.gene_ids)) == set(GENES)

@@ -96,6 +96,18 @@ def test_large_vocabularies_rank_alike() -> None:
     np.testing.assert_array_equal(beyond - 100_000, sort_by_value(values, tokens, lengths))
 
 
+def test_the_order_does_not_depend_on_what_is_sorted_beside_a_cell() -> None:
+    """In a vocabulary of more than 65,536 tokens a cell may meet a token beyond them, or not."""
+    nearly_equal = np.array([1.0, 1.0 + 1e-12, 1.0 + 1e-12, 1.0])
+    tokens = np.array([7, 9, 8, 6])
+    alone = sort_by_value(nearly_equal, tokens, np.array([4]))
+    beside = sort_by_value(
+        np.append(nearly_equal, 5.0), np.append(tokens, 70_000), np.array([4, 1])
+    )
+    assert alone.tolist() == [6, 7, 8, 9]
+    assert beside.tolist() == [*alone.tolist(), 70_000]
+
+
 def test_cells_without_genes_are_empty_sequences() -> None:
     none = np.zeros(0, dtype=np.int64)
     assert rank_value_encode(none, none, np.zeros(0), np.zeros(2, dtype=np.int64)).shape == (0,)

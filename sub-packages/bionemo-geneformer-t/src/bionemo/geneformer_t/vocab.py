@@ -6,7 +6,6 @@ positions in `tokens`; genes are told from special tokens by name.
 
 import hashlib
 import json
-import re
 import reprlib
 import sys
 from collections import Counter
@@ -21,11 +20,11 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.dictionaries import read_dictionary, read_json
+from bionemo.geneformer_t.gene_lookup import GeneLookup
 
 CLS, MASK, PAD, SEP, UKW = SPECIAL_TOKENS = ("[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UKW]")
 
 _GENEFORMER_SPECIALS = {"<pad>": PAD, "<mask>": MASK, "<cls>": CLS, "<eos>": SEP}
-_VERSION_SUFFIX = re.compile(r"^(ENS[A-Z]*G\d+)\.\d+$")
 _SHOWN = 5
 _LARGEST = sys.float_info.max  # integers of JSON may lie beyond it
 
@@ -35,8 +34,8 @@ class GeneVocab:
     """Genes as tokens.
 
     Raises:
-        ValueError: A special token is missing, a token stands twice, or a gene's median is
-            missing, zero, negative or not finite.
+        ValueError: A special token is missing, a token stands twice or is empty, a symbol stands
+            for a special token, or a gene's median is missing, zero, negative or not finite.
     """
 
     tokens: tuple[str, ...]
@@ -57,6 +56,14 @@ class GeneVocab:
             times = Counter(self.tokens)
             twice = sorted(token for token, number in times.items() if number > 1)[:_SHOWN]
             raise ValueError(f"the vocabulary holds tokens twice: {', '.join(twice)}")
+        if "" in self.ids:
+            raise ValueError("the vocabulary holds a token without a name; remove it")
+        special = [name for name, gene in self.gene_to_ens.items() if gene in SPECIAL_TOKENS]
+        if special:
+            raise ValueError(
+                f"gene_to_ens must map symbols to genes; it maps {_some(special, 'symbols')} to "
+                f"special tokens ({special[0]} to {self.gene_to_ens[special[0]]}). Remove them"
+            )
         absent = [gene for gene in self.genes if gene not in self.medians]
         if absent:
             raise ValueError(
@@ -107,18 +114,15 @@ class GeneVocab:
     def encode(self, names: Sequence[str]) -> Int[ndarray, " name"]:
         """The id of each gene given by id or symbol; -1 where the vocabulary does not know it.
 
-        Version suffixes of Ensembl ids (`ENSG00000111640.15`) are ignored.
+        Versions of Ensembl ids (`ENSG00000111640.15`) are ignored on both sides, and so is the case
+        of human symbols (`C21orf62`); see `gene_lookup`.
         """
-        return np.array([self._encode_one(name) for name in names], dtype=np.int64)
+        found = map(self._lookup.find, names)
+        return np.array([-1 if token is None else self.ids[token] for token in found], np.int64)
 
-    def _encode_one(self, name: str) -> int:
-        if name in SPECIAL_TOKENS:
-            return -1
-        stem = _VERSION_SUFFIX.sub(r"\1", name)
-        found = self.ids.get(stem)
-        if found is None:
-            found = self.ids.get(self.gene_to_ens.get(name, ""), -1)
-        return found
+    @cached_property
+    def _lookup(self) -> GeneLookup:
+        return GeneLookup(self.genes, self.gene_to_ens)
 
     def decode(self, ids: Iterable[SupportsIndex]) -> list[str]:
         """The token of each id."""
@@ -238,6 +242,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _some(genes: Sequence[str]) -> str:
-    more = ", ..." if len(genes) > _SHOWN else ""
-    return f"{len(genes)} genes ({', '.join(genes[:_SHOWN])}{more})"
+def _some(names: Sequence[str], what: str = "genes") -> str:
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{more})"

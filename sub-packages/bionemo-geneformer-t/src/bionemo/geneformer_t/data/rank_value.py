@@ -41,14 +41,15 @@ def sort_by_value(
     """Each cell's tokens in descending order of positive values; ties in ascending order of tokens.
 
     Values whose first 48 of 64 bits agree (they differ by less than 1.5e-11 of their size) are
-    ties. Vocabularies beyond 65,536 tokens compare all bits, at the price of a slower sort.
+    ties. Tokens beyond 65,535 do not fit into a key: cells sorted together with one take a slower
+    sort, to the same order.
     """
-    if len(tokens) and tokens.max() > TOKEN_BITS:
-        cell_of_gene = np.repeat(np.arange(len(lengths)), lengths)
-        return tokens[np.lexsort((tokens, -values, cell_of_gene))].astype(np.int64, copy=False)
     # Positive floats order as the integers that their bits spell; inverting them turns the order.
     keys = ~values.astype(np.float64, copy=False).view(np.uint64)
     keys &= ~TOKEN_BITS
+    if len(tokens) and tokens.max() > TOKEN_BITS:
+        cell_of_gene = np.repeat(np.arange(len(lengths)), lengths)
+        return tokens[np.lexsort((tokens, keys, cell_of_gene))].astype(np.int64, copy=False)
     keys |= tokens.astype(np.int64, copy=False).view(np.uint64)
     bounds = offsets_of(lengths).tolist()
     for start, stop in pairwise(bounds):

@@ -1,0 +1,102 @@
+"""Finds genes by what data call them: versioned ids, symbols in another case, prefixes of genomes.
+
+One class answers for the report of `prepare`, for training and for prediction, so that a column of
+counts is the same gene in all three.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+_VERSIONED = re.compile(r"(ENS[A-Z]*G\d+)\.\d+")
+_STABLE_ID = re.compile(
+    r"(?:ENS[A-Z]*G\d+(?:\.\d+)?(?:_PAR_Y)?|FBgn\d{7}|WBGene\d{8}|AT[1-5CM]G\d{5}"
+    r"|Y[A-P][LR]\d{3}[CW](?:-[A-Z])?)"
+)
+"""Ids of genes: of Ensembl, FlyBase, WormBase, TAIR (Arabidopsis) and SGD (yeast)."""
+_GENOME = re.compile(
+    r"(?P<genome>(?:GRC[a-z]\d+|hg\d+|mm\d+|rn\d+|mRatBN\d|danRer\d+|dm\d+|ce\d+|galGal\d+|susScr\d+"
+    r"|sacCer\d+|rheMac\d+|Mmul_\d+|T2T|CHM13)(?:[-.][\w.-]*?)?)_+(?P<name>[^_].*)"
+)
+"""A name with its assembly before it, as 10x writes files of several genomes (`mm10___Xkr4`)."""
+_HUMAN = re.compile(r"(?<=[0-9XY])orf(?=\d)|^hsa-.*|^DKFZp|^hCG_?|^LA16c")
+"""What makes human symbols have small letters: reading frames (C21orf62), microRNAs, clones."""
+
+
+def is_stable_id(name: str) -> bool:
+    """Whether a name is the stable id of a gene, with or without version."""
+    return _STABLE_ID.fullmatch(name) is not None
+
+
+def without_version(name: str) -> str:
+    """An Ensembl id without its version; any other name as it is."""
+    match = _VERSIONED.fullmatch(name)
+    return match[1] if match else name
+
+
+def split_genome(name: str) -> tuple[str, str]:
+    """The assembly that a name begins with, and the rest; an empty one where there is none."""
+    match = _GENOME.fullmatch(name)
+    return (match["genome"], match["name"]) if match else ("", name)
+
+
+def in_capitals(name: str) -> str | None:
+    """A human symbol in capitals; None for symbols of other species, such as Sox2 or sox2.
+
+    Some tools write all symbols in capitals, others the few small letters that human symbols have.
+    Symbols of mice differ from human ones by their letters' case alone, so no other case is folded.
+    """
+    folded = _HUMAN.sub(lambda match: match[0].upper(), name)
+    return folded if folded == folded.upper() else None
+
+
+class GeneLookup:
+    """Finds names among tokens.
+
+    Args:
+        tokens: Genes, by id or symbol.
+        synonyms: Other names of genes (symbols, old ids); those of no token find nothing.
+    """
+
+    def __init__(self, tokens: Iterable[str], synonyms: Mapping[str, str]) -> None:
+        self._tokens = {token: token for token in tokens if token}
+        self._unversioned = _unambiguous((without_version(token), token) for token in self._tokens)
+        self._synonyms = {
+            name: token
+            for name, target in synonyms.items()
+            if name and (token := self._by_id(target)) is not None
+        }
+        names = {**self._synonyms, **self._tokens}
+        self._in_capitals = _unambiguous(
+            (folded, token)
+            for name, token in names.items()
+            if not is_stable_id(name) and (folded := in_capitals(name)) is not None
+        )
+
+    def find(self, name: str) -> str | None:
+        """The token of a gene, or None.
+
+        In this order: the name itself, the id whatever its version, a synonym, a human symbol
+        whatever its case; then the same without the assembly that the name begins with.
+        """
+        found = self._by_id(name) or self._synonyms.get(name)
+        if found is None:
+            found = self._synonyms.get(without_version(name))
+        if found is None and (folded := in_capitals(name)) is not None:
+            found = self._in_capitals.get(folded)
+        if found is None and (bare := split_genome(name)[1]) != name:
+            found = self.find(bare)
+        return found
+
+    def _by_id(self, name: str) -> str | None:
+        stem = without_version(name)
+        return self._tokens.get(name) or self._tokens.get(stem) or self._unversioned.get(stem)
+
+
+def _unambiguous(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The pairs as a dictionary, without names that stand for two tokens."""
+    found: dict[str, str] = {}
+    ambiguous = set()
+    for name, token in pairs:
+        if found.setdefault(name, token) != token:
+            ambiguous.add(name)
+    return {name: token for name, token in found.items() if name not in ambiguous}
