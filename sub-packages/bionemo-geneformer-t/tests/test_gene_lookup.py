@@ -52,8 +52,10 @@ def test_symbols_of_a_mouse_are_not_found_by_human_ones() -> None:
 
 
 def test_a_name_of_two_tokens_is_no_name() -> None:
-    lookup = GeneLookup(["ENSG00000000001.1", "ENSG00000000001.2", "C1orf1", "C1ORF1"], {})
+    ids = [f"ENSG0000000000{number}" for number in ("1.1", "1.2", "2", "2.1")]
+    lookup = GeneLookup([*ids, "C1orf1", "C1ORF1"], {})
     assert lookup.find("ENSG00000000001") is None
+    assert lookup.find("ENSG00000000002.9") == "ENSG00000000002"
     assert lookup.find("ENSG00000000001.2") == "ENSG00000000001.2"
     assert lookup.find("C1ORF1") == "C1ORF1"
 

@@ -29,13 +29,13 @@ def is_stable_id(name: str) -> bool:
 
 def without_version(name: str) -> str:
     """An Ensembl id without its version; any other name as it is."""
-    match = _VERSIONED.fullmatch(name)
+    match = _VERSIONED.fullmatch(name) if "." in name else None
     return match[1] if match else name
 
 
 def split_genome(name: str) -> tuple[str, str]:
     """The assembly that a name begins with, and the rest; an empty one where there is none."""
-    match = _GENOME.fullmatch(name)
+    match = _GENOME.fullmatch(name) if "_" in name else None
     return (match["genome"], match["name"]) if match else ("", name)
 
 
@@ -45,6 +45,8 @@ def in_capitals(name: str) -> str | None:
     Some tools write all symbols in capitals, others the few small letters that human symbols have.
     Symbols of mice differ from human ones by their letters' case alone, so no other case is folded.
     """
+    if name == name.upper():
+        return name
     folded = _HUMAN.sub(lambda match: match[0].upper(), name)
     return folded if folded == folded.upper() else None
 
@@ -59,7 +61,8 @@ class GeneLookup:
 
     def __init__(self, tokens: Iterable[str], synonyms: Mapping[str, str]) -> None:
         self._tokens = {token: token for token in tokens if token}
-        self._unversioned = _unambiguous((without_version(token), token) for token in self._tokens)
+        unversioned = _unambiguous((without_version(token), token) for token in self._tokens)
+        self._unversioned = {**unversioned, **self._tokens}
         self._synonyms = {
             name: token
             for name, target in synonyms.items()
@@ -69,7 +72,7 @@ class GeneLookup:
         self._in_capitals = _unambiguous(
             (folded, token)
             for name, token in names.items()
-            if not is_stable_id(name) and (folded := in_capitals(name)) is not None
+            if (folded := in_capitals(name)) is not None
         )
 
     def find(self, name: str) -> str | None:
@@ -88,8 +91,7 @@ class GeneLookup:
         return found
 
     def _by_id(self, name: str) -> str | None:
-        stem = without_version(name)
-        return self._tokens.get(name) or self._tokens.get(stem) or self._unversioned.get(stem)
+        return self._tokens.get(name) or self._unversioned.get(without_version(name))
 
 
 def _unambiguous(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
