@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.data.anndata_source import anndata_source, row_wise
-from bionemo.geneformer_t.data.count_source import h5ad_source
+from bionemo.geneformer_t.data.h5ad import h5ad_source
 
 
 def whole(source) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_genes_are_named_as_in_files(write_split, counts):
 
 
 def test_columns_are_turned_into_rows_without_loading_them_all(write_split, counts, monkeypatch):
-    monkeypatch.setattr("bionemo.geneformer_t.data.count_source._VALUES_OF_COLUMNS", 5)
+    monkeypatch.setattr("bionemo.geneformer_t.data.stored_matrix._VALUES_OF_COLUMNS", 5)
     split = write_split()
     cells = anndata.read_h5ad(split / "data.h5ad")
     cells.X = cells.X.tocsc()
@@ -53,9 +53,9 @@ def test_layers_of_files_are_read_and_missing_ones_named(write_split, counts):
     cells.write_h5ad(path)
     with h5ad_source(path, "counts") as source:
         np.testing.assert_array_equal(whole(source), counts)
-        assert source.where.endswith("layers/counts")
+        assert source.where.endswith("data.h5ad: layer 'counts'")
     with (
-        pytest.raises(KeyError, match="holds no layer 'raw'; its layers are: counts"),
+        pytest.raises(KeyError, match="holds no layer 'raw'; it holds: counts"),
         h5ad_source(path, "raw"),
     ):
         pass

@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.data.count_source import check_cell_ids, h5ad_source
+from bionemo.geneformer_t.data.count_source import check_cell_ids
+from bionemo.geneformer_t.data.h5ad import h5ad_source
 
 
 def without(name):
@@ -20,7 +21,7 @@ def of_another_shape(file):
 
 
 def without_an_index(file):
-    del file["obs"].attrs["_index"]
+    del file["obs"].attrs["_index"], file["obs"]["_index"]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def without_an_index(file):
         (without("obs"), "holds no obs"),
         (without("var"), "holds no var"),
         (of_another_shape, r"X has shape \(3, 2\), but obs and var name 5 cells and 4 genes"),
-        (without_an_index, "/obs names no index, as in files older than anndata 0.8"),
+        (without_an_index, "obs names no index; read the file and write it again with a current"),
     ],
 )
 def test_a_file_whose_parts_do_not_fit_is_refused(write_split, change, message):

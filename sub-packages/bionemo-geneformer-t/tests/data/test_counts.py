@@ -10,8 +10,8 @@ from bionemo.geneformer_t.data.counts import check_counts
         (-1.0, "must not be negative; the lowest is -1"),
         (np.nan, "must be finite; 1 values are NaN or infinite"),
         (np.inf, "must be finite"),
-        (0.6931, "look log-normalised.*--layer NAME"),
-        (100.5, "are not whole numbers.*--layer NAME"),
+        (0.693147, r"look log-normalised or transformed, as log\(1 \+ count\)$"),
+        (100.5, "look like expected counts, as estimation by EM gives them"),
     ],
 )
 def test_what_is_no_raw_count_is_refused(value: float, message: str) -> None:

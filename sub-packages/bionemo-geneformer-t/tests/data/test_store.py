@@ -15,8 +15,8 @@ from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
 from jaxtyping import Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.data import count_source
 from bionemo.geneformer_t.data import store as store_module
+from bionemo.geneformer_t.data import stored_matrix
 from bionemo.geneformer_t.data.count_source import CountSource
 from bionemo.geneformer_t.data.scdl import Survey
 from bionemo.geneformer_t.data.store import CellStore
@@ -60,8 +60,8 @@ def test_counts_come_back_from_every_layout(
     dtype: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(count_source, "_ROWS", 2)  # several blocks
-    monkeypatch.setattr(count_source, "_VALUES_OF_COLUMNS", 10)
+    monkeypatch.setattr(stored_matrix, "_ROWS", 2)  # several blocks
+    monkeypatch.setattr(stored_matrix, "_VALUES_OF_COLUMNS", 10)
     import anndata
 
     split = write_split()

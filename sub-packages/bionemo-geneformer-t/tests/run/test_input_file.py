@@ -3,6 +3,7 @@
 import gzip
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import anndata
 import h5py
@@ -14,6 +15,7 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.data.counts import NotCountsError
 from bionemo.geneformer_t.run.input_cells import InputCells, read_inputs
+from bionemo.geneformer_t.run.input_file import MatrixChoice
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(0.8, size=(7, 5)).astype(np.float32)
@@ -22,12 +24,12 @@ IDS = [f"ENSG{i:011d}" for i in range(5)]
 SYMBOLS = [f"S{i}" for i in range(5)]
 
 
-def read(path: Path, folder: Path, **options: object) -> InputCells:
+def read(path: Path, folder: Path, **options: Any) -> InputCells:
     with ExitStack() as stack:
-        return read_inputs([path], folder / "scratch", stack, **options)  # type: ignore[arg-type]
+        return read_inputs([path], folder / "scratch", stack, choice=MatrixChoice(**options))
 
 
-def counts_of(path: Path, folder: Path, **options: object) -> np.ndarray:
+def counts_of(path: Path, folder: Path, **options: Any) -> np.ndarray:
     cells = read(path, folder, **options)
     return cells.counts.rows(0, cells.counts.num_cells).toarray()
 
@@ -140,7 +142,7 @@ def test_loom_layers(tmp_path: Path) -> None:
     assert (cells.counts.rows(0, 7).toarray() == COUNTS).all()
     assert cells.genes.names == tuple(IDS)
     assert cells.obs["day"].tolist() == list(range(7))
-    with pytest.raises(NotCountsError, match="also holds --layer counts"):
+    with pytest.raises(NotCountsError, match="also holds layers; choose with: --layer counts"):
         read(path, tmp_path / "b")
     with pytest.raises(KeyError, match=r"no layer 'x'; it holds: counts"):
         read(path, tmp_path / "c", layer="x")
@@ -178,7 +180,7 @@ def test_slots_that_are_not_there(tmp_path: Path) -> None:
         read(path, tmp_path, layer="x")
     with pytest.raises(KeyError, match="no raw"):
         read(path, tmp_path, use_raw=True)
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="not both; got --layer counts and --use_raw"):
         read(path, tmp_path, layer="counts", use_raw=True)
     with pytest.raises(KeyError, match="holds one matrix"):
         read(write_tenx(tmp_path / "a.h5"), tmp_path, layer="counts")

@@ -1,29 +1,35 @@
-"""Count matrices read block by block, from .h5ad files whatever their layout.
+"""Count matrices read block by block, whatever file or object they are in.
 
 Blocks keep memory bounded: rows of a CSR or dense matrix, columns of a CSC one. Everything that
 reads a matrix goes through `CountSource.blocks`, which checks that the values are raw counts.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.abc import CSCDataset, CSRDataset
-from anndata.io import read_elem, sparse_dataset
+from jaxtyping import Bool
+from numpy import ndarray
 
-from bionemo.geneformer_t.data.counts import check_counts
+from bionemo.geneformer_t.data.counts import ExpectedCountsError, NotCountsError, check_counts
+from bionemo.geneformer_t.data.frames import native
+from bionemo.geneformer_t.data.gene_columns import GENE_ID_COLUMNS
+from bionemo.geneformer_t.data.rounding import Rounding
+from bionemo.geneformer_t.data.stored_matrix import RawBlock, row_blocks
 
-GENE_ID_COLUMNS = ("feature_id", "ensembl_id")
-"""Columns of `var` that name genes for the vocabulary, before `var_names` do."""
+__all__ = [
+    "GENE_ID_COLUMNS",
+    "CountBlock",
+    "CountSource",
+    "MatrixOptions",
+    "check_cell_ids",
+    "only_columns",
+    "row_blocks",
+]
 
-_ROWS = 1024
-_VALUES_OF_COLUMNS = 1 << 22
 _SHOWN = 5
 
 
@@ -39,6 +45,31 @@ class CountBlock:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MatrixOptions:
+    """How a command calls the options that choose the matrix of counts, for its messages."""
+
+    layer: str = "--layer {}"
+    raw: str = "--use_raw"
+    neither: str = "leave --layer and --use_raw out"
+    rounding: str = "--round_counts"
+
+
+OF_PREPARE = MatrixOptions(
+    layer="geneformer-t prepare --layer {}",
+    raw="geneformer-t prepare --use_raw",
+    rounding="geneformer-t prepare --round_counts",
+)
+"""For data folders, whose matrix nothing chooses any more."""
+
+
+def _general_advice() -> str:
+    return (
+        "Give the matrix of raw counts as X; if it is a layer or raw, "
+        f"`{OF_PREPARE.layer.format('NAME')}` or `--use_raw` takes it from there"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CountSource:
     """A matrix of raw counts, cells x genes, and what its rows and columns are called."""
 
@@ -49,32 +80,96 @@ class CountSource:
     """What the vocabulary may know a column by."""
     gene_symbols: tuple[str, ...]
     """The second name of each column, to fall back on."""
-    raw_blocks: Callable[[], Iterator[tuple[Any, int, int]]]
+    raw_blocks: Callable[[], Iterator[RawBlock]]
     """Rectangles (dense, CSR or CSC) with their first row and column; left to right in each row."""
+    by_rows: bool = True
+    """Whether they are whole rows from the first to the last; otherwise they come in any order."""
+    num_values: int = 0
+    """Stored values, where they do not come in rows."""
+    rounding: Rounding | None = None
+    """Rounds expected counts; by default fractions are refused."""
+    way_out: Callable[[], str] = _general_advice
+    """Where raw counts may be found, once the chosen matrix turns out to hold none."""
+    options: MatrixOptions = OF_PREPARE
 
     @property
     def shape(self) -> tuple[int, int]:
         """Cells and genes."""
         return len(self.cell_ids), len(self.gene_names)
 
+    @property
+    def notes_on_rounding(self) -> tuple[str, ...]:
+        """What rounding changed in the last pass; nothing where there was none."""
+        note = self.rounding.note(self.where) if self.rounding is not None else ""
+        return (note,) if note else ()
+
     def blocks(self) -> Iterator[CountBlock]:
         """The matrix in rectangles of raw counts.
 
         Raises:
-            ValueError: Values are no raw counts.
+            NotCountsError: Values are no raw counts; says where counts are, or how to make them.
         """
+        if self.rounding is not None:
+            self.rounding.start()
         for raw, first_row, first_column in self.raw_blocks():
             _check_indices(raw, self.where)
-            counts = sp.csr_array(raw)
-            check_counts(counts.data, self.where)
-            if counts.dtype.itemsize < np.dtype(np.float32).itemsize:
-                counts = counts.astype(np.int32)  # the sum of two parts of a count may be larger
-            stored = counts.nnz
-            in_order = bool(counts.has_sorted_indices)
-            counts.sum_duplicates()
-            counts.eliminate_zeros()
-            was_canonical = in_order and counts.nnz == stored
+            try:
+                counts, was_canonical = self._canonical(in_rows(raw))
+            except ExpectedCountsError as error:
+                advice = (
+                    f"{self.options.rounding} rounds each value to the nearest whole number. Or, "
+                    "where the file holds raw counts elsewhere, choose them"
+                )
+                raise NotCountsError(f"{error}. {advice}") from error
+            except NotCountsError as error:
+                raise NotCountsError(f"{error}. {self.way_out()}".removesuffix(". ")) from error
             yield CountBlock(counts, first_row, first_column, was_canonical)
+
+    def _canonical(self, counts: sp.csr_array) -> tuple[sp.csr_array, bool]:
+        """Checked counts, and whether they were stored without zeros, in order, each once."""
+        if self.rounding is None:
+            check_counts(counts.data, self.where)
+        if counts.dtype.itemsize < np.dtype(np.float32).itemsize:
+            counts = counts.astype(np.int32)  # the sum of two parts of a count may be larger
+        stored, in_order = counts.nnz, bool(counts.has_sorted_indices)
+        counts.sum_duplicates()
+        if self.rounding is not None:
+            counts.data = self.rounding.apply(counts.data, self.where)
+        counts.eliminate_zeros()
+        return counts, in_order and counts.nnz == stored
+
+
+def in_rows(raw: Any) -> sp.csr_array:
+    """A rectangle by rows, in a type that SciPy can work with."""
+    if sp.issparse(raw) and raw.format in {"csr", "csc"}:
+        made = sp.csr_array if raw.format == "csr" else sp.csc_array
+        return sp.csr_array(
+            made((native(raw.data), native(raw.indices), native(raw.indptr)), shape=raw.shape)
+        )
+    if sp.issparse(raw):
+        whole = raw.tocoo()
+        return sp.csr_array(sp.coo_array((native(whole.data), whole.coords), shape=raw.shape))
+    return sp.csr_array(native(raw))
+
+
+def only_columns(source: CountSource, kept: Bool[ndarray, " column"]) -> CountSource:
+    """The same matrix without some of its columns.
+
+    Args:
+        source: Names the columns that are kept; its blocks still hold all of them.
+        kept: Which columns of the blocks those are.
+    """
+    if kept.all():
+        return source
+    before = np.concatenate([[0], np.cumsum(kept)])
+
+    def blocks() -> Iterator[RawBlock]:
+        for raw, first_row, first_column in source.raw_blocks():
+            _check_indices(raw, source.where)
+            chosen = kept[first_column : first_column + raw.shape[1]]
+            yield in_rows(raw)[:, chosen], first_row, int(before[first_column])
+
+    return replace(source, raw_blocks=blocks)
 
 
 def _check_indices(raw: Any, where: str) -> None:
@@ -105,126 +200,3 @@ def check_cell_ids(cell_ids: tuple[str, ...], where: str) -> None:
             f"stand more than once ({', '.join(twice[:_SHOWN])}). Rename them, for example with "
             "adata.obs_names_make_unique(), before successors are computed"
         )
-
-
-@contextmanager
-def h5ad_source(path: Path, layer: str | None = None) -> Iterator[CountSource]:
-    """The matrix X, or a layer, of an .h5ad file, open for as long as the context lasts.
-
-    Raises:
-        KeyError: No such layer.
-        ValueError: The file is truncated, holds no X, or was written by an anndata older than 0.8.
-    """
-    place = "X" if layer is None else f"layers/{layer}"
-    with open_h5ad(path) as file:
-        with _reading(path):
-            if layer is not None and place not in file:
-                held = ", ".join(file.get("layers", {})) or "none"
-                raise KeyError(f"{path} holds no layer {layer!r}; its layers are: {held}")
-            for name in (place, "obs", "var"):
-                if name not in file:
-                    raise ValueError(f"{path} holds no {name}; expected raw counts in X")
-            cell_ids = _index(file["obs"], path)
-            var_names = _index(file["var"], path)
-            matrix = file[place]
-            is_sparse = isinstance(matrix, h5py.Group)
-            matrix = sparse_dataset(matrix) if is_sparse else matrix
-            if tuple(matrix.shape) != (len(cell_ids), len(var_names)):
-                raise ValueError(
-                    f"{path}: {place} has shape {tuple(matrix.shape)}, but obs and var name "
-                    f"{len(cell_ids)} cells and {len(var_names)} genes"
-                )
-            named = next((c for c in GENE_ID_COLUMNS if c in file["var"]), None)
-            names = var_names if named is None else _strings(read_elem(file["var"][named]))
-        yield CountSource(
-            where=f"{path}: {place}",
-            cell_ids=cell_ids,
-            gene_names=names,
-            gene_symbols=var_names,
-            raw_blocks=lambda: matrix_blocks(matrix, path),
-        )
-
-
-@contextmanager
-def open_h5ad(path: Path) -> Iterator[h5py.File]:
-    """An .h5ad file, read only.
-
-    Raises:
-        ValueError: It is no complete HDF5 file.
-    """
-    with _reading(path):
-        file = h5py.File(path, "r")
-    with file:
-        yield file
-
-
-def row_blocks(num_rows: int) -> Iterator[slice]:
-    """Consecutive slices of rows that fit in memory."""
-    for start in range(0, num_rows, _ROWS):
-        yield slice(start, min(start + _ROWS, num_rows))
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Tell a damaged file from a bug: HDF5 reports both as OSError without an error number."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise ValueError(
-            f"{path} cannot be read as .h5ad ({error}); is it truncated? Copy or write it again"
-        ) from error
-
-
-def _check_pointers(matrix: Any, path: Path) -> None:
-    """Refuse a sparse matrix whose arrays do not fit together; SciPy would read beyond them."""
-    if not isinstance(matrix, CSRDataset | CSCDataset):
-        return
-    with _reading(path):
-        parts = {name: matrix.group[name] for name in ("data", "indices") if name in matrix.group}
-        lengths = {name: part.shape for name, part in parts.items()}
-        pointers = np.asarray(matrix.group["indptr"][:]) if "indptr" in matrix.group else None
-    rows = matrix.shape[1 if isinstance(matrix, CSCDataset) else 0]
-    if (
-        pointers is None
-        or pointers.shape != (rows + 1,)
-        or pointers[0] != 0
-        or (pointers[1:] < pointers[:-1]).any()
-        or lengths != dict.fromkeys(("data", "indices"), (int(pointers[-1]),))
-    ):
-        raise ValueError(
-            f"{path} is damaged: data, indices and indptr of {matrix.group.name} do not fit "
-            "together. Write it again"
-        )
-
-
-def matrix_blocks(matrix: Any, path: Path) -> Iterator[tuple[Any, int, int]]:
-    """Rows of a CSR or dense matrix on disk, columns of a CSC one."""
-    _check_pointers(matrix, path)
-    num_rows, num_columns = matrix.shape
-    if isinstance(matrix, CSCDataset):
-        step = max(1, _VALUES_OF_COLUMNS // max(1, num_rows))
-        for start in range(0, num_columns, step):
-            with _reading(path):
-                block = matrix[:, start : start + step]
-            yield block, 0, start
-        return
-    for rows in row_blocks(num_rows):
-        with _reading(path):
-            block = matrix[rows]
-        yield block, rows.start, 0
-
-
-def _index(frame: Any, path: Path) -> tuple[str, ...]:
-    name = frame.attrs.get("_index") if isinstance(frame, h5py.Group) else None
-    if name is None:
-        raise ValueError(
-            f"{path}: {frame.name} names no index, as in files older than anndata 0.8; read the "
-            "file and write it again with a current anndata"
-        )
-    return _strings(read_elem(frame[name]))
-
-
-def _strings(values: Any) -> tuple[str, ...]:
-    return tuple(pd.Series(values).astype(str))

@@ -1,20 +1,32 @@
 """The check that a matrix holds raw counts; ranks of anything else mean something else."""
 
+from collections.abc import Callable
+
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 
-_REMEDY = (
-    "give the matrix of raw counts as X; if it is a layer, `geneformer-t prepare --layer NAME` "
-    "takes it from there"
-)
-
-
-_LARGEST = 1 << 24  # whole numbers up to here are exact in 32-bit floats
+_LARGEST = {2: 1 << 11, 4: 1 << 24, 8: 1 << 24}
+"""Bytes of a float -> the number up to which it holds every whole number; counts are kept in 32
+bits."""
+_WHOLE_SHARE = 0.05
+"""Expected counts are whole for most genes, scaled or log-transformed ones for next to none."""
+_TRANSFORMS: dict[str, Callable[[ndarray], ndarray]] = {
+    "log2(1 + count)": lambda values: np.exp2(values) - 1,
+    "log(1 + count)": np.expm1,
+    "log10(1 + count)": lambda values: 10.0**values - 1,
+    "the square root of the count": np.square,
+}
+"""Name -> its inverse; some of their values are whole by chance (log2(1 + 3) = 2)."""
+_SMALL, _TOLERANCE = 1000, 1e-3
 
 
 class NotCountsError(ValueError):
     """Values that cannot be raw counts."""
+
+
+class ExpectedCountsError(NotCountsError):
+    """Fractions that look like expected counts, which rounding makes raw counts of."""
 
 
 def check_counts(values: Shaped[ndarray, "..."], where: str) -> None:
@@ -25,7 +37,19 @@ def check_counts(values: Shaped[ndarray, "..."], where: str) -> None:
         where: What to call them in the message, for example the file.
 
     Raises:
-        NotCountsError: A value is negative, NaN, infinite or no whole number.
+        ExpectedCountsError: Some values are no whole numbers, and most of the others are.
+        NotCountsError: A value is negative, NaN, infinite, too large, or else no whole number.
+    """
+    check_range(values, where)
+    if values.dtype.kind == "f" and values.size:
+        _check_whole(values, where)
+
+
+def check_range(values: Shaped[ndarray, "..."], where: str) -> None:
+    """Refuse values that are negative, not finite, or larger than what is kept exactly.
+
+    Raises:
+        NotCountsError: Says which, and what they may be instead.
     """
     if values.dtype.kind == "b" or not values.size:
         return
@@ -41,22 +65,48 @@ def check_counts(values: Shaped[ndarray, "..."], where: str) -> None:
     if low < 0:
         raise NotCountsError(
             f"{where}: counts must not be negative; the lowest is {low:g}. The values look scaled "
-            f"or corrected: {_REMEDY}"
+            "or corrected"
         )
-    if high > _LARGEST:
+    largest = _LARGEST.get(values.dtype.itemsize, 1 << 24) if values.dtype.kind == "f" else 1 << 24
+    if high > largest:
+        in_type = f" in values of type {values.dtype}" if values.dtype.itemsize == 2 else ""
         raise NotCountsError(
-            f"{where}: a count of {high:g} is beyond {_LARGEST:,}, the largest that is kept "
-            f"exactly. Is it one cell's? {_REMEDY}"
+            f"{where}: a count of {high:g} is beyond {largest:,}, the largest that is kept "
+            f"exactly{in_type}. Is it one cell's?"
         )
-    if values.dtype.kind == "f":
-        _check_whole(values, where)
 
 
-def _check_whole(values: Shaped[ndarray, "..."], where: str) -> None:
+def what_fractions_are(values: Float[ndarray, " value"]) -> str | None:
+    """What values with fractions among them look like; None where they look like expected counts.
+
+    Expected counts are what estimation by expectation maximisation gives (RSEM, Salmon and alevin,
+    kallisto, STARsolo): reads that fit several genes are divided between them. Most genes have no
+    such reads, so that their values are whole.
+    """
+    values = values[values != 0].astype(np.float64)
     odd = values[values != np.rint(values)]
-    if odd.size:
-        looks = "look log-normalised" if values.max() < 20 else "are not whole numbers"
-        raise NotCountsError(
-            f"{where}: raw counts are whole numbers, and {odd.size:,} of {values.size:,} values "
-            f"are not, for example {odd[0]:g}. The values {looks}: {_REMEDY}"
+    if len(values) - len(odd) >= _WHOLE_SHARE * len(values):
+        for name, inverse in _TRANSFORMS.items():
+            counts = inverse(np.minimum(odd, 50))
+            small = counts[counts < _SMALL]  # beyond, neighbours differ by less than they are kept
+            if small.size and (np.abs(small - np.rint(small)) <= _TOLERANCE).all():
+                return f"look log-normalised or transformed, as {name}"
+        return None
+    return "look log-normalised" if values.max() < 20 else "are not whole numbers"
+
+
+def _check_whole(values: Float[ndarray, "..."], where: str) -> None:
+    odd = values[values != np.rint(values)]
+    if not odd.size:
+        return
+    found = (
+        f"{where}: raw counts are whole numbers, and {odd.size:,} of {values.size:,} values are "
+        f"not, for example {odd[0]:g}. The values"
+    )
+    looks = what_fractions_are(values.ravel())
+    if looks is None:
+        raise ExpectedCountsError(
+            f"{found} look like expected counts, as estimation by EM gives them (RSEM, Salmon, "
+            "alevin, kallisto, STARsolo): reads that fit several genes are divided between them"
         )
+    raise NotCountsError(f"{found} {looks}")

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.count_source import open_h5ad, row_blocks
+from bionemo.geneformer_t.data.count_source import row_blocks
+from bionemo.geneformer_t.data.hdf5 import open_hdf5
 from bionemo.geneformer_t.data.provenance import cells_fingerprint
 from bionemo.geneformer_t.data.scdl import neighbor_matrix
 from bionemo.geneformer_t.data.store import H5AD, CellStore
@@ -101,7 +102,7 @@ def stored_graphs(split_dir: Path, store: CellStore) -> dict[str, int]:
     """The key of every graph of a split, and the number of its edges as they are stored."""
     found: dict[str, int] = {}
     if (split_dir / H5AD).is_file():
-        with open_h5ad(split_dir / H5AD) as file:
+        with open_hdf5(split_dir / H5AD) as file:
             group = file.get("obsp", {})
             found |= {key: _stored_values(group[key]) for key in sorted(group)}
     else:

@@ -15,7 +15,8 @@ from jaxtyping import Int, Real
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.cache import cache_places, fingerprint, open_or_build
-from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids, h5ad_source
+from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids
+from bionemo.geneformer_t.data.h5ad import h5ad_source
 from bionemo.geneformer_t.data.mapped import CELLS_KEPT, PageKeeper
 from bionemo.geneformer_t.data.scdl import (
     archive_source,

@@ -15,7 +15,7 @@ from anndata.io import read_elem
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.count_source import open_h5ad
+from bionemo.geneformer_t.data.hdf5 import open_hdf5
 from bionemo.geneformer_t.data.scdl import neighbor_matrix
 from bionemo.geneformer_t.data.store import H5AD, CellStore
 from bionemo.geneformer_t.dictionaries import read_json
@@ -53,7 +53,7 @@ def read_successors(
         return _from_json(in_json, neighbor_key, store, json_path)
     in_obsp = _obsp_keys(h5ad_path) if h5ad_path.is_file() else []
     if neighbor_key in in_obsp:
-        with open_h5ad(h5ad_path) as file:
+        with open_hdf5(h5ad_path) as file:
             matrix = sp.coo_array(read_elem(file["obsp"][neighbor_key]))
         return _from_matrix(matrix, store, f"{h5ad_path}: obsp[{neighbor_key!r}]")
     if ANY_KEY in in_json:
@@ -89,7 +89,7 @@ def _read_neighbors(path: Path) -> dict[str, Any]:
 
 
 def _obsp_keys(path: Path) -> list[str]:
-    with open_h5ad(path) as file:
+    with open_hdf5(path) as file:
         group = file.get("obsp")
         return sorted(group) if isinstance(group, h5py.Group) else []
 

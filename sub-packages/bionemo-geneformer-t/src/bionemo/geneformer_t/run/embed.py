@@ -49,7 +49,7 @@ def embed(settings: EmbedSettings) -> Path:
     Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
     """
     from bionemo.geneformer_t.data.anndata_source import row_wise
-    from bionemo.geneformer_t.data.count_source import h5ad_source
+    from bionemo.geneformer_t.data.h5ad import h5ad_source
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
     from bionemo.geneformer_t.inference.embeddings import Embedder
 

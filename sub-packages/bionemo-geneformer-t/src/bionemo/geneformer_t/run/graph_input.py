@@ -15,7 +15,9 @@ from anndata.io import read_elem
 from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.count_source import open_h5ad, row_blocks
+from bionemo.geneformer_t.data.count_source import row_blocks
+from bionemo.geneformer_t.data.frames import read_frame
+from bionemo.geneformer_t.data.hdf5 import open_hdf5
 from bionemo.geneformer_t.data.inventory import SPLITS
 from bionemo.geneformer_t.data.store import H5AD, CellStore
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
@@ -70,8 +72,8 @@ def read_split(folder: Path) -> SplitInput:
     if not (folder / H5AD).is_file():
         obs = pd.DataFrame(index=pd.Index(store.cell_ids))
         return SplitInput(folder=folder, store=store, obs=obs, obsm={})
-    with open_h5ad(folder / H5AD) as file:
-        obs = read_elem(file["obs"])
+    with open_hdf5(folder / H5AD) as file:
+        obs = read_frame(file, "obs", str(folder / H5AD))
         obsm = {key: read_elem(value) for key, value in file.get("obsm", {}).items()}
     arrays = {key: value for key, value in obsm.items() if isinstance(value, ndarray)}
     return SplitInput(folder=folder, store=store, obs=obs, obsm=arrays)

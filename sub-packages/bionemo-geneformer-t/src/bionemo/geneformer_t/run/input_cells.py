@@ -21,7 +21,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.run.count_file import CountFile, cell_bar, in_row_order, write_count_file
 from bionemo.geneformer_t.run.duplicates import row_hashes
 from bionemo.geneformer_t.run.gene_table import JoinedGenes, join_genes, resolve_genes
-from bionemo.geneformer_t.run.input_file import InputFile, open_input
+from bionemo.geneformer_t.run.input_file import InputFile, MatrixChoice, open_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +82,7 @@ def read_inputs(
     folder: Path,
     stack: ExitStack,
     *,
-    layer: str | None = None,
-    use_raw: bool = False,
+    choice: MatrixChoice | None = None,
     gene_names: Mapping[str, str] | None = None,
 ) -> InputCells:
     """Open inputs, join them, and write their counts to disk.
@@ -92,8 +91,7 @@ def read_inputs(
         paths: Files and folders.
         folder: Where the counts go; new.
         stack: Keeps the inputs open.
-        layer: The layer that holds the counts.
-        use_raw: Take counts and genes from `raw`.
+        choice: Which matrix of each holds the counts.
         gene_names: Symbols to gene ids.
 
     Raises:
@@ -101,7 +99,7 @@ def read_inputs(
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError(f"each input can be given once; got {', '.join(map(str, paths))}")
-    files = [stack.enter_context(open_input(path, layer=layer, use_raw=use_raw)) for path in paths]
+    files = [stack.enter_context(open_input(path, choice)) for path in paths]
     genes = join_genes([resolve_genes(file.var, gene_names) for file in files])
     obs, notes = _join_obs(files)
     obsm, more_notes = _join_obsm(files)
@@ -119,7 +117,11 @@ def read_inputs(
         counts_of_column=tuple(tally.counts_of_column),
         obsm=obsm,
         obsp=_join_obsp(files),
-        notes=(*(note for file in files for note in file.notes), *notes, *more_notes),
+        notes=(
+            *(note for file in files for note in (*file.notes, *file.counts.notes_on_rounding)),
+            *notes,
+            *more_notes,
+        ),
     )
 
 
@@ -156,9 +158,10 @@ def _rows(
 
 def _rows_of(file: InputFile, folder: Path) -> Iterator[sp.csr_array]:
     """The counts of one input in rows; those that do not come so are sorted on disk."""
-    if file.by_rows:
-        return (block.counts for block in file.blocks())
-    return in_row_order(file.blocks(), file.counts.shape, file.num_values, folder)
+    counts = file.counts
+    if counts.by_rows:
+        return (block.counts for block in counts.blocks())
+    return in_row_order(counts.blocks(), counts.shape, counts.num_values, folder)
 
 
 def _renamed(block: sp.csr_array, columns: Int[ndarray, " column"]) -> sp.csr_array:

@@ -1,4 +1,4 @@
-"""What `prepare` knows of an input before it reads any count, and the table of formats."""
+"""What is known of an input before any count of it is read, and the table of formats."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -7,8 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bionemo.geneformer_t.data.count_source import CountBlock, CountSource
-from bionemo.geneformer_t.data.counts import NotCountsError
+from bionemo.geneformer_t.data.count_source import (
+    CountSource,
+    MatrixOptions,
+    check_cell_ids,
+    only_columns,
+)
+from bionemo.geneformer_t.data.gene_columns import gene_columns
+from bionemo.geneformer_t.data.rounding import Rounding
+from bionemo.geneformer_t.data.stored_matrix import RawBlock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,31 +27,89 @@ class InputFile:
 
     path: Path
     obs: "pd.DataFrame"
+    """One row for each cell; its index has no name."""
     var: "pd.DataFrame"
+    """One row for each column of the counts; its index has no name."""
     counts: CountSource
-    by_rows: bool = True
-    """Whether the counts come in whole rows from the first to the last; otherwise in any order."""
-    num_values: int = 0
-    """Stored values, where they do not come in rows."""
     obsm: Mapping[str, Any] = field(default_factory=dict)
     """Dense arrays with a row for each cell, on disk."""
     obsp: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     """How to read each cells x cells matrix."""
     notes: tuple[str, ...] = ()
     """What was left out, for the reader."""
-    way_out: Callable[[], str] = lambda: ""
-    """Where raw counts may be found, once the chosen matrix turns out to hold none."""
 
-    def blocks(self) -> Iterator[CountBlock]:
-        """The counts in rectangles.
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixChoice:
+    """Which matrix of an input holds the counts, and what becomes of fractions.
+
+    Raises:
+        ValueError: Both a layer and raw are asked for.
+    """
+
+    layer: str | None = None
+    """The layer that holds the counts; X, or the only matrix, by default."""
+    use_raw: bool = False
+    """Take counts and genes from `raw` instead."""
+    round_counts: bool = False
+    """Round expected counts to whole numbers."""
+    options: MatrixOptions = field(default_factory=MatrixOptions)
+    """How the command calls these three."""
+
+    def __post_init__(self) -> None:
+        if self.layer is not None and self.use_raw:
+            named = self.options.layer.format(self.layer)
+            raise ValueError(f"give a layer or raw, not both; got {named} and {self.options.raw}")
+
+    def refuse_for(self, path: Path, kind: str) -> None:
+        """For formats with a single matrix.
 
         Raises:
-            NotCountsError: Values are no raw counts; says where counts are.
+            KeyError: A layer or raw was asked for.
         """
-        try:
-            yield from self.counts.blocks()
-        except NotCountsError as error:
-            raise NotCountsError(f"{error}. {self.way_out()}".removesuffix(". ")) from error
+        if self.layer is not None or self.use_raw:
+            wanted = "raw" if self.use_raw else f"layer {self.layer!r}"
+            raise KeyError(
+                f"{path} holds no {wanted}: {kind} holds one matrix; leave the option out"
+            )
+
+
+def counts_of(
+    path: Path,
+    matrix: str,
+    cell_ids: tuple[str, ...],
+    var: "pd.DataFrame",
+    choice: MatrixChoice,
+    raw_blocks: Callable[[], Iterator[RawBlock]],
+    **more: Any,
+) -> "tuple[CountSource, pd.DataFrame, tuple[str, ...]]":
+    """The counts of a format other than anndata's, `var` of the genes, and notes.
+
+    Args:
+        path: The input.
+        matrix: What its matrix is called.
+        cell_ids: Names of its rows.
+        var: Its columns, those included that are no genes.
+        choice: What was asked for.
+        raw_blocks: The matrix in rectangles.
+        more: Other fields of the source.
+
+    Raises:
+        ValueError: Cell ids stand twice, or no feature is a gene.
+    """
+    check_cell_ids(cell_ids, str(path))
+    genes = gene_columns(var, str(path))
+    source = CountSource(
+        where=f"{path}: {matrix}",
+        cell_ids=cell_ids,
+        gene_names=genes.names,
+        gene_symbols=genes.symbols,
+        raw_blocks=raw_blocks,
+        rounding=Rounding() if choice.round_counts else None,
+        options=choice.options,
+        **more,
+    )
+    return only_columns(source, genes.kept), var.loc[genes.kept], genes.notes
 
 
 FORMATS = {
@@ -58,23 +123,18 @@ FORMATS = {
 
 
 @contextmanager
-def open_input(
-    path: Path, *, layer: str | None = None, use_raw: bool = False
-) -> Iterator[InputFile]:
+def open_input(path: Path, choice: MatrixChoice | None = None) -> Iterator[InputFile]:
     """An input, open for as long as the context lasts.
 
     Args:
         path: An .h5ad, .zarr, .loom or 10x .h5, or a folder with a 10x matrix.mtx.
-        layer: The layer that holds the counts; X, or the only matrix, by default.
-        use_raw: Take counts and genes from `raw` instead.
+        choice: Which of its matrices to take; X, or the only one, by default.
 
     Raises:
         FileNotFoundError: No such file or folder.
         KeyError: No such layer, or no `raw`.
         ValueError: The format is not known, the file is damaged, or cell ids stand twice.
     """
-    if layer is not None and use_raw:
-        raise ValueError(f"give layer or use_raw, not both; got layer={layer!r} and use_raw")
     if not path.exists():
         raise FileNotFoundError(f"input: expected {_known()}; there is nothing at {path}")
     kind = path.suffix if path.suffix in FORMATS else ""
@@ -84,19 +144,8 @@ def open_input(
     reader: Callable[..., AbstractContextManager[InputFile]] = getattr(
         import_module(f"bionemo.geneformer_t.run.{module}"), function
     )
-    with reader(path, layer=layer, use_raw=use_raw) as opened:
+    with reader(path, choice or MatrixChoice()) as opened:
         yield opened
-
-
-def refuse_layers(path: Path, *, layer: str | None, use_raw: bool, kind: str) -> None:
-    """For formats with a single matrix.
-
-    Raises:
-        KeyError: A layer or raw was asked for.
-    """
-    if layer is not None or use_raw:
-        wanted = "raw" if use_raw else f"layer {layer!r}"
-        raise KeyError(f"{path} holds no {wanted}: {kind} holds one matrix; leave the option out")
 
 
 def _known() -> str:

@@ -5,23 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Bool
-from numpy import ndarray
 
-from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids
-from bionemo.geneformer_t.run.input_file import InputFile, refuse_layers
-from bionemo.geneformer_t.run.input_tenx import gene_features, other_features
+from bionemo.geneformer_t.data.stored_matrix import RawBlock
+from bionemo.geneformer_t.run.input_file import InputFile, MatrixChoice, counts_of
+from bionemo.geneformer_t.run.input_tenx import feature_frame
 
 _LINES = 1 << 20
 
 
 @contextmanager
-def mtx_input(path: Path, *, layer: str | None, use_raw: bool) -> Iterator[InputFile]:
+def mtx_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
     """A folder with a matrix of genes x cells, as Cell Ranger writes it.
 
     Raises:
@@ -29,35 +26,32 @@ def mtx_input(path: Path, *, layer: str | None, use_raw: bool) -> Iterator[Input
         KeyError: A layer or raw was asked for.
         ValueError: The files do not fit together, are damaged, or cell ids stand twice.
     """
-    refuse_layers(path, layer=layer, use_raw=use_raw, kind="a 10x folder")
+    choice.refuse_for(path, "a 10x folder")
     matrix = _find(path, "matrix.mtx")
-    cell_ids = tuple(_table(_find(path, "barcodes.tsv"))[0])
-    features = _table(_find(path, "features.tsv", "genes.tsv"))
-    kinds = tuple(features[2]) if 2 in features else ()
-    var, is_gene = gene_features(
-        tuple(features[0]), tuple(features[1 if 1 in features else 0]), kinds
-    )
+    cell_ids = _cell_ids(_find(path, "barcodes.tsv"))
+    features = _features(_find(path, "features.tsv", "genes.tsv"))
     num_features, num_cells, num_values = _size(matrix)
-    if (num_features, num_cells) != (len(is_gene), len(cell_ids)):
+    if (num_features, num_cells) != (len(features), len(cell_ids)):
         raise ValueError(
             f"{matrix} is {num_features:,} genes x {num_cells:,} cells, but the files beside it "
-            f"name {len(is_gene):,} genes and {len(cell_ids):,} cells"
+            f"name {len(features):,} genes and {len(cell_ids):,} cells"
         )
-    check_cell_ids(cell_ids, str(path))
+    counts, var, notes = counts_of(
+        path,
+        matrix.name,
+        cell_ids,
+        features,
+        choice,
+        lambda: _blocks(matrix, num_features, num_cells, num_values),
+        by_rows=False,
+        num_values=num_values,
+    )
     yield InputFile(
         path=path,
         obs=pd.DataFrame(index=pd.Index(cell_ids, dtype=object)),
         var=var,
-        counts=CountSource(
-            where=str(matrix),
-            cell_ids=cell_ids,
-            gene_names=tuple(var.index),
-            gene_symbols=tuple(var.index),
-            raw_blocks=lambda: _blocks(matrix, num_values, is_gene),
-        ),
-        by_rows=False,
-        num_values=num_values,
-        notes=other_features(path, is_gene),
+        counts=counts,
+        notes=notes,
     )
 
 
@@ -78,9 +72,27 @@ def _open(path: Path) -> TextIOWrapper:
     return path.open(encoding="utf-8")
 
 
-def _table(path: Path) -> Any:
+def _features(path: Path) -> pd.DataFrame:
+    """Ids, and symbols and types where there are columns for them in every row or in none."""
     with _open(path) as file:
-        return pd.read_csv(file, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
+        rows = [line.rstrip("\r\n").split("\t") for line in file if line.strip()]
+    table = pd.DataFrame(rows, dtype=object)
+    incomplete = table.isna()
+    if incomplete.to_numpy().any():
+        row = int(np.flatnonzero(incomplete.any(axis=1))[0])
+        raise ValueError(
+            f"{path}: its rows are of unequal width: row {row + 1} has "
+            f"{int((~incomplete).iloc[row].sum())} columns, others have {table.shape[1]}. Every "
+            "row needs the same columns: id, symbol and type, divided by tabs"
+        )
+    columns = [tuple(table[number]) for number in range(min(3, table.shape[1]))]
+    ids, symbols = columns[0], columns[min(1, len(columns) - 1)]
+    return feature_frame(ids, symbols, columns[2] if len(columns) > 2 else ())
+
+
+def _cell_ids(path: Path) -> tuple[str, ...]:
+    with _open(path) as file:
+        return tuple(line.rstrip("\r\n").partition("\t")[0] for line in file if line.strip())
 
 
 def _size(path: Path) -> tuple[int, int, int]:
@@ -106,10 +118,7 @@ def _skip_header(file: TextIOWrapper, path: Path) -> tuple[int, int, int]:
     return rows, columns, values
 
 
-def _blocks(
-    path: Path, num_values: int, is_gene: Bool[ndarray, " feature"]
-) -> Iterator[tuple[sp.coo_array, int, int]]:
-    column_of = np.cumsum(is_gene) - 1
+def _blocks(path: Path, num_genes: int, num_cells: int, num_values: int) -> Iterator[RawBlock]:
     seen = 0
     with _open(path) as file:
         _skip_header(file, path)
@@ -120,13 +129,15 @@ def _blocks(
         for chunk in lines:
             seen += len(chunk)
             gene, cell = chunk["gene"].to_numpy() - 1, chunk["cell"].to_numpy() - 1
-            kept = is_gene[gene]
-            gene, cell = column_of[gene[kept]], cell[kept]
-            if not len(cell):
-                continue
+            for name, place, size in (("gene", gene, num_genes), ("cell", cell, num_cells)):
+                if place.min() < 0 or place.max() >= size:
+                    raise ValueError(
+                        f"{path} is damaged: it has values of {name} {place.min() + 1:,} to "
+                        f"{place.max() + 1:,}, of {size:,} that there are. Write it again"
+                    )
             first = int(cell.min())
-            shape = (int(cell.max()) - first + 1, int(is_gene.sum()))
-            values = chunk["count"].to_numpy()[kept]
+            shape = (int(cell.max()) - first + 1, num_genes)
+            values = chunk["count"].to_numpy()
             yield sp.coo_array((values, (cell - first, gene)), shape=shape), first, 0
     if seen != num_values:
         raise ValueError(

@@ -50,6 +50,7 @@ def prepare(settings: PrepareSettings) -> Path:
     from bionemo.geneformer_t.run.gene_fates import gene_fates
     from bionemo.geneformer_t.run.graph import FOLDER
     from bionemo.geneformer_t.run.input_cells import read_inputs
+    from bionemo.geneformer_t.run.input_file import MatrixChoice
     from bionemo.geneformer_t.run.prepare_cells import plan_cells
     from bionemo.geneformer_t.run.prepare_graphs import (
         build_graphs,
@@ -74,8 +75,11 @@ def prepare(settings: PrepareSettings) -> Path:
             settings.input,
             scratch,
             stack,
-            layer=settings.layer,
-            use_raw=settings.use_raw,
+            choice=MatrixChoice(
+                layer=settings.layer,
+                use_raw=settings.use_raw,
+                round_counts=settings.round_counts,
+            ),
             gene_names=source.gene_names,
         )
         logger.info("counts of %d cells x %d genes are on disk", *_shape(cells))

@@ -42,6 +42,10 @@ class PrepareSettings(BuilderSettings):
     """Layer of the file that holds the raw counts; X by default. `embed` calls it counts_layer."""
     use_raw: bool = False
     """Take counts and genes from `raw`."""
+    round_counts: bool = False
+    """Round expected counts, such as those of RSEM, Salmon, alevin, kallisto or STARsolo with EM,
+    to the nearest whole number (halves to the even one); what is below one half becomes 0. The
+    note says how many values changed. Without it, fractions are refused."""
     use_rep: str | None = None
     """Array of obsm in which neighbors are found, such as X_pca; by default principal components
     whose genes and axes are learned from the training cells."""
