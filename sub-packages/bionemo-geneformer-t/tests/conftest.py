@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import anndata
+import jaxtyping
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +55,14 @@ def _numbers_of_its_own(request: pytest.FixtureRequest) -> None:
     """A module's generator starts anew for each test, whichever tests ran before in its process."""
     if hasattr(request.module, "RNG"):
         request.module.RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def without_type_checks() -> Iterator[None]:
+    """As users run it: the type checks of the tests would refuse values of other types first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

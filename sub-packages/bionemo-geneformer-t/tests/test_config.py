@@ -2,13 +2,7 @@
 
 import pytest
 
-from bionemo.geneformer_t.config import (
-    BioBertConfig,
-    NoNeighborPolicy,
-    PairSettings,
-    check_choices,
-    positions_needed,
-)
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings, positions_needed
 
 
 def test_the_defaults_are_the_specifications():
@@ -65,12 +59,17 @@ def test_impossible_pairs_are_refused(settings, message):
         PairSettings(**settings)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_an_unknown_choice_is_refused_with_the_known_ones():
-    class Settings:  # not ours: the type checker of the tests would refuse the value first
-        no_neighbor_policy: NoNeighborPolicy = "drop"
+    with pytest.raises(ValueError, match=r"one of 'skip', 'identity', 'random'.*; got 'drop'"):
+        PairSettings(no_neighbor_policy="drop")
 
-    with pytest.raises(ValueError, match="one of 'skip', 'identity', 'random'; got 'drop'"):
-        check_choices(Settings())
+
+def test_cells_without_neighbors_are_left_out_unless_they_are_asked_for():
+    assert PairSettings().no_neighbor_policy == "skip"
+    assert PairSettings(only_cells_with_neighbors=False).no_neighbor_policy == "identity"
+    old = {"only_cells_with_neighbors": False, "no_neighbor_policy": "skip"}  # as was recorded
+    assert PairSettings.from_dict(old).no_neighbor_policy == "skip"
 
 
 def test_settings_survive_a_checkpoint():

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bionemo.geneformer_t import dictionaries
 from bionemo.geneformer_t.dictionaries import read_dictionary
 
 
@@ -60,3 +61,57 @@ def test_json_that_is_no_dictionary_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"medians\.json"):
         read_dictionary(path)
+
+
+def test_a_pickle_of_more_instructions_than_any_dictionary_has_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "tokens.pkl"
+    path.write_bytes(pickle.dumps({f"ENSG{i}": i for i in range(20)}))
+    assert len(read_dictionary(path)) == 20
+    monkeypatch.setattr(dictionaries, "MOST_STEPS", 40)
+    with pytest.raises(ValueError, match=r"tokens\.pkl was refused: it has more than 40 instruct"):
+        read_dictionary(path)
+
+
+@pytest.mark.parametrize("key", [("a", "b"), ((), ()), frozenset({"a"})])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_keys_are_plain_values(tmp_path, key, protocol):
+    """Nothing is hashed that holds other values: that could take time without end."""
+    path = tmp_path / "tokens.pkl"
+    for values in ({key: 1}, {"a": {key, "b"}}, {"a": 1, "b": {"c": {key: 1}}}):
+        path.write_bytes(pickle.dumps(values, protocol=protocol))
+        with pytest.raises(ValueError, match=r"tokens\.pkl was refused"):
+            read_dictionary(path)
+
+
+def with_state(name: str, state: object) -> bytes:
+    """A pickle that sets the state of what stands for a function or a class of NumPy."""
+    module, function = name.rsplit(".", 1)
+    return f"c{module}\n{function}\n".encode() + pickle.dumps(state, protocol=0)[:-1] + b"b."
+
+
+@pytest.mark.parametrize("name", ["numpy.dtype", "numpy.core.multiarray.scalar", "_codecs.encode"])
+def test_a_pickle_changes_nothing_of_the_program(tmp_path, name):
+    path = tmp_path / "tokens.pkl"
+    for state in ({"mark": "owned"}, (None, {"mark": "owned"})):
+        path.write_bytes(with_state(name, state))
+        with pytest.raises(ValueError, match="was refused: it sets the state of a"):
+            read_dictionary(path)
+    for ours in (dictionaries._NumberType, dictionaries._number, dictionaries._latin_1):
+        assert not hasattr(ours, "mark")
+
+
+def test_texts_longer_than_any_number_are_not_encoded_time_and_again(tmp_path):
+    path = tmp_path / "tokens.pkl"
+    path.write_bytes(pickle.dumps({"a": b"\xff" * 65}, protocol=2))
+    with pytest.raises(ValueError, match="as no number of NumPy needs it"):
+        read_dictionary(path)
+
+
+def test_instructions_that_no_dictionary_needs_are_refused(tmp_path):
+    path = tmp_path / "tokens.pkl"
+    for content in (bytearray(b"abc"), complex(1, 2)):
+        path.write_bytes(pickle.dumps({"a": content}, protocol=5))
+        with pytest.raises(
+            ValueError, match=r"was refused: it (holds the instruction|asks to imp)"
+        ):
+            read_dictionary(path)

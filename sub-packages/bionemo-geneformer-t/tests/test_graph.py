@@ -31,6 +31,38 @@ def test_impossible_weights_are_refused(weight):
         NeighborGraph.from_matrix(sp.csr_array([[0, weight], [0, 0]]))
 
 
+@pytest.mark.parametrize(
+    ("weights", "chances"),
+    [
+        ([1e-320, 3e-320], [0.25, 0.75]),
+        ([5e-324, 5e-324], [0.5, 0.5]),
+        ([1e308, 1e308], [0.5, 0.5]),
+        ([1.5e308, 0.5e308], [0.75, 0.25]),
+        ([1.6e308, 1.6e28], [1.0, 1e-280]),
+        ([1.0, 1e-320], [1.0, 1e-320]),
+        ([2.0, 6.0], [0.25, 0.75]),
+    ],
+)
+def test_weights_near_the_ends_of_the_floats_keep_their_proportions(weights, chances):
+    matrix = sp.coo_array((weights, ([0, 0], [1, 2])), shape=(3, 3))
+    graph, _ = NeighborGraph.from_matrix(matrix)
+    assert (graph.weights > 0).all()
+    np.testing.assert_allclose(graph.weights / graph.weights.sum(), chances, rtol=3e-4, atol=0)
+    assert graph.weights.tolist() == weights or max(weights) > 1e280 or max(weights) < 1e-280
+
+
+def test_parallel_edges_of_huge_weights_add_up():
+    matrix = sp.coo_array(([1e308] * 3, ([0, 0, 0], [1, 1, 2])), shape=(3, 3))
+    graph, _ = NeighborGraph.from_matrix(matrix)
+    np.testing.assert_allclose(graph.weights / graph.weights.sum(), [2 / 3, 1 / 3])
+
+
+def test_weights_that_no_probability_can_tell_apart_are_refused():
+    matrix = sp.coo_array(([1e308, 1e-320], ([0, 0], [1, 2])), shape=(3, 3))
+    with pytest.raises(ValueError, match=r"weights of row 0 span from 1e-320 to 1e\+308"):
+        NeighborGraph.from_matrix(matrix)
+
+
 def test_a_matrix_that_is_not_square_is_refused():
     with pytest.raises(ValueError, match=r"cells x cells; got \(2, 3\)"):
         NeighborGraph.from_matrix(sp.csr_array((2, 3)))

@@ -137,3 +137,12 @@ def test_an_array_is_kept_where_possible(tmp_path: Path) -> None:
     (tmp_path / "array.npy").write_bytes(b"damaged")
     assert load_or_compute(tmp_path / "array.npy", lambda: np.arange(3)).tolist() == [0, 1, 2]
     assert [child.name for child in tmp_path.iterdir()] == ["array.npy"]
+
+
+def test_a_system_that_knows_no_home_has_a_cache_beside_the_data(tmp_path, monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("GENEFORMER_T_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    assert cache_places(tmp_path) == (tmp_path / ".cache",)

@@ -31,6 +31,17 @@ def test_successors_are_drawn_by_weight_or_all_alike() -> None:
         np.testing.assert_allclose(np.bincount(drawn)[4:] / 20_000, expected, atol=0.014)
 
 
+@pytest.mark.parametrize("weights", [[1.0, 1e-320, 3e-320], [1e308, 1e-10, 3e-10]])
+def test_the_last_of_extreme_weights_are_drawn_in_proportion(weights) -> None:
+    """The largest always comes first; of the two others, whose clocks ring near infinity, one."""
+    matrix = sp.coo_array((weights, ([0, 0, 0], [1, 2, 3])), shape=(4, 4))
+    extreme, _ = NeighborGraph.from_matrix(matrix)
+    cells = np.zeros(20_000, dtype=np.int64)
+    drawn = draw_successors(extreme, cells, keys(20_000), 2, by_weight=True)[1].reshape(-1, 2)
+    assert (drawn[:, 0] == 1).all()
+    assert abs((drawn[:, 1] == 3).mean() - 0.75) < 0.014  # standard deviation 0.0031
+
+
 def test_the_second_successor_is_drawn_from_the_rest() -> None:
     cells = np.zeros(20_000, dtype=np.int64)
     drawn = draw_successors(graph(), cells, keys(20_000), 2, by_weight=True)[1].reshape(-1, 2)

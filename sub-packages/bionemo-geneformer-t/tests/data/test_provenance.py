@@ -82,3 +82,15 @@ def test_the_provenance_tells_cells_edges_key_and_seed(tiny_data_dir):
     other = TemporalGeneformerDataModule(tiny_data_dir).provenance
     assert other.data_fingerprint == trained.data_fingerprint
     assert other.graph_fingerprint != trained.graph_fingerprint
+
+
+def test_weights_at_the_ends_of_the_floats_have_digits_too():
+    digits, powers = six_digits(np.array([1e-320, 2.5e-310, 1e-300, 1.5, 1e308]))
+    assert digits.tolist() == [
+        999_989,
+        250_000,
+        100_000,
+        150_000,
+        100_000,
+    ]  # 1e-320 is 9.99989e-321
+    assert powers.tolist() == [-326, -315, -305, -5, 303]

@@ -146,6 +146,14 @@ def test_the_sampling_of_successors_follows_the_settings(tiny_data_dir: Path) ->
     assert shares["uniform"] == pytest.approx(1 / 2, abs=0.1)
 
 
+def test_all_cells_are_current_cells_where_neighbors_are_not_asked_for(tiny_data_dir: Path) -> None:
+    settings = PairSettings(only_cells_with_neighbors=False)
+    dataset = from_folder(tiny_data_dir / "train", settings=settings)
+    assert dataset.cells.tolist() == list(range(40))
+    assert [pair.cell for pair in dataset[0, 39].next_cells] == [39]
+    assert dataset.most_tokens().min() > 2
+
+
 @pytest.mark.parametrize("policy", ["skip", "identity", "random"])
 def test_cells_without_successors_follow_the_policy(tiny_data_dir: Path, policy: str) -> None:
     settings = PairSettings(

@@ -2,8 +2,10 @@
 
 import os
 import pickle
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,12 +17,27 @@ from bionemo.geneformer_t.inference.checkpoint_file import (
 )
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
+from bionemo.geneformer_t.vocab import GeneVocab
 
 TRAINED = Provenance(
     data_name="mine", data_fingerprint="ab", graph_fingerprint="cd", neighbor_key="next_cell_ids",
     num_cells=3, num_examples=2, num_edges=2, seed=1, pretrained="somewhere",
 )  # fmt: skip
+
+
+def load_from(path: Path) -> TemporalGeneformerModel:
+    return TemporalGeneformerModel.load_from_checkpoint(path)
+
+
+def pretrained(path: Path) -> TemporalGeneformerModel:
+    return TemporalGeneformerModel.from_pretrained(path)
+
+
+def resume(path: Path) -> object:
+    return SafeCheckpointIO().load_checkpoint(path)
 
 
 class Hostile:
@@ -76,6 +93,86 @@ def test_weights_of_other_sizes_are_damage(model, save_checkpoint):
     content["state_dict"]["net.bert.embeddings.word_embeddings.weight"] = torch.zeros(3, 16)
     with pytest.raises(ValueError, match="its weights do not match its own settings"):
         build_model(path, content)
+
+
+CLAIMS = {
+    "hidden_size": 10**9, "num_hidden_layers": 10**6, "vocab_size": 10**12,
+    "max_position_embeddings": 10**10, "intermediate_size": 10**15, "type_vocab_size": 10**9,
+    "rank_knots": 10**9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", [load_model, summarise_checkpoint, load_from, pretrained])
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_of_absurd_sizes_is_refused_at_once(model, save_checkpoint, name, reader):
+    path = save_checkpoint(model)
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"]["config"][name] = CLAIMS[name]
+    torch.save(content, path)
+    if reader is pretrained and name == "vocab_size":
+        assert len(reader(path).vocab) == len(model.vocab)  # takes it from the vocabulary
+        return
+    start = time.process_time()
+    with pytest.raises(ValueError, match=rf"model\.ckpt is damaged: its weights do not .*{name}"):
+        reader(path)
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("reader", [load_model, summarise_checkpoint, load_from, pretrained])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(model, save_checkpoint, value, reader):
+    path = save_checkpoint(model)
+    content = torch.load(path, weights_only=True)
+    name = "net.bert.encoder.layer.1.output.dense.weight"
+    content["state_dict"][name][3, 5] = value
+    torch.save(content, path)
+    found = r"1 of its \d+ tensors hold values .*layer\.1\.output\.dense\.weight \(1 of 512 val"
+    with pytest.raises(ValueError, match=rf"model\.ckpt is damaged: {found}"):
+        reader(path)
+
+
+def test_a_vocabulary_that_is_larger_than_the_weights_is_refused(model, save_checkpoint):
+    path = save_checkpoint(model)
+    vocab = GeneVocab.of_genes({f"ENSG{i}": 1.0 for i in range(60)}).to_dict()
+    with pytest.raises(ValueError, match=r"model\.ckpt: the data's vocabulary has 65 tokens"):
+        load_model(changed(path, vocab=vocab))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "names"),
+    [
+        (("hyper_parameters", "config", "hidden_size"), np.int64(16), "hidden_size"),
+        (("hyper_parameters", "learning_rate"), np.float64(1e-4), "learning_rate"),
+        (("hyper_parameters", "compile"), np.bool_(False), "compile"),
+        ((CHECKPOINT_KEY, "pair_settings", "seed"), np.uint8(1), "seed"),
+    ],
+)
+def test_a_number_of_numpy_in_an_old_checkpoint_is_refused_by_its_name(
+    model, save_checkpoint, place, value, names
+):
+    path = save_checkpoint(model)
+    content = torch.load(path, weights_only=True)
+    entry = content
+    for name in place[:-1]:
+        entry = entry[name]
+    entry[place[-1]] = value
+    torch.save(content, path)
+    for reader in (load_model, load_from, pretrained, resume):
+        with pytest.raises(ValueError, match=rf"model\.ckpt was refused: .*NumPy under {names},"):
+            reader(path)
+
+
+def test_all_numbers_of_numpy_are_named_once(model, save_checkpoint):
+    path = save_checkpoint(model)
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"]["config"] |= {
+        "hidden_size": np.int64(16),
+        "vocab_size": np.int64(1),
+    }
+    content["hyper_parameters"]["weight_decay"] = np.float32(0.5)
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"under vocab_size, hidden_size, weight_decay, and a ch"):
+        load_model(path)
 
 
 @pytest.mark.parametrize("entry", ["state_dict", "hyper_parameters"])

@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 
+from bionemo.geneformer_t.batch import pack
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
@@ -64,6 +66,82 @@ def test_a_checkpoint_is_loaded_with_nothing_else_and_runs_no_code(trained):
     assert loaded.pair_settings == model.pair_settings
     for name, value in model.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name]), name
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_numbers_of_other_libraries_train_and_are_read_again(tiny_data_dir, tmp_path):
+    numpys = {"hidden_size": np.int64(16), "num_hidden_layers": torch.tensor(1),
+              "hidden_dropout_prob": np.float32(0.5)}  # fmt: skip
+    config = BioBertConfig(**{**SMALL.to_dict(), **numpys})
+    model = TemporalGeneformerModel(
+        config,
+        learning_rate=np.float64(1e-3), warmup_steps=np.int32(2), compile=np.bool_(False),
+        layer_lr_decay=torch.tensor(0.5), recompute=np.str_("layers"),
+    )  # fmt: skip
+    data = TemporalGeneformerDataModule(
+        np.str_(tiny_data_dir), seq_length=np.int64(64), micro_batch_size=np.int64(8),
+        seed=np.uint16(3), mask_prob=np.float32(0.25), cache_dir=tmp_path / "cache",
+    )  # fmt: skip
+    trainer = L.Trainer(
+        max_steps=1, accelerator="cpu", logger=False, enable_progress_bar=False,
+        enable_checkpointing=False, enable_model_summary=False, limit_val_batches=0,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    loaded = TemporalGeneformerModel.load_from_checkpoint(tmp_path / "model.ckpt")
+    assert loaded.config == config
+    assert loaded.pair_settings == PairSettings(seq_length=64, seed=3, mask_prob=0.25)
+    assert loaded.hparams["warmup_steps"] == 2
+    assert loaded.hparams["recompute"] == "layers"
+    for values in (loaded.hparams, loaded.hparams["config"], loaded.pair_settings.to_dict()):
+        kinds = {type(value) for value in values.values()}
+        assert kinds <= {int, float, bool, str, type(None), dict}
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning_rate": "fast"}, "learning_rate must be a finite number; got 'fast'"),
+        ({"learning_rate": np.zeros(2)}, "learning_rate must be a finite number"),
+        ({"warmup_steps": 2.5}, "warmup_steps must be a whole number or nothing"),
+        ({"compile": 1}, "compile must be true or false; got 1"),
+        ({"attention_backend": None}, "attention_backend must be text; got None"),
+    ],
+)
+def test_what_is_no_plain_value_is_refused_by_name(given, message):
+    with pytest.raises(TypeError, match=message):
+        TemporalGeneformerModel(SMALL, **given)
+
+
+def test_a_checkpoint_is_written_of_plain_values_or_not_at_all(trained, tmp_path):
+    model, _ = trained
+    model.hparams["learning_rate"] = np.float64(0.5)  # set behind the back of the constructor
+    written = {"hyper_parameters": dict(model.hparams)}
+    model.on_save_checkpoint(written)
+    assert type(written["hyper_parameters"]["learning_rate"]) is float
+    written["hyper_parameters"]["config"]["mine"] = [np.int64(1), object()]
+    with pytest.raises(
+        TypeError, match=r"hyper_parameters\.config\.mine\[1\] is <object .* of type"
+    ):
+        model.on_save_checkpoint(written)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"rank_knots": 4}, {"position_scheme": "restarted"}])
+def test_no_cells_have_no_logits_no_loss_and_no_predictions(tiny_data_dir, sizes):
+    model = TemporalGeneformerModel(BioBertConfig(**{**SMALL.to_dict(), **sizes}))
+    data = TemporalGeneformerDataModule(tiny_data_dir, seq_length=64)
+    model.adopt(data.vocab, data.settings)
+    nothing = pack([])
+    assert model.logits(nothing).shape == (0, 40)
+    assert model.summed_loss(nothing).item() == 0
+    assert model.next_cell_log_probs(nothing, 5).shape == (0, 5, 40)
+    for width in (0, 8):
+        ids = torch.zeros(0, width, dtype=torch.long)
+        predicted = model.predict_next_cell(ids, ids, 3, return_distribution=True)
+        assert predicted.token_ids.shape == predicted.probabilities.shape == (0, 3)
+        assert predicted.distribution.shape == (0, 3, 40)
+        assert predicted.genes == []
 
 
 def test_predictions_are_ranked_genes_none_twice(trained):

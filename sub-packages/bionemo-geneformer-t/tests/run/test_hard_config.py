@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from refusals import result_or_refusal
 
 from bionemo.geneformer_t.run.command import read_config, resolve
-from bionemo.geneformer_t.run.setting_values import typed
 from bionemo.geneformer_t.run.train_settings import TrainSettings
+from bionemo.geneformer_t.setting_values import typed
 
 HINTS = get_type_hints(TrainSettings)
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -85,6 +85,8 @@ def is_of(hint: object, value: object) -> bool:
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     kinds = get_args(hint) or (hint,)
+    if any(get_origin(kind) is Literal and value in get_args(kind) for kind in kinds):
+        return True
     return type(value) in kinds or (isinstance(value, Path) and Path in kinds)
 
 

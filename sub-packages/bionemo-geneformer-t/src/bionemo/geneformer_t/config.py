@@ -7,7 +7,9 @@ object is built, so that the rest of the package can trust them.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
+
+from bionemo.geneformer_t.setting_values import Settings
 
 PositionScheme = Literal["continued", "restarted"]
 TokenSelectionPolicy = Literal["identity", "intersection", "union"]
@@ -30,10 +32,11 @@ SPECIALS_PER_CONTEXT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class BioBertConfig:
+class BioBertConfig(Settings):
     """The sizes of a BERT over genes, in Hugging Face's words.
 
     Raises:
+        TypeError: A value is of another type than its field.
         ValueError: A size is not positive, a probability lies outside [0, 1), the heads do not
             divide the hidden size, or a choice is unknown.
     """
@@ -68,7 +71,7 @@ class BioBertConfig:
     bias at all ranks, as BERT has it."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         if self.rank_knots < 0 or self.rank_knots == 1:
             raise ValueError(f"rank_knots must be 0 or at least 2; got {self.rank_knots}")
         for name in (
@@ -96,10 +99,11 @@ class BioBertConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairSettings:
+class PairSettings(Settings):
     """How cells become masked pairs of a current and a next cell.
 
     Raises:
+        TypeError: A value is of another type than its field.
         ValueError: A value is out of range or a choice is unknown.
     """
 
@@ -119,9 +123,10 @@ class PairSettings:
     """Which graph to follow, in neighbors.json or obsp."""
     only_cells_with_neighbors: bool = True
     """Train on cells with successors only."""
-    no_neighbor_policy: NoNeighborPolicy = "skip"
-    """For cells without successors, when only_cells_with_neighbors is false: `skip` them, take the
-    cell itself (`identity`) or any other cell of the split (`random`)."""
+    no_neighbor_policy: NoNeighborPolicy | None = None
+    """For cells without successors, when only_cells_with_neighbors is false: take the cell itself
+    (`identity`, the default then) or any other cell of the split (`random`), or `skip` them all
+    the same."""
     token_selection_policy: TokenSelectionPolicy = "identity"
     """Genes of the next cell: as they are (`identity`), only those that the current cell also
     expresses (`intersection`), or followed by those that only the current cell expresses
@@ -146,7 +151,10 @@ class PairSettings:
     """Masks and successors are a pure function of (seed, epoch, cell)."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
+        if self.no_neighbor_policy is None:
+            policy = "skip" if self.only_cells_with_neighbors else "identity"
+            object.__setattr__(self, "no_neighbor_policy", policy)  # recorded as it was used
         shortest = SPECIALS_PER_PAIR + 2
         if self.seq_length < shortest:
             raise ValueError(
@@ -191,10 +199,11 @@ class PairSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingSettings:
+class EmbeddingSettings(Settings):
     """Which numbers of the encoder become an embedding.
 
     Raises:
+        TypeError: A value is of another type than its field.
         ValueError: A choice is unknown or a number out of range.
     """
 
@@ -210,7 +219,7 @@ class EmbeddingSettings:
     """Least share of the counts that must be on genes of the model's vocabulary."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         if self.token_budget < 1:
             raise ValueError(f"token_budget must be at least 1; got {self.token_budget}")
         if not 0 <= self.min_mapped_counts <= 1:
@@ -241,19 +250,6 @@ def check_batch_size(micro_batch_size: int, max_tokens: int | None) -> None:
             f"max_tokens_per_batch={max_tokens} and micro_batch_size={micro_batch_size} both say "
             "how large a micro-batch is; give one of the two"
         )
-
-
-def check_choices(settings: Any) -> None:
-    """Refuse a value that a `Literal` field of a settings object does not list.
-
-    Raises:
-        ValueError: Names the field, the choices and the value.
-    """
-    for name, hint in get_type_hints(type(settings)).items():
-        value = getattr(settings, name)
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            choices = ", ".join(map(repr, get_args(hint)))
-            raise ValueError(f"{name} must be one of {choices}; got {value!r}")
 
 
 def _require_positive(settings: Any, name: str) -> None:

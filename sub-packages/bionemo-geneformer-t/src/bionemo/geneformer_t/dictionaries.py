@@ -8,6 +8,7 @@ NumPy names that those files mention lead to the small functions below.
 import io
 import json
 import pickle
+import reprlib
 import struct
 from collections import Counter
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _describe(values: Any) -> str:
     if isinstance(values, dict):
         odd = next(key for key in values if not isinstance(key, str))
-        return f"a dictionary with the key {odd!r} of type {type(odd).__name__}"
+        return f"a dictionary with the key {reprlib.repr(odd)} of type {type(odd).__name__}"
     return f"a value of type {type(values).__name__}"
 
 
@@ -87,18 +88,65 @@ def _read_pickle(path: Path) -> Any:
             raise ValueError(f"{path} was refused: {error}") from error
 
 
+MOST_STEPS = 20_000_000
+"""Instructions that a pickle may have: a dictionary of 30,000 genes has some 200,000."""
+_LONGEST_NUMBER = 64
+"""Characters in which any number that a dictionary holds can be written."""
+_ATOMS = (str, int, float, bytes, bool, type(None))
+_INSTRUCTIONS = (
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT",
+    "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",
+    "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE",
+    "BINBYTES", "BINBYTES8", "SHORT_BINBYTES", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS",
+    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2",
+    "TUPLE3", "EMPTY_SET", "ADDITEMS", "FROZENSET", "GET", "BINGET", "LONG_BINGET", "PUT",
+    "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+)  # fmt: skip
+"""What pickles of plain values and of NumPy's numbers consist of."""
+
+
+class _Steps(dict[int, Callable[[Any], None]]):
+    """The instructions by their code; a pickle gets so many, then it is refused."""
+
+    left: int
+
+    def __getitem__(self, code: int) -> Callable[[Any], None]:
+        self.left -= 1
+        if self.left < 0:
+            raise pickle.UnpicklingError(
+                f"it has more than {MOST_STEPS:,} instructions, which no gene dictionary needs"
+            )
+        return super().__getitem__(code)
+
+    def __missing__(self, code: int) -> Callable[[Any], None]:
+        raise pickle.UnpicklingError(
+            f"it holds the instruction {bytes([code])!r}, and a dictionary of strings and numbers "
+            "needs none of that kind; is it a damaged file, or no pickle?"
+        )
+
+
 class _PlainUnpickler(pickle._Unpickler):
-    """Builds dictionaries, lists, strings and numbers only.
+    """Builds dictionaries, lists, strings and numbers only, in time that the file's length bounds.
 
     The unpickler written in Python: the one in C takes memory for as many memoised values as a
     damaged file claims to hold, up to 32 GiB. Byte arrays, which no dictionary needs, would do so
-    here.
+    here. Keys are plain values, for the hash of a tuple that holds itself many times over takes
+    time without end, in C, where Ctrl-C does not reach.
     """
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
-        code: load for code, load in pickle._Unpickler.dispatch.items()
-        if code != pickle.BYTEARRAY8[0]
-    }  # fmt: skip
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    _of_pickle: ClassVar[dict[int, Callable[[Any], None]]] = {
+        code: pickle._Unpickler.dispatch[code]
+        for code in (getattr(pickle, name)[0] for name in _INSTRUCTIONS)
+    }
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        steps = _Steps(self._known)
+        steps.left = MOST_STEPS
+        self.__dict__["dispatch"] = steps  # which the unpickler takes its instructions from
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if module in {"numpy.core.multiarray", "numpy._core.multiarray"} and name == "scalar":
@@ -112,6 +160,52 @@ class _PlainUnpickler(pickle._Unpickler):
             "numbers; convert it to JSON on a machine where you trust it"
         )
 
+    def _load_dict(self) -> None:
+        values = self.pop_mark()
+        _check_keys(values[::2])
+        self.append({values[i]: values[i + 1] for i in range(0, len(values), 2)})
+
+    def _load_setitem(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        self._of_pickle[pickle.SETITEM[0]](self)
+
+    def _load_setitems(self) -> None:
+        _check_keys(self.stack[::2])
+        self._of_pickle[pickle.SETITEMS[0]](self)
+
+    def _load_additems(self) -> None:
+        _check_keys(self.stack)
+        self._of_pickle[pickle.ADDITEMS[0]](self)
+
+    def _load_frozenset(self) -> None:
+        _check_keys(self.stack)
+        self._of_pickle[pickle.FROZENSET[0]](self)
+
+    def _load_build(self) -> None:
+        """Complete a number's type; the state of anything else, such as ours here, stays alone."""
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], _NumberType):
+            raise pickle.UnpicklingError(
+                f"it sets the state of a {type(self.stack[-1]).__name__}, which no number needs"
+            )
+        self.stack[-1].__setstate__(state)
+
+    _known: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **_of_pickle,
+        pickle.DICT[0]: _load_dict, pickle.SETITEM[0]: _load_setitem,
+        pickle.SETITEMS[0]: _load_setitems, pickle.ADDITEMS[0]: _load_additems,
+        pickle.FROZENSET[0]: _load_frozenset, pickle.BUILD[0]: _load_build,
+    }  # fmt: skip
+
+
+def _check_keys(keys: list[Any]) -> None:
+    for key in keys:
+        if not isinstance(key, _ATOMS):
+            raise pickle.UnpicklingError(
+                f"it holds a {type(key).__name__} as a key of a dictionary or an item of a set, "
+                "and a gene dictionary has strings there"
+            )
+
 
 class _NumberType:
     """Stands in for `numpy.dtype`, for integers and floats alone."""
@@ -121,25 +215,29 @@ class _NumberType:
             *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)),
             *(f"f{size}" for size in (2, 4, 8)),
         }:
-            raise pickle.UnpicklingError(f"it holds a NumPy type {code!r}, which is not a number")
+            shown = reprlib.repr(code)
+            raise pickle.UnpicklingError(f"it holds a NumPy type {shown}, which is not a number")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
         byte_order = state[1]
-        if byte_order not in {"<", ">", "=", "|"}:
-            raise pickle.UnpicklingError(f"it holds a NumPy byte order {byte_order!r}")
+        if all(byte_order != known for known in ("<", ">", "=", "|")):
+            shown = reprlib.repr(byte_order)
+            raise pickle.UnpicklingError(f"it holds a NumPy byte order {shown}")
         self.dtype = self.dtype.newbyteorder(byte_order)
 
 
 def _latin_1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1" or not isinstance(text, str):
-        raise pickle.UnpicklingError(f"it encodes text as {encoding!r}, which no number needs")
+    if encoding != "latin1" or not isinstance(text, str) or len(text) > _LONGEST_NUMBER:
+        raise pickle.UnpicklingError(
+            f"it encodes text as {reprlib.repr(encoding)}, as no number of NumPy needs it"
+        )
     return text.encode("latin-1")
 
 
 def _number(kind: _NumberType, raw: bytes | str) -> int | float:
-    data = raw.encode("latin-1") if isinstance(raw, str) else raw
-    if not isinstance(kind, _NumberType) or len(data) != kind.dtype.itemsize:
+    if not isinstance(kind, _NumberType) or len(raw) != kind.dtype.itemsize:
         raise pickle.UnpicklingError("it holds a NumPy scalar of the wrong size")
+    data = raw.encode("latin-1") if isinstance(raw, str) else raw
     value: int | float = np.frombuffer(data, kind.dtype)[0].item()
     return value

@@ -11,6 +11,9 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+_LARGEST_EXPONENT = 960
+"""Of the largest weight of a row, as a power of two: sums of 2**63 weights stay finite, and one
+that is 2**60 times smaller has all its digits."""
 _ROUNDS = 1000
 """Attempts at mending a shuffled graph; most need a few."""
 
@@ -66,11 +69,15 @@ class NeighborGraph:
     ) -> tuple["NeighborGraph", dict[str, int]]:
         """Read a square matrix of weights; the diagonal and explicit zeros carry no successor.
 
+        Weights count relative to the others of their row. A row whose weights are so large or so
+        small that their sum would be infinite or imprecise is scaled by a power of two.
+
         Returns:
             The graph, and what was left out: `{"self-loop": 3, "zero weight": 0}`.
 
         Raises:
-            ValueError: The matrix is not square, or a weight is negative or not finite.
+            ValueError: The matrix is not square, a weight is negative or not finite, or no number
+                can hold the smallest of a row beside its largest.
         """
         edges = sp.coo_array(matrix)
         if edges.shape[0] != edges.shape[1]:
@@ -82,10 +89,9 @@ class NeighborGraph:
             )
         zero, loop = edges.data == 0, edges.row == edges.col
         keep = ~zero & ~loop
-        csr = sp.csr_array(
-            (edges.data[keep].astype(np.float64), (edges.row[keep], edges.col[keep])),
-            shape=edges.shape,
-        )
+        rows, columns = edges.row[keep], edges.col[keep]
+        weights = _summable(rows, edges.data[keep].astype(np.float64), edges.shape[0])
+        csr = sp.csr_array((weights, (rows, columns)), shape=edges.shape)
         csr.sum_duplicates()
         graph = cls(
             indptr=csr.indptr.astype(np.int64),
@@ -93,6 +99,28 @@ class NeighborGraph:
             weights=csr.data,
         )
         return graph, {"self-loop": int((loop & ~zero).sum()), "zero weight": int(zero.sum())}
+
+
+def _summable(
+    rows: Int[ndarray, " edge"], weights: Float[ndarray, " edge"], num_rows: int
+) -> Float[ndarray, " edge"]:
+    """The weights, with rows near an end of the floats scaled so that sums and ratios are right."""
+    largest = np.zeros(num_rows)
+    np.maximum.at(largest, rows, weights)
+    exponents = np.frexp(largest)[1]
+    is_extreme = np.abs(exponents) > _LARGEST_EXPONENT
+    if not is_extreme.any():
+        return weights
+    scaled: Float[ndarray, " edge"] = np.ldexp(weights, np.where(is_extreme, -exponents, 0)[rows])
+    lost = np.flatnonzero(scaled == 0)
+    if len(lost):
+        row = rows[lost[0]]
+        of_row = weights[rows == row]
+        raise ValueError(
+            f"the weights of row {row} span from {of_row.min()} to {of_row.max()}, which is more "
+            "than probabilities can; leave out the smallest, or rescale the weights"
+        )
+    return scaled
 
 
 def shuffled_graph(graph: NeighborGraph, generator: np.random.Generator) -> NeighborGraph:

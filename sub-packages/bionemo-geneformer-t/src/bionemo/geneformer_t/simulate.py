@@ -16,13 +16,14 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.setting_values import Settings
 
 HOUSEKEEPING = -1
 """The branch of genes that no branch switches."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulationSettings:
+class SimulationSettings(Settings):
     """A branching differentiation.
 
     Raises:
@@ -53,6 +54,7 @@ class SimulationSettings:
     """Successors of a cell at most."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in fields(SimulationSettings):
             value = getattr(self, field.name)
             if value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):

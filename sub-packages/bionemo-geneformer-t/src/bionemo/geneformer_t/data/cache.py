@@ -65,7 +65,15 @@ def cache_places(split_dir: Path, cache_dir: Path | None = None) -> tuple[Path, 
         return (cache_dir,)
     if os.environ.get(CACHE_VARIABLE):
         return (Path(os.environ[CACHE_VARIABLE]),)
-    return (split_dir / ".cache", Path.home() / ".cache" / "geneformer_t")
+    return (split_dir / ".cache", *_home_cache())
+
+
+def _home_cache() -> tuple[Path, ...]:
+    """The user's own cache folder; none where the system knows no home, as in some containers."""
+    try:
+        return (Path.home() / ".cache" / "geneformer_t",)
+    except RuntimeError:
+        return ()
 
 
 def find_or_build(name: str, places: Sequence[Path], build: Callable[[Path], None]) -> Path:

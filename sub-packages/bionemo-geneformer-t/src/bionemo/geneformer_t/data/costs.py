@@ -44,7 +44,7 @@ def most_tokens(
 def _next_cells(
     degree: Int[ndarray, " example"], num_cells: int, settings: PairSettings
 ) -> Int[ndarray, " example"]:
-    others = {"identity": 1, "random": num_cells - 1}.get(settings.no_neighbor_policy, 0)
+    others = {"identity": 1, "random": num_cells - 1}.get(settings.no_neighbor_policy or "skip", 0)
     return np.minimum(np.where(degree > 0, degree, others), settings.next_cells_per_cell)
 
 

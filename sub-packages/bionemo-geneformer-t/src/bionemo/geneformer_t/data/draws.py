@@ -1,7 +1,7 @@
 """Which successors many current cells get in one epoch, drawn for all of them at once."""
 
 import numpy as np
-from jaxtyping import Int, Integer, UInt64
+from jaxtyping import Float, Int, Integer, UInt64
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.randomness import uniform
@@ -36,12 +36,27 @@ def draw_successors(
     cell_of_edge = np.repeat(np.arange(len(cells)), degree)
     within = places_within(degree)
     edges = within + np.repeat(graph.indptr[cells], degree)
-    arrival = -np.log(uniform(keys[cell_of_edge], within))
-    if by_weight:
-        arrival /= graph.weights[edges]
-    order = np.lexsort((arrival, cell_of_edge))
+    waiting = -np.log(uniform(keys[cell_of_edge], within))
+    order = np.lexsort(
+        (*(_arrival(waiting, graph.weights[edges]) if by_weight else (waiting,)), cell_of_edge)
+    )
     drawn = edges[order[within < number]]  # cells stay in place, so places within them do too
     return cell_of_edge[within < number], graph.indices[drawn]
+
+
+def _arrival(
+    waiting: Float[ndarray, " edge"], weights: Float[ndarray, " edge"]
+) -> tuple[Float[ndarray, " edge"], ...]:
+    """When each clock rings: the last array is what sorts, those before it part what is alike.
+
+    With weights near an end of the floats many clocks ring at infinity, or so soon that their times
+    have few digits; the logarithm of the time has them all.
+    """
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        arrival = waiting / weights
+        if ((arrival >= np.finfo(np.float64).tiny) & (arrival < np.inf)).all():
+            return (arrival,)
+        return np.log(waiting) - np.log(weights), arrival
 
 
 def draw_others(

@@ -17,6 +17,8 @@ from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.provenance import Provenance
 
+_SMALLEST_POWER, _LIFT = -300, 1e30
+"""Numbers below 1e-295 are multiplied before their digits are read."""
 _SAMPLED_CELLS = 64
 
 
@@ -55,7 +57,10 @@ def six_digits(
 ) -> tuple[Int[ndarray, " edge"], Int[ndarray, " edge"]]:
     """Positive numbers as integers from 100,000 to 999,999 and powers of ten."""
     exponents = np.floor(np.log10(weights)).astype(np.int64) - 5
-    digits = np.rint(weights / 10.0**exponents).astype(np.int64)
+    is_tiny = exponents < _SMALLEST_POWER  # powers of ten below are zero, or have few digits
+    weights = weights * np.where(is_tiny, _LIFT, 1.0)
+    powers = exponents + np.where(is_tiny, round(np.log10(_LIFT)), 0)
+    digits = np.rint(weights / 10.0**powers).astype(np.int64)
     carried = digits == 1_000_000
     return np.where(carried, 100_000, digits), exponents + carried
 

@@ -11,7 +11,7 @@ from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successors import NEIGHBORS, read_successors
 from bionemo.geneformer_t.graph import NeighborGraph
 
-_FORMAT = ("geneformer-t successors", 1)
+_FORMAT = ("geneformer-t successors", 2)
 _NAMES = tuple(field.name for field in fields(NeighborGraph))
 _DROPPED = "dropped.json"
 

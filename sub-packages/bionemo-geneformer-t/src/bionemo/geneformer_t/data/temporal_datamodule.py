@@ -28,6 +28,7 @@ from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.token_cache import with_cache
 from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.setting_values import typed
 from bionemo.geneformer_t.vocab import GeneVocab
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
 
     Raises:
         FileNotFoundError: No such folder, or no `train` in it.
+        TypeError: A setting is no plain value of its type; names it.
         ValueError: A setting is out of range.
     """
 
@@ -87,7 +89,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         random_token_prob: float = PairSettings.random_token_prob,
         neighbor_key: str = PairSettings.neighbor_key,
         only_cells_with_neighbors: bool = PairSettings.only_cells_with_neighbors,
-        no_neighbor_policy: NoNeighborPolicy = PairSettings.no_neighbor_policy,
+        no_neighbor_policy: NoNeighborPolicy | None = PairSettings.no_neighbor_policy,
         token_selection_policy: TokenSelectionPolicy = PairSettings.token_selection_policy,
         successor_sampling: SuccessorSampling = PairSettings.successor_sampling,
         shuffle_successors: bool = PairSettings.shuffle_successors,
@@ -122,18 +124,27 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             target_sum=target_sum,
             seed=seed,
         )
-        check_batch_size(micro_batch_size, max_tokens_per_batch)
-        if prefetch_factor < 1:
+        plain = typed(TemporalGeneformerDataModule.__init__, {
+            "data_dir": data_dir,
+            "micro_batch_size": micro_batch_size,
+            "max_tokens_per_batch": max_tokens_per_batch,
+            "num_workers": num_workers,
+            "prefetch_factor": prefetch_factor,
+            "token_cache": token_cache,
+            "cache_dir": cache_dir,
+        })  # fmt: skip
+        check_batch_size(plain["micro_batch_size"], plain["max_tokens_per_batch"])
+        if plain["prefetch_factor"] < 1:
             raise ValueError(f"prefetch_factor must be at least 1; got {prefetch_factor}")
-        if num_workers < 0:
+        if plain["num_workers"] < 0:
             raise ValueError(f"num_workers must not be negative; got {num_workers}")
-        self.data_dir = Path(data_dir)
-        self.micro_batch_size = micro_batch_size
-        self.max_tokens_per_batch = max_tokens_per_batch
-        self.num_workers = num_workers
-        self.prefetch_factor = prefetch_factor
-        self.token_cache = token_cache
-        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.data_dir = Path(plain["data_dir"])
+        self.micro_batch_size: int = plain["micro_batch_size"]
+        self.max_tokens_per_batch: int | None = plain["max_tokens_per_batch"]
+        self.num_workers: int = plain["num_workers"]
+        self.prefetch_factor: int = plain["prefetch_factor"]
+        self.token_cache: bool = plain["token_cache"]
+        self.cache_dir = None if plain["cache_dir"] is None else Path(plain["cache_dir"])
         self._resumed_at: tuple[int, int] | None = None
         check_folder(self.data_dir)
 

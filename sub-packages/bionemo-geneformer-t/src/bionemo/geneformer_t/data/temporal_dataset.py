@@ -260,8 +260,8 @@ class TemporalGeneformerDataset(Dataset[Any]):
         if not len(self.cells):
             raise ValueError(
                 f"no cell of {place} has a successor under key {key!r}; {self.summary}. Choose "
-                "another neighbor_key, or set only_cells_with_neighbors=False with "
-                "no_neighbor_policy='identity' or 'random'"
+                "another neighbor_key, or set only_cells_with_neighbors=False, which makes such "
+                "cells their own next cells"
             )
         draws_others = len(self.cells) > self.summary.cells_with_successors
         is_random = self.settings.no_neighbor_policy == "random"

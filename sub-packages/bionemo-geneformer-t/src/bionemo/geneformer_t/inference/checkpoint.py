@@ -9,6 +9,7 @@ from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
 from bionemo.geneformer_t.inference.checkpoint_file import build_model, read_checkpoint
 from bionemo.geneformer_t.inference.distribution import required_vocab
+from bionemo.geneformer_t.model.agreement import check_agreement
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -20,11 +21,15 @@ def load_model(checkpoint: Path) -> TemporalGeneformerModel:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It is damaged, holds no Geneformer-T model, or one without a vocabulary.
+        ValueError: It is damaged, holds no Geneformer-T model, or one without a vocabulary or with
+            one that is not of its sizes.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_model(checkpoint, read_checkpoint(checkpoint, device)).to(device)
-    required_vocab(model)
+    try:
+        check_agreement(model.config, None, required_vocab(model), settings_of(model))
+    except ValueError as error:
+        raise ValueError(f"{checkpoint}: {error}") from error
     return model.eval()
 
 

@@ -16,11 +16,16 @@ from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.model.carried import carried_by
 from bionemo.geneformer_t.model.memory import SuccessorMemory
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.weight_checks import (
+    HYPER_PARAMETERS,
+    WEIGHTS,
+    DamagedWeightsError,
+    check_sizes_of,
+    naming,
+)
+from bionemo.geneformer_t.model.weight_files import numpy_advice
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
-
-HYPER_PARAMETERS = "hyper_parameters"
-WEIGHTS = "state_dict"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +82,11 @@ def build_model(path: Path, content: dict[str, Any]) -> TemporalGeneformerModel:
     """The model in what `read_checkpoint` returns.
 
     Raises:
-        ValueError: The weights are not those of the sizes that the checkpoint states.
+        ValueError: The weights are not finite, or not those of the sizes that the checkpoint
+            states: nothing is built then.
     """
-    with _understanding(path, content):
+    with naming(path), _understanding(path, content):
+        check_sizes_of(content)
         model = TemporalGeneformerModel(**content[HYPER_PARAMETERS])
         model.on_load_checkpoint(content)
     try:
@@ -124,6 +131,8 @@ def _reading(path: Path) -> Iterator[None]:
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             yield
     except pickle.UnpicklingError as error:
+        if advice := numpy_advice(path):
+            raise ValueError(advice) from error
         asked = re.search(r"(?:GLOBAL|global:?) ([\w.]+)", str(error))
         if asked is None:
             raise ValueError(
@@ -148,6 +157,8 @@ def _understanding(path: Path, content: dict[str, Any]) -> Iterator[None]:
     """Settings that this version does not know come from a newer one."""
     try:
         yield
+    except DamagedWeightsError:
+        raise
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path} was written by geneformer-t {carried_by(content).get('version')} and holds "

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
+
 import bionemo.geneformer_t as package
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
@@ -12,6 +14,7 @@ from bionemo.geneformer_t.model.memory import SuccessorMemory
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.transplant import StartReport
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.setting_values import plain_entry
 from bionemo.geneformer_t.vocab import GeneVocab
 
 if TYPE_CHECKING:
@@ -45,8 +48,12 @@ class Carried:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Tensors and plain values, with the versions of the package and of the isolation rule."""
-        return {
+        """Tensors and plain values, with the versions of the package and of the isolation rule.
+
+        Raises:
+            TypeError: Something in it is neither; names its place.
+        """
+        entry = {
             "version": package.__version__,
             "isolation_rule": ISOLATION_RULE_VERSION,
             "lora_scale": self.lora_scale,
@@ -55,6 +62,8 @@ class Carried:
                 for name in ("vocab", "pair_settings", "start", "provenance", "memory")
             },
         }
+        plain: dict[str, Any] = plain_entry(entry, CHECKPOINT_KEY, kept=torch.Tensor)
+        return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Carried":

@@ -21,7 +21,13 @@ def locate(source: str | Path) -> tuple[Path, Path]:
     Raises:
         FileNotFoundError: There is neither; says what was tried.
     """
-    local = Path(source).expanduser()
+    try:
+        local = Path(source).expanduser()
+    except RuntimeError as error:  # no HOME, as in some containers
+        raise ValueError(
+            f"pretrained: {source} starts at your home folder, and the system knows none "
+            f"({error}); give the whole path, or set HOME"
+        ) from error
     if local.exists():
         return local, local if local.is_dir() else local.parent
     source = str(source)

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from bionemo.geneformer_t.model.gene_means import mean_of_genes
 from bionemo.geneformer_t.model.library import Library, add_found
+from bionemo.geneformer_t.setting_values import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixing:
+class Mixing(Settings):
     """How an answer is mixed; chosen on validation cells, which the memory does not hold."""
 
     number: int

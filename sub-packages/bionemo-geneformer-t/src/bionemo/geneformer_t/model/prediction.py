@@ -31,12 +31,14 @@ def predict_next_cell(
 ) -> NextCellPrediction:
     """What `TemporalGeneformerModel.predict_next_cell` documents, as a function of its parts."""
     contexts = _contexts(cells, attention_mask, vocab)
-    _check_ranks(num_predictions, max(map(len, contexts)), config, vocab)
+    _check_ranks(num_predictions, max(map(len, contexts), default=0), config, vocab)
     batch = all_masked(contexts, num_predictions, vocab).to(cells.device)
     log_probs = log_probs_of(batch, num_predictions)
     of_genes = log_probs[..., torch.from_numpy(vocab.gene_ids)].cpu().numpy()
-    chosen = torch.from_numpy(np.stack([vocab.gene_ids[assign_genes(cell)] for cell in of_genes]))
-    chosen = chosen.to(cells.device)
+    chosen_ids = np.empty(of_genes.shape[:2], dtype=np.int64)  # of no cells too
+    for row, cell in enumerate(of_genes):
+        chosen_ids[row] = vocab.gene_ids[assign_genes(cell)]
+    chosen = torch.from_numpy(chosen_ids).to(cells.device)
     return NextCellPrediction(
         token_ids=chosen,
         probabilities=log_probs.gather(-1, chosen[..., None])[..., 0].exp(),

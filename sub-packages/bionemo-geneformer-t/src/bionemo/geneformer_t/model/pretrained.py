@@ -19,13 +19,20 @@ from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.hub import locate
 from bionemo.geneformer_t.model.huggingface import OURS, config_to_ours, state_to_ours
 from bionemo.geneformer_t.model.lora import merge_adapters
+from bionemo.geneformer_t.model.weight_checks import (
+    HYPER_PARAMETERS,
+    NET,
+    WEIGHTS,
+    check_finite,
+    check_sizes,
+    is_absurd,
+    naming,
+)
 from bionemo.geneformer_t.model.weight_files import load_plain, read_config_json, read_tensors
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_medians, read_tokens
 
 CHECKPOINT_KEY = "geneformer_t"
 """The entry of a Lightning checkpoint that holds what this package knows of it."""
-NET = "net."
-"""What stands before the names of the network's tensors in a Lightning checkpoint."""
 WORDS = "bert.embeddings.word_embeddings.weight"
 DECODER = "cls.predictions.decoder.weight"
 BIAS = "cls.predictions.decoder.bias"
@@ -109,6 +116,8 @@ def read_pretrained(
         if medians_file is not None:
             found = replace(found, medians=read_medians(Path(medians_file)))
     _check_sizes(found)
+    with naming(f"pretrained: {found.source}"):
+        check_finite(found.state)
     return found
 
 
@@ -122,8 +131,8 @@ def _from_lightning(path: Path, source: str) -> Pretrained:
             "layout give its folder"
         )
     vocab = GeneVocab.from_dict(carried["vocab"])
-    config = BioBertConfig.from_dict(checkpoint["hyper_parameters"]["config"])
-    weights = checkpoint["state_dict"]
+    config = BioBertConfig.from_dict(checkpoint[HYPER_PARAMETERS]["config"])
+    weights = checkpoint[WEIGHTS]
     if carried.get("lora_scale"):
         weights = merge_adapters(weights, carried["lora_scale"])
     state = {
@@ -220,6 +229,9 @@ def _check_sizes(pretrained: Pretrained) -> None:
     Raises:
         ValueError: Names the first tensors that are missing, too many or of another shape.
     """
+    if is_absurd(pretrained.config, pretrained.state):
+        with naming(f"pretrained: {pretrained.source}"):
+            check_sizes(pretrained.config, pretrained.state)
     with torch.device("meta"):
         expected = NextCellBert(pretrained.config).state_dict()
     shapes = {

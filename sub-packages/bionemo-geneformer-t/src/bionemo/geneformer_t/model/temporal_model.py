@@ -7,7 +7,7 @@ and how the next cell is predicted.
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,7 +33,16 @@ from bionemo.geneformer_t.model.prediction import gene_log_probs, predict_next_c
 from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
 from bionemo.geneformer_t.model.training import NextCellTraining
 from bionemo.geneformer_t.model.transplant import StartReport, changed, transplant
+from bionemo.geneformer_t.model.weight_checks import (
+    HYPER_PARAMETERS,
+    WEIGHTS,
+    check_finite,
+    check_sizes_of,
+    naming,
+)
+from bionemo.geneformer_t.model.weight_files import load_plain
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.setting_values import plain_entry, typed
 from bionemo.geneformer_t.vocab import GeneVocab
 
 
@@ -51,6 +60,10 @@ class TemporalGeneformerModel(NextCellTraining):
         compile: Compile the layers with `torch.compile` when training starts.
 
     The vocabulary comes from the data module at the start of a run, or from the checkpoint.
+
+    Raises:
+        TypeError: An argument is no plain value of its type; names it.
+        ValueError: A size or a choice is not possible.
     """
 
     def __init__(
@@ -66,10 +79,7 @@ class TemporalGeneformerModel(NextCellTraining):
         compile: bool = False,  # noqa: A002 # PyTorch's and Lightning's own word for it
     ) -> None:
         config = config if isinstance(config, BioBertConfig) else BioBertConfig.from_dict(config)
-        super().__init__(NextCellBert(config))
-        self.config = config
-        self.save_hyperparameters({
-            "config": self.config.to_dict(),
+        training = typed(TemporalGeneformerModel.__init__, {
             "learning_rate": learning_rate,
             "weight_decay": weight_decay,
             "warmup_steps": warmup_steps,
@@ -78,7 +88,10 @@ class TemporalGeneformerModel(NextCellTraining):
             "recompute": recompute,
             "compile": compile,
         })  # fmt: skip
-        self.net.set_recompute(recompute)
+        super().__init__(NextCellBert(config))
+        self.config = config
+        self.save_hyperparameters({"config": config.to_dict(), **training})
+        self.net.set_recompute(training["recompute"])
         self.vocab: GeneVocab | None = None
         self.start: StartReport | None = None
         self.provenance: Provenance | None = None
@@ -131,6 +144,31 @@ class TemporalGeneformerModel(NextCellTraining):
         model.net.load_state_dict(planted.state)
         model.vocab, model.start = vocab, planted.report
         return model
+
+    @classmethod
+    def load_from_checkpoint(
+        cls, checkpoint_path: Path | str | IO[bytes], *args: Any, **kwargs: Any
+    ) -> "TemporalGeneformerModel":
+        """What Lightning's method does, once the settings agree with the tensors in the file.
+
+        Args:
+            checkpoint_path: A file, or what else Lightning takes.
+            args: What Lightning's method takes beside it.
+            kwargs: The same, by name.
+
+        Raises:
+            ValueError: As `on_load_checkpoint`; or the file is damaged, or its settings are not
+                those of its weights.
+        """
+        if isinstance(checkpoint_path, Path | str) and Path(checkpoint_path).is_file():
+            content = load_plain(Path(checkpoint_path), mmap=True)
+            with naming(checkpoint_path):
+                check_sizes_of(content if CHECKPOINT_KEY in content else {})
+        with naming(checkpoint_path):
+            loaded: TemporalGeneformerModel = super().load_from_checkpoint(
+                checkpoint_path, *args, **kwargs
+            )
+        return loaded
 
     # --- what a batch means -------------------------------------------------------------------
 
@@ -197,17 +235,25 @@ class TemporalGeneformerModel(NextCellTraining):
         self.vocab, self.pair_settings = vocab, settings
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put what the weights mean and come from beside them, as plain values."""
+        """Put what the weights mean and come from beside them, as plain values.
+
+        Raises:
+            TypeError: A setting is no plain value; the checkpoint could not be read again.
+        """
         checkpoint[CHECKPOINT_KEY] = Carried.of(self).to_dict()
+        checkpoint[HYPER_PARAMETERS] = plain_entry(
+            checkpoint.get(HYPER_PARAMETERS, {}), HYPER_PARAMETERS, kept=Tensor
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back.
 
         Raises:
             ValueError: The checkpoint was not written by this model, or under another isolation
-                rule.
+                rule, or weights in it are not finite.
         """
         carried = Carried.from_dict(carried_by(checkpoint))
+        check_finite({name: checkpoint.get(name, {}) for name in (WEIGHTS, CHECKPOINT_KEY)})
         if carried.lora_scale and not has_adapters(self.state_dict()):
             state = merge_adapters(checkpoint["state_dict"], carried.lora_scale)
             checkpoint["state_dict"] = state
@@ -230,7 +276,7 @@ class TemporalGeneformerModel(NextCellTraining):
             num_ranks: The ranks that it asks for.
         """
         vocab = self._required_vocab()
-        if self.memory is None:
+        if self.memory is None or not batch.num_contexts:
             return gene_log_probs(self.logits(batch), vocab).unflatten(0, (-1, num_ranks))
         logits, contexts = self.net.logits_and_contexts(batch, self._attention(batch))
         log_probs = gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))

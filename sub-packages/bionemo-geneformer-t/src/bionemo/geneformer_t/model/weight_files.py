@@ -1,9 +1,11 @@
 """Read `config.json` and the tensors of a checkpoint's folder; no code from a file ever runs."""
 
 import pickle
+import pickletools
 import re
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from bionemo.geneformer_t.dictionaries import read_json
 CONFIG_JSON = "config.json"
 SAFETENSORS = "model.safetensors"
 PYTORCH_BIN = "pytorch_model.bin"
+_NUMPY_SCALARS = {("GLOBAL", f"numpy.{package}.multiarray scalar") for package in ("core", "_core")}
 
 
 def read_config_json(folder: Path) -> dict[str, Any]:
@@ -56,8 +59,12 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
-def load_plain(path: Path) -> Any:
+def load_plain(path: Path, *, mmap: bool = False) -> Any:
     """What `torch.load` finds in a file, tensors and plain values alone.
+
+    Args:
+        path: The file.
+        mmap: Leave tensors on the disk until they are used, where the file allows it.
 
     Raises:
         ValueError: The file is damaged, or asks for anything else, as one that runs code does.
@@ -65,8 +72,11 @@ def load_plain(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle protocols that the reader may not know
-            return torch.load(path, map_location="cpu", weights_only=True)
+            mmap = mmap and zipfile.is_zipfile(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
+        if numpy_fields(path):
+            raise ValueError(numpy_advice(path)) from error
         raise ValueError(
             f"{path} was refused: it holds something other than tensors and plain values "
             f"({_what_is_refused(error)}), and nothing in it was run. Save the weights as "
@@ -76,6 +86,50 @@ def load_plain(path: Path) -> Any:
         raise ValueError(
             f"{path} is damaged or truncated ({_first_line(error)}); fetch it again"
         ) from error
+
+
+def numpy_advice(path: Path) -> str:
+    """What to do with a checkpoint that holds numbers of NumPy; empty where it holds none."""
+    names = numpy_fields(path)
+    if not names:
+        return ""
+    return (
+        f"{path} was refused: it holds numbers of NumPy under {', '.join(names)}, and a checkpoint "
+        "is read as tensors and plain values alone; nothing in it was run. Where you trust the "
+        "file, read it with torch.load(..., weights_only=False), put value.item() in the place of "
+        "each such number, and write it with torch.save"
+    )
+
+
+def numpy_fields(path: Path) -> tuple[str, ...]:
+    """Names of the entries of a file of torch that hold numbers of NumPy.
+
+    The instructions of its pickle are listed, and none is carried out.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (entry,) = (e for e in archive.infolist() if e.filename.endswith("/data.pkl"))
+            if entry.file_size > path.stat().st_size:
+                return ()
+            return tuple(dict.fromkeys(_before_numpy(archive.read(entry))))
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return ()  # no such file, or damaged: whoever reads it says so
+
+
+def _before_numpy(content: bytes) -> Iterator[str]:
+    """The last text before each number of NumPy: the name that it is held under."""
+    name, latest = "", ("", "")
+    memo: dict[Any, tuple[str, str]] = {}
+    for code, argument, _ in pickletools.genops(content):
+        if code.name in {"BINPUT", "LONG_BINPUT", "PUT"}:
+            memo[argument] = latest
+            continue
+        kind = "text" if "UNICODE" in code.name else code.name
+        latest = memo.get(argument, ("", "")) if "GET" in kind else (kind, str(argument))
+        if latest[0] == "text":
+            name = latest[1]
+        elif latest in _NUMPY_SCALARS:
+            yield name
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Tensor]:

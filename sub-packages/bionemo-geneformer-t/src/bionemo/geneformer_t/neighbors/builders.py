@@ -28,10 +28,11 @@ from bionemo.geneformer_t.neighbors.trajectory_neighbors import (
     connection_note,
     trajectory_neighbors,
 )
+from bionemo.geneformer_t.setting_values import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuilderSettings:
+class BuilderSettings(Settings):
     """How successors are found. Every builder reads the settings that concern it."""
 
     num_neighbors: int = 5

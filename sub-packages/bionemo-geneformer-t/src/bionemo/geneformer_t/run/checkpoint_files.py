@@ -20,6 +20,8 @@ from typing import IO, Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from bionemo.geneformer_t.model.weight_files import numpy_advice
+
 logger = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
@@ -99,6 +101,8 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True)
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except _DAMAGE as error:
+        if advice := numpy_advice(path):
+            raise DamagedCheckpointError(advice) from error
         text = str(error).split("\n", maxsplit=1)[0]
         raise DamagedCheckpointError(f"{path} is no whole checkpoint ({text})") from error
     if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():

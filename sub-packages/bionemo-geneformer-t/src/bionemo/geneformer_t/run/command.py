@@ -28,9 +28,9 @@ from typing import (
     get_type_hints,
 )
 
-from bionemo.geneformer_t.run.setting_values import typed
 from bionemo.geneformer_t.run.spelling import did_you_mean
 from bionemo.geneformer_t.run.unread import ending_unread
+from bionemo.geneformer_t.setting_values import typed
 
 P = ParamSpec("P")
 S = TypeVar("S")

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.setting_values import Settings
 
 RECORD = "demo.json"
 DATA, MODEL = "data", "model"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoSettings:
+class DemoSettings(Settings):
     """A demonstration that two cores finish in minutes.
 
     Raises:
@@ -41,6 +42,7 @@ class DemoSettings:
     """Peak learning rate."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_cells", "num_epochs", "hidden_size", "num_layers", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.run.command import POSITIONAL, command, main
+from bionemo.geneformer_t.setting_values import Settings
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.data.inventory import DataInventory
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorSettings:
+class DoctorSettings(Settings):
     """What to look at."""
 
     first: Path = field(metadata=POSITIONAL)

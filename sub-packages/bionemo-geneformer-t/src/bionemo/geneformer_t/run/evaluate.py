@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.setting_values import Settings
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.calibration import Calibration
@@ -24,7 +25,7 @@ CHOSEN_BY_VAL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
+class EvaluateSettings(Settings):
     """What to score and where to write it.
 
     Raises:
@@ -61,6 +62,7 @@ class EvaluateSettings:
     """Chooses what baselines are tuned on, the bootstrap draws, and cells for `max_cells`."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.max_cells < 0:
             raise ValueError(f"max_cells must not be negative; got {self.max_cells}")
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.setting_values import Settings
 
 EVALUATION = "evaluation.json"
 CARD = "README.md"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSettings:
+class ExportSettings(Settings):
     """What to export, and where to."""
 
     checkpoint: Path

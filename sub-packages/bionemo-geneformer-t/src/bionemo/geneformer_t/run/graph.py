@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.run.command import POSITIONAL, command, main
+from bionemo.geneformer_t.setting_values import Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -19,7 +20,7 @@ FOLDER = "graph_report"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphSettings:
+class GraphSettings(Settings):
     """Which graphs to look at, and what is known about their cells."""
 
     data_dir: Path = field(metadata=POSITIONAL)

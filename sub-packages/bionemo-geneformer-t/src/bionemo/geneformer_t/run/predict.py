@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.setting_values import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,7 @@ _PREVIEW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings:
+class PredictSettings(Settings):
     """What to predict from, with what, and where to.
 
     Raises:
@@ -41,6 +42,7 @@ class PredictSettings:
     """Least share of the counts that must be on genes of the checkpoint's vocabulary."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.output.suffix not in ENDINGS:
             raise ValueError(f"output must end in {' or '.join(ENDINGS)}; got {self.output}")
         for name in ("num_predictions", "batch_size"):

@@ -94,6 +94,7 @@ class PrepareSettings(BuilderSettings):
     """Decides the split."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_neighbors", "num_components", "target_sum"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")

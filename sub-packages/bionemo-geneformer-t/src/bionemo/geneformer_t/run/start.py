@@ -45,11 +45,15 @@ def read_start(settings: TrainSettings, resume: Path | None) -> "Pretrained | Bi
     if settings.pretrained is None:
         return None
     from bionemo.geneformer_t.model.pretrained import read_pretrained
+    from bionemo.geneformer_t.model.weight_checks import check_sizes_of, naming
     from bionemo.geneformer_t.model.weight_files import load_plain
     from bionemo.geneformer_t.run.named_vocab import NAMED, find_vocab
 
     if resume is not None:
-        return BioBertConfig.from_dict(load_plain(resume)["hyper_parameters"]["config"])
+        checkpoint = load_plain(resume)
+        with naming(resume):
+            check_sizes_of(checkpoint)
+        return BioBertConfig.from_dict(checkpoint["hyper_parameters"]["config"])
     name = settings.pretrained_vocab
     if name not in NAMED:
         return read_pretrained(settings.pretrained, name)
