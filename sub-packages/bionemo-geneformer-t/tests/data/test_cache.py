@@ -10,7 +10,6 @@ from bionemo.geneformer_t.data.cache import (
     CACHE_VARIABLE,
     cache_places,
     find_or_build,
-    fingerprint,
     load_or_compute,
     open_or_build,
 )
@@ -20,29 +19,26 @@ def fill(folder: Path) -> None:
     (folder / "content").write_text("whole")
 
 
-def test_the_name_follows_content_time_and_meaning(tmp_path: Path) -> None:
-    file = tmp_path / "data"
-    file.write_bytes(bytes(3_000_000))
-    names = {fingerprint([file], "format 1"), fingerprint([file], "format 2")}
-    content = bytearray(3_000_000)
-    content[-1] = 1
-    status = file.stat()
-    file.write_bytes(content)
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    names.add(fingerprint([file], "format 1"))
-    os.utime(file, ns=(0, 0))
-    names.add(fingerprint([file], "format 1"))
-    assert len(names) == 4
-    assert fingerprint([file], "format 1") in names
-
-
-def test_a_place_that_was_asked_for_is_the_only_one(
+def test_the_preferred_place_is_the_one_asked_for_and_the_last_the_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cache_places(tmp_path)[0] == tmp_path / ".cache"
+    own = tmp_path / "home" / ".cache" / "geneformer_t"
+    assert cache_places(tmp_path) == (tmp_path / ".cache", own)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "from_environment"))
-    assert cache_places(tmp_path) == (tmp_path / "from_environment",)
-    assert cache_places(tmp_path, tmp_path / "given") == (tmp_path / "given",)
+    assert cache_places(tmp_path) == (tmp_path / "from_environment", own)
+    assert cache_places(tmp_path, tmp_path / "given") == (tmp_path / "given", own)
+    assert cache_places(tmp_path, own) == (own,)
+
+
+def test_a_user_without_a_home_has_no_own_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_places(tmp_path) == (tmp_path / ".cache",)
+    assert (find_or_build("name", cache_places(tmp_path), fill) / "content").exists()
 
 
 def test_an_entry_is_built_once(tmp_path: Path) -> None:

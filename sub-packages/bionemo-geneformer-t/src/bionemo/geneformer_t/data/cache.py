@@ -1,8 +1,8 @@
-"""Where converted data lie, how they are named, and how they come to be whole or not at all.
+"""Where converted data are kept, and how they are found, built and built again.
 
-A cache entry is a folder whose name is a fingerprint of what it was made from. It is built in a
-workshop beside its final place and moved there in one step, so that a reader never sees half of
-one. One process builds an entry; others wait for it.
+A cache entry is a folder whose name is a fingerprint of what it was made from. It is opened only
+where it is whole; where it is missing or damaged it is built, by one process, while others wait for
+it. A place that cannot be used is passed over for the next one, and the log says so.
 """
 
 import errno
@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,12 +21,17 @@ import numpy as np
 from jaxtyping import Num
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.workshop import (
+from bionemo.geneformer_t.data.cache_entry import (
     clear_abandoned,
-    new_workshop,
-    only_builder,
+    damage,
+    discard,
     publish,
+    unfinished,
+    unused_name,
 )
+from bionemo.geneformer_t.data.cache_lock import only_builder
+from bionemo.geneformer_t.data.content_hash import file_states, fingerprint
+from bionemo.geneformer_t.data.shared_modes import make_folder, share_like
 
 T = TypeVar("T")
 
@@ -35,76 +41,47 @@ CACHE_VARIABLE = "GENEFORMER_T_CACHE"
 """Environment variable that names the folder for caches."""
 
 _NEARLY_NOTHING = 1 << 20
-_SAMPLES = 16
-_SAMPLE_BYTES = 1 << 16
+_HASH_BYTES = hashlib.sha256().digest_size
+_Distrusted = tuple[tuple[int, int], str]
+"""Device and inode of an entry that could not be opened, and why."""
 
 
-def fingerprint(files: Sequence[Path], *also: object) -> str:
-    """Name the content of files without reading them whole.
-
-    Size, time of the last change and 16 samples of 64 KiB of each file enter, and the values in
-    `also`. A file of up to 1 MiB is read completely.
-    """
-    digest = hashlib.sha256(repr(also).encode())
-    for file in files:
-        status = file.stat()
-        digest.update(f"{file.name}:{status.st_size}:{status.st_mtime_ns}".encode())
-        with file.open("rb") as stream:
-            for sample in range(_SAMPLES):
-                stream.seek(max(0, status.st_size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
-                digest.update(stream.read(_SAMPLE_BYTES))
-    return digest.hexdigest()[:24]
+class _UnusableError(Exception):
+    """A place cannot be written to, or a damaged entry there cannot be moved."""
 
 
 def cache_places(split_dir: Path, cache_dir: Path | None = None) -> tuple[Path, ...]:
     """Folders that may hold the caches of a split, the preferred one first.
 
-    A place that was asked for, by `cache_dir` or the environment, is the only one.
+    That is the one that was asked for, by `cache_dir` or the environment, or `.cache` in the
+    split's folder; and the user's own, for when it cannot be used.
     """
-    if cache_dir is not None:
-        return (cache_dir,)
-    if os.environ.get(CACHE_VARIABLE):
-        return (Path(os.environ[CACHE_VARIABLE]),)
-    return (split_dir / ".cache", *_home_cache())
+    asked_for = cache_dir or os.environ.get(CACHE_VARIABLE)
+    preferred = Path(asked_for) if asked_for else split_dir / ".cache"
+    return tuple(dict.fromkeys((preferred, *own_place())))
 
 
-def _home_cache() -> tuple[Path, ...]:
-    """The user's own cache folder; none where the system knows no home, as in some containers."""
+def own_place() -> tuple[Path, ...]:
+    """The user's own cache, where the user has a home."""
     try:
         return (Path.home() / ".cache" / "geneformer_t",)
-    except RuntimeError:
+    except RuntimeError:  # no HOME, and a user whom the system does not know
         return ()
 
 
 def find_or_build(name: str, places: Sequence[Path], build: Callable[[Path], None]) -> Path:
-    """The cache entry of that name, built in the first writable place where there is none.
+    """The cache entry of that name, whole; built in the first place that can be written to.
 
     Args:
         name: The entry's fingerprint.
-        places: Folders to look in, then to build in.
+        places: Folders to look in and to build in, in this order.
         build: Fills an empty folder.
 
     Raises:
         PermissionError: No place can be written to.
+        TimeoutError: Another process has been building it for too long.
     """
-    for place in places:
-        if (place / name).is_dir():
-            return place / name
-    refused = []
-    for place in places:
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):
-                pass
-        except OSError as error:
-            refused.append(f"{place} ({error.strerror or error})")
-            continue
-        with disk_full_advice(place):
-            return _build(place, name, build)
-    raise PermissionError(
-        f"the converted data need a folder that can be written to; tried {', '.join(refused)}. "
-        f"Give one with cache_dir or the environment variable {CACHE_VARIABLE}"
-    )
+    return open_or_build(name, places, build, lambda path: path)
 
 
 def open_or_build(
@@ -113,26 +90,54 @@ def open_or_build(
     build: Callable[[Path], None],
     opened: Callable[[Path], T],
 ) -> T:
-    """Open a cache entry; build it anew, once, where it is damaged or is being deleted.
+    """Open a cache entry; build it where it is missing or damaged, or is deleted meanwhile.
 
     Args:
         name: The entry's fingerprint.
-        places: Folders to look in, then to build in.
+        places: Folders to look in and to build in, in this order.
         build: Fills an empty folder.
         opened: Opens the entry's folder.
 
     Raises:
         PermissionError: No place can be written to.
+        TimeoutError: Another process has been building it for too long.
         FileNotFoundError: The entry was deleted again.
         ValueError: What was just built cannot be opened.
     """
-    path = find_or_build(name, places, build)
+    path = _find_or_build(name, places, build)
     try:
         return opened(path)
     except (FileNotFoundError, ValueError, EOFError) as error:
-        logger.warning("%s is not whole (%s); it is built anew", path, error)
-    _discard(path)
-    return opened(find_or_build(name, places, build))
+        distrusted = (_identity(path), str(error))
+    return opened(_find_or_build(name, places, build, distrusted))
+
+
+def build_unchanged(
+    files: Sequence[Path],
+    *also: object,
+    memory: Sequence[Path],
+    build: Callable[[Path], None],
+) -> tuple[str, Callable[[Path], None]]:
+    """The fingerprint of files, and a builder that refuses files that change while it reads them.
+
+    Args:
+        files: What the builder reads.
+        also: Values that enter the fingerprint too.
+        memory: Caches that may remember hashes.
+        build: Fills an empty folder from the files.
+    """
+    states = file_states(files)
+    name = fingerprint(files, *also, memory=memory)
+
+    def checked(folder: Path) -> None:
+        build(folder)
+        if file_states(files) != states or fingerprint(files, *also, memory=memory) != name:
+            raise ValueError(
+                f"{', '.join(map(str, files[:3]))} changed while being read; is another program "
+                "still writing? Start again when it is done"
+            )
+
+    return name, checked
 
 
 @contextmanager
@@ -144,6 +149,8 @@ def disk_full_advice(place: Path) -> Iterator[None]:
     """
     try:
         yield
+    except TimeoutError:
+        raise
     except OSError as error:
         # NumPy's own message about a short write carries no number
         is_full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} or (
@@ -161,12 +168,15 @@ def disk_full_advice(place: Path) -> Iterator[None]:
 
 
 def load_or_compute(path: Path, compute: Callable[[], Num[ndarray, "..."]]) -> Num[ndarray, "..."]:
-    """An array kept in a file, mapped from there; computed, and kept if that is possible."""
+    """An array kept in a file, mapped from there; computed, and kept if that is possible.
+
+    The file is NumPy's, with the hash of its content behind it.
+    """
     try:
-        return np.asarray(np.load(path, mmap_mode="r"))
+        return _kept(path)
     except FileNotFoundError:
         pass
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, OSError) as error:
         logger.warning("%s is damaged (%s); it is computed anew", path, error)
     array = compute()
     try:
@@ -176,45 +186,111 @@ def load_or_compute(path: Path, compute: Callable[[], Num[ndarray, "..."]]) -> N
     return array
 
 
+def _kept(path: Path) -> Num[ndarray, "..."]:
+    content = memoryview(path.read_bytes())
+    if hashlib.sha256(content[:-_HASH_BYTES]).digest() != content[-_HASH_BYTES:]:
+        raise ValueError("it does not hold what was written")
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
 def _keep(array: Num[ndarray, "..."], path: Path) -> None:
     """Write an array whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
-        partial = Path(file.name)
-        try:
-            np.save(file, array)
+    content = BytesIO()
+    np.save(content, array)
+    partial = unused_name(path.parent, path.name)
+    try:
+        with partial.open("xb") as file:
+            file.write(content.getvalue())
+            file.write(hashlib.sha256(content.getvalue()).digest())
             file.flush()
             os.fsync(file.fileno())
-            partial.chmod(0o644)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        share_like(path.parent, partial)
+        if path.is_dir():
+            discard(path)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _build(place: Path, name: str, build: Callable[[Path], None]) -> Path:
+def _find_or_build(
+    name: str,
+    places: Sequence[Path],
+    build: Callable[[Path], None],
+    distrusted: _Distrusted | None = None,
+) -> Path:
+    refused: list[str] = []
+    for place in places:
+        problem = _problem(place, name, distrusted)
+        if problem is None:
+            return place / name
+        try:
+            _check_writable(place)
+            with disk_full_advice(place):
+                path = _build(place, name, build, distrusted)
+        except _UnusableError as error:
+            refused.append(f"{place} ({error})")
+            if os.path.lexists(place / name):
+                logger.warning(
+                    "%s is not whole (%s) and cannot be replaced (%s)", place / name, problem, error
+                )
+            continue
+        if refused:
+            logger.warning("converted data are kept in %s, not in %s", place, ", ".join(refused))
+        return path
+    raise PermissionError(
+        f"the converted data need a folder that can be written to; tried {', '.join(refused)}. "
+        f"Give one with cache_dir or the environment variable {CACHE_VARIABLE}"
+    )
+
+
+def _problem(place: Path, name: str, distrusted: _Distrusted | None) -> str | None:
+    """What keeps an entry from being used; None where nothing does."""
+    entry = place / name
+    if not os.path.lexists(entry):
+        return "it is not there"
+    if distrusted is not None and _identity(entry) == distrusted[0]:
+        return distrusted[1]
+    return damage(entry, (place, *own_place()))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        status = path.lstat()
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
+
+
+def _check_writable(place: Path) -> None:
+    try:
+        make_folder(place)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        is_other = os.path.lexists(place) and not place.is_dir()
+        reason = "it is no folder" if is_other else error.strerror or str(error)
+        raise _UnusableError(reason) from error
+
+
+def _build(
+    place: Path, name: str, build: Callable[[Path], None], distrusted: _Distrusted | None
+) -> Path:
     final = place / name
     clear_abandoned(place)
-    with only_builder(place, name, final.is_dir):
-        if final.is_dir():
+    with only_builder(place, name):
+        problem = _problem(place, name, distrusted)
+        if problem is None:
             return final
-        workshop = new_workshop(place, name)
+        if os.path.lexists(final):
+            logger.warning("%s is not whole (%s); it is built anew", final, problem)
+            try:
+                discard(final)
+            except OSError as error:
+                raise _UnusableError(f"{name} in it is in the way: {error}") from error
+        folder = unfinished(place, name)
         try:
-            build(workshop)
-            publish(workshop, final)
+            build(folder)
+            publish(folder, final, (place, *own_place()))
         finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
     return final
-
-
-def _discard(path: Path) -> None:
-    """Take an entry out of the way at once; other processes may still have it open."""
-    if not path.exists():
-        return
-    try:
-        aside = new_workshop(path.parent, path.name)
-        path.replace(aside / path.name)
-    except OSError as error:
-        raise PermissionError(
-            f"{path} is not whole and cannot be replaced ({error}); remove it, or name another "
-            f"folder with cache_dir or the environment variable {CACHE_VARIABLE}"
-        ) from error
-    shutil.rmtree(aside, ignore_errors=True)

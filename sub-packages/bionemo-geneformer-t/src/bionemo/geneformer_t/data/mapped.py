@@ -6,6 +6,7 @@ such jobs. Pages given back stay in the system's cache; reading them again costs
 """
 
 import mmap
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,36 @@ def map_array(path: Path, dtype: np.dtype, offset: int = 0) -> Shaped[ndarray, "
 
 
 def map_npy(path: Path) -> Shaped[ndarray, " value"]:
-    """A one-dimensional array that `numpy.save` wrote, read only."""
+    """A one-dimensional array that `numpy.save` wrote, read only.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
-        assert version == (1, 0), version
+        if version != (1, 0):
+            raise ValueError(f"{path} is in version {version} of NumPy's format; expected (1, 0)")
         _, _, dtype = np.lib.format.read_array_header_1_0(file)
         return map_array(path, dtype, offset=file.tell())
+
+
+def reserve(folder: Path) -> None:
+    """Have the disk space of all arrays of a folder now, where the file system can.
+
+    Mapped arrays are files with holes; a disk that fills up while they are written would end the
+    process without a word (SIGBUS).
+
+    Raises:
+        OSError: There is not enough.
+    """
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is None:
+        return
+    for path in folder.rglob("*.npy"):
+        size = path.stat().st_size
+        if size:
+            with path.open("r+b") as file:
+                allocate(file.fileno(), 0, size)
 
 
 class PageKeeper:

@@ -6,24 +6,33 @@ streamed into the arrays that it allocates, and archives are read through its he
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import scipy.sparse as sp
 from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
-from bionemo.scdl.schema.header import SCDLHeader
 from bionemo.scdl.util.scdl_constants import FileNames
 from jaxtyping import Int, Real
 from numpy import ndarray
 from tqdm import tqdm
 
 from bionemo.geneformer_t.data.count_source import GENE_ID_COLUMNS, CountSource, row_blocks
-from bionemo.geneformer_t.data.mapped import map_array
-from bionemo.geneformer_t.data.workshop import reserve
+from bionemo.geneformer_t.data.mapped import map_array, reserve
+from bionemo.geneformer_t.data.scdl_header import (
+    REOPENED,
+    array_types,
+    check_lengths,
+    check_type,
+    named_cells,
+    read_header,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -31,16 +40,6 @@ CELL_ID_COLUMNS = ("cell_id", "obs_feature_id")
 """Columns of an archive's obs_features that name cells; SCDL keeps an index as the second."""
 SYMBOL_COLUMNS = ("feature_name", "gene_symbol", "gene_name")
 """Columns of an archive's var_features that hold a second name of each gene."""
-
-_DEFAULT_TYPES = {
-    FileNames.DATA: "float32",
-    FileNames.COLPTR: "uint32",
-    FileNames.ROWPTR: "uint64",
-    FileNames.NEIGHBOR_INDICES: "uint32",
-    FileNames.NEIGHBOR_INDICES_PTR: "uint64",
-    FileNames.NEIGHBOR_VALUES: "float32",
-}
-"""What SCDL writes where its header does not say otherwise; it never does for neighbors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +133,14 @@ def open_arrays(folder: Path) -> ScdlArrays:
     Raises:
         ValueError: The header is damaged, or the arrays do not fit together.
     """
-    types = _types(folder)
-    counts, columns, row_ptr = (
-        _map(folder, name, types) for name in (FileNames.DATA, FileNames.COLPTR, FileNames.ROWPTR)
-    )
-    if not len(counts) == len(columns) == int(row_ptr[-1]):
-        raise ValueError(
-            f"{folder} is a damaged SCDL archive: its arrays hold {len(counts):,} values and "
-            f"{len(columns):,} columns, and its rows end at {int(row_ptr[-1]):,}. Write it again"
-        )
+    header = read_header(folder)
+    types = array_types(header)
+    arrays = {
+        name: _map(folder, name, types)
+        for name in (FileNames.DATA, FileNames.COLPTR, FileNames.ROWPTR)
+    }
+    check_lengths(folder, header, arrays)
+    counts, columns, row_ptr = arrays.values()
     return ScdlArrays(counts=counts, columns=columns, row_ptr=row_ptr)
 
 
@@ -151,7 +149,8 @@ def neighbor_matrix(folder: Path) -> sp.csr_array | None:
     names = (FileNames.NEIGHBOR_VALUES, FileNames.NEIGHBOR_INDICES, FileNames.NEIGHBOR_INDICES_PTR)
     if not all((folder / name.value).is_file() for name in names):
         return None
-    weights, indices, indptr = (_map(folder, name, {}) for name in names)
+    types = array_types(None)
+    weights, indices, indptr = (_map(folder, name, types) for name in names)
     num_cells = len(indptr) - 1
     parts = (weights, indices.astype(np.int64), indptr.astype(np.int64))
     return sp.csr_array(parts, shape=(num_cells, num_cells))
@@ -170,7 +169,7 @@ def gene_features(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             f"{folder}: expected an SCDL archive with one set of genes; it holds {len(blocks)}. "
             "Write one archive from matrices with the same genes"
         )
-    columns = pq.read_schema(blocks[0]).names
+    columns = _columns_of(blocks[0])
     id_columns = (*GENE_ID_COLUMNS, "var_feature_id")
     named = next((c for c in (*id_columns, *SYMBOL_COLUMNS) if c in columns), None)
     if named is None:
@@ -179,18 +178,28 @@ def gene_features(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             f"archive holds {', '.join(columns)}"
         )
     symbol = next((c for c in SYMBOL_COLUMNS if c in columns), named)
-    frame = pd.read_parquet(blocks[0], columns=list({named, symbol})).astype(str)
+    frame = _read_columns(blocks[0], list({named, symbol})).astype(str)
     return tuple(frame[named]), tuple(frame[symbol])
 
 
 def cell_ids(folder: Path, num_cells: int) -> tuple[str, ...]:
-    """The names of an archive's rows; their numbers where it keeps no names."""
+    """The names of an archive's rows; their numbers where it was written without names.
+
+    Raises:
+        ValueError: Names are lost, or name fewer or more cells than there are.
+    """
     blocks = _blocks(folder / FileNames.OBS_FEATURES.value)
-    columns = pq.read_schema(blocks[0]).names if blocks else []
+    columns = _columns_of(blocks[0]) if blocks else []
     named = next((c for c in CELL_ID_COLUMNS if c in columns), None)
     if named is None:
+        if not blocks and (lost := named_cells(read_header(folder))):
+            raise ValueError(
+                f"{folder} has lost obs_features, which named {lost:,} cells by its header; "
+                "successors are found by these names. Copy or write it again"
+            )
+        logger.warning("%s names no cells; they are numbered from 0", folder)
         return tuple(map(str, range(num_cells)))
-    ids = pd.concat([pd.read_parquet(block, columns=[named])[named] for block in blocks])
+    ids = pd.concat([_read_columns(block, [named])[named] for block in blocks])
     if len(ids) != num_cells:
         raise ValueError(f"{folder}: obs_features names {len(ids)} of {num_cells} cells")
     return tuple(ids.astype(str))
@@ -200,11 +209,14 @@ def archive_source(folder: Path) -> CountSource:
     """An archive's matrix, to check it or to write it anew."""
     arrays = open_arrays(folder)
     names, symbols = gene_features(folder)
+    if (arrays.row_ptr[1:] < arrays.row_ptr[:-1]).any():
+        raise ValueError(f"{folder} is a damaged SCDL archive: its rows overlap. Write it again")
 
     def blocks() -> Any:
         for rows in row_blocks(arrays.num_cells):
             pointers = arrays.row_ptr[rows.start : rows.stop + 1].astype(np.int64)
             here = slice(pointers[0], pointers[-1])
+            check_type(arrays.counts[here], folder)
             shape = (rows.stop - rows.start, len(names))
             parts = (arrays.counts[here], arrays.columns[here].astype(np.int64))
             # A copy: making the block canonical works in place.
@@ -223,22 +235,33 @@ def archive_source(folder: Path) -> CountSource:
     )
 
 
-def _types(folder: Path) -> dict[FileNames, str]:
-    header = folder / FileNames.HEADER.value
-    if not header.is_file():
-        logger.info("%s has no header; its arrays are read as SCDL's default types", folder)
-        return {}
-    arrays = SCDLHeader.load(str(header)).arrays
-    return {FileNames[array.name]: array.dtype.numpy_dtype_string for array in arrays}
-
-
-def _map(folder: Path, name: FileNames, types: dict[FileNames, str]) -> ndarray:
-    path, dtype = folder / name.value, np.dtype(types.get(name, _DEFAULT_TYPES[name]))
+def _map(folder: Path, name: FileNames, types: dict[FileNames, np.dtype]) -> ndarray:
+    path, dtype = folder / name.value, types[name]
     if path.stat().st_size % dtype.itemsize:
         raise ValueError(
-            f"{path} is truncated: its size is no multiple of {dtype}'s. Write it again"
+            f"{path} is truncated, or the header is out of date: its size is no multiple of "
+            f"{dtype}'s. {REOPENED}"
         )
     return map_array(path, dtype)
+
+
+def _columns_of(table: Path) -> list[str]:
+    with _reading(table):
+        return list(pq.read_schema(table).names)
+
+
+def _read_columns(table: Path, columns: list[str]) -> pd.DataFrame:
+    with _reading(table):
+        return pd.read_parquet(table, columns=columns)
+
+
+@contextmanager
+def _reading(table: Path) -> Iterator[None]:
+    """Name the file that is damaged; Arrow does not."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise ValueError(f"{table} is damaged ({error}). Write the archive again") from error
 
 
 def _blocks(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ nothing, and workers share its pages.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int, Real
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.cache import cache_places, fingerprint, open_or_build
+from bionemo.geneformer_t.data.cache import build_unchanged, cache_places, open_or_build
 from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids
 from bionemo.geneformer_t.data.h5ad import h5ad_source
 from bionemo.geneformer_t.data.mapped import CELLS_KEPT, PageKeeper
@@ -34,7 +34,7 @@ H5AD = "data.h5ad"
 ARCHIVE = "scdl"
 TOTALS = "total_counts.npy"
 
-FORMAT = ("geneformer-t cells", 1, "X")
+FORMAT = ("geneformer-t cells", 3, "X")
 """What the cache holds: to be counted up when that changes, and the matrix that is read."""
 
 
@@ -75,26 +75,29 @@ class CellStore:
         Args:
             split_dir: A folder that holds data.h5ad or an archive `scdl`, or is an archive.
             cache_dir: Where to keep the converted data; by default what GENEFORMER_T_CACHE names,
-                or `.cache` in the split's folder, or ~/.cache/geneformer_t where that folder
-                cannot be written to.
+                or `.cache` in the split's folder. Where that cannot be written to it is
+                ~/.cache/geneformer_t, and the log says so.
 
         Raises:
             FileNotFoundError: No such folder, or no cells in it.
             ValueError: The file is truncated, ids stand twice, or the values are no raw counts.
             PermissionError: There is no place for the cache.
+            TimeoutError: Another process has been converting the same cells for too long.
         """
         places = cache_places(split_dir, cache_dir)
         h5ad = split_dir / H5AD
         if h5ad.is_file():
-            name = fingerprint([h5ad], FORMAT)
-            build = partial(_build_unchanged, [h5ad], name, partial(_build_from_h5ad, h5ad))
+            name, build = build_unchanged(
+                [h5ad], FORMAT, memory=places, build=partial(_build_from_h5ad, h5ad)
+            )
             return open_or_build(
                 name, places, build, lambda path: cls(split_dir, path, path / ARCHIVE)
             )
         archive = _find_archive(split_dir)
         files = sorted(file for file in archive.rglob("*") if _is_content(file, archive))
-        name = fingerprint(files, FORMAT)
-        build = partial(_build_unchanged, files, name, partial(_build_from_archive, archive))
+        name, build = build_unchanged(
+            files, FORMAT, memory=places, build=partial(_build_from_archive, archive)
+        )
 
         def opened(path: Path) -> "CellStore":
             is_rewritten = (path / ARCHIVE).is_dir()
@@ -182,19 +185,6 @@ def _is_content(file: Path, archive: Path) -> bool:
     """Whether a file of an archive says what the cells are: a cache inside it does not."""
     inside = file.relative_to(archive).parts
     return file.suffix in {".npy", ".parquet", ".sch"} and not inside[0].startswith(".")
-
-
-def _build_unchanged(
-    files: list[Path], name: str, build: Callable[[Path], None], folder: Path
-) -> None:
-    """Build from files that must not change meanwhile: the entry's name is their fingerprint."""
-    build(folder)
-    if fingerprint(files, FORMAT) != name:
-        named = ", ".join(str(_target(file)) for file in files[:3])
-        raise ValueError(
-            f"{named} changed while being read; is another program still writing? Start again when "
-            "it is done"
-        )
 
 
 def _target(file: Path) -> Path:

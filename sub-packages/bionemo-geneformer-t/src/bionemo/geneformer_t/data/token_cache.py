@@ -28,7 +28,7 @@ from bionemo.geneformer_t.ragged import offsets_of
 logger = logging.getLogger(__name__)
 
 _TOKENS, _OFFSETS = "tokens.npy", "offsets.npy"
-_FORMAT = "geneformer-t tokens 1"
+_FORMAT = "geneformer-t tokens 2"
 _BLOCK = 1 << 20
 """Tokens that a process encodes at once."""
 _FEW = 1 << 22

@@ -2,6 +2,8 @@
 
 import errno
 import fcntl
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -12,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from bionemo.geneformer_t.data import workshop
+from bionemo.geneformer_t.data import cache_entry
 from bionemo.geneformer_t.data.cache import find_or_build
-from bionemo.geneformer_t.data.workshop import (
+from bionemo.geneformer_t.data.cache_entry import (
     ABANDONED_AFTER,
+    MANIFEST,
+    _seal,
     appears,
     clear_abandoned,
-    new_workshop,
+    damage,
     publish,
+    unfinished,
 )
 
 BUILDER = """
@@ -103,10 +108,10 @@ def test_a_living_builder_is_left_alone(tmp_path: Path) -> None:
 def test_another_computers_workshop_goes_when_nothing_moves_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workshop, "_HOST", "elsewhere")
-    theirs = new_workshop(tmp_path, "name")
+    monkeypatch.setattr(cache_entry, "_HOST", "elsewhere")
+    theirs = unfinished(tmp_path, "name")
     (theirs / "half").touch()
-    monkeypatch.setattr(workshop, "_HOST", "here")
+    monkeypatch.setattr(cache_entry, "_HOST", "here")
     clear_abandoned(tmp_path)
     assert theirs.exists()
     old = time.time() - ABANDONED_AFTER - 60
@@ -130,10 +135,32 @@ def test_without_locks_it_is_built_all_the_same(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    left = new_workshop(tmp_path, "other")
+    left = unfinished(tmp_path, "other")
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert (find_or_build("name", [tmp_path], fill) / "content").exists()
     assert left.exists()  # its builder may be alive
+
+
+def test_names_in_a_manifest_are_no_paths(tmp_path: Path) -> None:
+    """They are looked up among the entry's own files; one that is not there is damage."""
+    entry = find_or_build("name", [tmp_path / "place"], fill)
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"")
+    for name in ("../../outside", str(outside)):
+        files = {name: [0, hashlib.sha256(b"").hexdigest()]}
+        content = json.dumps({"files": files, "sha256": _seal(files)})
+        (entry / MANIFEST).write_text(content)
+        assert damage(entry) == f"{name} is missing"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", "{}", '{"files": 3}', "[" * 100_000, "\udcff"]
+)
+def test_a_manifest_that_is_none_is_damage(tmp_path: Path, content: str) -> None:
+    entry = find_or_build("name", [tmp_path], fill)
+    assert damage(entry) is None
+    (entry / MANIFEST).write_text(content, errors="surrogateescape")
+    assert damage(entry) == f"{MANIFEST} does not hold what was written"
 
 
 def test_a_name_may_appear_late(tmp_path: Path) -> None:
@@ -147,7 +174,7 @@ def test_a_faster_builders_folder_may_appear_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a file server shows it: our rename is refused by a folder that we do not see yet."""
-    mine = new_workshop(tmp_path, "name")
+    mine = unfinished(tmp_path, "name")
     theirs = tmp_path / "name"
 
     def refuse(*_: object) -> None:
@@ -162,10 +189,10 @@ def test_a_faster_builders_folder_may_appear_late(
 def test_a_name_that_never_appears_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workshop, "VISIBLE_WITHIN", 0.2)
+    monkeypatch.setattr(cache_entry, "VISIBLE_WITHIN", 0.2)
     monkeypatch.setattr(Path, "replace", lambda *_: None)
     with pytest.raises(FileNotFoundError, match="cannot be seen after 0 s"):
-        publish(new_workshop(tmp_path, "name"), tmp_path / "name")
+        publish(unfinished(tmp_path, "name"), tmp_path / "name")
 
 
 def test_a_folder_that_cannot_be_put_in_place_is_the_systems_error(
@@ -174,7 +201,7 @@ def test_a_folder_that_cannot_be_put_in_place_is_the_systems_error(
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(workshop, "VISIBLE_WITHIN", 0.2)
+    monkeypatch.setattr(cache_entry, "VISIBLE_WITHIN", 0.2)
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="Read-only file system"):
-        publish(new_workshop(tmp_path, "name"), tmp_path / "name")
+        publish(unfinished(tmp_path, "name"), tmp_path / "name")
