@@ -1,11 +1,13 @@
-# The three commands one needs: make demo, make test, make check.
+# The commands one needs: make demo, make quick, make test, make check.
 PYTHON ?= python3
 PACKAGE := sub-packages/bionemo-geneformer-t
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
 FUZZ_SECONDS ?= 300
+# all tests of a file in one process, so that what they share is made once
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test coverage bench fuzz check format clean
+.PHONY: install demo quick test exhaustive coverage bench fuzz check format clean
 
 install: $(STAMP)
 
@@ -18,11 +20,17 @@ $(STAMP): $(PACKAGE)/pyproject.toml constraints.txt
 demo: install
 	$(BIN)/geneformer-t demo --output_dir outputs/demo
 
+quick: install
+	cd $(PACKAGE) && $(PYTEST) -m 'not slow and not exhaustive'
+
 test: install
-	cd $(PACKAGE) && $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	cd $(PACKAGE) && $(PYTEST)
+
+exhaustive: install
+	cd $(PACKAGE) && $(PYTEST) -m exhaustive
 
 coverage: install
-	cd $(PACKAGE) && $(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov
+	cd $(PACKAGE) && $(PYTEST) --cov
 
 bench: install
 	$(BIN)/python benchmarks/run_all.py

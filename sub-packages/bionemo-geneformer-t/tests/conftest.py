@@ -15,13 +15,20 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import settings
 
-from bionemo.geneformer_t.vocab import GeneVocab
-
 # the same examples in every run; a slow machine is no failure
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+
+# Shapes and types are verified where arrays flow, which takes half of the tests' time there. Rooms
+# of settings, files and words are left to mypy. Nothing of the package may be imported before.
+SOURCE = REPOSITORY / "sub-packages" / "bionemo-geneformer-t" / "src" / "bionemo" / "geneformer_t"
+WITHOUT_ARRAYS = {"run", "prepare", "training"}
+rooms = {path.stem for path in SOURCE.iterdir() if not path.name.startswith("_")} - WITHOUT_ARRAYS
+jaxtyping.install_import_hook(
+    [f"bionemo.geneformer_t.{room}" for room in rooms], "beartype.beartype"
+)
 
 # moscot compiles one program for each pair of sizes of time points: once for all tests of a
 # process; JAX writes the files in place, where another process would read half of one
@@ -33,7 +40,10 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that no process is left with one of them when the others are done."""
-    longest = {"test_pages.py", "test_documents.py", "test_demo.py"}
+    longest = {
+        "test_pages.py", "test_documents.py", "test_training_runs.py", "test_exact_resume.py",
+        "test_prepare_leaks.py", "test_demo.py",
+    }  # fmt: skip
     items.sort(key=lambda item: item.path.name not in longest)
 
 
@@ -65,6 +75,31 @@ def without_type_checks() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def auto_pairs() -> Iterator[int]:
+    """`time_method auto` takes mutual neighbors, but in tests with the mark `optimal_transport`.
+
+    moscot traces and compiles programs for each pair of sizes of time points: half a minute for a
+    small data set, and little less where they were compiled before. `ot` itself is as everywhere.
+    """
+    from bionemo.geneformer_t.neighbors import time_neighbors
+
+    outside_the_tests = time_neighbors.AUTO_PAIRS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time_neighbors, "AUTO_PAIRS", 0)
+        yield outside_the_tests
+
+
+@pytest.fixture(autouse=True)
+def _optimal_transport(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, auto_pairs: int
+) -> None:
+    if request.node.get_closest_marker("optimal_transport") is not None:
+        from bionemo.geneformer_t.neighbors import time_neighbors
+
+        monkeypatch.setattr(time_neighbors, "AUTO_PAIRS", auto_pairs)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     folder = Path(os.environ.get("GENEFORMER_T_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -76,6 +111,8 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_data_dir_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `tiny_data_dir` copies; all others take copies and leave it alone."""
+    from bionemo.geneformer_t.vocab import GeneVocab
+
     folder = tmp_path_factory.mktemp("tiny") / "data"
     rng = np.random.default_rng(0)
     genes = [f"ENSG{i:011d}" for i in range(30)]
@@ -133,6 +170,7 @@ def untrained_checkpoint(tiny_data_dir, tmp_path) -> Path:
 
     from bionemo.geneformer_t.config import BioBertConfig, PairSettings
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+    from bionemo.geneformer_t.vocab import GeneVocab
 
     folder = tiny_data_dir / "train"
     vocab = GeneVocab.read(folder / "geneformer.vocab", folder / "medians.json")

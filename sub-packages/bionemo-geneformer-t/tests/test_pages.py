@@ -6,17 +6,15 @@ and Python blocks run in their order; Python blocks share their names. Blocks in
 (`text`, `slurm`, `json`) are shown only.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from terminal import process_restored, run_script
 
 from bionemo.geneformer_t.simulate import SimulationSettings, simulate
 
@@ -27,6 +25,7 @@ PAGES = sorted(page for page in DOCS.glob("*.md") if page.name != "log.md")
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SMALL_RUN = " --num_epochs 1 --num_workers 0 --final_evaluation false"
 SMALL_MODEL = " --hidden_size 16 --num_layers 2 --num_attention_heads 2 --intermediate_size 32"
+pytestmark = pytest.mark.usefixtures("without_type_checks")  # as a reader runs it
 
 
 def smaller(script: str) -> str:
@@ -38,26 +37,6 @@ def smaller(script: str) -> str:
             command += SMALL_RUN + ("" if "--pretrained" in command else SMALL_MODEL)
         lines.append(command + hash_mark + comment)
     return "\n".join(lines)
-
-
-def run_bash(script: str, folder: Path) -> None:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-        "WANDB_MODE": "offline",
-        "HF_HUB_OFFLINE": "1",
-    }
-    finished = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", smaller(script)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, f"{script}\n{finished.stdout}\n{finished.stderr}"
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +72,10 @@ def test_a_page_runs_from_top_to_bottom(page, example_cells, tiny_data_dir, tmp_
     namespace: dict[str, object] = {}
     for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "bash":
-            run_bash(block, folder)
+            run_script(smaller(block), folder)
         else:
-            exec(compile(block, f"{page.name}: {block[:60]!r}", "exec"), namespace)
+            with process_restored():
+                exec(compile(block, f"{page.name}: {block[:60]!r}", "exec"), namespace)
 
 
 def test_pictures_and_links_of_the_pages_exist():

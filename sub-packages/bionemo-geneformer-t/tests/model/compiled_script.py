@@ -1,10 +1,12 @@
-"""Steps with compiled layers beside plain ones, in a process of its own: `... DEVICE RECOMPUTE`.
+"""Steps with compiled layers beside plain ones: `compiled_script.py DEVICE BACKEND RECOMPUTE ...`.
 
-Shapes must not be checked here, for `torch.compile` cannot look through the checks. On a CPU, whose
-backends are compiled around, a plain operator stands in for those of GPUs.
+They are in a process of their own, where shapes are not checked, for `torch.compile` cannot look
+through the checks. On a CPU, whose backends are compiled around, a plain operator stands in for
+those of GPUs.
 """
 
 import sys
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -40,8 +42,10 @@ def attend_gathered(query, key, value, query_groups, key_groups, dropout_prob=0.
     return attended[group, token - query_groups.short_offsets[group]]
 
 
-def main(device: str, recompute: str) -> None:
+def compare(device: str, recompute: str) -> None:
     """Raise where a compiled step differs, or where another batch is compiled anew."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     attend = attend_gathered
     if device == "cpu":
         layer.OPERATORS = frozenset({attend_gathered})
@@ -70,4 +74,7 @@ def main(device: str, recompute: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    device, backend, *options = sys.argv[1:]
+    torch.compile = partial(torch.compile, backend=backend)
+    for option in options:
+        compare(device, option)

@@ -1,10 +1,12 @@
-"""A short training run in a process of its own: `training_script.py DATA_DIR KIND OUT`.
+"""Short training runs in a process of their own: `training_script.py DATA_DIR OUT KIND ...`.
 
 Tests run it where a run starts processes, or where the checks of shapes must be off, which
-`torch.compile` cannot look through.
+`torch.compile` cannot look through. The first run on two processes starts the second one, which
+starts this file again; later ones find it there.
 """
 
 import sys
+from pathlib import Path
 
 import lightning as L
 import torch
@@ -35,7 +37,7 @@ KINDS = {
 }
 
 
-def main(data_dir: str, kind: str, out: str) -> None:
+def train(data_dir: str, kind: str, out: Path) -> None:
     """Train four steps; save the weights and the last loss."""
     options = dict(KINDS[kind])
     devices = options.pop("devices")
@@ -45,6 +47,8 @@ def main(data_dir: str, kind: str, out: str) -> None:
         strategy = ModelParallelStrategy(
             data_parallel_size=2, tensor_parallel_size=1, save_distributed_checkpoint=False
         )
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     torch.manual_seed(0)
     model = TemporalGeneformerModel(CONFIG, learning_rate=1e-2, **options)
     trainer = L.Trainer(
@@ -61,13 +65,16 @@ def main(data_dir: str, kind: str, out: str) -> None:
         enable_model_summary=False,
     )
     trainer.fit(model, TemporalGeneformerDataModule(data_dir, seq_length=64, micro_batch_size=4))
+    assert trainer.world_size == devices
     assert is_sharded(model.net) == is_meant_sharded
-    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"] if "compile" in options else 0
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert (graphs > 0) == ("compile" in options)
     state = trainer.strategy.lightning_module_state_dict()
     if trainer.is_global_zero:
-        torch.save({"state": state, "loss": float(trainer.callback_metrics["train/loss"])}, out)
+        loss = float(trainer.callback_metrics["train/loss"])
+        torch.save({"state": state, "loss": loss}, out / f"{kind}.pt")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for name in sys.argv[3:]:
+        train(sys.argv[1], name, Path(sys.argv[2]))

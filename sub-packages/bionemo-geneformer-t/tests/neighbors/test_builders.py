@@ -172,6 +172,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
         build(method, CELLS, settings)
 
 
+@pytest.mark.optimal_transport
 def test_auto_takes_transport_where_moscot_is_installed_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 from bionemo.geneformer_t.run.demo import demo
 
 SMALL = {"num_cells": 400, "num_epochs": 1, "hidden_size": 16, "num_layers": 1, "seq_length": 33}
+pytestmark = pytest.mark.usefixtures("without_type_checks")  # as a user runs it
 
 
 @pytest.mark.slow

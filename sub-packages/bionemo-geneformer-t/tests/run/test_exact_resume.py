@@ -1,11 +1,18 @@
-"""A run that is cut short anywhere, and resumed, ends bit for bit where it would have ended."""
+"""A run that is cut short anywhere, and resumed, ends bit for bit where it would have ended.
+
+Each variant is killed after its first saved step, in the middle and before the last one; the mark
+`exhaustive` is for every step of every variant (`make exhaustive`).
+"""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -69,8 +76,13 @@ def interrupt_twice() -> None:
 
 
 @contextmanager
-def struck(blow: Callable[[], None], batch: int, steps: Sequence[str]) -> Iterator[None]:
-    """Strike the run in the middle of a batch, counted from 0 over these steps of the model."""
+def struck(
+    blow: Callable[[], None], batch: int | None, steps: Sequence[str]
+) -> Iterator[Callable[[], int]]:
+    """Strike the run in the middle of a batch, counted from 0 over these steps of the model.
+
+    Yields what says how many batches have begun.
+    """
     seen = 0
 
     def counted(step):
@@ -87,7 +99,7 @@ def struck(blow: Callable[[], None], batch: int, steps: Sequence[str]) -> Iterat
         for name in steps:
             original = getattr(TemporalGeneformerModel, name)
             patch.setattr(TemporalGeneformerModel, name, counted(original))
-        yield
+        yield lambda: seen
 
 
 def train(data_dir: Path, output_dir: Path, **settings) -> Path:
@@ -100,7 +112,7 @@ def train_in_parts(
     data_dir: Path,
     output_dir: Path,
     blow: Callable[[], None],
-    batch_of_part: Callable[[int], int],
+    batch_of_part: Callable[[int], int | None],
     steps: Sequence[str] = ("training_step", "validation_step"),
     **settings,
 ) -> tuple[Path, int]:
@@ -153,41 +165,89 @@ def assert_same_run(resumed: Path, whole: Path) -> None:
         )
 
 
+class WholeRun(NamedTuple):
+    """A run that nothing cut short, to compare with."""
+
+    folder: Path
+    best: Path
+    batches: int
+    """Training batches of all its epochs."""
+
+
+@pytest.fixture(scope="module")
+def whole_run(tiny_data_dir_template, tmp_path_factory) -> Callable[..., WholeRun]:
+    """Trains with these settings, once for all tests that ask for the same."""
+    data = shutil.copytree(tiny_data_dir_template, tmp_path_factory.mktemp("whole") / "data")
+    found: dict[str, WholeRun] = {}
+
+    def run(**settings) -> WholeRun:
+        key = repr(sorted(settings.items()))
+        if key not in found:
+            folder = tmp_path_factory.mktemp("whole") / "run"
+            with struck(kill, None, ["training_step"]) as batches:
+                best = train(data, folder, **settings)
+            found[key] = WholeRun(folder, best, batches())
+        return found[key]
+
+    return run
+
+
 variants = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow if n != "each_step" else ()) for n in VARIANTS]
 )
-pytestmark = pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU"),
+    pytest.mark.usefixtures("without_type_checks"),  # which take a third of the time here
+]
 
 
 @variants
-def test_a_run_killed_in_every_step_ends_like_one_that_was_not(tiny_data_dir, tmp_path, name):
-    """Each part saves one optimizer step more, so every position is resumed from once."""
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["three", "every"]
+)
+def test_a_run_killed_in_some_steps_ends_like_one_that_was_not(
+    tiny_data_dir, tmp_path, whole_run, name, every
+):
+    """Each part goes on from where it was last killed; with `every`, one saved step further."""
     settings = VARIANTS[name]
     micro = settings.get("micro_batch_size", 8)
     batches = settings.get("global_batch_size", 8) // micro
     saved = batches * settings.get("checkpoint_every_n_steps", 1)
-    best = train(tiny_data_dir, tmp_path / "whole", **settings)
+    whole = whole_run(**settings)
+    last = (whole.batches - 1) // saved  # saved steps that a batch follows
+    places = list(range(1, last + 1)) if every else sorted({1, (1 + last) // 2, last})
+    parts = np.diff(places, prepend=0) * saved
     resumed, kills = train_in_parts(
-        tiny_data_dir, tmp_path / "parts", kill, lambda _: saved, ["training_step"], **settings
-    )
-    assert kills >= 3
-    assert resumed.name == best.name
-    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+        tiny_data_dir, tmp_path / "parts", kill, dict(enumerate(parts)).get, ["training_step"],
+        **settings,
+    )  # fmt: skip
+    assert kills == len(places) >= 3
+    assert resumed.name == whole.best.name
+    assert_same_run(tmp_path / "parts", whole.folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [kill, terminate])
-@pytest.mark.parametrize("name", ["each_step", "validated_inside_epochs", "limited_steps"])
-def test_a_run_struck_anywhere_ends_like_one_that_was_not(tiny_data_dir, tmp_path, name, blow):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "validated_inside_epochs",
+        pytest.param("each_step", marks=pytest.mark.exhaustive),
+        pytest.param("limited_steps", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_a_run_struck_anywhere_ends_like_one_that_was_not(
+    tiny_data_dir, tmp_path, whole_run, name, blow
+):
     """In validation too, at other batches in each part; seldom enough saved to lose some work."""
     settings = {**VARIANTS[name], "checkpoint_every_n_steps": 2}
-    best = train(tiny_data_dir, tmp_path / "whole", **settings)
+    whole = whole_run(**settings)
     resumed, blows = train_in_parts(
         tiny_data_dir, tmp_path / "parts", blow, lambda part: 1 + part * 4 % 11, **settings
     )
     assert blows >= 2
-    assert resumed.name == best.name
-    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+    assert resumed.name == whole.best.name
+    assert_same_run(tmp_path / "parts", whole.folder)
 
 
 @pytest.mark.parametrize(("ask", "name"), [(terminate, "SIGTERM"), (interrupt, "SIGINT")])
@@ -225,8 +285,9 @@ def test_a_finished_run_is_left_as_it_is(tiny_data_dir, tmp_path):
     assert (tmp_path / "run" / "metrics.csv").read_text() == before
 
 
-def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(tiny_data_dir, tmp_path, caplog):
-    train(tiny_data_dir, tmp_path / "whole")
+def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(
+    tiny_data_dir, tmp_path, whole_run, caplog
+):
     with struck(kill, 7, ["training_step"]), pytest.raises(KilledError):
         train(tiny_data_dir, tmp_path / "run")
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
@@ -235,7 +296,7 @@ def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(tiny_data_dir, 
     last.write_bytes(content)
     train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last")
     assert "last.ckpt is no whole checkpoint" in caplog.text
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", whole_run().folder)
 
 
 def test_tensorboard_shows_every_step_once(tiny_data_dir, tmp_path):
@@ -262,11 +323,10 @@ def test_changed_settings_are_named(tiny_data_dir, tmp_path, caplog):
     assert "other settings than it began with: num_epochs was 1 and is 2" in caplog.text
 
 
-def test_a_run_may_move_between_two_parts(tiny_data_dir, tmp_path):
-    train(tiny_data_dir, tmp_path / "whole")
+def test_a_run_may_move_between_two_parts(tiny_data_dir, tmp_path, whole_run):
     with struck(kill, 7, ["training_step"]), pytest.raises(KilledError):
         train(tiny_data_dir, tmp_path / "run")
     (tmp_path / "run").rename(tmp_path / "moved")
     best = train(tiny_data_dir, tmp_path / "moved", resume_from_checkpoint="last")
     assert best.parent == tmp_path / "moved" / "checkpoints"
-    assert_same_run(tmp_path / "moved", tmp_path / "whole")
+    assert_same_run(tmp_path / "moved", whole_run().folder)
