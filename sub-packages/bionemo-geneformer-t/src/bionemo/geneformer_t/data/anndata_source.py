@@ -66,6 +66,7 @@ def anndata_source(
         cell_ids=tuple(cells.obs_names.astype(str)),
         gene_names=genes.names,
         gene_symbols=genes.symbols,
+        var_names=tuple(var.index.astype(str)[genes.kept]),
         raw_blocks=lambda: _blocks(matrix, where),
         by_rows=not isinstance(matrix, CSCDataset),
         rounding=Rounding() if round_counts else None,

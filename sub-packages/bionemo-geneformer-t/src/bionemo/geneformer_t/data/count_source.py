@@ -86,6 +86,8 @@ class CountSource:
     """Whether they are whole rows from the first to the last; otherwise they come in any order."""
     num_values: int = 0
     """Stored values, where they do not come in rows."""
+    var_names: tuple[str, ...] = ()
+    """The index of `var` for each column, where it has one."""
     rounding: Rounding | None = None
     """Rounds expected counts; by default fractions are refused."""
     way_out: Callable[[], str] = _general_advice

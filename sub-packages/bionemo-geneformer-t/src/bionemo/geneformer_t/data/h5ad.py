@@ -74,6 +74,7 @@ def store_source(
         cell_ids=cell_ids,
         gene_names=genes.names,
         gene_symbols=genes.symbols,
+        var_names=tuple(var.index[genes.kept]),
         raw_blocks=matrix.blocks,
         by_rows=matrix.layout != "csc",
         num_values=matrix.num_values,

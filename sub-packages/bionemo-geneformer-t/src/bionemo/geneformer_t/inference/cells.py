@@ -1,11 +1,13 @@
-"""Any .h5ad of raw counts as tokens of a checkpoint's vocabulary."""
+"""Raw counts from anywhere as tokens of a checkpoint's vocabulary."""
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bionemo.geneformer_t.data.store import H5AD, CellStore
+from bionemo.geneformer_t.data.count_source import CountSource
+from bionemo.geneformer_t.data.h5ad import h5ad_source
+from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.inference.checkpoint import check_vocab, settings_of
 from bionemo.geneformer_t.inference.distribution import required_vocab
@@ -13,12 +15,17 @@ from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 
 @contextmanager
-def tokens_of(model: TemporalGeneformerModel, source: Path) -> Iterator[CellTokens]:
-    """The cells of an .h5ad file or of a split folder; no successors are needed.
+def tokens_of(
+    model: TemporalGeneformerModel, source: Path, counts: CountSource | None = None
+) -> Iterator[CellTokens]:
+    """The cells of a split folder, of an .h5ad file or of any other source of counts.
+
+    No successors are needed, and nothing is left beside the input.
 
     Args:
         model: Its vocabulary and medians are used.
-        source: An .h5ad with raw counts in X, or a folder such as data/test.
+        source: A folder such as data/test, or an .h5ad with raw counts in X.
+        counts: The counts of the source, where they are chosen already.
 
     Raises:
         FileNotFoundError: No such file or folder.
@@ -26,15 +33,16 @@ def tokens_of(model: TemporalGeneformerModel, source: Path) -> Iterator[CellToke
             was prepared for another vocabulary.
     """
     vocab, settings = required_vocab(model), settings_of(model)
-    if source.is_dir():
+    if counts is None and source.is_dir():
         check_vocab(model, source)
         yield CellTokens(CellStore.open(source), vocab, settings)
         return
-    if not source.is_file():
+    if not source.exists():
         raise FileNotFoundError(
             f"input: expected an .h5ad file or a folder such as data/test at {source}; there is "
             "neither"
         )
-    with tempfile.TemporaryDirectory() as folder:  # a store wants a folder of its own
-        (Path(folder) / H5AD).symlink_to(source.absolute())
-        yield CellTokens(CellStore.open(Path(folder), Path(folder) / "cache"), vocab, settings)
+    with ExitStack() as stack:
+        given = counts or stack.enter_context(h5ad_source(source))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        yield CellTokens(CellStore.of(given, source, folder), vocab, settings)

@@ -5,7 +5,7 @@ inside each block of the source, packed under a budget of tokens, and put back i
 that memory depends on the budget and not on the number of cells.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,22 @@ class Embedder:
         table = self.model.net.bert.embeddings.word_embeddings.weight.detach().float()
         means = self._genes.means().float()
         return self._of_columns(means), self._of_columns(table)
+
+    def gene_embeddings_of(
+        self, var_names: Sequence[str]
+    ) -> tuple[Float[ndarray, "gene hidden"], Float[ndarray, "gene hidden"]]:
+        """The same for the genes of a `var`, which need not be the source's: counts may be `raw`'s.
+
+        NaN also where the source does not have a gene.
+        """
+        found = self.gene_embeddings()
+        if tuple(var_names) == self.source.var_names:
+            return found
+        first = {name: row for row, name in reversed(list(enumerate(self.source.var_names)))}
+        rows = np.array([first.get(name, -1) for name in var_names], dtype=np.int64)
+        nothing = np.full((1, self.width), np.nan, dtype=np.float32)
+        of_means, of_table = (np.concatenate([table, nothing])[rows] for table in found)
+        return of_means, of_table
 
     def summary(self) -> dict[str, Any]:
         """What was done, in plain values for `uns`."""

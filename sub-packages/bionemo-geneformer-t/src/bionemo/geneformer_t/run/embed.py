@@ -9,6 +9,7 @@ from bionemo.geneformer_t.run.command import command, main
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.inference.embeddings import Embedder
+    from bionemo.geneformer_t.run.input_file import MatrixChoice
 
 H5AD = "data.h5ad"
 
@@ -32,6 +33,11 @@ class EmbedSettings(EmbeddingSettings):
     """Where to write, in obsm, varm and uns."""
     counts_layer: str | None = None
     """Layer of the .h5ad that holds the raw counts, which `prepare` calls layer; X by default."""
+    use_raw: bool = False
+    """Take counts and genes from `raw`; embeddings of genes are written for those of var."""
+    round_counts: bool = False
+    """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
+    number; what is below one half becomes 0. Without it, fractions are refused."""
     gene_embeddings: bool = True
     """Also write embeddings of genes to varm."""
 
@@ -49,13 +55,13 @@ def embed(settings: EmbedSettings) -> Path:
     Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
     """
     from bionemo.geneformer_t.data.anndata_source import row_wise
-    from bionemo.geneformer_t.data.h5ad import h5ad_source
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
     from bionemo.geneformer_t.inference.embeddings import Embedder
+    from bionemo.geneformer_t.run.input_anndata import h5ad_input
 
     source = _input_file(settings.input)
     model = load_encoder(settings.checkpoint)
-    with h5ad_source(source, settings.counts_layer) as counts, row_wise(counts) as rows:
+    with h5ad_input(source, _choice(settings)) as opened, row_wise(opened.counts) as rows:
         embedder = Embedder(model, rows, settings, with_genes=settings.gene_embeddings)
         _write(embedder, source, settings)
     found = embedder.summary()
@@ -66,11 +72,28 @@ def embed(settings: EmbedSettings) -> Path:
         f"zeros; {found['genes_known']:,} of {rows.shape[1]:,} genes, with "
         f"{found['counts_known']:.1%} of the counts, are known to the checkpoint"
     )
+    for note in (*opened.notes, *opened.counts.notes_on_rounding):
+        print(f"note: {note}")
     print(settings.output)
     return settings.output
 
 
+def _choice(settings: EmbedSettings) -> "MatrixChoice":
+    from bionemo.geneformer_t.data.count_source import MatrixOptions
+    from bionemo.geneformer_t.run.input_file import MatrixChoice
+
+    return MatrixChoice(
+        layer=settings.counts_layer,
+        use_raw=settings.use_raw,
+        round_counts=settings.round_counts,
+        options=MatrixOptions(
+            layer="--counts_layer {}", neither="leave --counts_layer and --use_raw out"
+        ),
+    )
+
+
 def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
+    from bionemo.geneformer_t.data.frames import read_index
     from bionemo.geneformer_t.run.h5ad_update import add_array, add_value, updated_copy
     from bionemo.geneformer_t.run.progress import counter
     from bionemo.geneformer_t.tl.embeddings import INPUT_TABLE
@@ -86,7 +109,8 @@ def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
         for block in embedder.blocks(on_cells):
             array[block.first_row : block.first_row + len(block.embeddings)] = block.embeddings
         if settings.gene_embeddings:
-            for name, values in zip((key, table), embedder.gene_embeddings(), strict=True):
+            genes = embedder.gene_embeddings_of(read_index(file, "var", str(source)))
+            for name, values in zip((key, table), genes, strict=True):
                 add_value(file, "varm", name, values)
         add_value(file, "uns", key, embedder.summary())
 

@@ -13,6 +13,8 @@ from typing import Any
 import h5py
 from anndata.io import write_elem
 
+from bionemo.geneformer_t.data.hdf5 import open_hdf5
+
 _DICT = {"encoding-type": "dict", "encoding-version": "0.1.0"}
 _ARRAY = {"encoding-type": "array", "encoding-version": "0.2.0"}
 
@@ -36,7 +38,7 @@ def updated_copy(
         prefix=f".{target.name}.partial-", dir=target.parent
     ) as workshop:
         written = Path(workshop) / target.name
-        with h5py.File(source, "r") as old, h5py.File(written, "w") as new:
+        with open_hdf5(source) as old, h5py.File(written, "w") as new:
             _copy(old, new, replaced)
             yield new
         written.replace(target)

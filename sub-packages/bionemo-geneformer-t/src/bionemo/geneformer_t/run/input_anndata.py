@@ -72,10 +72,8 @@ def _describe(store: Any, path: Path, choice: MatrixChoice) -> InputFile:
         counts=counts,
         obsm=obsm,
         obsp={key: partial(_square, store, key) for key in keys_of(store, "obsp")},
-        notes=(
-            *notes,
-            *(f"{path}: obsm[{key!r}] is no dense array; left out" for key in left_out),
-        ),
+        notes=notes,
+        left_out=tuple(f"{path}: obsm[{key!r}] is no dense array; left out" for key in left_out),
     )
 
 

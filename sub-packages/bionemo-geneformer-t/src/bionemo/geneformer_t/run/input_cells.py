@@ -118,11 +118,15 @@ def read_inputs(
         obsm=obsm,
         obsp=_join_obsp(files),
         notes=(
-            *(note for file in files for note in (*file.notes, *file.counts.notes_on_rounding)),
+            *(note for file in files for note in _notes_on(file)),
             *notes,
             *more_notes,
         ),
     )
+
+
+def _notes_on(file: InputFile) -> tuple[str, ...]:
+    return *file.notes, *file.counts.notes_on_rounding, *file.left_out
 
 
 class _Tally:

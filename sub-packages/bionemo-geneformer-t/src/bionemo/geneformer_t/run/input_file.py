@@ -36,7 +36,9 @@ class InputFile:
     obsp: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     """How to read each cells x cells matrix."""
     notes: tuple[str, ...] = ()
-    """What was left out, for the reader."""
+    """Which of several matrices was taken, and which columns are no genes."""
+    left_out: tuple[str, ...] = ()
+    """What else of the file was left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,11 @@ class MatrixChoice:
         if self.layer is not None and self.use_raw:
             named = self.options.layer.format(self.layer)
             raise ValueError(f"give a layer or raw, not both; got {named} and {self.options.raw}")
+
+    @property
+    def is_default(self) -> bool:
+        """Whether X, or the only matrix, is taken as it is."""
+        return self.layer is None and not self.use_raw and not self.round_counts
 
     def refuse_for(self, path: Path, kind: str) -> None:
         """For formats with a single matrix.

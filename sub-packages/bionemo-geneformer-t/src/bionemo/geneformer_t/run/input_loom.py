@@ -75,9 +75,13 @@ def loom_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
         )
         which = _which_matrix(path, layers, choice)
         yield InputFile(
-            path=path, obs=obs, var=var, counts=counts,
-            notes=(*which, *notes, *no_cells, *no_genes),
-        )  # fmt: skip
+            path=path,
+            obs=obs,
+            var=var,
+            counts=counts,
+            notes=(*which, *notes),
+            left_out=(*no_cells, *no_genes),
+        )
 
 
 def _which_matrix(path: Path, layers: Sequence[str], choice: MatrixChoice) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`geneformer-t predict`: the next cell of every cell of a file."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from bionemo.geneformer_t.setting_values import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bionemo.geneformer_t.data.tokens import CellTokens
     from bionemo.geneformer_t.inference.next_cell import NextCells
+    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 ENDINGS = (".csv", ".h5ad")
 _PREVIEW = 3
@@ -29,9 +32,17 @@ class PredictSettings(Settings):
     checkpoint: Path
     """Checkpoint of a trained model; it carries its vocabulary and medians."""
     input: Path
-    """An .h5ad with raw counts in X, or a folder such as data/test."""
+    """Raw counts: an .h5ad, .zarr, .loom or 10x .h5 file, a 10x mtx folder, or a folder such as
+    data/test."""
     output: Path
     """A .csv with one line for each cell and rank, or an .h5ad with one row for each cell."""
+    layer: str | None = None
+    """Layer of the file that holds the raw counts; X by default."""
+    use_raw: bool = False
+    """Take counts and genes from `raw`."""
+    round_counts: bool = False
+    """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
+    number; what is below one half becomes 0. Without it, fractions are refused."""
     num_predictions: int = 10
     """Ranks of the next cell to predict, from the highest."""
     batch_size: int = 16
@@ -66,7 +77,6 @@ def predict(settings: PredictSettings) -> Path:
     import numpy as np
 
     from bionemo.geneformer_t.data.inventory import read_by
-    from bionemo.geneformer_t.inference.cells import tokens_of
     from bionemo.geneformer_t.inference.checkpoint import load_model
     from bionemo.geneformer_t.inference.coverage import check_mapped_counts
     from bionemo.geneformer_t.inference.distribution import required_vocab
@@ -74,7 +84,8 @@ def predict(settings: PredictSettings) -> Path:
     from bionemo.geneformer_t.run.progress import bar
 
     model = load_model(settings.checkpoint)
-    with tokens_of(model, settings.input) as tokens:
+    with ExitStack() as stack:
+        tokens, notes = _tokens(model, settings, stack)
         is_known = tokens.token_of_column >= 0
         share, _ = read_by(tokens.store, is_known)
         check_mapped_counts(
@@ -103,10 +114,43 @@ def predict(settings: PredictSettings) -> Path:
         f"{len(predicted.cells):,} cells predicted, {len(predicted.empty):,} left out because they "
         f"express no known gene; {known} genes of the input are known to the checkpoint"
     )
+    for note in notes:
+        print(f"note: {note}")
     for i in range(min(_PREVIEW, len(predicted.cells))):
         print(f"  {names[predicted.cells[i]]}: {' '.join(predicted.genes(i))}")
     print(settings.output)
     return settings.output
+
+
+def _tokens(
+    model: "TemporalGeneformerModel", settings: PredictSettings, stack: ExitStack
+) -> "tuple[CellTokens, tuple[str, ...]]":
+    """The cells of the input in the model's tokens, and notes on which counts they are."""
+    from bionemo.geneformer_t.data.scdl import is_archive
+    from bionemo.geneformer_t.data.store import ARCHIVE, H5AD
+    from bionemo.geneformer_t.inference.cells import tokens_of
+    from bionemo.geneformer_t.inference.checkpoint import check_vocab
+    from bionemo.geneformer_t.run.input_file import MatrixChoice, open_input
+
+    path = settings.input
+    choice = MatrixChoice(
+        layer=settings.layer, use_raw=settings.use_raw, round_counts=settings.round_counts
+    )
+    is_scdl = is_archive(path) or is_archive(path / ARCHIVE)
+    if not choice.is_default and is_scdl:
+        raise KeyError(
+            f"{path} is an SCDL archive, which holds one matrix of counts; leave "
+            f"{choice.options.layer.format('NAME')}, {choice.options.raw} and "
+            f"{choice.options.rounding} out"
+        )
+    if choice.is_default and ((path / H5AD).is_file() or is_scdl):
+        return stack.enter_context(tokens_of(model, path)), ()
+    if (path / H5AD).is_file():
+        check_vocab(model, path)
+        path /= H5AD
+    opened = stack.enter_context(open_input(path, choice))
+    tokens = stack.enter_context(tokens_of(model, path, opened.counts))
+    return tokens, (*opened.notes, *opened.counts.notes_on_rounding)
 
 
 def tidy(predicted: "NextCells", names: Sequence[str]) -> "pd.DataFrame":

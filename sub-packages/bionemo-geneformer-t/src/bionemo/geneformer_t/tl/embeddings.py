@@ -30,6 +30,8 @@ def embed(
     key_added: str = "X_geneformer_t",
     *,
     counts_layer: str | None = None,
+    use_raw: bool = False,
+    round_counts: bool = False,
     gene_embeddings: bool = True,
     token_budget: int = EmbeddingSettings.token_budget,
     min_mapped_counts: float = EmbeddingSettings.min_mapped_counts,
@@ -38,7 +40,7 @@ def embed(
     """Embed every cell; `sc.pp.neighbors(adata, use_rep="X_geneformer_t")` follows directly.
 
     Args:
-        adata: Raw counts in X or in a layer; in memory, or backed by a file.
+        adata: Raw counts in X, in a layer or in raw; in memory, or backed by a file.
         model: A trained model, the path of its checkpoint, or a folder with pretrained weights in
             Hugging Face's layout and their dictionaries.
         layer: Hidden states to pool, as Hugging Face counts them: -1 the last layer, -2 the second
@@ -46,6 +48,9 @@ def embed(
         pooling: `mean` over a cell's genes, or the state of its `[CLS]` token (`cls`).
         key_added: Where to write, in `obsm`, `varm` and `uns`.
         counts_layer: The layer that holds the raw counts; X by default.
+        use_raw: Take counts and genes from `raw`.
+        round_counts: Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to
+            the nearest whole number; what is below one half becomes 0.
         gene_embeddings: Also write those of genes to `varm`.
         token_budget: Tokens that are encoded at once; lower it when memory runs out.
         min_mapped_counts: Least share of the counts that must be on genes of the vocabulary.
@@ -63,7 +68,7 @@ def embed(
 
     Raises:
         FileNotFoundError: No such checkpoint.
-        KeyError: No such layer of counts.
+        KeyError: No such layer of counts, or no raw.
         ValueError: The values are no raw counts, the genes are not the model's, or a setting is
             out of range.
     """
@@ -80,7 +85,7 @@ def embed(
         )
     cells = adata.copy() if copy else adata
     trained = model if isinstance(model, TemporalGeneformerModel) else load_encoder(Path(model))
-    source = anndata_source(cells, counts_layer)
+    source = anndata_source(cells, counts_layer, use_raw=use_raw, round_counts=round_counts)
     with row_wise(source) as rows:
         embedder = Embedder(trained, rows, settings, with_genes=gene_embeddings)
         embedded = np.zeros((cells.n_obs, embedder.width), dtype=np.float32)
@@ -90,8 +95,12 @@ def embed(
                 embedded[block.first_row : stop] = block.embeddings
     cells.obsm[key_added] = embedded
     if gene_embeddings:
-        cells.varm[key_added], cells.varm[key_added + INPUT_TABLE] = embedder.gene_embeddings()
+        names = tuple(cells.var_names.astype(str))
+        means, table = embedder.gene_embeddings_of(names)
+        cells.varm[key_added], cells.varm[key_added + INPUT_TABLE] = means, table
     cells.uns[key_added] = embedder.summary()
+    for note in source.notes_on_rounding:
+        logger.warning("%s", note)
     if embedder.num_empty:
         logger.warning(
             "%d of %d cells express no gene of the model's vocabulary; their embedding is zeros",
