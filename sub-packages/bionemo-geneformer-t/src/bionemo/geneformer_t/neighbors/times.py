@@ -1,27 +1,26 @@
 """Time labels as numbers: `D6`, `E7.75`, `16 weeks`, `day 10`, `-2`.
 
-A label is one number and the words around it. Words that name a unit (`D`, `weeks`, `hpf`) are
-understood, so that `24h` and `2 days` can stand side by side; any other words (`E7.75`, `stage 3`)
-must be the same in every label, because nothing says whether `E18` comes before `P2`.
+A label is one number and the words around it. Words that name a unit are understood, and from when
+it is counted (`time_units`): `24h` and `2 days`, `E12.5` and `13 dpc`, or `GW18` and `PCW17` can
+stand side by side. Times of different origins cannot, because nothing says whether `E18` comes
+before `P2`. Any other words (`stage 3`) must be the same in every label.
+
+A column of `obs` that is an ordered categorical brings an order of its labels. It is taken where
+they are no times, and must not contradict them where they are.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from numpy import ndarray
 
-_DAYS = {
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), 1 / 1440),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "hpf", "hpi"), 1 / 24),
-    **dict.fromkeys(("d", "day", "days", "dpf", "dpi", "dpc"), 1.0),
-    **dict.fromkeys(("w", "wk", "wks", "week", "weeks", "wpc", "pcw", "gw"), 7.0),
-    **dict.fromkeys(("mo", "month", "months"), 365.25 / 12),
-    **dict.fromkeys(("y", "yr", "yrs", "year", "years"), 365.25),
-}
-"""Units of time, in days."""
+from bionemo.geneformer_t.neighbors.time_units import TimeUnit, time_unit
 
 _LABEL = re.compile(
     r"(?P<before>[a-z ._]*?)[ _]*"
@@ -36,21 +35,28 @@ _REMEDY = (
 
 
 def time_values(
-    labels: Sequence[object], order: Sequence[str] | None = None
+    labels: "Sequence[object] | pd.Series[Any]", order: Sequence[str] | None = None
 ) -> Float[ndarray, " cell"]:
     """The time of each cell as a number, NaN where its label is missing.
 
     Args:
-        labels: One label for each cell: text or numbers.
+        labels: One label for each cell: text or numbers. A column that is an ordered categorical
+            gives an order of its own, which `order` overrules.
         order: The labels from early to late. Their places, from 0, are then the times.
 
     Raises:
-        ValueError: Labels cannot be read as times or cannot be compared, or `order` and the labels
-            do not hold the same names.
+        ValueError: Labels cannot be read as times or cannot be compared, they contradict the order
+            of their categories, or `order` and the labels do not hold the same names.
     """
     texts = ["" if _is_missing(label) else str(label).strip() for label in labels]
     distinct = sorted({text for text in texts if text})
-    times = _by_order(distinct, order) if order is not None else parse_times(distinct)
+    categories = ordered_categories(labels)
+    if order is not None:
+        times = _by_order(distinct, order)
+    elif categories is not None:
+        times = _by_categories([label for label in categories if label in distinct])
+    else:
+        times = parse_times(distinct)
     return np.array([times.get(text, math.nan) for text in texts], dtype=np.float64)
 
 
@@ -69,16 +75,58 @@ def parse_times(labels: Sequence[str]) -> dict[str, float]:
             + _REMEDY
         )
     found = {label: parts for label, parts in parsed.items() if parts is not None}
-    words = {word for word, _ in found.values()}
+    words = sorted({word for word, _ in found.values()})
     if len(words) <= 1:
         return {label: number for label, (_, number) in found.items()}
-    if words <= _DAYS.keys():
-        return {label: number * _DAYS[word] for label, (word, number) in found.items()}
-    kinds = ", ".join(repr(word) for word in sorted(words))
+    units = {word: time_unit(word) for word in words}
+    known = {word: unit for word, unit in units.items() if unit is not None}
+    if len(known) == len(words) and len({unit.origin for unit in known.values()}) == 1:
+        return {
+            label: known[word].days_since_origin(number) for label, (word, number) in found.items()
+        }
     raise ValueError(
-        f"the time labels {_some(list(found))} mix the words {kinds}, which cannot be compared; "
-        + _REMEDY
+        f"the time labels {_some(list(found))} mix the words {', '.join(map(repr, words))}, which "
+        f"cannot be compared: {_origins(units)}; {_REMEDY}"
     )
+
+
+def ordered_categories(labels: object) -> list[str] | None:
+    """The labels of a column that is an ordered categorical, from early to late; else none."""
+    dtype = getattr(labels, "dtype", None)
+    if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
+        return None
+    return list(dict.fromkeys(str(label).strip() for label in dtype.categories))
+
+
+def _by_categories(labels: Sequence[str]) -> dict[str, float]:
+    """The times that labels in the order of their categories name, or their places in it.
+
+    Raises:
+        ValueError: The times have another order.
+    """
+    try:
+        times = parse_times(labels)
+    except ValueError:  # no times, or times that cannot be compared: the order is what is known
+        return {label: float(place) for place, label in enumerate(labels)}
+    if any(times[late] < times[early] for early, late in pairwise(labels)):
+        by_number = sorted(labels, key=times.__getitem__)
+        raise ValueError(
+            f"the column is an ordered categorical, {' < '.join(labels)}, and its labels as times "
+            f"say {' < '.join(by_number)}; say which holds, by time_order or --time_order followed "
+            "by the labels from early to late, or make the column unordered"
+        )
+    return times
+
+
+def _origins(units: Mapping[str, TimeUnit | None]) -> str:
+    """What each word counts from, in words."""
+    said = [
+        f"{word!r} is no unit that is known"
+        if unit is None
+        else f"{word!r} counts from {unit.origin}"
+        for word, unit in units.items()
+    ]
+    return ", ".join(said)
 
 
 def _parse(label: str) -> tuple[str, float] | None:

@@ -159,7 +159,8 @@ def read_times(
         columns[name] = split.obs[time_key]
     if order is None and all(map(pd.api.types.is_float_dtype, columns.values())):
         return {name: column.to_numpy(dtype=np.float64) for name, column in columns.items()}
-    labels = [label for column in columns.values() for label in column]
+    # columns of the same ordered categories stay one
+    labels = pd.concat(list(columns.values()), ignore_index=True)
     ends = np.cumsum([len(column) for column in columns.values()])
     parts = np.split(time_values(labels, order), ends[:-1])
     return dict(zip(columns, parts, strict=True))

@@ -126,7 +126,8 @@ def build_splits(
         rows = plan.rows(name)
         obs = cells.obs.iloc[rows].copy()
         for column in obs.select_dtypes("category"):
-            obs[column] = obs[column].cat.remove_unused_categories()
+            if not obs[column].cat.ordered:  # the levels of an ordered one say the order of times
+                obs[column] = obs[column].cat.remove_unused_categories()
         pseudotime = graphs[name].pseudotime
         if pseudotime is not None:
             obs[DIFFUSION_PSEUDOTIME] = pseudotime

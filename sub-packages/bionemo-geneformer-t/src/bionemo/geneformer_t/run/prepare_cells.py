@@ -96,7 +96,7 @@ def usable_cells(
 
     if settings.time_key is not None:
         column = _column(obs, "time_key", settings.time_key)
-        times = time_values(list(column), settings.time_order)
+        times = time_values(column, settings.time_order)
         require(np.isfinite(times), f"without a time in obs[{settings.time_key!r}]")
     if settings.pseudotime_key is not None:
         column = _column(obs, "pseudotime_key", settings.pseudotime_key)
