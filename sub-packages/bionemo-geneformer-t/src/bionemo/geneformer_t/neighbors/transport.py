@@ -2,9 +2,10 @@
 
 moscot's `TemporalProblem` (Klein et al., 2025, Nature; after Waddington-OT, Schiebinger et al.,
 2019, Cell) moves the cells of one time point onto those of the next with the least total cost, so
-that the cells there have an origin. Cost is the squared Euclidean distance, scaled by its mean. A
-little mass may be lost and gained: kinds of cells that only one of two samples holds would
-otherwise be matched to whatever is left over.
+that the cells there have an origin. Cost is the squared Euclidean distance, scaled by its mean.
+Every cell sends all its mass. What a later cell receives may differ from an equal share, at a
+price: kinds of cells that only one of two samples holds would otherwise be matched to whatever is
+left over.
 """
 
 import logging
@@ -22,8 +23,13 @@ from bionemo.geneformer_t.neighbors.extras import need
 
 EPSILON = 1e-2
 """Strength of the entropic regularisation, against a mean cost of 1."""
-TAU = 0.95
-"""How far both marginals bind, 1 for exactly. Measured in docs/log.md."""
+RHO = 1.0
+"""Price of later cells' unequal shares: the weight, against a mean cost of 1, of the divergence
+(Kullback-Leibler) of what they receive from equal shares. Measured in docs/log.md."""
+TAU_LATER = RHO / (RHO + EPSILON)
+"""The same as moscot takes it. A tau means nothing without its epsilon."""
+_OUTER = (0.05, 0.95)
+"""Between which quantiles the shares of the later cells are reported."""
 _BLOCK = 1024
 """Cells whose row of the coupling is held at once; larger problems are also solved in blocks."""
 _MAX_DENSE = 10_000
@@ -43,7 +49,8 @@ def couplings(
         num_neighbors: Entries of each row that are kept.
 
     Returns:
-        Cells x cells, and a note where a coupling did not converge.
+        Cells x cells; and notes: how much mass was moved between which time points, and where a
+        coupling did not converge.
 
     Raises:
         ImportError: moscot is not installed.
@@ -51,7 +58,7 @@ def couplings(
     need("moscot", "time_method 'ot'")
     with _quiet():
         solutions = _solve(points, times)
-    rows, columns, masses, notes = [], [], [], []
+    rows, columns, masses, moved, failed = [], [], [], [], []
     for now, later in pairwise(np.unique(times[np.isfinite(times)])):
         solution = solutions[now, later]
         kept = solution.sparsify(mode="mass", value=1.0, batch_size=_BLOCK, max_k=num_neighbors)
@@ -59,10 +66,23 @@ def couplings(
         rows.append(np.flatnonzero(times == now)[edges.row])
         columns.append(np.flatnonzero(times == later)[edges.col])
         masses.append(edges.data)
+        moved.append(f"{now:g} to {later:g} {_mass_moved(solution)}")
         if not solution.converged:
-            notes.append(f"the coupling of time {now:g} with {later:g} did not converge")
+            failed.append(f"the coupling of time {now:g} with {later:g} did not converge")
     edges = (np.concatenate(masses), (np.concatenate(rows), np.concatenate(columns)))
-    return sp.csr_array(sp.coo_array(edges, shape=(len(times), len(times)))), notes
+    low, high = _OUTER
+    note = (
+        "share of the mass that is moved between time points (and how many equal shares cells of "
+        f"the later one receive, {low:.0%} to {high:.0%} of them): {', '.join(moved)}"
+    )
+    return sp.csr_array(sp.coo_array(edges, shape=(len(times), len(times)))), [note, *failed]
+
+
+def _mass_moved(solution: Any) -> str:
+    """The sum of a coupling, and between what the sums of its columns lie."""
+    received = np.asarray(solution.b, dtype=np.float64)
+    low, high = np.quantile(received * len(received), _OUTER)
+    return f"{received.sum():.1%} ({low:.2g} to {high:.2g})"
 
 
 def _solve(points: ndarray, times: ndarray) -> dict[tuple[float, float], Any]:
@@ -79,7 +99,7 @@ def _solve(points: ndarray, times: ndarray) -> dict[tuple[float, float], Any]:
     largest = np.unique(times[timed], return_counts=True)[1].max()
     problem = TemporalProblem(cells).prepare("time", joint_attr="points")
     batch = _BLOCK if largest > _MAX_DENSE else None
-    return problem.solve(epsilon=EPSILON, tau_a=TAU, tau_b=TAU, batch_size=batch).solutions
+    return problem.solve(epsilon=EPSILON, tau_a=1.0, tau_b=TAU_LATER, batch_size=batch).solutions
 
 
 @contextmanager
