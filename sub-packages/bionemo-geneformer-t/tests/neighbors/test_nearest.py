@@ -1,5 +1,6 @@
 """Nearest neighbors are exact for few cells, nearly so for many."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -40,6 +41,23 @@ def test_the_index_for_many_cells_finds_nearly_the_same(
     same = exact == found
     np.testing.assert_allclose(distances[same], exact_distances[same], rtol=1e-3, atol=1e-3)
     assert (nearest.nearest(queries, points, 10)[0] == found).all()
+
+
+@pytest.mark.slow  # pynndescent compiles
+def test_the_index_does_not_depend_on_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where one thread is all there is, both runs are the same and nothing is shown."""
+    monkeypatch.setattr(nearest, "EXACT_PAIRS", 0)
+    points = RNG.normal(size=(4000, 5)).astype(np.float32)
+    before, found = numba.get_num_threads(), []
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):
+        numba.set_num_threads(threads)
+        found.append((*nearest_others(points, 10), *nearest.nearest(points[:200] + 0.1, points, 5)))
+        assert numba.get_num_threads() == threads  # the caller's own is left alone
+    numba.set_num_threads(before)
+    for one, several in zip(*found, strict=True):
+        assert (one == several).all()
 
 
 def test_weights_fall_with_distance_and_sum_to_one() -> None:

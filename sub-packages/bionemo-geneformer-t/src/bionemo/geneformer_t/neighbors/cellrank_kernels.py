@@ -19,6 +19,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.edges import strongest
 from bionemo.geneformer_t.neighbors.extras import need
+from bionemo.geneformer_t.neighbors.scanpy_neighbors import scanpy_neighbors
 from bionemo.geneformer_t.neighbors.transport import couplings
 
 _NUM_NEIGHBORS = 30
@@ -138,15 +139,13 @@ def _cells(points: ndarray, expression: Any = None) -> Any:
     """An AnnData with scanpy's neighbor graph of the points."""
     import anndata
     import pandas as pd
-    import scanpy as sc
 
     cells = anndata.AnnData(
         expression,
         obs=pd.DataFrame(index=pd.RangeIndex(len(points)).astype(str)),
         obsm={"points": np.asarray(points, dtype=np.float32)},
     )
-    num = min(_NUM_NEIGHBORS, len(points) - 1)
-    sc.pp.neighbors(cells, n_neighbors=num, use_rep="points", random_state=0)
+    scanpy_neighbors(cells, "points", max(2, min(_NUM_NEIGHBORS, len(points) - 1)))
     return cells
 
 

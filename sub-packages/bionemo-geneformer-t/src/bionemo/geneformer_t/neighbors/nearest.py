@@ -2,7 +2,8 @@
 
 Exact while that is cheap, which also makes builders independent of the order of the cells; by an
 approximate index (nearest neighbor descent; Dong et al., 2011) where a search would compare more
-pairs than that, so that a million cells need no cells x cells matrix.
+pairs than that, so that a million cells need no cells x cells matrix. The index is built by one
+thread, so that its graph is the same on every machine.
 """
 
 import numpy as np
@@ -93,8 +94,9 @@ def _exact(queries: ndarray, points: ndarray, num: int) -> tuple[ndarray, ndarra
 def _approximate(queries: ndarray, points: ndarray, num: int) -> tuple[ndarray, ndarray]:
     from pynndescent import NNDescent
 
-    # the index needs some neighbors of its own to be searched well
-    index = NNDescent(points, n_neighbors=max(num, 15), random_state=0)
+    # the index needs some neighbors of its own to be searched well; what several threads find
+    # depends on their number, whatever the seed
+    index = NNDescent(points, n_neighbors=max(num, 15), random_state=0, n_jobs=1)
     if queries is points:
         found, distances = index.neighbor_graph
         return found[:, :num], distances[:, :num]

@@ -14,6 +14,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.data.store import H5AD
 from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.evaluate.rank_profile import cell_profiles, typical_length
+from bionemo.geneformer_t.neighbors.scanpy_neighbors import scanpy_neighbors
 
 MAPS = {"X_umap": "UMAP", "X_latent": "latent space", "X_tsne": "t-SNE", "X_draw_graph_fa": "graph"}
 """Entries of obsm that are maps, and their names; the first that exists is used."""
@@ -23,6 +24,8 @@ COLORS = (
 )  # fmt: skip
 """Columns of obs worth a colour; the first that exists is used."""
 _COMPONENTS = 30
+_NUM_NEIGHBORS = 15
+"""Of the UMAP; scanpy's default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,7 @@ def in_two_dimensions(
     import scanpy as sc
 
     cells = anndata.AnnData(obsm={"X_pca": points})
-    sc.pp.neighbors(cells, use_rep="X_pca", random_state=seed)
+    scanpy_neighbors(cells, "X_pca", _NUM_NEIGHBORS, seed)
     sc.tl.umap(cells, random_state=seed)
     return "UMAP", np.asarray(cells.obsm["X_umap"], dtype=np.float64)
 
