@@ -81,6 +81,23 @@ def test_a_matrix_of_obsp_is_taken() -> None:
     assert adata.obsp["next_cell_ids"].getnnz(axis=1).max() == 2
 
 
+def test_a_velocity_graph_of_uns_is_taken_and_must_be_about_these_cells() -> None:
+    adata = cells()
+    cosines = np.triu(RNG.random((60, 60)), 1)
+    adata.uns["velocity_graph"] = sp.csr_matrix(cosines)
+    adata.uns["velocity_graph_neg"] = sp.csr_matrix(-cosines.T)
+    how: dict = {"method": "precomputed", "obsp_key": "velocity_graph", "use_rep": "X_other"}
+    gft.pp.next_cells(adata, **how, num_neighbors=2)
+    strongest = np.sort(cosines, axis=1)[:, -2:]
+    found = adata.obsp["next_cell_ids"].toarray()
+    assert (found > 0).sum(axis=1).tolist() == [2] * 58 + [2, 0]
+    row = found[0][found[0] > 0]
+    ratio = np.exp(10 * (strongest[0, 1] - strongest[0, 0]))
+    assert row.max() / row.min() == pytest.approx(ratio)
+    with pytest.raises(ValueError, match="is 60 x 60, and the data hold 30 cells"):
+        gft.pp.next_cells(adata[:30].copy(), **how)
+
+
 @pytest.mark.parametrize(
     ("counts", "arguments", "error", "message"),
     [

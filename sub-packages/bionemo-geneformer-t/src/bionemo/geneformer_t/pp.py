@@ -19,6 +19,11 @@ from numpy import ndarray
 from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build, builder
 from bionemo.geneformer_t.neighbors.cells import Cells
 from bionemo.geneformer_t.neighbors.representation import expression_pca, scaled
+from bionemo.geneformer_t.neighbors.velocity import (
+    NEGATIVE,
+    velocity_graph_names,
+    velocity_transitions,
+)
 
 if TYPE_CHECKING:
     import anndata
@@ -81,7 +86,7 @@ def next_cells(
     cells = Cells(
         obs=adata.obs,
         points=points,
-        obsp=dict(adata.obsp),
+        obsp=_matrices(adata, chosen.obsp_key),
         expression=_expression(adata, layer, method, chosen),
     )
     graph, notes = build(method, cells, chosen)
@@ -94,6 +99,15 @@ def next_cells(
         "notes": np.array(notes, dtype=object),
     }
     return target if copy else None
+
+
+def _matrices(adata: "anndata.AnnData", wanted: str | None) -> dict[str, Any]:
+    """What `obsp` holds, and scVelo's velocity graph from `uns` where that is asked for."""
+    matrices = dict(adata.obsp)
+    if wanted not in matrices and wanted in velocity_graph_names(adata.uns):
+        positive, negative = adata.uns[wanted], adata.uns.get(wanted + NEGATIVE)
+        matrices[wanted] = velocity_transitions(positive, negative, adata.n_obs, wanted)
+    return matrices
 
 
 def _points(

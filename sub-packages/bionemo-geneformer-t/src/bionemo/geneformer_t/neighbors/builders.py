@@ -40,7 +40,8 @@ class BuilderSettings(Settings):
     time_key: str | None = None
     """time: column of obs with each cell's time: D6, E7.75, 16 weeks, or numbers."""
     time_order: tuple[str, ...] | None = None
-    """time: the labels from early to late, where they cannot be read as numbers."""
+    """time: the labels from early to late, where they cannot be read as numbers and the column is
+    no ordered categorical."""
     time_method: TimeMethod = "auto"
     """time: `ot` couples time points by optimal transport (moscot), `mutual` takes mutual nearest
     neighbors, `auto` takes `ot` where moscot is installed."""
@@ -60,7 +61,7 @@ class BuilderSettings(Settings):
     min_connectivity: float = 0.05
     """trajectory: PAGA's connectivity from which on two clusters count as connected."""
     obsp_key: str | None = None
-    """precomputed: the matrix of obsp to take."""
+    """precomputed: the matrix of obsp to take, or scVelo's velocity_graph of uns."""
     transposed: bool = False
     """precomputed: columns, not rows, are the current cells."""
 
@@ -179,7 +180,7 @@ def _precomputed(cells: Cells, settings: BuilderSettings) -> Built:
 
 def _times(cells: Cells, settings: BuilderSettings) -> Float[ndarray, " cell"]:
     column = cells.column("time_key", settings.time_key)
-    return time_values(list(column), settings.time_order)
+    return time_values(column, settings.time_order)
 
 
 def _ordered(

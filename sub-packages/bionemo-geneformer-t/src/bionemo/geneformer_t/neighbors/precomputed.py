@@ -1,7 +1,7 @@
 """Successors from a matrix that another tool computed.
 
-RNA velocity (scVelo's `obsp["velocity_graph"]`), CellRank (`T_fwd`), a moscot coupling: any cells x
-cells matrix of `obsp` whose entries say how likely one cell follows another.
+RNA velocity (scVelo's velocity graph; see `velocity`), CellRank (`T_fwd`), a moscot coupling: any
+cells x cells matrix of `obsp` whose entries say how likely one cell follows another.
 """
 
 from typing import Any

@@ -15,6 +15,7 @@ from bionemo.geneformer_t.data.frames import read_frame
 from bionemo.geneformer_t.data.h5ad import keys_of, store_source
 from bionemo.geneformer_t.data.hdf5 import open_hdf5
 from bionemo.geneformer_t.run.input_file import InputFile, MatrixChoice
+from bionemo.geneformer_t.run.input_velocity import velocity_matrices
 
 
 @contextmanager
@@ -71,7 +72,10 @@ def _describe(store: Any, path: Path, choice: MatrixChoice) -> InputFile:
         var=var,
         counts=counts,
         obsm=obsm,
-        obsp={key: partial(_square, store, key) for key in keys_of(store, "obsp")},
+        obsp={
+            **velocity_matrices(store, len(counts.cell_ids)),
+            **{key: partial(_square, store, key) for key in keys_of(store, "obsp")},
+        },
         notes=notes,
         left_out=tuple(f"{path}: obsm[{key!r}] is no dense array; left out" for key in left_out),
     )
