@@ -92,6 +92,11 @@ def take_inventory(folder: Path, vocab: GeneVocab | None = None) -> DataInventor
     )
 
 
+def holds_splits(folder: Path) -> bool:
+    """Whether a folder holds train, val or test."""
+    return any((folder / name).is_dir() for name in SPLITS)
+
+
 def own_vocab(split_dir: Path) -> GeneVocab | None:
     """The vocabulary of a split's own files; None where one of the two is missing."""
     files = split_dir / VOCAB, split_dir / MEDIANS

@@ -1,8 +1,9 @@
 """TemporalGeneformerDataModule: a data folder's splits as batches, for Lightning."""
 
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -183,16 +184,23 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         """The pairs of `test`, if there is such a folder."""
         return self._dataset(TEST) if self.has_test else None
 
-    def prepare_data(self) -> None:
-        """Convert and encode the splits, in one process, before the others need them."""
+    def checks(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """What must succeed before the first step, in training's order, and the split it is about.
+
+        Training ends with the first that raises; `doctor` calls all and lists what they raise.
+        """
+        yield TRAIN, lambda: self.vocab
         for split in (TRAIN, VAL, TEST):
             if (self.data_dir / split).is_dir():
-                store = CellStore.open(self.data_dir / split, self.cache_dir)
-                if self.settings.objective == "next_cell":
-                    cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
-                tokens = CellTokens(store, self.vocab, self.settings)  # counts genes, once
-                if self.token_cache:
-                    with_cache(tokens)
+                yield split, partial(self._convert, split)
+        yield TRAIN, lambda: self.train
+        yield TRAIN, lambda: self.provenance
+        yield VAL, lambda: self.val
+
+    def prepare_data(self) -> None:
+        """Convert, encode and check the splits, in one process, before the others need them."""
+        for _, check in self.checks():
+            check()
         if not self.has_val:
             logger.warning("%s holds no folder %r: training without validation", self.data_dir, VAL)
         if not self.has_test:
@@ -240,6 +248,15 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     def test_dataloader(self) -> PairLoader | list[PairLoader]:
         """The same batches every time; no loader where there is no `test`."""
         return [] if self.test is None else self._loader(self.test, shuffle=False)
+
+    def _convert(self, split: str) -> None:
+        """Bring the cells, graph and tokens of a split into the cache."""
+        store = CellStore.open(self.data_dir / split, self.cache_dir)
+        if self.settings.objective == "next_cell":
+            cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
+        tokens = CellTokens(store, self.vocab, self.settings)  # counts genes, once
+        if self.token_cache:
+            with_cache(tokens)
 
     def _dataset(self, split: str) -> TemporalGeneformerDataset:
         return TemporalGeneformerDataset.from_folder(

@@ -43,7 +43,7 @@ def examine_fit(checkpoint: CheckpointSummary, data: DataInventory) -> list[Find
         *_own_vocabularies(data),
         *_counts(data, "the checkpoint's vocabulary"),
         *_lengths(checkpoint, data),
-        *_graphs(checkpoint.pair_settings, data),
+        *_graphs(checkpoint.vocab, checkpoint.pair_settings, data),
         *_trained_on(checkpoint, data),
         *_shared(data),
     ]
@@ -134,7 +134,21 @@ def _lengths(checkpoint: CheckpointSummary, data: DataInventory) -> Iterator[Fin
         yield Finding(verdict="note" if cut else "good", text=text)
 
 
-def _graphs(settings: PairSettings, data: DataInventory) -> Iterator[Finding]:
+def _usable_graph(
+    name: str, split: SplitInventory, vocab: GeneVocab, settings: PairSettings
+) -> Finding:
+    """Whether pairs can be made of a split, as `evaluate` and a further training make them."""
+    key = settings.neighbor_key
+    if split.genes_known:  # that none is known is said of its counts
+        try:
+            TemporalGeneformerDataset.from_folder(split.folder, vocab, settings)
+        except (ValueError, KeyError) as error:
+            text = str(error.args[0] if isinstance(error, KeyError) else error)
+            return Finding(verdict="wrong", text=f"{name}: {text}")
+    return Finding(verdict="good", text=f"{name} has successors under {key!r}")
+
+
+def _graphs(vocab: GeneVocab, settings: PairSettings, data: DataInventory) -> Iterator[Finding]:
     key = settings.neighbor_key
     if settings.objective == "mlm":
         text = "the model was trained on single cells (objective mlm) and follows no graph"
@@ -142,8 +156,7 @@ def _graphs(settings: PairSettings, data: DataInventory) -> Iterator[Finding]:
         return
     for name, split in data.splits.items():
         if split.serves(key):
-            text = f"{name} has successors under {key!r}"
-            yield Finding(verdict="good", text=text)
+            yield _usable_graph(name, split, vocab, settings)
             continue
         held = ", ".join(map(repr, split.graphs)) or "none"
         text = (

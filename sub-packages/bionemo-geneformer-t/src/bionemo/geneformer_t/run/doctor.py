@@ -22,6 +22,9 @@ class DoctorSettings(Settings):
     """A checkpoint, or a data folder."""
     other: Path | None = field(default=None, metadata=POSITIONAL)
     """The data folder that should fit the checkpoint, or the checkpoint that should fit it."""
+    neighbor_key: str | None = None
+    """Graph that `train` is to follow in a data folder alone; by default all that it has are looked
+    at. A checkpoint names its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,26 +50,36 @@ class Diagnosis:
 def doctor(settings: DoctorSettings) -> Diagnosis:
     """Print what a checkpoint or a data folder holds; given both, whether they fit each other.
 
-    Ends with exit code 1 where something does not fit or is wrong.
+    A data folder alone is checked as `train` checks it before its first step, and all that it would
+    refuse is listed. Ends with exit code 1 where something does not fit or is wrong.
     """
-    from bionemo.geneformer_t.data.inventory import take_inventory
+    from bionemo.geneformer_t.data.inventory import holds_splits, take_inventory
     from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+    from bionemo.geneformer_t.inference.compatibility import compare
     from bionemo.geneformer_t.inference.diagnosis import examine_data, examine_fit
     from bionemo.geneformer_t.run import doctor_report as report
 
     checkpoint_path, data_dir = _sorted_out(settings)
     checkpoint = None if checkpoint_path is None else summarise_checkpoint(checkpoint_path)
     vocab = None if checkpoint is None else checkpoint.vocab
-    data = None if data_dir is None else take_inventory(data_dir, vocab)
+    refused: list[Finding] = []
+    if data_dir is not None and checkpoint is None and holds_splits(data_dir):
+        refused = compare(data_dir, settings.neighbor_key)
+    try:
+        data = None if data_dir is None else take_inventory(data_dir, vocab)
+    except (ValueError, KeyError, OSError):
+        if not any(finding.verdict == "wrong" for finding in refused):
+            raise
+        data = None  # what is wrong is said below, and the rest cannot be listed
     if checkpoint is not None and data is not None:
         findings = examine_fit(checkpoint, data)
     else:
-        findings = [] if data is None else examine_data(data)
+        findings = [*refused, *([] if data is None else examine_data(data))]
     found = Diagnosis(checkpoint=checkpoint, data=data, findings=tuple(findings))
     parts = [
         *([report.checkpoint_text(checkpoint)] if checkpoint else []),
         *([report.data_text(data)] if data else []),
-        *([report.findings_text(found.findings, both=checkpoint is not None)] if data else []),
+        *([report.findings_text(found.findings, both=checkpoint is not None)] if data_dir else []),
     ]
     print("\n\n".join(parts))
     return found
