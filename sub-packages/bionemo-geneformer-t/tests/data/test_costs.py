@@ -10,6 +10,9 @@ from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 NEXT = PairSettings(mask_prob=0.4, seq_length=43)
 KEEPING_ALL = replace(NEXT, only_cells_with_neighbors=False, no_neighbor_policy="identity")
 
+# 4,000 examples, each a hundred calls whose shapes other tests of the same functions verify
+pytestmark = pytest.mark.usefixtures("without_type_checks")
+
 
 @pytest.mark.parametrize("policy", ["identity", "intersection", "union"])
 @pytest.mark.parametrize(

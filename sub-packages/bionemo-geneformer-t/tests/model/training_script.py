@@ -30,7 +30,7 @@ CONFIG = BioBertConfig(
 KINDS = {
     "plain": {"devices": 1},
     "compiled": {"devices": 1, "compile": True},
-    "compiled_nothing": {"devices": 1, "compile": True, "recompute": "nothing"},
+    "compiled_feed_forward": {"devices": 1, "compile": True, "recompute": "feed_forward"},
     "ddp": {"devices": 2, "strategy": "ddp"},
     "sharded": {"devices": 2},
     "sharded_layers": {"devices": 2, "recompute": "layers"},
