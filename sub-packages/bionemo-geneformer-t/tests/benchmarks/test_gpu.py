@@ -21,6 +21,7 @@ def test_without_a_gpu_it_says_so_and_ends(capsys, results):
     assert not results.exists()
 
 
+@pytest.mark.slow
 def test_on_a_cpu_it_measures_every_step_that_can_run(capsys, results):
     gpu.main(["--device", "cpu", "--tiny"])
     result = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -62,6 +62,7 @@ def test_an_example_beyond_the_budget_is_named() -> None:
         _ = ByTokens(costs=TYPICAL, budget=500).number
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_type_checks")  # 400 epochs
 def test_company_is_by_chance() -> None:
     for batching in (BySize(costs=TYPICAL, size=8), ByTokens(costs=TYPICAL, budget=8_192)):

@@ -345,6 +345,7 @@ print([p.name for p in Path(sys.argv[2]).iterdir() if p.name != ".hashes"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [64, 1536])
 def test_a_disk_that_is_full_stops_the_conversion_with_a_message(
     write_split: WriteSplit, tmp_path: Path, kilobytes: int

@@ -114,6 +114,7 @@ def test_a_resumed_run_goes_on_with_the_batch_that_is_next(
         assert run(f"from_{step}", tmp_path / "whole" / f"step={step}.ckpt") == whole[step:]
 
 
+@pytest.mark.slow
 def test_spawned_workers_make_the_same_batches(tiny_data_dir: Path) -> None:
     data = TemporalGeneformerDataModule(tiny_data_dir, num_workers=1)
     loader = data.val_dataloader()

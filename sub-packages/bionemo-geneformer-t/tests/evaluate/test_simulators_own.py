@@ -106,6 +106,7 @@ def test_successors_are_drawn_as_those_of_simulated_splits_are() -> None:
         assert mine == pytest.approx(theirs, abs=0.005)
 
 
+@pytest.mark.slow
 def test_no_predictor_that_sees_counts_is_below_it(places, pairs, training_pairs, fitted) -> None:
     own = tune_simulators_own(places, pairs.cells, draws=300)
     assert 0 < own.excess < 0.2

@@ -79,7 +79,7 @@ def needs(name: str) -> list[pytest.MarkDecorator]:
         )
         for word, needed in package.items()
         if word in name
-    ]
+    ] + [pytest.mark.slow] * ("transport" in name)  # moscot compiles
 
 
 def taken(cells: Cells, rows: np.ndarray) -> Cells:

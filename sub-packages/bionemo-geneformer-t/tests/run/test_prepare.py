@@ -269,6 +269,7 @@ def test_several_methods_have_graphs_of_their_own(tmp_path: Path) -> None:
         assert cells.uns["pseudotime_neighbors"]["params"]["root"] == "D0"
 
 
+@pytest.mark.slow
 def test_graphs_are_measured_and_drawn(tmp_path: Path) -> None:
     folder = run(dataset(), tmp_path, pictures=True, num_neighbors=2)
     report = json.loads((folder / "graph_report" / "graph_report.json").read_text())
@@ -326,6 +327,7 @@ def test_a_split_without_a_next_time_point_has_no_edges_and_says_so(
     assert "next_cell_ids, test: no edges: successors in time" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_geneformers_own_vocabulary(real_data: Path, tmp_path: Path) -> None:
     folder = prepare(
         input=real_data / "ipsc_cm_human.h5ad",

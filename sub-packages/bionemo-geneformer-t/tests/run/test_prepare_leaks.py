@@ -3,6 +3,7 @@
 Graphs, medians, vocabulary and coordinates are compared, for every way to split and every builder.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,20 @@ def run(cells: anndata.AnnData, folder: Path, **settings: Any) -> Path:
     )
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a way to split, with every builder; prepared once, and only read."""
+    found: dict[str, Path] = {}
+
+    def folder_of(mode: str) -> Path:
+        if mode not in found:
+            folder = tmp_path_factory.mktemp("prepared") / "run"
+            found[mode] = run(dataset(), folder, **SPLIT_MODES[mode], **EVERY_METHOD)
+        return found[mode]
+
+    return folder_of
+
+
 def content(split_dir: Path) -> dict[str, bytes]:
     """Every file of a split; of HDF5, every array."""
     found = {file.name: file.read_bytes() for file in split_dir.iterdir() if file.suffix != ".h5ad"}
@@ -96,9 +111,11 @@ def held_out_cells(folder: Path) -> list[str]:
         for mode in SPLIT_MODES
     ],
 )
-def test_training_knows_nothing_of_held_out_cells(tmp_path: Path, mode: str) -> None:
+def test_training_knows_nothing_of_held_out_cells(
+    tmp_path: Path, prepared: Callable[[str], Path], mode: str
+) -> None:
     settings = {**SPLIT_MODES[mode], **EVERY_METHOD}
-    before = run(dataset(), tmp_path / "before", **settings)
+    before = prepared(mode)
     held_out = held_out_cells(before)
     assert len(held_out) >= 16
     changed = dataset()
@@ -117,8 +134,10 @@ def test_training_knows_nothing_of_held_out_cells(tmp_path: Path, mode: str) -> 
 
 
 @pytest.mark.parametrize("mode", SPLIT_MODES)
-def test_no_cell_is_in_two_splits_and_no_edge_leads_out_of_one(tmp_path: Path, mode: str) -> None:
-    folder = run(dataset(), tmp_path / "run", **SPLIT_MODES[mode], **EVERY_METHOD)
+def test_no_cell_is_in_two_splits_and_no_edge_leads_out_of_one(
+    prepared: Callable[[str], Path], mode: str
+) -> None:
+    folder = prepared(mode)
     seen: set[str] = set()
     for split in ("train", "val", "test"):
         if not (folder / split).is_dir():
