@@ -19,8 +19,8 @@ from typing import Any
 
 from measure import report
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
 from bionemo.geneformer_t.evaluate.evaluation import Advantage, Evaluation
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.prepare import prepare
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer

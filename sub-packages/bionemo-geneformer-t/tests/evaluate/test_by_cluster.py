@@ -3,6 +3,7 @@ import pytest
 
 from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, best_baseline, cluster_gains
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, evaluate
+from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
 
 
 def guess(contexts, num_ranks):
@@ -23,7 +24,7 @@ def test_the_best_baseline_has_the_lowest_cross_entropy(evaluation) -> None:
 
 def test_gains_of_the_clusters_add_up_to_that_over_all_cells(evaluation) -> None:
     labels = np.repeat(["early", "late"], 30)
-    found = cluster_gains(evaluation, labels, None, np.random.default_rng(0))
+    found = cluster_gains(evaluation, labels)
     positions = evaluation.rows[found.baseline].sums.all.positions
     shares = {
         name: positions[labels[:58] == name].sum() / positions.sum() for name in ("early", "late")
@@ -38,28 +39,29 @@ def test_gains_of_the_clusters_add_up_to_that_over_all_cells(evaluation) -> None
 
 def test_the_largest_gain_stands_first(evaluation) -> None:
     labels = np.array(["a", "b", "c"])[np.arange(60) % 3]
-    gains = [
-        one.gain.mean
-        for one in cluster_gains(evaluation, labels, None, np.random.default_rng(0)).clusters
-    ]
+    gains = [one.gain.mean for one in cluster_gains(evaluation, labels).clusters]
     assert gains == sorted(gains, reverse=True)
 
 
 def test_small_clusters_are_named_and_left_out(evaluation) -> None:
     labels = np.where(np.arange(60) < LEAST_CELLS - 1, "few", "many")
-    found = cluster_gains(evaluation, labels, None, np.random.default_rng(0))
+    found = cluster_gains(evaluation, labels)
     assert found.left_out == ("few",)
     assert [one.cluster for one in found.clusters] == ["many"]
 
 
-def test_intervals_are_over_the_donors_of_a_cluster(evaluation) -> None:
-    """Cells of a donor come and go together, so that two donors give a coarse, wider interval."""
-    one = np.full(60, "all")
-    donors = np.repeat(["x", "y"], 30)
+def test_intervals_are_over_the_donors_of_a_cluster(random_split, evaluation) -> None:
+    """Two donors are too few for a verdict; one donor leaves the interval over cells."""
+    train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
+    labels = np.full(60, "all")
     over_cells, over_donors, over_one = (
-        cluster_gains(evaluation, one, who, np.random.default_rng(0)).clusters[0].gain
-        for who in (None, donors, one)
-    )
+        cluster_gains(
+            evaluate(guess, test, train, np.random.default_rng(0), facts=CellFacts(donors=who)),
+            labels,
+        ).clusters[0].gain
+        for who in (None, np.repeat(["x", "y"], 30), labels)
+    )  # fmt: skip
     assert over_donors.mean == over_cells.mean
-    assert over_donors != over_cells
+    assert over_donors.verdict == "too few"
+    assert over_cells.verdict == "worse"
     assert over_one == over_cells

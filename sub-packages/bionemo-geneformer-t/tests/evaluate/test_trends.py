@@ -55,7 +55,7 @@ def test_curves_are_means_of_the_cells_of_a_stretch(chain) -> None:
     assert found.num_cells.tolist() == [15, 20]
     assert found.following.mean[:, 0] == pytest.approx([1 / 3, 1.0])
     assert found.current.mean[:, 0] == pytest.approx([1 / 3, (5 * 1 / 3 + 15) / 20])
-    assert found.following.error[:, 0] == pytest.approx([0, 0], abs=1e-6)
+    assert found.following.half[:, 0] == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_cells_without_a_place_are_counted_and_left_out(chain) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation, evaluate
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.pairs import CellPairs
 from bionemo.geneformer_t.graph import NeighborGraph
 

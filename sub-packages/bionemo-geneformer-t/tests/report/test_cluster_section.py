@@ -1,7 +1,7 @@
 from pages import HOSTILE, Page
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
 from bionemo.geneformer_t.evaluate.by_cluster import ClusterGain, ClusterGains
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.report.cluster_section import MOST_DRAWN, cluster_section
 
 

@@ -1,7 +1,7 @@
 import matplotlib.colors as mc
 import pytest
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.report.gains import GainPanel, gains_figure
 from bionemo.geneformer_t.report.style import MODEL, QUIET, REFERENCE
 

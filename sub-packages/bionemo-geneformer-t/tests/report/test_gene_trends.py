@@ -12,7 +12,7 @@ NAMES = [HOSTILE, "Ins2", "Gcg", "Sox9", "Chga"]
 @pytest.fixture
 def trends() -> GeneTrends:
     rng = np.random.default_rng(0)
-    curves = {name: Curve(mean=rng.random((3, 5)), error=rng.random((3, 5))) for name in CURVES}
+    curves = {name: Curve(mean=rng.random((3, 5)), half=rng.random((3, 5))) for name in CURVES}
     return GeneTrends(
         genes=np.arange(5), num_named=2, num_ranks=100, position=np.array([0.0, 1.0, 5.0]),
         num_cells=np.array([10, 20, 10]), num_unplaced=3,

@@ -1,4 +1,4 @@
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.report.words import gain, number, percent, span
 
 NAN = float("nan")

@@ -48,7 +48,7 @@ def ask(
     """
     sums, calibrations, expected, drawn = [], [], [], []
     for target, log_probs in each_answer(predictor, pairs, targets, least_ranks=num_ranks):
-        sums.append((target.cell, *sums_of(target, log_probs)))
+        sums.append(sums_of(target, log_probs))
         calibrations.append(calibration(log_probs, target.next_cells, target.weights))
         probabilities = np.exp(log_probs[:num_ranks].astype(np.float32))
         expected.append(rank_weights(num_ranks).astype(np.float32) @ probabilities)

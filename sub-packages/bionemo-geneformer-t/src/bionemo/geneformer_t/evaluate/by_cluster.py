@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval, advantage, resample, resample_groups
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.intervals import Interval, advantage
 from bionemo.geneformer_t.evaluate.tokens import CellSums
 
 LEAST_CELLS = 10
@@ -25,8 +25,8 @@ class ClusterGain:
     baseline: float
     """That of the baseline."""
     gain: Interval
-    """By how much the model's is lower, 95 % interval over the cluster's donors where there are
-    several, else over its cells."""
+    """By how much the model's is lower, 95 % interval over the cluster's current cells, their next
+    cells, and donors where there are several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,37 +46,29 @@ def best_baseline(evaluation: Evaluation) -> str:
     return min(baselines, key=lambda name: evaluation.rows[name].all.cross_entropy)
 
 
-def cluster_gains(
-    evaluation: Evaluation,
-    clusters: Shaped[ndarray, " cell"],
-    donors: Shaped[ndarray, " cell"] | None,
-    generator: np.random.Generator,
-) -> ClusterGains:
+def cluster_gains(evaluation: Evaluation, clusters: Shaped[ndarray, " cell"]) -> ClusterGains:
     """Compare the model with the best baseline within each cluster.
 
     Args:
         evaluation: Has the sums of each current cell.
         clusters: The cluster of every cell of the split.
-        donors: The donor of every cell, where it is known.
-        generator: Draws the cells or donors of the bootstrap.
     """
     baseline = best_baseline(evaluation)
     model, other = (evaluation.rows[name].sums.all for name in (MODEL, baseline))
     mine = clusters[model.cells].astype(str)
-    whose = None if donors is None else donors[model.cells].astype(str)
     names, number = np.unique(mine, return_counts=True)
+    pairs = evaluation.units.levels[0].current
     found = []
     for name in names[number >= LEAST_CELLS].tolist():
         here = mine == name
-        ours, theirs = (_only(sums, here) for sums in (model, other))
-        times = _resample(here, whose, generator)
+        ours, theirs = (_only(sums, here, here[pairs]) for sums in (model, other))
         found.append(
             ClusterGain(
                 cluster=name,
                 num_cells=len(ours.cells),
                 model=ours.scores.cross_entropy,
                 baseline=theirs.scores.cross_entropy,
-                gain=advantage(ours, theirs, times),
+                gain=advantage(ours, theirs, evaluation.units.only(here)),
             )
         )
     return ClusterGains(
@@ -86,16 +78,10 @@ def cluster_gains(
     )
 
 
-def _resample(
-    here: Bool[ndarray, " cell"],
-    donors: Shaped[ndarray, " cell"] | None,
-    generator: np.random.Generator,
-) -> Int[ndarray, "draw cell_here"]:
-    """How often each cell of a cluster is drawn; one donor alone cannot be resampled."""
-    if donors is None or len(np.unique(donors[here])) == 1:
-        return resample(int(here.sum()), generator)
-    return resample_groups(donors[here], generator)
-
-
-def _only(sums: CellSums, which: Bool[ndarray, " cell"]) -> CellSums:
-    return CellSums(cells=sums.cells[which], sums=sums.sums[which], positions=sums.positions[which])
+def _only(sums: CellSums, which: Bool[ndarray, " cell"], pairs: Bool[ndarray, " pair"]) -> CellSums:
+    return CellSums(
+        cells=sums.cells[which],
+        sums=sums.sums[which],
+        positions=sums.positions[which],
+        of_pairs=sums.of_pairs[pairs],
+    )

@@ -1,6 +1,6 @@
 """Calibration: are genes that are called likely there as often, and does doubt announce error?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,6 +8,10 @@ from numpy import ndarray
 
 EDGES = np.concatenate([[0.0], np.logspace(-4, 0, 17)])
 """Borders of the probabilities that are counted together: gene probabilities span decades."""
+
+
+def _no_pairs() -> Float[ndarray, "0 bin 2"]:
+    return np.zeros((0, len(EDGES) - 1, 2), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class Calibration:
     """Mean entropy of the predicted distributions of each current cell, nats."""
     cross_entropy: Float[ndarray, " cell"]
     """Mean cross-entropy of the genes that were there, nats."""
+    of_pairs: Float[ndarray, "pair bin 2"] = field(default_factory=_no_pairs)
+    """Of each pair, unweighted: positions, and how often the most probable gene was there."""
 
     @property
     def expected_error(self) -> float:
@@ -41,6 +47,10 @@ class Calibration:
             return float("nan")
         return spearman(self.entropy[known], self.cross_entropy[known])
 
+    def summed(self) -> "Calibration":
+        """The same without what only intervals need."""
+        return replace(self, of_pairs=_no_pairs())
+
     @classmethod
     def join(cls, parts: "list[Calibration]") -> "Calibration":
         """The sums over several cells."""
@@ -51,6 +61,7 @@ class Calibration:
             positions=sum((part.positions for part in parts), np.zeros(size)),
             entropy=np.concatenate([part.entropy for part in parts] or [np.zeros(0)]),
             cross_entropy=np.concatenate([part.cross_entropy for part in parts] or [np.zeros(0)]),
+            of_pairs=np.concatenate([_no_pairs(), *(part.of_pairs for part in parts)]),
         )
 
 
@@ -73,8 +84,11 @@ def calibration(
     where = np.clip(np.searchsorted(EDGES, claimed, side="left") - 1, 0, len(EDGES) - 2)
     sums = np.zeros((3, len(EDGES) - 1))
     entropy = loss = count = 0.0
-    for genes, weight in zip(next_cells, weights, strict=True):
+    of_pairs = np.zeros((len(next_cells), len(EDGES) - 1, 2), dtype=np.float32)
+    for pair, (genes, weight) in enumerate(zip(next_cells, weights, strict=True)):
         ranks = np.arange(len(genes))
+        np.add.at(of_pairs[pair, :, 0], where[ranks], 1)
+        np.add.at(of_pairs[pair, :, 1], where[ranks], likeliest[ranks] == genes)
         np.add.at(sums[0], where[ranks], weight * claimed[ranks])
         np.add.at(sums[1], where[ranks], weight * (likeliest[ranks] == genes))
         np.add.at(sums[2], where[ranks], weight)
@@ -88,4 +102,5 @@ def calibration(
         positions=sums[2],
         entropy=means[:1],
         cross_entropy=means[1:],
+        of_pairs=of_pairs,
     )

@@ -2,7 +2,7 @@
 
 Cells are compared as profiles (1 at the first rank, falling evenly to 0 at the last), a prediction
 as the expectation of its profile. Each score is a number for each current cell, so that intervals
-can resample cells.
+can leave cells out.
 """
 
 from collections.abc import Callable
@@ -63,6 +63,16 @@ def cell_scores(
         precision=overlaps(np.abs(change), np.abs(truth)),
         direction=same_directions(change, truth),
     )
+
+
+def change_correlation(
+    predicted: Float[ndarray, "cell vocab"],
+    current: Float[ndarray, "cell vocab"],
+    following: Float[ndarray, "cell vocab"],
+) -> Float[ndarray, " cell"]:
+    """Correlation of the predicted with the true change, as in `CellScores.delta_pearson`."""
+    matters = (current > 0) | (following > 0)
+    return _by_cell(pearson, predicted - current, following - current, matters)
 
 
 def overlaps(

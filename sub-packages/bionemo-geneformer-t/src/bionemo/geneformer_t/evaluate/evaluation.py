@@ -13,18 +13,18 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
 from bionemo.geneformer_t.evaluate.baselines.similar_cells import fit_similar_cells
 from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
-from bionemo.geneformer_t.evaluate.bootstrap import (
+from bionemo.geneformer_t.evaluate.calibration import Calibration
+from bionemo.geneformer_t.evaluate.intervals import (
     Interval,
     advantage,
     cross_entropy_interval,
     mean_interval,
-    resample,
-    resample_groups,
+    share_intervals,
 )
-from bionemo.geneformer_t.evaluate.calibration import Calibration
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, CellPredictor, Predictor, Targets
 from bionemo.geneformer_t.evaluate.population import PopulationDistance
 from bionemo.geneformer_t.evaluate.tokens import PositionScores, TokenSums
+from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.evaluate.whole_cells import (
     NOTHING_KNOWN,
     CellFacts,
@@ -59,11 +59,13 @@ class Scores:
     changed: PositionScores
     """Over genes that the current cell does not express; NaN where there are none."""
     interval: Interval
-    """Cross-entropy over all positions, 95 % interval over donors or current cells."""
+    """Cross-entropy over all positions, 95 % interval over cells and donors."""
     sums: TokenSums
     """The sums of each current cell, from which the token scores are computed."""
     whole: WholeCellScores
     calibration: Calibration
+    reliability: tuple[Interval, ...]
+    """How often the most probable gene is there, for each bin of its probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +96,8 @@ class Evaluation:
     """What population distances are to be read against."""
     bandwidth: float
     """Of the Gaussian kernel of the MMD."""
-    num_donors: int | None
-    """Donors of the current cells, over which intervals are where there are several; None where
-    they are not known."""
+    units: Units
+    """What intervals are over: current and next cells, and donors where there are several."""
     num_cells: int
     """Current cells that were scored."""
     num_pairs: int
@@ -125,8 +126,7 @@ def evaluate(
         model: What is judged.
         pairs: The split that it is judged on.
         training_pairs: The split that baselines are fitted on.
-        generator: Chooses what is held out for tuning, the cells drawn from predictions, and the
-            bootstrap draws.
+        generator: Chooses what is held out for tuning, and the cells drawn from predictions.
         controls: Models that the judged one must beat, such as one of random weights.
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
         facts: Times, clusters and donors of the split's cells.
@@ -141,27 +141,28 @@ def evaluate(
     others = {**controls, **baselines}
     predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
     reference = Reference.of(pairs, training_pairs, generator, facts, training_facts)
-    num_donors, times = _resample(pairs.cells, facts, generator)
-    rows = {}
+    units, rows = reference.units, {}
+    _skip_former_draws(units, generator)
     for name, predictor in predictors.items():
         targets = progress(name, pairs.targets(), len(pairs.cells))
         answers = ask(predictor, pairs, reference.num_ranks, generator, targets)
         rows[name] = Scores(
             all=answers.tokens.all.scores,
             changed=answers.tokens.changed.scores,
-            interval=cross_entropy_interval(answers.tokens.all, times),
+            interval=cross_entropy_interval(answers.tokens.all, units),
             sums=answers.tokens,
             whole=reference.score(answers, generator),
-            calibration=answers.calibration,
+            calibration=answers.calibration.summed(),
+            reliability=share_intervals(answers.calibration.of_pairs, units),
         )
     num_positions, num_changed = count_positions(pairs)
     return Evaluation(
         rows=rows,
-        advantages={name: _gains(rows[MODEL], rows[name], times) for name in others},
-        gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, times) for name in bounds},
+        advantages={name: _gains(rows[MODEL], rows[name], units) for name in others},
+        gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, units) for name in bounds},
         population_marks=reference.population_marks(generator),
         bandwidth=reference.bandwidth,
-        num_donors=num_donors,
+        units=units,
         num_cells=len(pairs.cells),
         num_pairs=pairs.num_pairs,
         num_positions=num_positions,
@@ -169,34 +170,34 @@ def evaluate(
     )
 
 
-def _resample(
-    cells: np.ndarray, facts: CellFacts, generator: np.random.Generator
-) -> tuple[int | None, np.ndarray]:
-    """The number of donors where they are known, and how often each cell is drawn.
+def _skip_former_draws(units: Units, generator: np.random.Generator) -> None:
+    """Pass by the 2,000 bootstrap draws that intervals once took from the generator.
 
-    One donor cannot be resampled: its cells are.
+    Cells are drawn from predictions after them; population distances stay what they were.
     """
-    if facts.donors is None:
-        return None, resample(len(cells), generator)
-    donors = facts.donors[cells]
-    number = len(np.unique(donors))
-    if number == 1:
-        return number, resample(len(cells), generator)
-    return number, resample_groups(donors, generator)
+    number = units.levels[-1].num_units_of_current
+    generator.multinomial(number, np.full(number, 1 / number), size=2000)
 
 
-def _gains(model: Scores, baseline: Scores, times: np.ndarray) -> Advantage:
+def _gains(model: Scores, baseline: Scores, units: Units) -> Advantage:
     mine, theirs = model.whole, baseline.whole
+    both = list(zip(mine.without, theirs.without, strict=True))
     return Advantage(
-        all=advantage(model.sums.all, baseline.sums.all, times),
-        changed=advantage(model.sums.changed, baseline.sums.changed, times),
+        all=advantage(model.sums.all, baseline.sums.all, units),
+        changed=advantage(model.sums.changed, baseline.sums.changed, units),
         # a prediction that changes nothing has no correlation with what changes
         change=mean_interval(
             _zero_for_none(mine.cells.delta_pearson) - _zero_for_none(theirs.cells.delta_pearson),
-            times,
+            [_zero_for_none(one.change) - _zero_for_none(other.change) for one, other in both],
+            units,
         ),
         direction=mean_interval(
-            _zero_for_none(mine.direction.cosine) - _zero_for_none(theirs.direction.cosine), times
+            _zero_for_none(mine.direction.cosine) - _zero_for_none(theirs.direction.cosine),
+            [
+                _zero_for_none(one.direction) - _zero_for_none(other.direction)
+                for one, other in both
+            ],
+            units,
         ),
     )
 

@@ -1,7 +1,7 @@
 """Token-level scores: how much probability the genes that are really there were given.
 
-Every rank of every successor is scored, all shown as [MASK]. Sums are kept for each current cell,
-because cells, not positions, are what a confidence interval resamples.
+Every rank of every successor is scored, all shown as [MASK]. Sums are kept for each current cell
+and for each pair, because cells, not positions, are what a confidence interval rests on.
 """
 
 from collections.abc import Iterable, Iterator
@@ -47,19 +47,18 @@ class CellSums:
     """Columns as in `MEASURES`; pairs weighted by their share."""
     positions: Float[ndarray, " cell"]
     """Weighted number of positions; sums / positions are means."""
+    of_pairs: Float[ndarray, "pair 2"]
+    """Of each pair, unweighted: its positions, and the sum of their cross-entropies."""
 
-    def mean(self, times: Int[ndarray, "draw cell"] | None = None) -> Float[ndarray, "..."]:
-        """Means of the measures, NaN where there are no positions.
+    @property
+    def of_cells(self) -> Float[ndarray, "cell 2"]:
+        """The same of each current cell: weighted sums over its pairs."""
+        return np.column_stack([self.positions, self.sums[:, 0]])
 
-        Args:
-            times: How often each cell counts in each of several resamplings; by default once.
-
-        Returns:
-            `[measure]`, or `[draw, measure]`.
-        """
-        counted = np.ones(len(self.cells)) if times is None else times
-        positions = (counted @ self.positions)[..., None]
-        sums = counted @ self.sums
+    def mean(self) -> Float[ndarray, " measure"]:
+        """Means of the measures, NaN where there are no positions."""
+        counted = np.ones(len(self.cells))
+        positions, sums = (counted @ self.positions)[..., None], counted @ self.sums
         return np.divide(sums, positions, out=np.full_like(sums, np.nan), where=positions > 0)
 
     @property
@@ -88,7 +87,7 @@ def score_tokens(
         targets: `pairs.targets()`, where the caller has it already or shows progress over it.
     """
     answers = each_answer(predictor, pairs, targets)
-    return token_sums([(target.cell, *sums_of(target, rows)) for target, rows in answers])
+    return token_sums([sums_of(target, rows) for target, rows in answers])
 
 
 def each_answer(
@@ -117,31 +116,40 @@ def each_answer(
         yield from zip(some, found, strict=True)
 
 
-def sums_of(
-    target: Targets, log_probs: Float[ndarray, "rank vocab"]
-) -> tuple[Float[ndarray, " count_and_sum"], Float[ndarray, " count_and_sum"]]:
-    """The weighted number of positions of one current cell and the sums of their measures.
+@dataclass(frozen=True, kw_only=True)
+class TargetSums:
+    """One current cell: number of positions and sums of their measures."""
 
-    Returns:
-        Those of all positions, and those of genes that the current cell does not express.
-    """
+    cell: int
+    all: Float[ndarray, " count_and_sum"]
+    """Weighted sums over its successors."""
+    changed: Float[ndarray, " count_and_sum"]
+    """The same over genes that the current cell does not express."""
+    pairs: Float[ndarray, "which successor 2"]
+    """All and changed positions of each successor: their number and summed cross-entropy."""
+
+
+def sums_of(target: Targets, log_probs: Float[ndarray, "rank vocab"]) -> TargetSums:
+    """The weighted number of positions of one current cell and the sums of their measures."""
     everything, changed = np.zeros((2, 1 + len(MEASURES)))
-    for genes, weight in zip(target.next_cells, target.weights, strict=True):
+    pairs = np.zeros((2, len(target.next_cells), 2))
+    for i, (genes, weight) in enumerate(zip(target.next_cells, target.weights, strict=True)):
         measures = position_measures(log_probs[: len(genes)], genes)
         is_new = ~np.isin(genes, target.expressed)
-        everything += weight * _count_and_sum(measures, np.ones_like(is_new))
-        changed += weight * _count_and_sum(measures, is_new)
-    return everything, changed
+        sums = _count_and_sum(measures, np.ones_like(is_new)), _count_and_sum(measures, is_new)
+        everything += weight * sums[0]
+        changed += weight * sums[1]
+        pairs[:, i] = sums[0][:2], sums[1][:2]
+    return TargetSums(cell=target.cell, all=everything, changed=changed, pairs=pairs)
 
 
-def token_sums(
-    rows: list[tuple[int, Float[ndarray, " count_and_sum"], Float[ndarray, " count_and_sum"]]],
-) -> TokenSums:
-    """The sums of all current cells: their rows and what `sums_of` gave."""
-    cells = np.array([cell for cell, _, _ in rows], dtype=np.int64)
+def token_sums(rows: list[TargetSums]) -> TokenSums:
+    """The sums of all current cells."""
+    cells = np.array([row.cell for row in rows], dtype=np.int64)
+    all_pairs, changed_pairs = np.concatenate([np.zeros((2, 0, 2)), *(r.pairs for r in rows)], 1)
     return TokenSums(
-        all=_cell_sums(cells, [everything for _, everything, _ in rows]),
-        changed=_cell_sums(cells, [changed for _, _, changed in rows]),
+        all=_cell_sums(cells, [row.all for row in rows], all_pairs),
+        changed=_cell_sums(cells, [row.changed for row in rows], changed_pairs),
     )
 
 
@@ -173,6 +181,10 @@ def _count_and_sum(
     return np.array([which.sum(), *measures[which].sum(axis=0)])
 
 
-def _cell_sums(cells: Int[ndarray, " cell"], rows: list[Float[ndarray, " _"]]) -> CellSums:
+def _cell_sums(
+    cells: Int[ndarray, " cell"],
+    rows: list[Float[ndarray, " _"]],
+    of_pairs: Float[ndarray, "pair 2"],
+) -> CellSums:
     table = np.array(rows).reshape(len(rows), 1 + len(MEASURES))
-    return CellSums(cells=cells, positions=table[:, 0], sums=table[:, 1:])
+    return CellSums(cells=cells, positions=table[:, 0], sums=table[:, 1:], of_pairs=of_pairs)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.profile_space import (
@@ -19,9 +19,11 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import (
     sparse_profiles,
 )
 from bionemo.geneformer_t.evaluate.cells import highest, pearson
+from bionemo.geneformer_t.evaluate.intervals import mean_half_widths
 from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.rank_profile import expected_profiles, typical_length
 from bionemo.geneformer_t.evaluate.tokens import batches
+from bionemo.geneformer_t.evaluate.units import Units
 
 STRETCHES = 10
 """Parts of the trajectory, each with as many current cells; time points where they are no more."""
@@ -34,8 +36,9 @@ class Curve:
     """Mean heights of some genes in the current cells of each stretch."""
 
     mean: Float[ndarray, "stretch gene"]
-    error: Float[ndarray, "stretch gene"]
-    """Standard error over cells; 0 where there is one cell only."""
+    half: Float[ndarray, "stretch gene"]
+    """Half the width of the 95 % interval over cells, and donors where there are several; NaN where
+    there is only one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ def gene_trends(
     place: Float[ndarray, " cell"],
     named: Int[ndarray, " named_gene"],
     num_changed: int,
+    donors: Shaped[ndarray, " cell"] | None = None,
 ) -> GeneTrends:
     """Follow named genes, and those whose mean height changes most between cells and successors.
 
@@ -76,6 +80,7 @@ def gene_trends(
         place: Place of every cell of the split on the trajectory; NaN where it is not known.
         named: Token ids of genes that are wanted.
         num_changed: How many more genes to choose.
+        donors: Whose every cell of the split is, where that is known.
 
     Raises:
         ValueError: No current cell has a place.
@@ -103,6 +108,11 @@ def gene_trends(
         np.asarray(table.tocsc()[:, genes].todense(), dtype=np.float64)
         for table in (current, following)
     )
+    cells = Units.of_cells(pairs.cells, donors).only(known)
+    of_next = sparse_profiles([n for t in targets for n in t.next_cells], num_ranks, size)
+    of_pairs = np.asarray(of_next.tocsc()[:, genes].todense(), dtype=np.float64)
+    units = Units.of(pairs, donors)
+    of_pairs, units = of_pairs[known[units.levels[0].current]], units.only(known)
     return GeneTrends(
         genes=genes,
         num_named=len(named),
@@ -110,9 +120,9 @@ def gene_trends(
         position=averaging @ where[known],
         num_cells=np.bincount(stretch),
         num_unplaced=int((~known).sum()),
-        current=_curve(averaging, now[known]),
-        following=_curve(averaging, later[known]),
-        predicted=_curve(averaging, predicted[known]),
+        current=_curve(averaging, now[known], stretch, None, cells),
+        following=_curve(averaging, later[known], stretch, of_pairs, units),
+        predicted=_curve(averaging, predicted[known], stretch, None, cells),
         agreement=np.array([pearson(predicted[:, i], later[:, i]) for i in range(len(genes))]),
     )
 
@@ -154,11 +164,20 @@ def _averaging(stretch: Int[ndarray, " cell"]) -> sp.csr_array:
     return sp.csr_array((1 / number[stretch], (stretch, cells)), shape=(len(number), len(cells)))
 
 
-def _curve(averaging: sp.csr_array, heights: Float[ndarray, "cell gene"]) -> Curve:
-    number = np.diff(averaging.indptr)[:, None]
-    mean = averaging @ heights
-    variance = np.maximum(averaging @ heights**2 - mean**2, 0) / np.maximum(number - 1, 1)
-    return Curve(mean=mean, error=np.sqrt(variance))
+def _curve(
+    averaging: sp.csr_array,
+    heights: Float[ndarray, "cell gene"],
+    stretch: Int[ndarray, " cell"],
+    of_pairs: Float[ndarray, "pair gene"] | None,
+    units: Units,
+) -> Curve:
+    """Mean heights, and their intervals stretch by stretch."""
+    halves = []
+    for number in range(averaging.shape[0]):
+        here = stretch == number
+        some = None if of_pairs is None else of_pairs[here[units.levels[0].current]]
+        halves.append(mean_half_widths(heights[here], some, units.only(here)))
+    return Curve(mean=averaging @ heights, half=np.array(halves))
 
 
 def _expected(

@@ -26,6 +26,12 @@ from bionemo.geneformer_t.evaluate.population import (
     population_distance,
 )
 from bionemo.geneformer_t.evaluate.rank_profile import typical_length
+from bionemo.geneformer_t.evaluate.units import Units
+from bionemo.geneformer_t.evaluate.without_successors import (
+    NextProfiles,
+    WithoutParts,
+    score_without_parts,
+)
 
 NO_CHANGE, SPLIT_IN_TWO, TRAINING_CELLS = "no change", "noise ceiling", "training cells"
 _MAX_FITTED = 4000
@@ -55,6 +61,8 @@ class WholeCellScores:
     direction: DirectionScores
     population: PopulationDistance
     """Between cells drawn from the predictions and true successors."""
+    without: tuple[WithoutParts, ...]
+    """For each level of units, scores without each part of a current cell's successors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +74,9 @@ class Reference:
     current: Float[ndarray, "cell vocab"]
     following: Float[ndarray, "cell vocab"]
     """Mean profile of the true successors."""
+    next_profiles: NextProfiles
+    units: Units
+    """What varies between splits."""
     space: ProfileSpace
     current_points: Float[ndarray, "cell axis"]
     following_points: Float[ndarray, "cell axis"]
@@ -107,6 +118,8 @@ class Reference:
             num_ranks=num_ranks,
             current=current,
             following=following.toarray(),
+            next_profiles=NextProfiles.of(pairs, targets, num_ranks),
+            units=Units.of(pairs, facts.donors),
             space=space,
             current_points=current @ space.axes.T,
             following_points=np.asarray(following @ space.axes.T),
@@ -135,7 +148,14 @@ class Reference:
                 crosses=self.crosses,
             ),
             population=self.distance(answers.drawn @ self.space.axes.T, generator),
-        )
+            without=tuple(
+                score_without_parts(
+                    answers.expected, self.current, self.following, self.space.axes,
+                    self.next_profiles, level,
+                )
+                for level in self.units.levels
+            ),
+        )  # fmt: skip
 
     def distance(
         self, points: Float[ndarray, "cell axis"], generator: np.random.Generator

@@ -1,21 +1,21 @@
 """An evaluation as a table and as sentences.
 
 The sentences draw the conclusion for the reader: a baseline counts as beaten only where the whole
-interval of the paired difference lies above zero.
+interval of the paired difference lies above zero, and rests on enough cells and donors.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.tokens import PositionScores
+from bionemo.geneformer_t.evaluate.units import LEAST_DONORS, LEAST_UNITS, Units
 from bionemo.geneformer_t.evaluate.whole_cells import NO_CHANGE
 
 NO_INFORMATION = "No information in the graph was shown: shuffled successors teach as much."
-FEW_DONORS = 10
-"""Bootstraps of fewer groups cover less than they say (Cameron, Gelbach and Miller 2008)."""
 _HEAD = ("cross-entropy", "top-1", "top-10", "top-100")
 _UNITS = ("nats", "%", "%", "%")
 
@@ -34,7 +34,7 @@ def table(evaluation: Evaluation) -> str:
         ["", _UNITS[0], _UNITS[0], *_UNITS[1:], *_UNITS],
     ]
     for name, row in evaluation.rows.items():
-        interval = f"{row.interval.low:.3f} to {row.interval.high:.3f}"
+        interval = _span(row.interval)
         first, *shares = _figures(row.all)
         rows.append([name, first, interval, *shares, *_figures(row.changed)])
     title, *body = rows
@@ -91,41 +91,59 @@ def summary(evaluation: Evaluation) -> str:
         f"of {evaluation.num_cells:,} current cells, every position masked; "
         f"{evaluation.num_changed:,} of the genes are new in the next cell."
     )
-    lines = [scored, interval_sentence(evaluation.num_donors)]
+    lines = [scored, interval_sentence(evaluation.units)]
     for name, gain in evaluation.advantages.items():
         parts = {"genes new in the next cell": gain.changed} if evaluation.num_changed else {}
         parts |= {"change of genes": gain.change, "direction": gain.direction}
         lines.append(sentence(name, gain.all))
         lines.append("   " + "; ".join(verdict(what, part) for what, part in parts.items()) + ".")
-        if name == SHUFFLED and gain.all.low <= 0:
+        if name == SHUFFLED and gain.all.verdict in {"no better", "worse"}:
             lines.append("   " + NO_INFORMATION)
     lines.append(population_sentence(evaluation))
     lines += [gap_sentence(name, gap) for name, gap in evaluation.gaps.items()]
     return "\n".join(lines)
 
 
-def interval_sentence(num_donors: int | None) -> str:
-    """What the intervals rest on."""
-    if num_donors is None:
-        return "Intervals: 95 %, over current cells."
-    if num_donors == 1:
-        return (
-            "Intervals: 95 %, over the current cells of one donor; how other donors differ is not "
-            "known."
-        )
-    few = "; with so few they are narrower than they should be" if num_donors < FEW_DONORS else ""
-    return f"Intervals: 95 %, they rest on {num_donors} donors{few}."
+def interval_sentence(units: Units) -> str:
+    """What the intervals are for, what they rest on, and where that is too little for a verdict."""
+    of_current, of_next = units.effective_cells
+    cells = (
+        f"{len(units.levels[0].unit):,} current cells and {units.num_next_cells:,} next cells "
+        f"(effective numbers: {of_current:.0f} and {of_next:.0f})"
+    )
+    donors, one_donor = "", ""
+    if units.effective_donors is not None:
+        donors = f", and over {units.num_donors} donors (effective: {units.effective_donors:.1f})"
+    elif units.num_donors == 1:
+        one_donor = " All cells are of one donor; how donors differ is not known."
+    few = []
+    if min(of_current, of_next) < LEAST_UNITS:
+        few.append(f"an effective number of at least {LEAST_UNITS} current and of next cells")
+    if units.effective_donors is not None and units.effective_donors < LEAST_DONORS:
+        few.append(f"an effective number of at least {LEAST_DONORS} donors")
+    withheld = f" No verdicts: they take {' and '.join(few)}." if few else ""
+    return (
+        "Intervals: 95 %, for the mean over the population that these cells were drawn from; over "
+        f"{cells}{donors}.{one_donor}{withheld}"
+    )
 
 
 def sentence(baseline: str, gain: Interval) -> str:
     """The comparison of cross-entropies in words."""
     subject = MODEL[0].upper() + MODEL[1:]
-    if gain.low > 0:
-        return f"{subject} beats {baseline} by {_with_interval(gain)}."
-    if gain.high < 0:
-        loss = _with_interval(Interval(mean=-gain.mean, low=-gain.high, high=-gain.low))
-        return f"{subject} is no better than {baseline}, it is worse: it loses {loss}."
-    return f"{subject} is no better than {baseline}: it gains {_with_interval(gain)}."
+    match gain.verdict:
+        case "better":
+            return f"{subject} beats {baseline} by {_with_interval(gain)}."
+        case "worse":
+            loss = _with_interval(_negative(gain))
+            return f"{subject} is no better than {baseline}, it is worse: it loses {loss}."
+        case "too few":
+            return (
+                f"Too few cells or donors to tell whether {MODEL} beats {baseline}: it gains "
+                f"{_with_interval(gain)}."
+            )
+        case _:
+            return f"{subject} is no better than {baseline}: it gains {_with_interval(gain)}."
 
 
 def population_sentence(evaluation: Evaluation) -> str:
@@ -144,22 +162,34 @@ def population_sentence(evaluation: Evaluation) -> str:
 def gap_sentence(bound: str, gap: Interval) -> str:
     """How far the model is from what no model can be expected to beat."""
     subject = MODEL[0].upper() + MODEL[1:]
-    if gap.high < 0:
-        passed = Interval(mean=-gap.mean, low=-gap.high, high=-gap.low)
-        return f"{subject} is beyond {bound} by {_with_interval(passed)}, which it cannot be: look."
+    if gap.verdict == "worse":
+        return (
+            f"{subject} is beyond {bound} by {_with_interval(_negative(gap))}, which it cannot be: "
+            "look."
+        )
     return f"{subject} is above {bound} by {_with_interval(gap)}."
 
 
 def verdict(what: str, gain: Interval) -> str:
     """A comparison in few words: better and worse only where the whole interval says so."""
-    if math.isnan(gain.mean):
+    if gain.verdict == "not known":
         return f"{what}: not known"
-    word = "better" if gain.low > 0 else "worse" if gain.high < 0 else "no better"
-    return f"{what}: {word}, {gain.mean:+.3f} ({gain.low:.3f} to {gain.high:.3f})"
+    word = "no verdict" if gain.verdict == "too few" else gain.verdict
+    return f"{what}: {word}, {gain.mean:+.3f} ({_span(gain)})"
+
+
+def _negative(gain: Interval) -> Interval:
+    return replace(gain, mean=-gain.mean, low=-gain.high, high=-gain.low)
 
 
 def _with_interval(gain: Interval) -> str:
-    return f"{gain.mean:.3f} nats per position (95 % interval {gain.low:.3f} to {gain.high:.3f})"
+    return f"{gain.mean:.3f} nats per position (95 % interval {_span(gain)})"
+
+
+def _span(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return "not known"
+    return f"{interval.low:.3f} to {interval.high:.3f}"
 
 
 def _mean(values: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """Whether predicted probabilities mean what they say, and whether doubt announces error."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from bionemo.geneformer_t.evaluate.calibration import Calibration
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.report.style import MODEL, QUIET, REFERENCE, new_figure, quieten
 from bionemo.geneformer_t.report.words import number
 
@@ -15,30 +17,33 @@ _LEAST_POSITIONS = 20
 _TITLE = {"loc": "left", "fontsize": 11}
 
 
-def calibration_figure(found: Calibration) -> Figure:
-    """A reliability diagram, and the error of each cell against its entropy."""
+def calibration_figure(found: Calibration, shares: Sequence[Interval]) -> Figure:
+    """A reliability diagram, and the error of each cell against its entropy.
+
+    Args:
+        found: What was claimed and what was there.
+        shares: The intervals of how often the most probable gene is there, for each bin.
+    """
     figure = new_figure(10.4, 4.2)
     reliability, doubt = figure.subplots(1, 2)
-    _draw_reliability(reliability, found)
+    _draw_reliability(reliability, found, shares)
     _draw_doubt(doubt, found)
     return figure
 
 
-def _draw_reliability(axes: Any, found: Calibration) -> None:
+def _draw_reliability(axes: Any, found: Calibration, shares: Sequence[Interval]) -> None:
     """Shares on both axes are logarithmic, since probabilities of genes span decades."""
     enough = (found.positions >= _LEAST_POSITIONS) & (found.right > 0)
     claimed = found.claimed[enough] / found.positions[enough]
     right = found.right[enough] / found.positions[enough]
-    error = np.sqrt(right * (1 - right) / found.positions[enough])
+    half = np.array([share.high - share.mean for share in shares])[enough]
     axes.set(xscale="log", yscale="log")
     if enough.any():
         low = 0.5 * min(claimed.min(), right.min())
         high = min(1.0, 2 * max(claimed.max(), right.max()))
         axes.plot([low, high], [low, high], color=REFERENCE, linestyle="--", label="perfect")
-        lowest = np.minimum(1.96 * error, 0.9 * right)
-        axes.errorbar(
-            claimed, right, yerr=[lowest, 1.96 * error], color=MODEL, fmt="none", elinewidth=1
-        )
+        lowest = np.minimum(half, 0.9 * right)
+        axes.errorbar(claimed, right, yerr=[lowest, half], color=MODEL, fmt="none", elinewidth=1)
         share = found.positions[enough] / found.positions[enough].max()
         axes.plot(claimed, right, color=MODEL, linewidth=1)
         axes.scatter(

@@ -12,7 +12,7 @@ def calibration_section(evaluation: Evaluation) -> Section:
     """Reliability of probabilities, and entropy against error."""
     own = evaluation.rows[MODEL].calibration
     picture = Picture.of(
-        calibration_figure(own),
+        calibration_figure(own, evaluation.rows[MODEL].reliability),
         "calibration",
         "Left, how often the likeliest gene is there against its claimed probability; right, the "
         f"cross-entropy of each cell against the entropy of its prediction, with rank correlation "

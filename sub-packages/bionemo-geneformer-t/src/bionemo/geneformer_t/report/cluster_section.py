@@ -13,7 +13,7 @@ MOST_DRAWN = 30
 
 
 def cluster_section(gains: ClusterGains | None) -> Section:
-    """Gains in nats per position, with intervals over the donors or cells of the cluster.
+    """Gains in nats per position, with intervals over the cells and donors of the cluster.
 
     Args:
         gains: None where clusters are not known.
@@ -50,7 +50,8 @@ def cluster_section(gains: ClusterGains | None) -> Section:
     text = (
         f"The best baseline over all cells is {gains.baseline}. Above zero, the model has the "
         "lower cross-entropy on the current cells of the cluster; blue lies wholly above zero, "
-        "orange wholly below, grey is no better."
+        "orange wholly below; grey is no better, or too few cells or donors to tell. Intervals are "
+        "over the cluster's current cells, their next cells and donors."
     )
     if gains.left_out:
         text += (

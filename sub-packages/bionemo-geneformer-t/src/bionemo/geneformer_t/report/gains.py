@@ -7,13 +7,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.report.cluster_heat_map import short_name
 from bionemo.geneformer_t.report.style import MODEL, QUIET, REFERENCE, new_figure, quieten
 from bionemo.geneformer_t.report.words import gain as signed
 
 _FAR = 2.5
 """A gain so many times the second largest is drawn at the edge, with its figure."""
+_COLORS = {"better": MODEL, "worse": REFERENCE}
+"""Verdict -> colour; the others are grey."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,8 @@ class GainPanel:
 def gains_figure(rows: Sequence[str], panels: Sequence[GainPanel]) -> Figure:
     """Panels side by side, a line for each row.
 
-    Blue lies wholly above zero (better), orange wholly below (worse), grey is no better.
+    Blue lies wholly above zero (better), orange wholly below (worse); grey is no better, or rests
+    on too few cells or donors for a verdict.
     """
     figure = new_figure(3.0 + 2.4 * len(panels), 1.1 + 0.36 * len(rows))
     places = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -46,7 +49,7 @@ def _draw(axes: Any, panel: GainPanel) -> None:
         if math.isnan(found.mean):
             axes.text(0, place, "not known", fontsize=8, va="center", ha="center", color="#777777")
             continue
-        color = MODEL if found.low > 0 else REFERENCE if found.high < 0 else QUIET
+        color = _COLORS.get(found.verdict, QUIET)
         if abs(found.mean) > furthest:
             at, side = math.copysign(furthest, found.mean), "right" if found.mean > 0 else "left"
             axes.annotate(
@@ -54,11 +57,13 @@ def _draw(axes: Any, panel: GainPanel) -> None:
                 ha=side, va="center", fontsize=9, color=color, weight="bold",
             )  # fmt: skip
             continue
-        axes.plot([found.low, found.high], [place, place], color=color, linewidth=3)
+        if not math.isnan(found.low):
+            axes.plot([found.low, found.high], [place, place], color=color, linewidth=3)
         axes.plot(found.mean, place, "o", color=color, markersize=6)
     axes.axvline(0, color="#444444", linewidth=1)
-    low = min([0.0, *(max(g.low, -furthest) for g in panel.gains if not math.isnan(g.mean))])
-    high = max([0.0, *(min(g.high, furthest) for g in panel.gains if not math.isnan(g.mean))])
+    ends = [end for g in panel.gains for end in (g.low, g.mean, g.high) if not math.isnan(end)]
+    low = min([0.0, *(max(end, -furthest) for end in ends)])
+    high = max([0.0, *(min(end, furthest) for end in ends)])
     room = 0.06 * (high - low) or 1.0
     axes.set_xlim(low - room, high + room)
     axes.set_title(panel.title, loc="left", fontsize=11)

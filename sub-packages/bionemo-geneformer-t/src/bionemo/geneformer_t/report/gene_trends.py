@@ -56,7 +56,7 @@ def _draw(
     axes: Any, trends: GeneTrends, curve: Curve, gene: int, style: tuple[str, str, str]
 ) -> None:
     color, label, line = style
-    mean, room = curve.mean[:, gene], 1.96 * curve.error[:, gene]
+    mean, room = curve.mean[:, gene], curve.half[:, gene]
     axes.fill_between(
         trends.position, np.maximum(mean - room, 0), mean + room, color=color, alpha=0.15,
         linewidth=0,

@@ -42,7 +42,8 @@ def score_section(evaluation: Evaluation) -> Section:
                 element(
                     "small",
                     "Gains with 95 % intervals, paired by cell. Blue: better "
-                    "beyond the interval; orange: worse; grey: no better. A figure at the edge "
+                    "beyond the interval; orange: worse; grey: no better, or too few cells or "
+                    "donors to tell. A figure at the edge "
                     "stands for a gain that lies beyond it.",
                 )
             ),

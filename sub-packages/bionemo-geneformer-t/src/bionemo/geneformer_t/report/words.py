@@ -2,7 +2,7 @@
 
 import math
 
-from bionemo.geneformer_t.evaluate.bootstrap import Interval
+from bionemo.geneformer_t.evaluate.intervals import Interval
 
 _MINUS = "\N{MINUS SIGN}"
 

@@ -51,7 +51,7 @@ class EvaluateSettings(Settings):
     """Column of obs with each cell's cluster; by default one with a usual name."""
     donor_key: str | None = None
     """Column of obs that says whose cells they are (donor, sample, batch): intervals are over
-    these. By default one with a usual name."""
+    these too. By default one with a usual name."""
     controls: bool = False
     """Also score a model of the same sizes with random weights and, where `simulate` made the data,
     the simulator's own distribution."""
@@ -59,7 +59,7 @@ class EvaluateSettings(Settings):
     """Also score this model, trained with shuffle_successors and otherwise like the checkpoint:
     what it lacks is what the graph was worth."""
     seed: int = 42
-    """Chooses what baselines are tuned on, the bootstrap draws, and cells for `max_cells`."""
+    """Chooses what baselines are tuned on, cells drawn from predictions and for `max_cells`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -198,7 +198,7 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
     }
     values = {
         "unit": "nats per position; shares from 0 to 1",
-        "intervals": interval_sentence(evaluation.num_donors),
+        "intervals": interval_sentence(evaluation.units),
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
         "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},
@@ -206,8 +206,12 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
             name: asdict(found) for name, found in evaluation.population_marks.items()
         },
         "mmd_bandwidth": evaluation.bandwidth,
-        "num_donors": evaluation.num_donors,
+        "num_donors": evaluation.units.num_donors,
+        "effective_donors": evaluation.units.effective_donors,
         "num_cells": evaluation.num_cells,
+        "num_next_cells": evaluation.units.num_next_cells,
+        "effective_current_cells": evaluation.units.effective_cells[0],
+        "effective_next_cells": evaluation.units.effective_cells[1],
         "num_pairs": evaluation.num_pairs,
         "num_positions": evaluation.num_positions,
         "num_changed": evaluation.num_changed,

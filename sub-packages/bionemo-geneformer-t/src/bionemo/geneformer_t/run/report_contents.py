@@ -62,9 +62,10 @@ def gather(evaluated: Evaluated, genes: Sequence[str], num_genes: int) -> Conten
     """Everything that the page shows; the model is asked once more, about the genes' curves."""
     named, vocab = named_genes(evaluated.checkpoint, genes)
     place, place_name = _place(evaluated)
-    trends = gene_trends(evaluated.predictor, evaluated.pairs, place, named, num_genes)
     facts = evaluated.facts[evaluated.split]
-    generator = np.random.default_rng(evaluated.seed)
+    trends = gene_trends(
+        evaluated.predictor, evaluated.pairs, place, named, num_genes, facts.donors
+    )
     return Contents(
         checkpoint=summarise_checkpoint(evaluated.checkpoint),
         changed_settings=_changed_settings(evaluated),
@@ -81,7 +82,7 @@ def gather(evaluated: Evaluated, genes: Sequence[str], num_genes: int) -> Conten
         is_shuffled=evaluated.is_shuffled,
         gains=None
         if facts.clusters is None
-        else cluster_gains(evaluated.evaluation, facts.clusters, facts.donors, generator),
+        else cluster_gains(evaluated.evaluation, facts.clusters),
     )
 
 
