@@ -95,12 +95,27 @@ def test_scores_are_a_table_with_gaps_where_nothing_could_be_scored():
     }
     evaluation = {
         "rows": {"the model": row}, "split": "test", "num_positions": 1000, "num_pairs": 20,
-        "num_cells": 10,
+        "num_cells": 10, "intervals": "Intervals: 95 %, over 10 current cells.",
     }  # fmt: skip
     table = scores_table(evaluation)
     assert "On `test`: 1,000 positions of 20 next cells of 10 current cells" in table
     assert "| the model | 2.500 | 2.000 to 3.000 | 25.0% | 50.0% | 100.0% | - |" in table
+    assert table.endswith("Intervals: 95 %, over 10 current cells.")
     assert table in model_card(make_model(), "mine", evaluation)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"), [("val", "was chosen by these cells"), ("train", "was trained on these")]
+)
+def test_scores_of_cells_that_the_model_has_met_say_so(split, words):
+    row = {
+        "all": {"cross_entropy": 2.5, "top1": 0.25, "top10": 0.5, "top100": 1.0},
+        "changed": {"cross_entropy": None},
+        "cross_entropy_interval": {"low": None, "high": None},
+    }
+    numbers = dict.fromkeys(("num_positions", "num_pairs", "num_cells"), 1)
+    table = scores_table({"rows": {"m": row}, "split": split, "intervals": "", **numbers})
+    assert words in table
 
 
 @pytest.mark.parametrize("content", [{}, {"rows": 1}, [1], {"rows": {"the model": {}}}])

@@ -1,14 +1,17 @@
 """`geneformer-t export`: whole or not at all, with scores where there are some."""
 
 import json
+import shutil
 
 import pytest
+import torch
 from foreign import write_foreign
 from transformers import BertForMaskedLM
 
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.doctor import doctor
 from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.export import export
 
@@ -80,13 +83,34 @@ def test_the_scores_of_this_checkpoint_are_in_the_card_and_no_others(
     for name, row in found.rows.items():
         assert f"| {name} | {row.all.cross_entropy:.3f} |" in card
 
-    values = json.loads((run / "evaluation.json").read_text())
-    (run / "evaluation.json").write_text(json.dumps({**values, "checkpoint": "other.ckpt"}))
-    export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "second")
+    # other weights under the same name, in a folder with these scores
+    other = tmp_path / "other" / "checkpoints" / untrained_checkpoint.name
+    other.parent.mkdir(parents=True)
+    content = torch.load(untrained_checkpoint, weights_only=True)
+    next(iter(content["state_dict"].values()))[0, 0] += 1
+    torch.save(content, other)
+    shutil.copy(run / "evaluation.json", other.parents[1])
+    export(checkpoint=other, output_dir=tmp_path / "second")
     assert "None were measured" in (tmp_path / "second" / "README.md").read_text()
-    with pytest.raises(ValueError, match=r"holds the scores of other\.ckpt, not of"):
-        export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "other",
-               evaluation=run / "evaluation.json")  # fmt: skip
+    assert "is not used: it scores another model (fingerprint" in capsys.readouterr().out
+    with pytest.raises(
+        ValueError, match=r"does not hold the scores of .*: it scores another model"
+    ):
+        export(checkpoint=other, output_dir=tmp_path / "x", evaluation=run / "evaluation.json")
+
+    # the same weights under another name and date are the same weights
+    shutil.copy(untrained_checkpoint, other.with_name("renamed.ckpt"))
+    export(checkpoint=other.with_name("renamed.ckpt"), output_dir=tmp_path / "third")
+    assert "On `test`:" in (tmp_path / "third" / "README.md").read_text()
+    assert doctor(first=other.with_name("renamed.ckpt")).is_sound
+    nats = found.rows["the model"].all.cross_entropy
+    assert f"scores: {nats:.3f} nats per position on test" in capsys.readouterr().out
+
+    values = json.loads((run / "evaluation.json").read_text())
+    del values["scored"]  # as former versions wrote it
+    (run / "evaluation.json").write_text(json.dumps(values))
+    export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "fourth")
+    assert "whose scores they are is not known" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

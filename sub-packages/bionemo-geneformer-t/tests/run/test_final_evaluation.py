@@ -1,10 +1,12 @@
 """The scores at the end of a run: there, bounded, and never in the way."""
 
 import json
+import os
 import shutil
 
 import pytest
 
+from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.final_evaluation import LEAST_CELLS, MOST_CELLS, max_cells
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
@@ -39,11 +41,28 @@ def test_a_run_ends_with_the_table_and_the_verdicts(train, tmp_path, capsys) -> 
     assert (tmp_path / "run" / "evaluation.txt").read_text() in printed
 
 
-def test_a_finished_run_is_scored_once(train, tmp_path, capsys) -> None:
-    train()
-    before = (tmp_path / "run" / "evaluation.json").stat().st_mtime_ns
+def test_a_finished_run_is_scored_once_whatever_the_dates_are(train, tmp_path) -> None:
+    best, path = train(), tmp_path / "run" / "evaluation.json"
+    before = path.stat().st_mtime_ns
+    os.utime(best)  # younger than its scores
     train(resume_from_checkpoint="last")
-    assert (tmp_path / "run" / "evaluation.json").stat().st_mtime_ns == before
+    assert path.stat().st_mtime_ns == before
+
+
+def test_scores_of_other_cells_or_weights_do_not_pass_for_those_of_the_run(
+    train, tiny_data_dir, tmp_path, caplog
+) -> None:
+    best, path = train(), tmp_path / "run" / "evaluation.json"
+    mine = json.loads(path.read_text())
+    evaluate(checkpoint=best, data_dir=tiny_data_dir, split="val", output_dir=tmp_path / "run")
+    train(resume_from_checkpoint="last")
+    assert "it scores split 'val', not 'test' and it scores other cells" in caplog.text
+    again = json.loads(path.read_text())
+    assert (again["split"], again["rows"]) == (mine["split"], mine["rows"])
+    path.write_text(json.dumps({**mine, "scored": {**mine["scored"], "model": "0" * 64}}))
+    train(resume_from_checkpoint="last")
+    assert "it scores another model (fingerprint 000000000000, not" in caplog.text
+    assert json.loads(path.read_text())["scored"] == mine["scored"]
 
 
 def test_without_test_cells_those_of_val_are_scored(train, tiny_data_dir, tmp_path) -> None:

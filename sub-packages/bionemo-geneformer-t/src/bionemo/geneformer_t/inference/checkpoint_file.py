@@ -45,6 +45,8 @@ class CheckpointSummary:
     """Optimizer steps behind it."""
     epoch: int
     num_weights: int
+    fingerprint: str
+    """Of weights, vocabulary and memory; see `inference.fingerprint`."""
 
 
 def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
@@ -105,6 +107,8 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         FileNotFoundError: No such file.
         ValueError: As `read_checkpoint` and `build_model`.
     """
+    from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
+
     content = read_checkpoint(path)
     model = build_model(path, content)
     carried = carried_by(content)
@@ -120,6 +124,7 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         step=content.get("global_step", 0),
         epoch=content.get("epoch", 0),
         num_weights=sum(parameter.numel() for parameter in model.parameters()),
+        fingerprint=model_fingerprint(model),
     )
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 
+import numpy as np
 import torch
 
 from bionemo.geneformer_t.inference.checkpoint import settings_of
@@ -11,7 +13,7 @@ from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 
 def model_fingerprint(model: TemporalGeneformerModel) -> str:
-    """SHA-256 over weights, sizes, vocabulary with medians, and how cells are encoded."""
+    """SHA-256 over weights, sizes, vocabulary, medians, memory, and how cells are encoded."""
     settings = settings_of(model)
     meaning = {
         "config": model.config.to_dict(),
@@ -26,4 +28,10 @@ def model_fingerprint(model: TemporalGeneformerModel) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(values.view(torch.uint8).numpy().tobytes())
+    if model.memory is not None:
+        memory = model.memory
+        digest.update(json.dumps(asdict(memory.mixing), sort_keys=True).encode())
+        for name, array in {**vars(memory.library), "gene_ids": memory.gene_ids}.items():
+            digest.update(f"memory.{name} {array.shape} {array.dtype.str}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -33,6 +33,11 @@ _LEARNED = {
     "next_cell": "the genes of the next cell of a trajectory, given the current one",
     "mlm": "a cell's own masked genes, as Geneformer was pretrained",
 }
+_CAUTION = {
+    "val": " The checkpoint was chosen by these cells; cells of `test` are a fairer judge.",
+    "train": " The model was trained on these cells: the scores say nothing of others.",
+}
+"""Split -> what its scores are worth."""
 _SHOWN = 12
 
 
@@ -91,15 +96,18 @@ def scores_table(evaluation: Any) -> str:
             ]
             for row_name, row in evaluation["rows"].items()
         ]
+        split = evaluation["split"]
         scored = (
-            f"On `{evaluation['split']}`: {evaluation['num_positions']:,} positions of "
+            f"On `{split}`: {evaluation['num_positions']:,} positions of "
             f"{evaluation['num_pairs']:,} next cells of {evaluation['num_cells']:,} current cells, "
             "every position masked. New genes are those that the current cell does not express."
+            f"{_CAUTION.get(split, '')}"
         )
+        intervals = str(evaluation["intervals"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it holds no scores as `geneformer-t evaluate` writes them ({error!r})") \
             from error  # fmt: skip
-    return f"{scored}\n\n{_table(header, rows)}"
+    return f"{scored}\n\n{_table(header, rows)}\n\n{intervals}"
 
 
 def _data(model: TemporalGeneformerModel) -> str:

@@ -174,7 +174,8 @@ def _clear(folder: Path) -> None:
 
 
 def _where_things_are(folder: Path) -> str:
-    from bionemo.geneformer_t.run.evaluate import EVALUATION, LOSS_CURVE, NEXT_CELLS
+    from bionemo.geneformer_t.report.evaluation_files import EVALUATION
+    from bionemo.geneformer_t.run.evaluate import LOSS_CURVE, NEXT_CELLS
     from bionemo.geneformer_t.run.report import REPORT
 
     lines = {

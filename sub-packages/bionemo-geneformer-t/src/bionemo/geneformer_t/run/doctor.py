@@ -77,12 +77,25 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
         findings = [*refused, *([] if data is None else examine_data(data))]
     found = Diagnosis(checkpoint=checkpoint, data=data, findings=tuple(findings))
     parts = [
-        *([report.checkpoint_text(checkpoint)] if checkpoint else []),
+        *([report.checkpoint_text(checkpoint), scores_text(checkpoint)] if checkpoint else []),
         *([report.data_text(data)] if data else []),
         *([report.findings_text(found.findings, both=checkpoint is not None)] if data_dir else []),
     ]
     print("\n\n".join(parts))
     return found
+
+
+def scores_text(checkpoint: "CheckpointSummary") -> str:
+    """What is known of the scores of a checkpoint: those in its run's folder, if they are its."""
+    from bionemo.geneformer_t.report.evaluation_files import EVALUATION, Scored, scores_beside
+    from bionemo.geneformer_t.run.evaluated import run_dir
+
+    folder = run_dir(checkpoint.path.resolve())
+    values, words = scores_beside(folder, Scored(model=checkpoint.fingerprint))
+    if values is None:
+        return f"scores: none; {words or f'there is no {EVALUATION} in {folder}'}"
+    nats = values["rows"]["the model"]["all"]["cross_entropy"]
+    return f"scores: {nats:.3f} nats per position on {values['split']}, in {words}"
 
 
 def _sorted_out(settings: DoctorSettings) -> tuple[Path | None, Path | None]:

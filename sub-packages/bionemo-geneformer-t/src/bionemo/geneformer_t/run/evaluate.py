@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bionemo.geneformer_t.report.evaluation_files import EVALUATION, SCORED
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import Settings
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
     from bionemo.geneformer_t.run.evaluated import Evaluated
 
-EVALUATION = "evaluation.json"
 EVALUATION_TEXT = "evaluation.txt"
 NEXT_CELLS = "next_cells.png"
 LOSS_CURVE = "loss_curve.png"
@@ -84,6 +84,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
     from bionemo.geneformer_t.evaluate.pairs import CellPairs
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
     from bionemo.geneformer_t.inference.distribution import model_predictor
+    from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
     from bionemo.geneformer_t.run.evaluated import Evaluated
     from bionemo.geneformer_t.run.evaluation_facts import evaluation_facts
     from bionemo.geneformer_t.run.graph_input import recorded_options
@@ -135,12 +136,20 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         is_shuffled=settings_of(model).shuffle_successors,
         mixing=None if model.memory is None else model.memory.mixing,
         seed=settings.seed,
+        fingerprint=model_fingerprint(model),
+        settings=_recorded(settings, scored.settings.neighbor_key),
     )
     print(as_text(evaluated))
     if settings.output_dir is not None:
         write_scores(evaluated, settings.output_dir)
         _draw(evaluated, settings.output_dir)
     return evaluated
+
+
+def _recorded(settings: EvaluateSettings, neighbor_key: str) -> dict[str, Any]:
+    """How a checkpoint is scored, for evaluation.json; which cells are told by fingerprints."""
+    names = ("max_cells", "time_key", "cluster_key", "donor_key", "controls", "seed")
+    return {"neighbor_key": neighbor_key, **{name: getattr(settings, name) for name in names}}
 
 
 def _controls(
@@ -258,11 +267,16 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
     """Write evaluation.json and evaluation.txt, and print where."""
     import json
 
+    from bionemo.geneformer_t import __version__
+
     folder.mkdir(parents=True, exist_ok=True)
     content = {
+        "written_by": f"geneformer-t {__version__}",
         "checkpoint": str(evaluated.checkpoint),
         "data_dir": str(evaluated.data_dir),
         "split": evaluated.split,
+        SCORED: evaluated.scored.to_dict(),
+        "settings": dict(evaluated.settings),
         "notes": evaluated.where_from,
         **as_json(evaluated.evaluation),
     }

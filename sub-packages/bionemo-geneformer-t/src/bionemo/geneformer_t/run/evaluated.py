@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from bionemo.geneformer_t.data.provenance import cells_fingerprint, graph_fingerprint
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.arrows import Arrows, arrows
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation
@@ -12,6 +14,7 @@ from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
 from bionemo.geneformer_t.model.memory import Mixing
 from bionemo.geneformer_t.report.cell_map import CellMap, cell_map
+from bionemo.geneformer_t.report.evaluation_files import Scored
 from bionemo.geneformer_t.run.output_folder import CHECKPOINTS, METRICS_FILE
 
 
@@ -38,6 +41,15 @@ class Evaluated:
     mixing: Mixing | None
     """How the model's answer is mixed with its memory; None where it has none."""
     seed: int
+    fingerprint: str
+    """Of the model; see `inference.fingerprint`."""
+    settings: Mapping[str, Any]
+    """How it was scored, in plain values."""
+
+    @property
+    def scored(self) -> Scored:
+        """What the scores belong to, by content."""
+        return what_is_scored(self.fingerprint, self.split, self.dataset)
 
     @property
     def split_dir(self) -> Path:
@@ -64,6 +76,16 @@ class Evaluated:
     def arrows(self) -> Arrows:
         """True and predicted arrows on that map."""
         return arrows(self.predictor, self.dataset, self.where.coordinates)
+
+
+def what_is_scored(fingerprint: str, split: str, dataset: TemporalGeneformerDataset) -> Scored:
+    """A model on a split, by content."""
+    return Scored(
+        model=fingerprint,
+        split=split,
+        cells=cells_fingerprint(dataset.tokens.store),
+        graph=graph_fingerprint(dataset.graph),
+    )
 
 
 def run_dir(checkpoint: Path) -> Path:

@@ -9,7 +9,6 @@ from typing import Any
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import Settings
 
-EVALUATION = "evaluation.json"
 CARD = "README.md"
 
 
@@ -24,7 +23,7 @@ class ExportSettings(Settings):
     """Folder to write; new or empty."""
     evaluation: Path | None = None
     """The evaluation.json of this checkpoint, for the model card; by default the one in the run's
-    folder, if there is one."""
+    folder, if it holds the scores of these very weights."""
     name: str | None = None
     """Title of the model card; by default the name of the folder."""
 
@@ -43,11 +42,12 @@ def export(settings: ExportSettings) -> Path:
     from bionemo.geneformer_t.run.data_folder import is_done, new_data_folder
 
     model = load_encoder(settings.checkpoint)
-    evaluation, where = read_evaluation(settings)
+    fingerprint = model_fingerprint(model)
+    evaluation, about_scores = read_evaluation(settings, fingerprint)
     card = model_card(model, settings.name or settings.output_dir.name, evaluation)
     record = {
         "command": "export",
-        "model": model_fingerprint(model),
+        "model": fingerprint,
         "card": hashlib.sha256(card.encode()).hexdigest(),
     }
     if is_done(settings.output_dir, record):
@@ -56,48 +56,54 @@ def export(settings: ExportSettings) -> Path:
     with new_data_folder(settings.output_dir, record) as folder:
         write_model(model, folder)
         (folder / CARD).write_text(card, encoding="utf-8")
-    scores = f"scores from {where}" if where else "no scores, for none were measured"
-    print(f"exported {settings.checkpoint} with {scores}")
+    print(f"exported {settings.checkpoint} with {about_scores}")
     for what in left_out(model):
         print(f"note: other tools know no {what}; they predict without it")
     print(settings.output_dir)
     return settings.output_dir
 
 
-def read_evaluation(settings: ExportSettings) -> tuple[Mapping[str, Any] | None, Path | None]:
-    """The scores of the checkpoint and the file that they are in, if there is one.
+def read_evaluation(
+    settings: ExportSettings, fingerprint: str
+) -> tuple[Mapping[str, Any] | None, str]:
+    """The scores of the checkpoint, None where there are none, and a sentence on them.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It is damaged, holds no scores, or those of another checkpoint.
+        ValueError: It is damaged, holds no scores, or those of other weights.
     """
-    from bionemo.geneformer_t.dictionaries import read_json
-    from bionemo.geneformer_t.report.model_card import scores_table
+    from bionemo.geneformer_t.report.evaluation_files import (
+        EVALUATION,
+        Scored,
+        difference,
+        read_scores,
+        scores_beside,
+    )
+    from bionemo.geneformer_t.run.evaluated import run_dir
 
-    path = settings.evaluation
+    wanted, path = Scored(model=fingerprint), settings.evaluation
     if path is None:
-        path = settings.checkpoint.resolve().parent.parent / EVALUATION
-        if settings.checkpoint.is_dir() or not path.is_file():
-            return None, None
+        folder = run_dir(settings.checkpoint.resolve())
+        if settings.checkpoint.is_dir() or not (folder / EVALUATION).is_file():
+            return None, "no scores, for none were measured"
+        values, words = scores_beside(folder, wanted)
+        return values, f"scores from {words}" if values is not None else f"no scores: {words}"
     if not path.is_file():
         raise FileNotFoundError(
             f"evaluation: expected the {EVALUATION} that `geneformer-t evaluate --output_dir DIR` "
             f"writes at {path}; there is none"
         )
-    values = read_json(path)
     try:
-        scores_table(values)
+        values = read_scores(path)
     except ValueError as error:
-        raise ValueError(f"evaluation: {path}: {error}") from error
-    scored = Path(str(values.get("checkpoint")))
-    if scored.name != settings.checkpoint.name:
-        if settings.evaluation is None:
-            return None, None
+        raise ValueError(f"evaluation: {error}") from error
+    reason = difference(values, wanted)
+    if reason is not None:
         raise ValueError(
-            f"evaluation: {path} holds the scores of {scored}, not of {settings.checkpoint}; "
-            "evaluate this checkpoint, or leave evaluation out"
+            f"evaluation: {path} does not hold the scores of {settings.checkpoint}: {reason}. "
+            "Evaluate this checkpoint, or leave evaluation out"
         )
-    return values, path
+    return values, f"scores from {path}"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int)
 
     Prints the table and the verdicts, and writes evaluation.json and evaluation.txt into the output
     folder. Where there is nothing to score, or scoring fails, one line of the log says why. A run
-    that was scored already, as one that is resumed after its end, is left as it is.
+    that was scored already, as one that is resumed after its end, is left as it is: the folder's
+    evaluation.json tells by fingerprints of weights, cells and graph.
 
     Args:
         settings: The run's.
@@ -33,18 +34,16 @@ def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int)
     import torch
 
     from bionemo.geneformer_t.run.evaluate import (
-        EVALUATION,
         EvaluateSettings,
         evaluate_checkpoint,
         write_scores,
     )
 
     reason = why_not(settings, checkpoint)
-    if reason is None and _is_older(checkpoint, settings.output_dir / EVALUATION):
-        logger.info("%s is scored in %s", checkpoint, settings.output_dir / EVALUATION)
-        return
     if reason is None:
         try:
+            if is_scored(settings, checkpoint):
+                return
             evaluated = evaluate_checkpoint(
                 EvaluateSettings(
                     checkpoint=checkpoint,
@@ -83,5 +82,24 @@ def _split(settings: TrainSettings) -> str:
     return next((n for n in ("test", "val") if (settings.data_dir / n).is_dir()), "")
 
 
-def _is_older(file: Path, than: Path) -> bool:
-    return than.is_file() and file.stat().st_mtime < than.stat().st_mtime
+def is_scored(settings: TrainSettings, checkpoint: Path) -> bool:
+    """Whether the output folder holds the scores of these very weights on these very cells.
+
+    Says what is different where it holds others, which are written over.
+    """
+    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
+    from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
+    from bionemo.geneformer_t.report.evaluation_files import EVALUATION, scores_beside
+    from bionemo.geneformer_t.run.evaluated import what_is_scored
+
+    if not (settings.output_dir / EVALUATION).is_file():
+        return False
+    model, split = load_model(checkpoint), _split(settings)
+    dataset = open_split(model, settings.data_dir / split)
+    wanted = what_is_scored(model_fingerprint(model), split, dataset)
+    scores, words = scores_beside(settings.output_dir, wanted)
+    if scores is None:
+        logger.warning("scoring anew: %s", words)
+    else:
+        logger.info("%s is scored in %s", checkpoint, words)
+    return scores is not None
