@@ -46,7 +46,7 @@ def row(name: str, found: list[Evaluation]) -> dict[str, Any]:
     gains = [loss - mine for loss, mine in zip(losses, above, strict=True)]
     beaten = ""
     if name in found[0].advantages:
-        number = sum(one.advantages[name].all.low > 0 for one in found)
+        number = sum(one.advantages[name].all.verdict == "better" for one in found)
         beaten = f"{number} of {len(found)}"
     return {
         "predictor": name,

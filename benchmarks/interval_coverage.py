@@ -1,6 +1,6 @@
 """How often do the 95 % intervals of an evaluation hold the true value?
 
-    python benchmarks/interval_coverage.py [--replicates 500] [--settings NAME ...]
+    python benchmarks/interval_coverage.py [--replicates 500] [--settings NAME ...] [--whole_cells]
 
 The tree of `simulate` and three fitted predictors stay; cells, their counts and donors are drawn
 anew in each replicate, and each is scored with its intervals. The true value is the mean of the
@@ -11,12 +11,13 @@ Verdicts are counted where the evaluation gives them.
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import sklearn
 from jaxtyping import Float, Int
 from measure import report
 from numpy import ndarray
@@ -186,19 +187,18 @@ def settings_of(world: World) -> dict[str, Callable[[np.random.Generator], Drawn
     """What is drawn anew in each replicate."""
 
     def uneven(number: int, rng: np.random.Generator) -> ndarray:
-        return np.maximum(10, (40 * number * rng.dirichlet(np.full(number, 4.0))).astype(np.int64))
+        return np.maximum(10, (25 * number * rng.dirichlet(np.full(number, 4.0))).astype(np.int64))
 
     return {
         "simulate, 60 cells": lambda rng: (world.split(60, rng), None),
         "simulate, 200 cells": lambda rng: (world.split(200, rng), None),
         "180 current, 76 next cells": lambda rng: (world.shared(180, 76, rng), None),
         "180 current, 30 next cells": lambda rng: (world.shared(180, 30, rng), None),
-        "3 donors of 40 cells": lambda rng: world.donors(np.full(3, 40), rng),
-        "5 donors of 40 cells": lambda rng: world.donors(np.full(5, 40), rng),
-        "10 donors of 40 cells": lambda rng: world.donors(np.full(10, 40), rng),
+        "3 donors": lambda rng: world.donors(np.full(3, 25), rng),
+        "5 donors": lambda rng: world.donors(np.full(5, 25), rng),
+        "10 donors": lambda rng: world.donors(np.full(10, 25), rng),
         "5 uneven donors": lambda rng: world.donors(uneven(5, rng), rng),
-        "10 uneven donors": lambda rng: world.donors(uneven(10, rng), rng),
-        "5 donors, successors of any": lambda rng: world.donors(np.full(5, 40), rng, across=True),
+        "5 donors, successors of any": lambda rng: world.donors(np.full(5, 25), rng, across=True),
         "180 current, 12 next cells": lambda rng: (world.shared(180, 12, rng), None),
         "simulate, 25 cells": lambda rng: (world.split(25, rng), None),
     }
@@ -212,54 +212,61 @@ class Answer:
     expected: Float[ndarray, "cell vocab"]
 
 
-def intervals_of(drawn: Drawn, judges: Judges, rng: np.random.Generator) -> dict[str, Any]:
+def intervals_of(
+    drawn: Drawn, judges: Judges, rng: np.random.Generator, *, whole_cells: bool = True
+) -> dict[str, Any]:
     """Measure -> the interval, and that of the percentile bootstrap."""
     pairs, donors = drawn
     units, targets = Units.of(pairs, donors), list(pairs.targets())
+    answers = {
+        name: ask(predictor, pairs, targets, units) for name, predictor in judges.predictors.items()
+    }
+    times, own = old_draws(units, rng), answers[JUDGED].sums
+    found: dict[str, Any] = {
+        "cross-entropy": (cross_entropy_interval(own, units), old_interval(own.of_cells, times))
+    }
+    for name, label in zip(AGAINST, ("frequencies", "similar cells"), strict=True):
+        other = answers[name].sums
+        gains = np.column_stack([own.positions, other.sums[:, 0] - own.sums[:, 0]])
+        found[f"gain over {label}"] = advantage(own, other, units), old_interval(gains, times)
+    if whole_cells:
+        both = [answers[name].expected for name in (JUDGED, AGAINST[1])]
+        for measure, values, left in whole_cell_gains(both, pairs, targets, units, judges.axes):
+            found[f"gain in {measure}"] = (
+                mean_interval(values, left, units),
+                old_interval(np.column_stack([np.ones(len(values)), values]), times),
+            )
+    return found
+
+
+def whole_cell_gains(
+    expected: list[ndarray],
+    pairs: CellPairs,
+    targets: list[Targets],
+    units: Units,
+    axes: Float[ndarray, "axis vocab"],
+) -> Iterator[tuple[str, ndarray, list[ndarray]]]:
+    """What the first of two predictors gains in each cell, and without each part of successors."""
     current = sparse_profiles([t.context for t in targets], NUM_RANKS, pairs.vocab_size).toarray()
     following = mean_next_profiles(
         [(t.next_cells, t.weights) for t in targets], NUM_RANKS, pairs.vocab_size
     ).toarray()
     profiles = NextProfiles.of(pairs, targets, NUM_RANKS)
-    answers, wholes = {}, {}
-    for name, predictor in judges.predictors.items():
-        answers[name] = ask(predictor, pairs, targets, units)
-        predicted = answers[name].expected
-        step, truth = (predicted - current) @ judges.axes.T, (following - current) @ judges.axes.T
-        without = [
-            score_without_parts(predicted, current, following, judges.axes, profiles, level)
-            for level in units.levels
-        ]
-        wholes[name] = {
-            "change": (
-                change_correlation(predicted, current, following), [w.change for w in without]
-            ),
-            "direction": (cosines(step, truth), [w.direction for w in without]),
-        }  # fmt: skip
-    times = old_draws(units, rng)
-    own = answers[JUDGED].sums
-    found: dict[str, Any] = {
-        "cross-entropy": (
-            cross_entropy_interval(own, units), old_interval(own.of_cells, times)
-        )
-    }  # fmt: skip
-    for name, label in zip(AGAINST, ("frequencies", "similar cells"), strict=True):
-        other = answers[name].sums
-        gains = np.column_stack([own.positions, other.sums[:, 0] - own.sums[:, 0]])
-        found[f"gain over {label}"] = advantage(own, other, units), old_interval(gains, times)
-    for measure in ("change", "direction"):
-        (mine, mine_left), (theirs, theirs_left) = (
-            wholes[name][measure] for name in (JUDGED, AGAINST[1])
-        )
-        values = _filled(mine) - _filled(theirs)
-        left = [
-            _filled(one) - _filled(other) for one, other in zip(mine_left, theirs_left, strict=True)
-        ]
-        found[f"gain in {measure}"] = (
-            mean_interval(values, left, units),
-            old_interval(np.column_stack([np.ones(len(values)), values]), times),
-        )
-    return found
+    left = [
+        [score_without_parts(one, current, following, axes, profiles, level) for one in expected]
+        for level in units.levels
+    ]
+    change = [change_correlation(one, current, following) for one in expected]
+    truth = (following - current) @ axes.T
+    direction = [cosines((one - current) @ axes.T, truth) for one in expected]
+    for measure, whole in (("change", change), ("direction", direction)):
+        parts = [_first_less_second([getattr(one, measure) for one in some]) for some in left]
+        yield measure, _first_less_second(whole), parts
+
+
+def _first_less_second(both: list[ndarray]) -> ndarray:
+    one, other = (np.where(np.isnan(values), 0.0, values) for values in both)
+    return one - other
 
 
 def ask(predictor: Predictor, pairs: CellPairs, targets: list[Targets], units: Units) -> Answer:
@@ -277,10 +284,6 @@ def ask(predictor: Predictor, pairs: CellPairs, targets: list[Targets], units: U
         cells=pairs.cells, positions=of_cells[:, 0], sums=of_cells[:, 1:], of_pairs=table
     )
     return Answer(sums, np.array(expected))
-
-
-def _filled(values: ndarray) -> ndarray:
-    return np.where(np.isnan(values), 0.0, values)
 
 
 def old_draws(units: Units, rng: np.random.Generator) -> Int[ndarray, "draw cell"]:
@@ -326,17 +329,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--replicates", type=int, default=500)
     parser.add_argument("--settings", nargs="+")
+    parser.add_argument("--whole_cells", action="store_true", help="change and direction too")
     parser.add_argument("--no_result", action="store_true", help="write no dated result")
     options = parser.parse_args()
     world = World.draw()
     judges, settings = Judges.fit(world), settings_of(world)
     rows = []
+    sklearn.set_config(assume_finite=True, skip_parameter_validation=True)  # to be fast
     for name in options.settings or settings:
         rng, started = np.random.default_rng(0), time.perf_counter()
         found, numbers = [], []
         for _ in range(options.replicates):
             drawn = settings[name](rng)
-            found.append(intervals_of(drawn, judges, rng))
+            found.append(intervals_of(drawn, judges, rng, whole_cells=options.whole_cells))
             numbers.append(Units.of(*drawn).levels[-1].effective())
         rows += coverage(name, found, numbers)
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)

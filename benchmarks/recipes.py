@@ -59,10 +59,8 @@ def trained(name: str, data: Path, run: Path, seed: int, **settings: Any) -> Pat
 
 
 def outcome(interval: Interval) -> str:
-    """`better`, `worse`, or `alike` where the interval holds 0."""
-    if interval.low > 0:
-        return "better"
-    return "worse" if interval.high < 0 else "alike"
+    """`better`, `worse`, or `alike` where the interval holds 0 or rests on too little to tell."""
+    return interval.verdict if interval.verdict in {"better", "worse"} else "alike"
 
 
 def counted(gains: list[Advantage], measure: str) -> str:

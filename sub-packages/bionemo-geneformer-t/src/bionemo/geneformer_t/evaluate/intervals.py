@@ -64,7 +64,7 @@ def advantage(sums: CellSums, than: CellSums, units: Units) -> Interval:
 
 
 def mean_interval(
-    values: Float[ndarray, " cell"], without: Sequence[Float[ndarray, " part"]], units: Units
+    values: Float[ndarray, " cell"], without: Sequence[Float[ndarray, " _"]], units: Units
 ) -> Interval:
     """The mean of one number for each current cell; cells without one are left out.
 
