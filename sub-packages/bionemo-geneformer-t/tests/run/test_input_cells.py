@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from bionemo.geneformer_t.run.gene_table import GeneChoice
 from bionemo.geneformer_t.run.input_cells import InputCells, read_inputs
 
 
@@ -27,7 +28,7 @@ def write(path: Path, genes: list[str], cells: list[str], seed: int, **obs: obje
 def read(paths: list[Path], folder: Path) -> InputCells:
     names = {"OCT4": "ENSG1", "POU5F1": "ENSG1"}
     with ExitStack() as stack:
-        cells = read_inputs(paths, folder / "scratch", stack, gene_names=names)
+        cells = read_inputs(paths, folder / "scratch", stack, genes=GeneChoice(gene_names=names))
         cells.obsm["X_umap"].read(np.arange(len(cells.obs)))
         return cells
 
@@ -85,3 +86,21 @@ def test_the_same_input_twice_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.h5ad", ["X", "Y"], ["c1"], 0)
     with pytest.raises(ValueError, match="can be given once"):
         read([tmp_path / "a.h5ad", tmp_path / "a.h5ad"], tmp_path)
+
+
+def test_what_is_no_gene_counts_nothing_and_is_said(tmp_path: Path) -> None:
+    genes = ["ERCC-00002", "CD4", "GAPDH", "CD4-1"]
+    counts = write(tmp_path / "a.h5ad", genes, ["c1", "c2", "c3"], 0)
+    stored = anndata.read_h5ad(tmp_path / "a.h5ad")
+    stored.var["feature_types"] = ["Gene Expression"] * 3 + ["Antibody Capture"]
+    stored.write_h5ad(tmp_path / "a.h5ad")
+    cells = read([tmp_path / "a.h5ad"], tmp_path)
+    assert cells.genes.names == ("CD4", "GAPDH")
+    assert (cells.counts.rows(0, 3).toarray() == counts[:, 1:3]).all()
+    assert (cells.totals == counts[:, 1:3].sum(axis=1)).all()
+    assert (cells.counts_of_column[0] == counts.sum(axis=0)).all()
+    assert list(cells.var.index) == ["CD4", "GAPDH"]
+    share = counts[:, 0].sum() / counts.sum()
+    said = f"a.h5ad: 1 spike-ins (such as ERCC-00002), with {share:.1%} of all counts, were left"
+    assert any(said in note for note in cells.notes)
+    assert any("1 features of type Antibody Capture" in note for note in cells.notes)

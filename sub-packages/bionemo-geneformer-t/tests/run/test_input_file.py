@@ -119,7 +119,9 @@ def test_tenx_files_without_what_is_no_gene(tmp_path: Path, version: int) -> Non
     assert cells.genes.names == tuple(IDS)
     assert cells.var.index.tolist() == SYMBOLS
     assert list(cells.obs.index) == CELLS
-    assert any("1 features are not of type" in note for note in cells.notes) == (version == 3)
+    assert any("1 features of type Antibody Capture" in note for note in cells.notes) == (
+        version == 3
+    )
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 _VERSIONED = re.compile(r"(ENS[A-Z]*G\d+)\.\d+")
+_ENSEMBL = re.compile(r"ENS[A-Z]*G\d+(?:\.\d+)?")
 _STABLE_ID = re.compile(
     r"(?:ENS[A-Z]*G\d+(?:\.\d+)?(?:_PAR_Y)?|FBgn\d{7}|WBGene\d{8}|AT[1-5CM]G\d{5}"
     r"|Y[A-P][LR]\d{3}[CW](?:-[A-Z])?)"
@@ -25,6 +26,11 @@ _HUMAN = re.compile(r"(?<=[0-9XY])orf(?=\d)|^hsa-.*|^DKFZp|^hCG_?|^LA16c")
 def is_stable_id(name: str) -> bool:
     """Whether a name is the stable id of a gene, with or without version."""
     return _STABLE_ID.fullmatch(name) is not None
+
+
+def is_ensembl_id(name: str) -> bool:
+    """Whether a name is an id of Ensembl's, with or without version."""
+    return _ENSEMBL.fullmatch(name) is not None
 
 
 def without_version(name: str) -> str:

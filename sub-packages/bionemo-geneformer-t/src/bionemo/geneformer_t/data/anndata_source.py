@@ -19,10 +19,9 @@ from bionemo.geneformer_t.data.count_source import (
     CountSource,
     MatrixOptions,
     in_rows,
-    only_columns,
     row_blocks,
 )
-from bionemo.geneformer_t.data.gene_columns import gene_columns
+from bionemo.geneformer_t.data.gene_names import name_genes
 from bionemo.geneformer_t.data.rounding import Rounding
 from bionemo.geneformer_t.data.scdl import archive_source, survey, write_archive
 from bionemo.geneformer_t.data.stored_matrix import RawBlock, stored_matrix
@@ -60,13 +59,16 @@ def anndata_source(
         ValueError: There is no X, or both a layer and raw were asked for.
     """
     where, matrix, var = _choose(cells, layer, use_raw=use_raw)
-    genes = gene_columns(var, where)
-    source = CountSource(
+    genes = name_genes(var, where)
+    return CountSource(
         where=where,
         cell_ids=tuple(cells.obs_names.astype(str)),
         gene_names=genes.names,
         gene_symbols=genes.symbols,
-        var_names=tuple(var.index.astype(str)[genes.kept]),
+        left_out=genes.left_out,
+        genomes=genes.genomes,
+        removed=genes.removed(),
+        var_names=tuple(var.index.astype(str)),
         raw_blocks=lambda: _blocks(matrix, where),
         by_rows=not isinstance(matrix, CSCDataset),
         rounding=Rounding() if round_counts else None,
@@ -76,7 +78,6 @@ def anndata_source(
         ),
         options=IN_PYTHON,
     )
-    return only_columns(source, genes.kept)
 
 
 @contextmanager

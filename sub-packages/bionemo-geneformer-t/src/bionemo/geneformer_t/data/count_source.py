@@ -5,28 +5,24 @@ reads a matrix goes through `CountSource.blocks`, which checks that the values a
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Bool
-from numpy import ndarray
 
 from bionemo.geneformer_t.data.counts import ExpectedCountsError, NotCountsError, check_counts
 from bionemo.geneformer_t.data.frames import native
-from bionemo.geneformer_t.data.gene_columns import GENE_ID_COLUMNS
+from bionemo.geneformer_t.data.gene_names import RemovedFeatures
 from bionemo.geneformer_t.data.rounding import Rounding
 from bionemo.geneformer_t.data.stored_matrix import RawBlock, row_blocks
 
 __all__ = [
-    "GENE_ID_COLUMNS",
     "CountBlock",
     "CountSource",
     "MatrixOptions",
     "check_cell_ids",
-    "only_columns",
     "row_blocks",
 ]
 
@@ -82,6 +78,12 @@ class CountSource:
     """The second name of each column, to fall back on."""
     raw_blocks: Callable[[], Iterator[RawBlock]]
     """Rectangles (dense, CSR or CSC) with their first row and column; left to right in each row."""
+    left_out: tuple[str, ...] = ()
+    """Why each column is no gene that is counted, empty where it is one; no value where all are."""
+    genomes: tuple[str, ...] = ()
+    """The genome of each column, where there are several."""
+    removed: RemovedFeatures | None = None
+    """Takes features that are no genes out of the blocks."""
     by_rows: bool = True
     """Whether they are whole rows from the first to the last; otherwise they come in any order."""
     num_values: int = 0
@@ -113,10 +115,15 @@ class CountSource:
         """
         if self.rounding is not None:
             self.rounding.start()
+        if self.removed is not None:
+            self.removed.start()
         for raw, first_row, first_column in self.raw_blocks():
             _check_indices(raw, self.where)
             try:
-                counts, was_canonical = self._canonical(in_rows(raw))
+                rows = in_rows(raw)
+                if self.removed is not None:
+                    rows = self.removed.drop(rows, first_column)
+                counts, was_canonical = self._canonical(rows)
             except ExpectedCountsError as error:
                 advice = (
                     f"{self.options.rounding} rounds each value to the nearest whole number. Or, "
@@ -152,26 +159,6 @@ def in_rows(raw: Any) -> sp.csr_array:
         whole = raw.tocoo()
         return sp.csr_array(sp.coo_array((native(whole.data), whole.coords), shape=raw.shape))
     return sp.csr_array(native(raw))
-
-
-def only_columns(source: CountSource, kept: Bool[ndarray, " column"]) -> CountSource:
-    """The same matrix without some of its columns.
-
-    Args:
-        source: Names the columns that are kept; its blocks still hold all of them.
-        kept: Which columns of the blocks those are.
-    """
-    if kept.all():
-        return source
-    before = np.concatenate([[0], np.cumsum(kept)])
-
-    def blocks() -> Iterator[RawBlock]:
-        for raw, first_row, first_column in source.raw_blocks():
-            _check_indices(raw, source.where)
-            chosen = kept[first_column : first_column + raw.shape[1]]
-            yield in_rows(raw)[:, chosen], first_row, int(before[first_column])
-
-    return replace(source, raw_blocks=blocks)
 
 
 def _check_indices(raw: Any, where: str) -> None:

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.count_source import row_blocks
+from bionemo.geneformer_t.data.gene_names import left_out_notes
 from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.token_encoder import counted_columns, names_of, why_left_out
 from bionemo.geneformer_t.data.tokens import CellTokens
 
 GENE_TOTALS = "gene_totals.npy"
@@ -46,8 +48,8 @@ def coverage(tokens: CellTokens, covered: Bool[ndarray, " vocab"]) -> Coverage:
         tokens: The cells of the split.
         covered: Which tokens of the vocabulary count.
     """
-    totals = gene_totals(tokens.store)
     token = tokens.token_of_column
+    totals = gene_totals(tokens.store) * counted_columns(names_of(tokens.store), token)
     is_covered = (token >= 0) & covered[token]
     is_expressed = totals > 0
     return Coverage(
@@ -56,6 +58,20 @@ def coverage(tokens: CellTokens, covered: Bool[ndarray, " vocab"]) -> Coverage:
         counts=float(totals.sum()),
         counts_covered=float(totals[is_covered].sum()),
     )
+
+
+def notes_on_left_out(store: CellStore, tokens: Int[ndarray, " column"]) -> list[str]:
+    """A sentence for each reason why columns are left out; none where all are genes.
+
+    Args:
+        store: The cells.
+        tokens: The token of each column, -1 where it has none.
+    """
+    reasons = why_left_out(names_of(store), tokens)
+    if not any(reasons):
+        return []
+    counts = gene_totals(store) + store.removed_counts
+    return left_out_notes(store.where, store.gene_names, reasons, counts)
 
 
 def gene_totals(store: CellStore) -> Float[ndarray, " column"]:

@@ -11,11 +11,10 @@ from bionemo.geneformer_t.data.count_source import (
     OF_PREPARE,
     CountSource,
     MatrixOptions,
-    only_columns,
 )
 from bionemo.geneformer_t.data.counts import NotCountsError
 from bionemo.geneformer_t.data.frames import read_frame, read_index
-from bionemo.geneformer_t.data.gene_columns import gene_columns
+from bionemo.geneformer_t.data.gene_names import name_genes
 from bionemo.geneformer_t.data.hdf5 import open_hdf5
 from bionemo.geneformer_t.data.rounding import Rounding
 from bionemo.geneformer_t.data.stored_matrix import StoredMatrix, stored_matrix
@@ -68,13 +67,16 @@ def store_source(
             f"{path}: {matrix.name} has shape {matrix.shape}, but obs and var name "
             f"{len(cell_ids)} cells and {len(var)} genes"
         )
-    genes = gene_columns(var, str(path))
+    genes = name_genes(var, str(path))
     source = CountSource(
         where=f"{path}: {matrix.name}",
         cell_ids=cell_ids,
         gene_names=genes.names,
         gene_symbols=genes.symbols,
-        var_names=tuple(var.index[genes.kept]),
+        left_out=genes.left_out,
+        genomes=genes.genomes,
+        removed=genes.removed(),
+        var_names=tuple(var.index),
         raw_blocks=matrix.blocks,
         by_rows=matrix.layout != "csc",
         num_values=matrix.num_values,
@@ -82,7 +84,7 @@ def store_source(
         way_out=lambda: _way_out(store, path, matrix.name, options),
         options=options,
     )
-    return only_columns(source, genes.kept), var.loc[genes.kept], genes.notes
+    return source, var, genes.notes
 
 
 def keys_of(store: Store, name: str) -> list[str]:

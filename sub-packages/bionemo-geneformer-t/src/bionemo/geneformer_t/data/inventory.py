@@ -6,17 +6,18 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.count_source import row_blocks
+from bionemo.geneformer_t.data.coverage import notes_on_left_out
 from bionemo.geneformer_t.data.hdf5 import open_hdf5
 from bionemo.geneformer_t.data.provenance import cells_fingerprint
 from bionemo.geneformer_t.data.scdl import neighbor_matrix
 from bionemo.geneformer_t.data.store import H5AD, CellStore
 from bionemo.geneformer_t.data.successors import ANY_KEY, NEIGHBORS
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB
-from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
+from bionemo.geneformer_t.data.token_encoder import counted_columns, names_of, tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -37,6 +38,8 @@ class SplitInventory:
     """That of the split's own files."""
     fingerprint: str
     """Names and counts of the cells; see `data.provenance`."""
+    genes: int
+    """Columns that are genes of these cells."""
     genes_known: int
     """Columns that the vocabulary knows."""
     counts_known: float
@@ -45,6 +48,8 @@ class SplitInventory:
     """Genes of the vocabulary that the middle cell expresses."""
     empty_cells: int
     """Cells that express none of them."""
+    left_out: tuple[str, ...] = ()
+    """What is no gene of these cells and therefore left out."""
 
     def serves(self, key: str) -> bool:
         """Whether successors are found when this key is asked for."""
@@ -124,32 +129,42 @@ def stored_graphs(split_dir: Path, store: CellStore) -> dict[str, int]:
 
 
 def read_by(
-    store: CellStore, is_known: Bool[ndarray, " column"]
+    store: CellStore, tokens: Int[ndarray, " column"]
 ) -> tuple[float, Int[ndarray, " cell"]]:
-    """The share of all counts on known columns, and each cell's number of known genes."""
-    known, lengths = 0.0, np.zeros(len(store), dtype=np.int64)
+    """The share of the counts of genes on known ones, and each cell's number of known genes.
+
+    Args:
+        store: The cells.
+        tokens: The token of each column, -1 where it has none.
+    """
+    is_known, is_counted = tokens >= 0, counted_columns(names_of(store), tokens)
+    known, total, lengths = 0.0, 0.0, np.zeros(len(store), dtype=np.int64)
     for rows in row_blocks(len(store)):
         counts, columns, pointers = store.rows(rows.start, rows.stop)
         counted = is_known[columns]
         known += float(np.sum(counts[counted], dtype=np.float64))
+        total += float(np.sum(counts[is_counted[columns]], dtype=np.float64))
         lengths[rows] = np.diff(np.concatenate([[0], np.cumsum(counted)])[pointers])
-    return known / float(np.sum(store.total_counts, dtype=np.float64)), lengths
+    return known / total if total else 0.0, lengths
 
 
 def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
     store = CellStore.open(folder)
-    is_known = tokens_of_columns(store, vocab) >= 0
-    share, lengths = read_by(store, is_known)
+    genes = names_of(store)
+    tokens = tokens_of_columns(genes, vocab)
+    share, lengths = read_by(store, tokens)
     return SplitInventory(
         folder=folder,
         store=store,
         graphs=stored_graphs(folder, store),
         own_vocab=own_vocab(folder),
         fingerprint=cells_fingerprint(store),
-        genes_known=int(is_known.sum()),
+        genes=int(counted_columns(genes, tokens).sum()),
+        genes_known=int((tokens >= 0).sum()),
         counts_known=share,
         genes_per_cell=int(np.median(lengths)),
         empty_cells=int((lengths == 0).sum()),
+        left_out=tuple(notes_on_left_out(store, tokens)),
     )
 
 

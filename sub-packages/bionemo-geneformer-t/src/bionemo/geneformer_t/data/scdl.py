@@ -23,7 +23,8 @@ from jaxtyping import Int, Real
 from numpy import ndarray
 from tqdm import tqdm
 
-from bionemo.geneformer_t.data.count_source import GENE_ID_COLUMNS, CountSource, row_blocks
+from bionemo.geneformer_t.data.count_source import CountSource, row_blocks
+from bionemo.geneformer_t.data.gene_names import OWN_COLUMN, GeneNames, name_genes
 from bionemo.geneformer_t.data.mapped import map_array, reserve
 from bionemo.geneformer_t.data.scdl_header import (
     REOPENED,
@@ -40,6 +41,10 @@ CELL_ID_COLUMNS = ("cell_id", "obs_feature_id")
 """Columns of an archive's obs_features that name cells; SCDL keeps an index as the second."""
 SYMBOL_COLUMNS = ("feature_name", "gene_symbol", "gene_name")
 """Columns of an archive's var_features that hold a second name of each gene."""
+_INDEX = "var_feature_id"
+"""What SCDL calls the index of `var`."""
+_LEFT_OUT, _GENOME = "geneformer_t_left_out", "geneformer_t_genome"
+"""Columns of archives that were written here, whose genes are named already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +123,10 @@ def write_archive(source: CountSource, found: Survey, folder: Path) -> None:
         archive.col_index[places] = counts.indices + block.first_column
         free[rows] += lengths
     genes = {
-        GENE_ID_COLUMNS[0]: np.array(source.gene_names, dtype=object),
+        OWN_COLUMN: np.array(source.gene_names, dtype=object),
         SYMBOL_COLUMNS[0]: np.array(source.gene_symbols, dtype=object),
+        _LEFT_OUT: np.array(source.left_out or [""] * source.shape[1], dtype=object),
+        _GENOME: np.array(source.genomes or [""] * source.shape[1], dtype=object),
     }
     cells = {CELL_ID_COLUMNS[0]: np.array(source.cell_ids, dtype=object)}
     archive.var_features().append_features(num_cells, genes, label=source.where)
@@ -156,8 +163,8 @@ def neighbor_matrix(folder: Path) -> sp.csr_array | None:
     return sp.csr_array(parts, shape=(num_cells, num_cells))
 
 
-def gene_features(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names and second names of an archive's columns.
+def gene_features(folder: Path) -> GeneNames:
+    """What an archive's columns are called.
 
     Raises:
         ValueError: The archive joins matrices of different genes, or does not name its genes.
@@ -169,17 +176,22 @@ def gene_features(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             f"{folder}: expected an SCDL archive with one set of genes; it holds {len(blocks)}. "
             "Write one archive from matrices with the same genes"
         )
-    columns = _columns_of(blocks[0])
-    id_columns = (*GENE_ID_COLUMNS, "var_feature_id")
-    named = next((c for c in (*id_columns, *SYMBOL_COLUMNS) if c in columns), None)
-    if named is None:
-        raise ValueError(
-            f"{folder}: expected gene ids in one of the var columns {', '.join(id_columns)}; the "
-            f"archive holds {', '.join(columns)}"
+    var = _read_columns(blocks[0], _columns_of(blocks[0]))
+    if _LEFT_OUT in var:
+        ids, symbols, left_out, genomes = (
+            tuple(var[column].astype(str))
+            for column in (OWN_COLUMN, SYMBOL_COLUMNS[0], _LEFT_OUT, _GENOME)
         )
-    symbol = next((c for c in SYMBOL_COLUMNS if c in columns), named)
-    frame = _read_columns(blocks[0], list({named, symbol})).astype(str)
-    return tuple(frame[named]), tuple(frame[symbol])
+        return GeneNames(names=ids, symbols=symbols, left_out=left_out, genomes=genomes)
+    index = next((c for c in (*SYMBOL_COLUMNS, _INDEX) if c in var), None)
+    genes = name_genes(var if index is None else var.set_index(index, drop=False), str(folder))
+    if index is None and genes.id_column is None:
+        held = ", ".join(map(str, var.columns))
+        raise ValueError(
+            f"{folder}: expected gene ids in one of the var columns {OWN_COLUMN}, ensembl_id, "
+            f"gene_ids, {_INDEX} or another; the archive holds {held}"
+        )
+    return genes
 
 
 def cell_ids(folder: Path, num_cells: int) -> tuple[str, ...]:
@@ -208,7 +220,7 @@ def cell_ids(folder: Path, num_cells: int) -> tuple[str, ...]:
 def archive_source(folder: Path) -> CountSource:
     """An archive's matrix, to check it or to write it anew."""
     arrays = open_arrays(folder)
-    names, symbols = gene_features(folder)
+    genes = gene_features(folder)
     if (arrays.row_ptr[1:] < arrays.row_ptr[:-1]).any():
         raise ValueError(f"{folder} is a damaged SCDL archive: its rows overlap. Write it again")
 
@@ -217,7 +229,7 @@ def archive_source(folder: Path) -> CountSource:
             pointers = arrays.row_ptr[rows.start : rows.stop + 1].astype(np.int64)
             here = slice(pointers[0], pointers[-1])
             check_type(arrays.counts[here], folder)
-            shape = (rows.stop - rows.start, len(names))
+            shape = (rows.stop - rows.start, len(genes.names))
             parts = (arrays.counts[here], arrays.columns[here].astype(np.int64))
             # A copy: making the block canonical works in place.
             yield (
@@ -229,9 +241,12 @@ def archive_source(folder: Path) -> CountSource:
     return CountSource(
         where=str(folder),
         cell_ids=cell_ids(folder, arrays.num_cells),
-        gene_names=names,
-        gene_symbols=symbols,
+        gene_names=genes.names,
+        gene_symbols=genes.symbols,
         raw_blocks=blocks,
+        left_out=genes.left_out,
+        genomes=genes.genomes,
+        removed=genes.removed(),
     )
 
 

@@ -11,11 +11,12 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Real
+from jaxtyping import Float, Int, Real
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.cache import build_unchanged, cache_places, open_or_build
 from bionemo.geneformer_t.data.count_source import CountSource, check_cell_ids
+from bionemo.geneformer_t.data.gene_names import GeneNames
 from bionemo.geneformer_t.data.h5ad import h5ad_source
 from bionemo.geneformer_t.data.mapped import CELLS_KEPT, PageKeeper
 from bionemo.geneformer_t.data.scdl import (
@@ -33,8 +34,10 @@ logger = logging.getLogger(__name__)
 H5AD = "data.h5ad"
 ARCHIVE = "scdl"
 TOTALS = "total_counts.npy"
+REMOVED = "removed_counts.npy"
+"""What features that are no genes had, where there are such columns."""
 
-FORMAT = ("geneformer-t cells", 3, "X")
+FORMAT = ("geneformer-t cells", 4, "X")
 """What the cache holds: to be counted up when that changes, and the matrix that is read."""
 
 
@@ -131,15 +134,31 @@ class CellStore:
     @property
     def gene_names(self) -> tuple[str, ...]:
         """The name of each column: its feature id or Ensembl id where there is one."""
-        return self._genes[0]
+        return self._genes.names
 
     @property
     def gene_symbols(self) -> tuple[str, ...]:
         """The second name of each column."""
-        return self._genes[1]
+        return self._genes.symbols
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Why each column is no gene that is counted; empty where it is one."""
+        return self._genes.left_out
+
+    @property
+    def genomes(self) -> tuple[str, ...]:
+        """The genome of each column, where there are several."""
+        return self._genes.genomes
+
+    @property
+    def removed_counts(self) -> Float[ndarray, " column"]:
+        """What each column held of features that are no genes; their counts are taken out."""
+        path = self.path / REMOVED
+        return np.asarray(np.load(path)) if path.is_file() else np.zeros(len(self.gene_names))
 
     @cached_property
-    def _genes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _genes(self) -> GeneNames:
         return gene_features(self.archive)
 
     @property
@@ -220,5 +239,8 @@ def _build(source: CountSource, folder: Path, *, convert: bool) -> None:
     )
     found = survey(source)
     np.save(folder / TOTALS, found.totals)
+    if source.removed is not None:
+        np.save(folder / REMOVED, source.removed.counts)
+        convert = True
     if convert or not found.is_canonical:
         write_archive(source, found, folder / ARCHIVE)

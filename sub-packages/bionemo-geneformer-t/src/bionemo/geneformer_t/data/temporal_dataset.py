@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.costs import most_tokens
+from bionemo.geneformer_t.data.coverage import notes_on_left_out
 from bionemo.geneformer_t.data.draws import draw_others, draw_successors, drop_genes
 from bionemo.geneformer_t.data.masking import score, select_tokens
 from bionemo.geneformer_t.data.packed import PackedBatches
@@ -149,6 +150,8 @@ class TemporalGeneformerDataset(Dataset[Any]):
         if vocab is None:
             vocab = GeneVocab.read(split_dir / VOCAB, split_dir / MEDIANS)
         tokens = CellTokens(store, vocab, settings)
+        for note in notes_on_left_out(store, tokens.token_of_column):
+            logger.warning("%s", note)
         if token_cache:
             tokens = with_cache(tokens)
         if settings.objective == "mlm":

@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.count_source import CountSource
+from bionemo.geneformer_t.data.gene_names import SPIKE_IN, GeneNames, of_genome
 from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
 from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.ragged import Ragged, offsets_of
@@ -33,7 +34,12 @@ class TokenEncoder:
     def __init__(
         self, genes: NamesGenes, where: str, vocab: GeneVocab, settings: PairSettings
     ) -> None:
-        self.token_of_column = tokens_of_columns(genes, vocab)
+        self.names = names_of(genes)
+        self.token_of_column = tokens_of_columns(self.names, vocab)
+        self.is_counted: Bool[ndarray, " column"] = counted_columns(
+            self.names, self.token_of_column
+        )
+        """Which columns the total of a cell is made of."""
         known = self.token_of_column[self.token_of_column >= 0]
         num_merged = len(known) - len(np.unique(known))
         if not len(known):
@@ -80,8 +86,55 @@ class TokenEncoder:
         return Ragged(values=tokens, offsets=offsets_of(lengths))
 
 
-def tokens_of_columns(genes: NamesGenes, vocab: GeneVocab) -> Int[ndarray, " column"]:
-    """The token of each column, by name and otherwise by symbol; -1 where there is none."""
-    by_name = vocab.encode(genes.gene_names)
-    by_symbol = vocab.encode(genes.gene_symbols)
-    return np.where(by_name >= 0, by_name, by_symbol)
+def names_of(columns: NamesGenes) -> GeneNames:
+    """What the columns of a source or a store are called."""
+    nothing = ("",) * len(columns.gene_names)
+    return GeneNames(
+        names=columns.gene_names,
+        symbols=columns.gene_symbols,
+        left_out=columns.left_out or nothing,
+        genomes=columns.genomes or nothing,
+    )
+
+
+def tokens_of_columns(genes: GeneNames, vocab: GeneVocab) -> Int[ndarray, " column"]:
+    """The token of each column, by name and otherwise by symbol; -1 where there is none.
+
+    None have features that are no genes, and genes of a genome that the vocabulary hardly knows,
+    whatever they are called: antibodies have the names of genes, and so do genes of other species.
+    Spike-ins are found where the model was trained on them.
+    """
+    by_name = vocab.encode(genes.names)
+    tokens = np.where(by_name >= 0, by_name, vocab.encode(genes.symbols))
+    tokens[[reason not in {"", SPIKE_IN} for reason in genes.left_out]] = -1
+    tokens[_is_foreign(genes, tokens)] = -1
+    return tokens
+
+
+def why_left_out(genes: GeneNames, tokens: Int[ndarray, " column"]) -> list[str]:
+    """Why a column does not count in the total of a cell; empty where it does, known or not.
+
+    Args:
+        genes: The columns.
+        tokens: The token of each.
+    """
+    foreign = _is_foreign(genes, tokens)
+    return [
+        "" if token >= 0 else reason or (of_genome(genome) if elsewhere else "")
+        for token, reason, genome, elsewhere in zip(
+            tokens.tolist(), genes.left_out, genes.genomes, foreign.tolist(), strict=True
+        )
+    ]
+
+
+def counted_columns(genes: GeneNames, tokens: Int[ndarray, " column"]) -> Bool[ndarray, " column"]:
+    """Which columns count in the total of a cell."""
+    return np.array([not reason for reason in why_left_out(genes, tokens)], dtype=bool)
+
+
+def _is_foreign(genes: GeneNames, tokens: Int[ndarray, " column"]) -> Bool[ndarray, " column"]:
+    """Genes of a genome of which the vocabulary knows less than a tenth of the best one's share."""
+    genomes = np.array(genes.genomes, dtype=object)
+    shares = {name: float((tokens[genomes == name] >= 0).mean()) for name in {*genomes} - {""}}
+    foreign = [name for name, share in shares.items() if share < max(shares.values()) / 10]
+    return np.isin(genomes.astype(str), foreign)

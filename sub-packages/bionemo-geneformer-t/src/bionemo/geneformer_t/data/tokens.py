@@ -44,10 +44,15 @@ class CellTokens:
         self._cached: RowsOf | None = None
         self.num_genes_known = int(self._encoder.is_known.sum())
         """Columns that the vocabulary knows."""
-        self.num_genes_unknown = len(self.token_of_column) - self.num_genes_known
-        """Columns that it does not, left out of every cell."""
+        self.num_genes_unknown = int(self._encoder.is_counted.sum()) - self.num_genes_known
+        """Columns of other genes, left out of every cell."""
         self.num_empty = int((self.num_genes == 0).sum())
         """Cells that express no known gene."""
+
+    @property
+    def is_known_or_left_out(self) -> Bool[ndarray, " column"]:
+        """Columns that are not genes which the vocabulary should know."""
+        return self._encoder.is_known | ~self._encoder.is_counted
 
     def __len__(self) -> int:
         return self.store.num_cells

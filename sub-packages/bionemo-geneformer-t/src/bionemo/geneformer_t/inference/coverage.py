@@ -25,7 +25,7 @@ def check_mapped_counts(
         share: That share, from 0 to 1.
         least: The smallest that is accepted.
         gene_names: Names of the columns.
-        is_known: Which of them the vocabulary knows.
+        is_known: Which of them the vocabulary knows, or need not know, being no genes.
         vocab: The model's.
         cells: Which cells these are, for the message.
 

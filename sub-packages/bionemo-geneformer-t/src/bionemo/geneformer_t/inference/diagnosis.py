@@ -100,7 +100,7 @@ def _counts(data: DataInventory, whose: str) -> Iterator[Finding]:
         enough = split.counts_known >= LEAST_COUNTS
         text = (
             f"{name}: {split.counts_known:.1%} of the counts and {split.genes_known:,} of "
-            f"{len(split.store.gene_names):,} genes are in {whose}"
+            f"{split.genes:,} genes are in {whose}"
         )
         if not enough:
             text += (
@@ -108,6 +108,7 @@ def _counts(data: DataInventory, whose: str) -> Iterator[Finding]:
                 f"{', '.join(split.store.gene_names[:3])}: another species, or another kind of id?"
             )
         yield Finding(verdict="good" if enough else "wrong", text=text)
+        yield from (Finding(verdict="note", text=f"{name}: {note}") for note in split.left_out)
         if split.empty_cells:
             text = f"{name}: {split.empty_cells:,} cells express no gene of {whose}"
             yield Finding(verdict="note", text=text)

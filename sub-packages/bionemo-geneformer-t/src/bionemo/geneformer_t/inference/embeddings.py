@@ -17,7 +17,8 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.data.count_source import CountSource
-from bionemo.geneformer_t.data.token_encoder import TokenEncoder
+from bionemo.geneformer_t.data.gene_names import left_out_notes
+from bionemo.geneformer_t.data.token_encoder import TokenEncoder, why_left_out
 from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.coverage import check_mapped_counts
 from bionemo.geneformer_t.inference.distribution import required_vocab
@@ -58,7 +59,8 @@ class Embedder:
         self.source = source
         self.encoder = TokenEncoder(source, source.where, self.vocab, settings_of(model))
         self.counts_seen = 0.0
-        """Total count of the cells so far."""
+        """Total count of the cells so far, of genes alone."""
+        self._counts_of_column = np.zeros(source.shape[1])
         self.counts_known = 0.0
         """Those of them on genes of the vocabulary."""
         self.reading = reading_of(model)
@@ -144,14 +146,26 @@ class Embedder:
             "version": __version__,
             "num_empty_cells": self.num_empty,
             "genes_known": known,
-            "genes_unknown": len(self.encoder.is_known) - known,
+            "genes_unknown": int(self.encoder.is_counted.sum()) - known,
             "counts_known": self._share(),
         }
 
+    def notes(self) -> list[str]:
+        """What was left out because it is no gene of these cells, and the share of its counts."""
+        counts = self._counts_of_column
+        if self.source.removed is not None:
+            counts = counts + self.source.removed.counts
+        reasons = why_left_out(self.encoder.names, self.encoder.token_of_column)
+        return left_out_notes(self.source.where, self.source.gene_names, reasons, counts)
+
     def _encode(self, counts: sp.csr_array) -> list[Int[ndarray, " _"]]:
-        self.counts_seen += float(counts.data.sum(dtype=np.float64))
+        counted = self.encoder.is_counted[counts.indices]
+        self.counts_seen += float(counts.data[counted].sum(dtype=np.float64))
         known = self.encoder.is_known[counts.indices]
         self.counts_known += float(counts.data[known].sum(dtype=np.float64))
+        self._counts_of_column += np.bincount(
+            counts.indices, counts.data, minlength=len(self._counts_of_column)
+        )
         lengths = np.diff(counts.indptr).astype(np.int64)
         return self.encoder.encode(counts.data, counts.indices, lengths).rows()
 
@@ -200,7 +214,7 @@ class Embedder:
                 self._share(),
                 self.settings.min_mapped_counts,
                 self.source.gene_names,
-                self.encoder.is_known,
+                self.encoder.is_known | ~self.encoder.is_counted,
                 self.vocab,
                 f"the first {num_cells:,} cells",
             )

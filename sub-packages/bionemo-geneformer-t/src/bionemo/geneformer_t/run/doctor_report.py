@@ -69,7 +69,7 @@ def data_text(data: DataInventory) -> str:
         (
             name,
             f"{len(split.store):,}",
-            f"{len(split.store.gene_names):,}",
+            f"{split.genes:,}",
             f"{split.genes_known:,}",
             f"{split.counts_known:.1%}",
             f"{split.genes_per_cell:,}",

@@ -69,10 +69,11 @@ def embed(settings: EmbedSettings) -> Path:
         f"{rows.shape[0] - embedder.num_empty:,} cells embedded in {embedder.width:,} numbers "
         f"({settings.pooling} of hidden state {embedder.depth} of "
         f"{model.config.num_hidden_layers}); {embedder.num_empty:,} express no known gene and are "
-        f"zeros; {found['genes_known']:,} of {rows.shape[1]:,} genes, with "
+        f"zeros; {found['genes_known']:,} of "
+        f"{found['genes_known'] + found['genes_unknown']:,} genes, with "
         f"{found['counts_known']:.1%} of the counts, are known to the checkpoint"
     )
-    for note in (*opened.notes, *opened.counts.notes_on_rounding):
+    for note in (*opened.notes, *opened.counts.notes_on_rounding, *embedder.notes()):
         print(f"note: {note}")
     print(settings.output)
     return settings.output

@@ -3,7 +3,8 @@
 A column is *kept* under its own name, *mapped* to another one (a symbol to its Ensembl id, a
 versioned id to the id), *merged* into an earlier column of the same gene, or *dropped*: its gene
 is not in the vocabulary, so the model never sees it. Dropped genes stay in data.h5ad, because
-the total count of a cell includes them.
+the total count of a cell includes them. What is no gene of these cells (an antibody, a spike-in, a
+gene of another genome, a column without name) is *left out* of data.h5ad and of all totals.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from bionemo.geneformer_t.run.gene_table import JoinedGenes
 if TYPE_CHECKING:
     import pandas as pd
 
-KEPT, MAPPED, MERGED, DROPPED = FATES = ("kept", "mapped", "merged", "dropped")
+KEPT, MAPPED, MERGED, DROPPED, LEFT_OUT = FATES = (
+    "kept", "mapped", "merged", "dropped", "left out",
+)  # fmt: skip
 
 
 def gene_fates(
@@ -42,13 +45,15 @@ def gene_fates(
     for table, columns, counts, path in zip(
         genes.tables, genes.gene_of_column, counts_of_column, inputs, strict=True
     ):
-        names = np.array(genes.names, dtype=object)[columns]
+        is_gene = columns >= 0
+        names = np.where(is_gene, np.array(genes.names, dtype=object)[columns], "")
         given = np.array(table.given, dtype=object)
         fate = np.where(given == names, KEPT, MAPPED).astype(object)
         is_first = np.zeros(len(columns), dtype=bool)
         is_first[np.unique(columns, return_index=True)[1]] = True
         fate[~is_first] = MERGED
         fate[~in_vocabulary[columns]] = DROPPED
+        fate[~is_gene] = LEFT_OUT
         frames.append(
             pd.DataFrame(
                 {
@@ -57,7 +62,8 @@ def gene_fates(
                     "gene": names,
                     "fate": fate,
                     "counts": np.rint(counts).astype(np.int64),
-                    "num_inputs": genes.num_inputs[columns],
+                    "num_inputs": np.where(is_gene, genes.num_inputs[columns], 0),
+                    "why": table.left_out,
                 }
             )
         )

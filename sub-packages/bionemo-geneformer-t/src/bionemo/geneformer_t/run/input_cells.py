@@ -18,9 +18,17 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.gene_names import SPIKE_IN, left_out_notes, without_columns
 from bionemo.geneformer_t.run.count_file import CountFile, cell_bar, in_row_order, write_count_file
 from bionemo.geneformer_t.run.duplicates import row_hashes
-from bionemo.geneformer_t.run.gene_table import JoinedGenes, join_genes, resolve_genes
+from bionemo.geneformer_t.run.gene_table import (
+    GeneChoice,
+    GeneTable,
+    JoinedGenes,
+    check_shared_genes,
+    join_genes,
+    resolve_genes,
+)
 from bionemo.geneformer_t.run.input_file import InputFile, MatrixChoice, open_input
 
 if TYPE_CHECKING:
@@ -53,7 +61,8 @@ class InputCells:
         """The counts of each gene in all inputs."""
         total = np.zeros(len(self.genes.names))
         for columns, counts in zip(self.genes.gene_of_column, self.counts_of_column, strict=True):
-            total += np.bincount(columns, counts, minlength=len(total))
+            is_gene = columns >= 0
+            total += np.bincount(columns[is_gene], counts[is_gene], minlength=len(total))
         return total
 
 
@@ -83,7 +92,8 @@ def read_inputs(
     stack: ExitStack,
     *,
     choice: MatrixChoice | None = None,
-    gene_names: Mapping[str, str] | None = None,
+    genes: GeneChoice | None = None,
+    min_shared_genes: float = 0.5,
 ) -> InputCells:
     """Open inputs, join them, and write their counts to disk.
 
@@ -92,29 +102,41 @@ def read_inputs(
         folder: Where the counts go; new.
         stack: Keeps the inputs open.
         choice: Which matrix of each holds the counts.
-        gene_names: Symbols to gene ids.
+        genes: Which columns are genes, and what they are called.
+        min_shared_genes: Least share of the genes of the smaller of two inputs that the other has.
 
     Raises:
-        ValueError: An input is given twice, or values are no raw counts; or as `open_input` says.
+        ValueError: An input is given twice, values are no raw counts, or inputs hardly share genes;
+            or as `open_input` and `resolve_genes` say.
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError(f"each input can be given once; got {', '.join(map(str, paths))}")
     files = [stack.enter_context(open_input(path, choice)) for path in paths]
-    genes = join_genes([resolve_genes(file.var, gene_names) for file in files])
+    tables = [resolve_genes(file.var, genes, str(file.path)) for file in files]
+    joined = join_genes(tables)
+    check_shared_genes(joined, list(map(str, paths)), min_shared_genes)
     obs, notes = _join_obs(files)
     obsm, more_notes = _join_obsm(files)
     tally = _Tally(files)
     counts = write_count_file(
-        folder / "cells", _rows(files, genes, folder, tally), len(genes.names)
+        folder / "cells", _rows(files, joined, folder, tally), len(joined.names)
     )
+    counts_of_column = tuple(map(_with_removed, files, tally.counts_of_column))
+    if genes is not None and genes.genome is not None and not any(t.genomes for t in tables):
+        more_notes.append(f"no input holds genes of several genomes: {genes.genome} chose nothing")
+    more_notes += [
+        note
+        for file, table, values in zip(files, joined.tables, counts_of_column, strict=True)
+        for note in _notes_on_genes(file, table, values)
+    ]
     return InputCells(
         obs=obs,
-        var=_join_var(files, genes),
-        genes=genes,
+        var=_join_var(files, joined),
+        genes=joined,
         counts=counts,
         totals=np.concatenate(tally.totals),
         hashes=np.concatenate(tally.hashes),
-        counts_of_column=tuple(tally.counts_of_column),
+        counts_of_column=counts_of_column,
         obsm=obsm,
         obsp=_join_obsp(files),
         notes=(
@@ -168,8 +190,26 @@ def _rows_of(file: InputFile, folder: Path) -> Iterator[sp.csr_array]:
     return in_row_order(counts.blocks(), counts.shape, counts.num_values, folder)
 
 
+def _with_removed(file: InputFile, counts: Float[ndarray, " column"]) -> Float[ndarray, " column"]:
+    """The counts of each column, with those that were taken out because they are no genes'."""
+    removed = file.counts.removed
+    return counts if removed is None else counts + removed.counts
+
+
+def _notes_on_genes(
+    file: InputFile, table: GeneTable, counts: Float[ndarray, " column"]
+) -> list[str]:
+    """What of an input's columns is no gene of its cells."""
+    notes = left_out_notes(str(file.path), table.given, table.left_out, counts)
+    if SPIKE_IN in table.left_out:
+        notes.append("--keep_spike_ins takes spike-ins as genes")
+    return [*table.notes, *notes]
+
+
 def _renamed(block: sp.csr_array, columns: Int[ndarray, " column"]) -> sp.csr_array:
-    """Columns under their joined number; columns of one gene are summed."""
+    """Columns under their joined number; columns of one gene are summed, others left out."""
+    if (columns < 0).any():
+        block = without_columns(block, columns < 0)
     renamed = sp.csr_array(
         (block.data, columns[block.indices], block.indptr.copy()),
         shape=(block.shape[0], int(columns.max(initial=0)) + 1),
@@ -230,6 +270,7 @@ def _join_var(files: Sequence[InputFile], genes: JoinedGenes) -> "pd.DataFrame":
     first_rows, seen = [], np.zeros(len(genes.names), dtype=bool)
     for file, columns in zip(files, genes.gene_of_column, strict=True):
         present, first = np.unique(columns, return_index=True)
+        present, first = present[present >= 0], first[present >= 0]
         new = ~seen[present]
         seen[present] = True
         rows = file.var.iloc[first[new]]
@@ -238,6 +279,7 @@ def _join_var(files: Sequence[InputFile], genes: JoinedGenes) -> "pd.DataFrame":
     order = np.argsort(np.concatenate([numbers for numbers, _ in first_rows]), kind="stable")
     var = pd.concat([rows for _, rows in first_rows]).iloc[order].copy()
     var["feature_id"] = list(genes.names)
+    var.index.name = None  # anndata writes no frame whose index has the name of a column
     if not var.index.is_unique:
         from anndata.utils import make_index_unique
 

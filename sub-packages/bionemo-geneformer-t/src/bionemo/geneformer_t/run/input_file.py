@@ -11,9 +11,8 @@ from bionemo.geneformer_t.data.count_source import (
     CountSource,
     MatrixOptions,
     check_cell_ids,
-    only_columns,
 )
-from bionemo.geneformer_t.data.gene_columns import gene_columns
+from bionemo.geneformer_t.data.gene_names import name_genes
 from bionemo.geneformer_t.data.rounding import Rounding
 from bionemo.geneformer_t.data.stored_matrix import RawBlock
 
@@ -105,18 +104,21 @@ def counts_of(
         ValueError: Cell ids stand twice, or no feature is a gene.
     """
     check_cell_ids(cell_ids, str(path))
-    genes = gene_columns(var, str(path))
+    genes = name_genes(var, str(path))
     source = CountSource(
         where=f"{path}: {matrix}",
         cell_ids=cell_ids,
         gene_names=genes.names,
         gene_symbols=genes.symbols,
+        left_out=genes.left_out,
+        genomes=genes.genomes,
+        removed=genes.removed(),
         raw_blocks=raw_blocks,
         rounding=Rounding() if choice.round_counts else None,
         options=choice.options,
         **more,
     )
-    return only_columns(source, genes.kept), var.loc[genes.kept], genes.notes
+    return source, var, genes.notes
 
 
 FORMATS = {

@@ -71,7 +71,8 @@ def _features(group: Any) -> pd.DataFrame:
     if "features" in group:
         features = group["features"]
         kinds = _strings(features["feature_type"]) if "feature_type" in features else ()
-        return feature_frame(_strings(features["id"]), _strings(features["name"]), kinds)
+        frame = feature_frame(_strings(features["id"]), _strings(features["name"]), kinds)
+        return frame.assign(genome=_strings(features["genome"])) if "genome" in features else frame
     return feature_frame(_strings(group["genes"]), _strings(group["gene_names"]), ())
 
 

@@ -76,6 +76,7 @@ def predict(settings: PredictSettings) -> Path:
     """
     import numpy as np
 
+    from bionemo.geneformer_t.data.coverage import notes_on_left_out
     from bionemo.geneformer_t.data.inventory import read_by
     from bionemo.geneformer_t.inference.checkpoint import load_model
     from bionemo.geneformer_t.inference.coverage import check_mapped_counts
@@ -86,13 +87,13 @@ def predict(settings: PredictSettings) -> Path:
     model = load_model(settings.checkpoint)
     with ExitStack() as stack:
         tokens, notes = _tokens(model, settings, stack)
-        is_known = tokens.token_of_column >= 0
-        share, _ = read_by(tokens.store, is_known)
+        share, _ = read_by(tokens.store, tokens.token_of_column)
+        notes = (*notes, *notes_on_left_out(tokens.store, tokens.token_of_column))
         check_mapped_counts(
             share,
             settings.min_mapped_counts,
             tokens.store.gene_names,
-            is_known,
+            tokens.is_known_or_left_out,
             required_vocab(model),
             str(settings.input),
         )
@@ -106,7 +107,9 @@ def predict(settings: PredictSettings) -> Path:
             progress=lambda batches: bar("predicting", batches, len(batches)),
         )
         names = tokens.store.cell_ids
-        known = f"{tokens.num_genes_known:,} of {len(tokens.token_of_column):,}"
+        known = (
+            f"{tokens.num_genes_known:,} of {tokens.num_genes_known + tokens.num_genes_unknown:,}"
+        )
     settings.output.parent.mkdir(parents=True, exist_ok=True)
     writers = {".csv": _write_csv, ".h5ad": _write_h5ad}
     writers[settings.output.suffix](predicted, names, settings.output)

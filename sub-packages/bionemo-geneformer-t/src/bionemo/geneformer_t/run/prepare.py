@@ -48,6 +48,7 @@ def prepare(settings: PrepareSettings) -> Path:
     """
     from bionemo.geneformer_t.run import data_folder, prepare_report
     from bionemo.geneformer_t.run.gene_fates import gene_fates
+    from bionemo.geneformer_t.run.gene_table import GeneChoice
     from bionemo.geneformer_t.run.graph import FOLDER
     from bionemo.geneformer_t.run.input_cells import read_inputs
     from bionemo.geneformer_t.run.input_file import MatrixChoice
@@ -57,7 +58,12 @@ def prepare(settings: PrepareSettings) -> Path:
         points_of_cells,
         report_on_graphs,
     )
-    from bionemo.geneformer_t.run.prepare_vocab import check_mapped, make_vocab, vocab_source
+    from bionemo.geneformer_t.run.prepare_vocab import (
+        check_mapped,
+        known_genes,
+        make_vocab,
+        vocab_source,
+    )
 
     record = {
         "command": "prepare",
@@ -80,12 +86,18 @@ def prepare(settings: PrepareSettings) -> Path:
                 use_raw=settings.use_raw,
                 round_counts=settings.round_counts,
             ),
-            gene_names=source.gene_names,
+            genes=GeneChoice(
+                gene_names=source.gene_names,
+                tokens=source.genes,
+                genome=settings.genome,
+                keep_spike_ins=settings.keep_spike_ins,
+            ),
+            min_shared_genes=settings.min_shared_genes,
         )
         logger.info("counts of %d cells x %d genes are on disk", *_shape(cells))
         plan = plan_cells(cells, settings)
         vocab, notes = make_vocab(source, cells, plan.split == "train", settings)
-        known = vocab.encode(cells.genes.names) >= 0
+        known = known_genes(cells.var, vocab)
         mapped_share = check_mapped(cells, known, vocab, settings)
         logger.info("vocabulary and medians are there")
         points = points_of_cells(cells, plan, settings)
@@ -101,7 +113,7 @@ def prepare(settings: PrepareSettings) -> Path:
         table = report_on_graphs(workshop / FOLDER, cells, plan, points, graphs, settings)
         logger.info("the report is written")
         report = prepare_report.text(
-            settings, cells, plan, graphs, fates, vocab, mapped_share, table, notes
+            settings, cells, plan, graphs, fates, known, vocab, mapped_share, table, notes
         )
     print(report)
     return settings.output_dir

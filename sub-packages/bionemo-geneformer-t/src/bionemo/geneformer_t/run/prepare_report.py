@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
 
 from bionemo.geneformer_t.run.gene_fates import DROPPED, strongest, summary
 from bionemo.geneformer_t.run.prepare_graphs import CROSSING, NO_EDGES
@@ -30,6 +32,7 @@ def text(
     plan: "CellPlan",
     graphs: "Mapping[str, SplitGraph]",
     fates: "pd.DataFrame",
+    known: Bool[ndarray, " gene"],
     vocab: GeneVocab,
     mapped_share: float,
     graph_table: str,
@@ -41,7 +44,7 @@ def text(
     lines += _cells(settings, cells, plan)
     lines += [f"left out: {count:,} cells {why}" for why, count in plan.left_out.items() if count]
     lines += map(_wrapped, _copies(settings, plan))
-    lines += ["", *_genes(cells, fates, vocab, mapped_share)]
+    lines += ["", *_genes(cells, fates, int(known.sum()), len(vocab), mapped_share)]
     lines += ["", *_edges(settings, graphs, graph_table)]
     said = [*cells.notes, *notes, *_cautions(settings, cells, plan)]
     said += _notes_on_graphs(graphs)
@@ -97,21 +100,21 @@ def _copies(settings: "PrepareSettings", plan: "CellPlan") -> list[str]:
 
 
 def _genes(
-    cells: "InputCells", fates: "pd.DataFrame", vocab: GeneVocab, mapped_share: float
+    cells: "InputCells", fates: "pd.DataFrame", known: int, num_tokens: int, mapped_share: float
 ) -> list[str]:
     found = summary(fates)
     remarks = {
         "mapped": "to another name, such as a symbol to its id",
         "merged": "summed into another column of the same gene",
+        "left out": "no genes of these cells, in no total; see the notes",
         "dropped": f"not in the vocabulary, unseen: {', '.join(strongest(fates, DROPPED))}",
     }
     lines = [f"{'genes':<9}{'columns':>9}{'of counts':>11}"]
     for fate, row in found[found["columns"] > 0].iterrows():
         numbers = f"{fate!s:<9}{int(row['columns']):>9,}{row['share']:>11.1%}"
         lines.append(f"{numbers}  {remarks.get(str(fate), '')}".rstrip())
-    known = int((vocab.encode(cells.genes.names) >= 0).sum())
     lines += [
-        f"{known:,} of {len(cells.genes.names):,} genes are in the vocabulary of {len(vocab):,} "
+        f"{known:,} of {len(cells.genes.names):,} genes are in the vocabulary of {num_tokens:,} "
         f"tokens and hold {mapped_share:.1%} of the counts",
         f"every column: {GENES}",
     ]

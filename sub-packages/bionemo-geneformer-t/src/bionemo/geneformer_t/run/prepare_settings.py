@@ -82,6 +82,14 @@ class PrepareSettings(BuilderSettings):
     gene_names: Path | None = None
     """Dictionary of gene symbols, synonyms and old ids to Ensembl ids (JSON or pickle), beside the
     vocabulary's own."""
+    genome: str | None = None
+    """Of a file with genes of several genomes, such as a mixture of species, the one to keep; `all`
+    keeps them all. Without it such a file is refused."""
+    keep_spike_ins: bool = False
+    """Take spike-ins (ERCC, SIRV) as genes; by default they are left out."""
+    min_shared_genes: float = 0.5
+    """Of several inputs, the least share of the genes of the smaller of two that the other must
+    have too; inputs that share none are always refused."""
     batch_key: str | None = None
     """Column of obs with each cell's batch, for the graph report."""
     pictures: bool = True
@@ -100,6 +108,8 @@ class PrepareSettings(BuilderSettings):
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
         if not 0 <= self.min_mapped_counts <= 1:
             raise ValueError(f"min_mapped_counts must lie in [0, 1]; got {self.min_mapped_counts}")
+        if not 0 <= self.min_shared_genes <= 1:
+            raise ValueError(f"min_shared_genes must lie in [0, 1]; got {self.min_shared_genes}")
         if not self.input:
             raise ValueError("input must name at least one file")
         self._check_methods()

@@ -1,20 +1,26 @@
 """The vocabulary and the gene names that `prepare` works with, and whether they fit the data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.gene_names import name_genes
 from bionemo.geneformer_t.data.streamed_medians import streamed_medians
+from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.run.input_cells import InputCells
 from bionemo.geneformer_t.run.named_vocab import NAMED, find_vocab
 from bionemo.geneformer_t.run.prepare_settings import LEARNED, PrepareSettings
 from bionemo.geneformer_t.run.vocabulary import learn_vocab, vocab_from_file
-from bionemo.geneformer_t.vocab import GeneVocab, read_medians, read_tokens
+from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_medians, read_tokens
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,8 @@ class VocabSource:
     medians: Path | None
     gene_names: dict[str, str] | None
     """Symbols, synonyms and old ids to gene ids; None leaves all names as they are."""
+    genes: tuple[str, ...] | None = None
+    """The genes of the vocabulary; None where it is learned."""
 
 
 def vocab_source(settings: PrepareSettings) -> VocabSource:
@@ -43,6 +51,7 @@ def vocab_source(settings: PrepareSettings) -> VocabSource:
             tokens=files.tokens,
             medians=settings.medians or files.medians,
             gene_names={**files.gene_names(), **given},
+            genes=_genes(read_tokens(files.tokens)[0]),
         )
     if name == LEARNED:
         return VocabSource(tokens=None, medians=settings.medians, gene_names=given or None)
@@ -51,8 +60,13 @@ def vocab_source(settings: PrepareSettings) -> VocabSource:
         raise FileNotFoundError(
             f"vocab: expected {LEARNED}, {', '.join(NAMED)} or a file; there is no file {path}"
         )
-    names = {**read_tokens(path)[1], **given}
-    return VocabSource(tokens=path, medians=settings.medians, gene_names=names or None)
+    tokens, symbols = read_tokens(path)
+    return VocabSource(
+        tokens=path,
+        medians=settings.medians,
+        gene_names={**symbols, **given} or None,
+        genes=_genes(tokens),
+    )
 
 
 def make_vocab(
@@ -85,6 +99,16 @@ def make_vocab(
     return vocab, []
 
 
+def known_genes(var: "pd.DataFrame", vocab: GeneVocab) -> Bool[ndarray, " gene"]:
+    """Which genes of the folder training finds in the vocabulary.
+
+    Args:
+        var: As it is written to data.h5ad.
+        vocab: The folder's.
+    """
+    return tokens_of_columns(name_genes(var), vocab) >= 0
+
+
 def check_mapped(
     cells: InputCells, known: Bool[ndarray, " gene"], vocab: GeneVocab, settings: PrepareSettings
 ) -> float:
@@ -111,6 +135,10 @@ def check_mapped(
             "these data with vocab='data', or lower min_mapped_counts"
         )
     return share
+
+
+def _genes(tokens: Sequence[str]) -> tuple[str, ...]:
+    return tuple(token for token in tokens if token not in SPECIAL_TOKENS)
 
 
 def _given_names(path: Path | None) -> dict[str, str]:

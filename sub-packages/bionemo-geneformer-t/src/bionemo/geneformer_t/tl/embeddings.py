@@ -99,7 +99,7 @@ def embed(
         means, table = embedder.gene_embeddings_of(names)
         cells.varm[key_added], cells.varm[key_added + INPUT_TABLE] = means, table
     cells.uns[key_added] = embedder.summary()
-    for note in source.notes_on_rounding:
+    for note in (*source.notes_on_rounding, *embedder.notes()):
         logger.warning("%s", note)
     if embedder.num_empty:
         logger.warning(
