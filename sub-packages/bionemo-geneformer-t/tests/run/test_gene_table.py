@@ -103,9 +103,7 @@ def test_what_is_left_out_is_no_gene() -> None:
 
 def test_an_input_without_genes_is_refused_by_what_it_holds() -> None:
     var = pd.DataFrame({"feature_types": ["Peaks", "Peaks"]}, index=["chr1:1-5", "chr1:9-20"])
-    with pytest.raises(
-        ValueError, match=r"a\.h5ad: none of the 2 columns is a gene: 2 features of type Peaks"
-    ):
+    with pytest.raises(ValueError, match="none of the 2 columns is a gene: 2 features of type P"):
         resolve_genes(var, where="a.h5ad")
 
 

@@ -14,6 +14,7 @@ import scipy.io
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.data.counts import NotCountsError
+from bionemo.geneformer_t.run.gene_table import GeneChoice
 from bionemo.geneformer_t.run.input_cells import InputCells, read_inputs
 from bionemo.geneformer_t.run.input_file import MatrixChoice
 
@@ -122,6 +123,56 @@ def test_tenx_files_without_what_is_no_gene(tmp_path: Path, version: int) -> Non
     assert any("1 features of type Antibody Capture" in note for note in cells.notes) == (
         version == 3
     )
+
+
+def test_a_folder_without_some_ids_has_symbols_there(tmp_path: Path) -> None:
+    folder = write_mtx(tmp_path / "mtx")
+    ids = ["", IDS[1], "", "", IDS[4]]
+    lines = [f"{i}\t{s}\tGene Expression\n" for i, s in zip(ids, SYMBOLS, strict=True)]
+    (folder / "genes.tsv").write_text("".join(lines))
+    cells = read(folder, tmp_path)
+    assert cells.genes.names == ("S0", IDS[1], "S2", "S3", IDS[4])
+    assert (cells.counts.rows(0, 7).toarray() == COUNTS).all()
+    (folder / "genes.tsv").write_text("".join(f"\t{s}\n" for s in SYMBOLS))
+    assert read(folder, tmp_path / "none").genes.names == tuple(SYMBOLS)
+
+
+def test_a_folder_with_other_types_of_features(tmp_path: Path) -> None:
+    folder = write_mtx(tmp_path / "mtx")
+    kinds = ["Gene", "Gene", "Peaks", "Gene", "Gene"]
+    rows = zip(IDS, SYMBOLS, kinds, strict=True)
+    (folder / "genes.tsv").write_text("".join(f"{i}\t{s}\t{k}\n" for i, s, k in rows))
+    cells = read(folder, tmp_path)
+    assert (cells.counts.rows(0, 7).toarray() == np.delete(COUNTS, 2, axis=1)).all()
+    share = COUNTS[:, 2].sum() / COUNTS.sum()
+    assert any(f"1 features of type Peaks (such as {IDS[2]}), with {share:.1%}" in note
+               for note in cells.notes)  # fmt: skip
+    (folder / "genes.tsv").write_text("".join(f"{i}\t{i}\tPeaks\n" for i in IDS))
+    with pytest.raises(ValueError, match="none of the 5 columns is a gene: 5 features of type Pea"):
+        read(folder, tmp_path / "none")
+
+
+def test_a_loom_with_empty_accessions_has_symbols_there(tmp_path: Path) -> None:
+    path = write_loom(tmp_path / "a.loom")
+    with h5py.File(path, "a") as file:
+        del file["row_attrs/Accession"]
+        file["row_attrs/Accession"] = [IDS[0], "", "", IDS[3], ""]
+    assert read(path, tmp_path, layer="counts").genes.names == (IDS[0], "S1", "S2", IDS[3], "S4")
+    with h5py.File(path, "a") as file:
+        file["row_attrs/Accession"][:] = ""
+    cells = read(path, tmp_path / "none", layer="counts")
+    assert cells.genes.names == tuple(SYMBOLS)
+
+
+def test_a_tenx_file_of_two_genomes_needs_a_choice(tmp_path: Path) -> None:
+    path = write_tenx(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file["matrix/features/genome"] = np.array(["A", "A", "", "A", "B", "B"], dtype="S6")
+    with pytest.raises(ValueError, match=r"genes of 2 genomes: A \(3 genes\), B \(2 genes\)"):
+        read(path, tmp_path)
+    with ExitStack() as stack:
+        cells = read_inputs([path], tmp_path / "of_a", stack, genes=GeneChoice(genome="A"))
+    assert (cells.counts.rows(0, 7).toarray() == COUNTS[:, :3]).all()
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

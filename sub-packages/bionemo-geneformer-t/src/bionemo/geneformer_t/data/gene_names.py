@@ -261,8 +261,14 @@ def _texts(values: "pd.Series[Any] | pd.Index[Any]") -> list[str]:
 def _find_ids(texts: dict[str, list[str]], index: list[str]) -> str | None:
     """The column that holds ids; None for the index."""
     by_name = _by_name(texts, _ID_COLUMNS)
-    number = {None: _number_of_ids(index), **{c: _number_of_ids(texts[c]) for c in texts}}
-    share = {None: _share_of_ids(index), **{c: _share_of_ids(texts[c]) for c in texts}}
+    number: dict[str | None, int] = {
+        None: _number_of_ids(index),
+        **{c: _number_of_ids(texts[c]) for c in texts},
+    }
+    share: dict[str | None, float] = {
+        None: _share_of_ids(index),
+        **{c: _share_of_ids(texts[c]) for c in texts},
+    }
     own = texts.get(OWN_COLUMN)
     if own is not None and (number[OWN_COLUMN] or _mostly_equal(own, index)):
         return OWN_COLUMN
