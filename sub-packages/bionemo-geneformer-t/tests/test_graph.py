@@ -18,6 +18,15 @@ def test_rows_are_current_cells_and_columns_successors():
     assert dropped == {"self-loop": 0, "zero weight": 0}
 
 
+@pytest.mark.parametrize("layout", ["csr", "csc", "coo"])
+def test_a_graph_is_written_by_rows_whatever_it_was_read_from(layout):
+    """bionemo-scdl takes a matrix that is stored by columns for its transpose."""
+    matrix = sp.csr_matrix([[0, 1, 0], [0, 0, 2], [0, 0, 0]]).asformat(layout)
+    written = NeighborGraph.from_matrix(matrix)[0].to_matrix()
+    assert written.format == "csr"
+    assert written.toarray().tolist() == [[0, 1, 0], [0, 0, 2], [0, 0, 0]]
+
+
 def test_self_loops_and_zeros_are_left_out_and_counted():
     matrix = sp.coo_array(([1.0, 0.0, 2.0], ([0, 0, 1], [0, 1, 0])), shape=(2, 2))
     graph, dropped = NeighborGraph.from_matrix(matrix)

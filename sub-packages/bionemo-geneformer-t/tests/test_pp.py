@@ -98,6 +98,37 @@ def test_a_velocity_graph_of_uns_is_taken_and_must_be_about_these_cells() -> Non
         gft.pp.next_cells(adata[:30].copy(), **how)
 
 
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
+def test_a_matrix_in_any_layout_keeps_its_direction_also_in_an_archive(
+    layout: str, tmp_path: Path
+) -> None:
+    """SCDL takes a matrix by columns for one by rows, so what is written must be by rows."""
+    from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
+
+    from bionemo.geneformer_t.data.scdl import neighbor_matrix
+
+    ahead = np.triu(RNG.random((60, 60)) + 0.1, k=1).astype(np.float32)
+    adata = cells()
+    adata.obsp["T_fwd"] = ahead if layout == "dense" else sp.csr_matrix(ahead).asformat(layout)
+    gft.pp.next_cells(
+        adata, method="precomputed", obsp_key="T_fwd", use_rep="X_other", num_neighbors=2
+    )
+    written = adata.obsp["next_cell_ids"]
+    assert written.format == "csr"
+    assert (np.diff(written.indptr)[:-2] == 2).all()  # the last two have fewer ahead of them
+    rows, columns = written.nonzero()
+    assert (columns > rows).all()
+    del adata.obsp["T_fwd"]
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    SingleCellMemMapDataset(
+        str(tmp_path / "scdl"), str(tmp_path / "cells.h5ad"), use_X_not_raw=True,
+        load_neighbors=True,
+    )  # fmt: skip
+    archived = neighbor_matrix(tmp_path / "scdl")
+    assert archived is not None
+    np.testing.assert_allclose(archived.toarray(), written.toarray(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("counts", "arguments", "error", "message"),
     [
