@@ -142,3 +142,25 @@ def test_wrong_settings_are_refused(setting, message):
 def test_a_missing_input_is_named(untrained_checkpoint, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"input: expected an \.h5ad file, or a folder"):
         embed(checkpoint=untrained_checkpoint, input=tmp_path / "no.h5ad", output="o.h5ad")
+
+
+def test_counts_and_genes_of_raw_are_embedded(cells_file, untrained_checkpoint, tmp_path):
+    """`raw` has genes that `var` lacks; embeddings of genes are written for those of `var`."""
+    given = {"checkpoint": untrained_checkpoint}
+    expected = anndata.read_h5ad(embed(**given, input=cells_file, output=tmp_path / "1.h5ad"))
+    cells = anndata.read_h5ad(cells_file)
+    few = cells[:, ::-2].copy()
+    few.raw, few.X = cells, few.X.log1p()
+    few.write_h5ad(tmp_path / "few.h5ad")
+    given["input"] = tmp_path / "few.h5ad"
+    found = anndata.read_h5ad(embed(**given, output=tmp_path / "2.h5ad", use_raw=True))
+    np.testing.assert_array_equal(found.obsm[KEY], expected.obsm[KEY])
+    np.testing.assert_array_equal(found.varm[KEY], expected[:, ::-2].varm[KEY])
+    in_memory = few.copy()
+    gft.tl.embed(in_memory, untrained_checkpoint, use_raw=True)
+    np.testing.assert_array_equal(in_memory.obsm[KEY], expected.obsm[KEY])
+    np.testing.assert_array_equal(in_memory.varm[KEY], expected[:, ::-2].varm[KEY])
+    with pytest.raises(ValueError, match="--counts_layer counts or --use_raw"):
+        embed(**given, output=tmp_path / "3.h5ad")
+    with pytest.raises(ValueError, match="use_raw=True"):
+        gft.tl.embed(few, untrained_checkpoint)

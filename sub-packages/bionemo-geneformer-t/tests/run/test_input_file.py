@@ -1,6 +1,7 @@
 """Every format gives the same counts; anything but counts is refused with a way out."""
 
 import gzip
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,27 @@ def test_two_cells_of_one_name(tmp_path: Path) -> None:
     cells.write_h5ad(tmp_path / "twice.h5ad")
     with pytest.raises(ValueError, match="stand more than once"):
         read(tmp_path / "twice.h5ad", tmp_path)
+
+
+def test_a_zarr_store_that_changed_after_it_was_written(tmp_path: Path) -> None:
+    """Consolidated metadata is a copy from the time of writing."""
+    import zarr
+
+    path = tmp_path / "a.zarr"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the version of the format that anndata writes
+        adata(sp.csr_matrix(COUNTS)).write_zarr(path)
+    group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+    anndata.io.write_elem(group["obsp"], "later", sp.csr_matrix(np.eye(7)))
+    anndata.io.write_elem(group["layers"], "later", sp.csr_matrix(2 * COUNTS))
+    cells = read(path, tmp_path, layer="later")
+    assert list(cells.obsp) == ["later"]
+    assert (cells.counts.rows(0, 7).toarray() == 2 * COUNTS).all()
+
+
+def test_rows_of_features_of_unequal_width_are_named(tmp_path: Path) -> None:
+    folder = write_mtx(tmp_path / "mtx")
+    lines = (folder / "genes.tsv").read_text().splitlines()
+    (folder / "genes.tsv").write_text("\n".join([*lines[:2], IDS[2], *lines[3:]]))
+    with pytest.raises(ValueError, match=r"genes\.tsv: its rows are .* row 3 has 1 columns"):
+        read(folder, tmp_path)

@@ -105,3 +105,46 @@ def test_a_file_of_unknown_genes_is_named(untrained_checkpoint, tiny_data_dir, t
 def test_wrong_settings_are_refused(setting, message) -> None:
     with pytest.raises(ValueError, match=message):
         predict(**{"checkpoint": "a.ckpt", "input": "b.h5ad", "output": "c.csv", **setting})
+
+
+@pytest.fixture
+def published(tiny_data_dir, tmp_path):
+    """As CELLxGENE gives files: ids as index, symbols in feature_name, counts in raw."""
+    cells = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad")
+    var = pd.DataFrame({"feature_name": cells.var_names}, index=list(cells.var["feature_id"]))
+    shown = anndata.AnnData(cells.X.log1p(), obs=cells.obs, var=var)
+    shown.raw = anndata.AnnData(cells.X, obs=cells.obs, var=var)
+    shown.layers["counts"] = cells.X
+    shown.layers["expected"] = cells.X.copy()
+    shown.layers["expected"].data[::3] += 0.25
+    shown.write_h5ad(tmp_path / "published.h5ad")
+    return tmp_path / "published.h5ad"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"use_raw": True}, {"layer": "counts"}, {"layer": "expected", "round_counts": True}],
+    ids=str,
+)
+def test_raw_a_layer_and_rounded_counts_predict_the_same(
+    choice, published, untrained_checkpoint, tiny_data_dir, tmp_path, capsys
+) -> None:
+    given = {"checkpoint": untrained_checkpoint}
+    expected = predict(**given, input=tiny_data_dir / "test", output=tmp_path / "1.csv")
+    found = predict(**given, input=published, output=tmp_path / "2.csv", **choice)
+    pd.testing.assert_frame_equal(pd.read_csv(found), pd.read_csv(expected), rtol=1e-4)
+    assert ("expected counts were rounded" in capsys.readouterr().out) == (
+        "expected" in str(choice)
+    )
+
+
+def test_refusals_name_the_options_of_this_command(
+    published, untrained_checkpoint, tmp_path
+) -> None:
+    given = {"checkpoint": untrained_checkpoint, "output": tmp_path / "o.csv", "input": published}
+    with pytest.raises(ValueError, match=r"take them with: --layer counts or --use_raw$"):
+        predict(**given)
+    with pytest.raises(ValueError, match=r"expected counts, as .* --round_counts rounds each"):
+        predict(**given, layer="expected")
+    with pytest.raises(KeyError, match="no layer 'x'; it holds: counts, expected"):
+        predict(**given, layer="x")

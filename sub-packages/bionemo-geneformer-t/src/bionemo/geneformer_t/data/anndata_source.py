@@ -126,6 +126,6 @@ def _blocks(matrix: Any, where: str) -> Iterator[RawBlock]:
         yield from stored_matrix(matrix, Path(where), "it").blocks()
         return
     if sp.issparse(matrix):
-        matrix = in_rows(matrix)  # slices of rows would each search all columns
+        matrix = in_rows(matrix, where)  # slices of rows would each search all columns
     for rows in row_blocks(matrix.shape[0]):
         yield matrix[rows], rows.start, 0

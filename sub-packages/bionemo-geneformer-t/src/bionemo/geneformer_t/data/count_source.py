@@ -12,7 +12,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from bionemo.geneformer_t.data.counts import ExpectedCountsError, NotCountsError, check_counts
+from bionemo.geneformer_t.data.counts import (
+    ExpectedCountsError,
+    NotCountsError,
+    check_counts,
+    native_counts,
+)
 from bionemo.geneformer_t.data.frames import native
 from bionemo.geneformer_t.data.gene_names import RemovedFeatures
 from bionemo.geneformer_t.data.rounding import Rounding
@@ -120,7 +125,7 @@ class CountSource:
         for raw, first_row, first_column in self.raw_blocks():
             _check_indices(raw, self.where)
             try:
-                rows = in_rows(raw)
+                rows = in_rows(raw, self.where)
                 if self.removed is not None:
                     rows = self.removed.drop(rows, first_column)
                 counts, was_canonical = self._canonical(rows)
@@ -148,17 +153,26 @@ class CountSource:
         return counts, in_order and counts.nnz == stored
 
 
-def in_rows(raw: Any) -> sp.csr_array:
-    """A rectangle by rows, in a type that SciPy can work with."""
+def in_rows(raw: Any, where: str) -> sp.csr_array:
+    """A rectangle by rows, in a type that SciPy can work with.
+
+    Raises:
+        NotCountsError: As `native_counts` says.
+    """
     if sp.issparse(raw) and raw.format in {"csr", "csc"}:
         made = sp.csr_array if raw.format == "csr" else sp.csc_array
         return sp.csr_array(
-            made((native(raw.data), native(raw.indices), native(raw.indptr)), shape=raw.shape)
+            made(
+                (native_counts(raw.data, where), native(raw.indices), native(raw.indptr)),
+                shape=raw.shape,
+            )
         )
     if sp.issparse(raw):
         whole = raw.tocoo()
-        return sp.csr_array(sp.coo_array((native(whole.data), whole.coords), shape=raw.shape))
-    return sp.csr_array(native(raw))
+        return sp.csr_array(
+            sp.coo_array((native_counts(whole.data, where), whole.coords), shape=raw.shape)
+        )
+    return sp.csr_array(native_counts(raw, where))
 
 
 def _check_indices(raw: Any, where: str) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.frames import native
+
 _LARGEST = {2: 1 << 11, 4: 1 << 24, 8: 1 << 24}
 """Bytes of a float -> the number up to which it holds every whole number; counts are kept in 32
 bits."""
@@ -74,6 +76,17 @@ def check_range(values: Shaped[ndarray, "..."], where: str) -> None:
             f"{where}: a count of {high:g} is beyond {largest:,}, the largest that is kept "
             f"exactly{in_type}. Is it one cell's?"
         )
+
+
+def native_counts(values: Shaped[ndarray, "..."], where: str) -> Shaped[ndarray, "..."]:
+    """Counts in a type that SciPy can work with, none of them changed.
+
+    Raises:
+        NotCountsError: They come in 16-bit floats, and some are too large for these.
+    """
+    if values.dtype.kind == "f" and values.dtype.itemsize == 2:
+        check_range(values, where)
+    return native(values)
 
 
 def what_fractions_are(values: Float[ndarray, " value"]) -> str | None:

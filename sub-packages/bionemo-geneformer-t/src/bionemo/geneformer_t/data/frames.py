@@ -14,6 +14,7 @@ Codes are never handed out as if they were values: they become their levels, or 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -133,7 +134,8 @@ def _levels(
             raise ValueError(f"{where}: the levels of {key!r} are lost; {_WAY_OUT}")
         source = frame.file[reference]
         # It may be one that no name leads to, which nobody has looked at.
-        check_dataset(source.id, str(source.name or f"the levels of {key!r}"), frame.file.filename)
+        label = str(source.name or f"the levels of {key!r}")
+        check_dataset(source.id, label, Path(frame.file.filename))
     elif reference is not None:
         source = frame.get(_text(reference))
         if source is None:

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.counts import native_counts
 from bionemo.geneformer_t.data.frames import native
 from bionemo.geneformer_t.data.hdf5 import reading
 
@@ -63,7 +64,7 @@ class StoredMatrix:
         if self.layout == "dense":
             for rows in row_blocks(num_rows):
                 with self._reading():
-                    block = native(self.element[rows])
+                    block = native_counts(self.element[rows], f"{self.path}: {self.name}")
                 yield block, rows.start, 0
             return
         pointers = self._pointers()
@@ -88,7 +89,7 @@ class StoredMatrix:
         """Values, indices and pointers of some rows or columns, which have so many places."""
         first, last = int(pointers[start]), int(pointers[stop])
         with self._reading():
-            values = native(self.element["data"][first:last])
+            values = native_counts(self.element["data"][first:last], f"{self.path}: {self.name}")
             indices = native(self.element["indices"][first:last])
         if indices.dtype.kind not in "iu":
             raise ValueError(f"{self._damaged} its indices are of type {indices.dtype}")

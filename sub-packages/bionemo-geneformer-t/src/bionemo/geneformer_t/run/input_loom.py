@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from bionemo.geneformer_t.data.counts import native_counts
 from bionemo.geneformer_t.data.frames import native
 from bionemo.geneformer_t.data.hdf5 import open_hdf5, reading
 from bionemo.geneformer_t.data.stored_matrix import RawBlock
@@ -60,13 +61,14 @@ def loom_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
         if named is not None:
             var["feature_id"] = var[named].astype(str)
         others = " or ".join(options.layer.format(name) for name in layers if name != layer)
+        what = "its matrix" if layer is None else f"layer {layer!r}"
         counts, var, notes = counts_of(
             path,
-            "its matrix" if layer is None else f"layer {layer!r}",
+            what,
             tuple(obs.index),
             var,
             choice,
-            lambda: _blocks(matrix, path),
+            lambda: _blocks(matrix, path, f"{path}: {what}"),
             way_out=lambda: (
                 f"This file also holds layers; choose with: {others}"
                 if others
@@ -158,10 +160,10 @@ def _values(dataset: h5py.Dataset) -> Any:
     return native(dataset[:]) if dataset.dtype.kind in "biufS" else None
 
 
-def _blocks(matrix: Any, path: Path) -> Iterator[RawBlock]:
+def _blocks(matrix: Any, path: Path, where: str) -> Iterator[RawBlock]:
     num_genes, num_cells = matrix.shape
     width = max(1, _VALUES // max(1, num_genes))
     for start in range(0, num_cells, width):
         with reading(path):
-            block = native(matrix[:, start : start + width]).T
-        yield np.ascontiguousarray(block), start, 0
+            block = matrix[:, start : start + width].T
+        yield np.ascontiguousarray(native_counts(block, where)), start, 0
