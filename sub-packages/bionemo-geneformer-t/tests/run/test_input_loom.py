@@ -45,7 +45,7 @@ def test_the_attribute_that_names_cells_or_genes_is_found(
 
 def test_several_attributes_that_may_name_the_cells_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.loom", cells="zelle", name=["x", "y", "z"])
-    with pytest.raises(ValueError, match="does not name its cells.*several hold unique text: "):
+    with pytest.raises(ValueError, match=r"does not name its cells.*several hold unique text: "):
         read(path)
 
 
