@@ -9,6 +9,7 @@ from bionemo.geneformer_t.neighbors import nearest
 from bionemo.geneformer_t.neighbors.cellrank_kernels import _cells
 from bionemo.geneformer_t.neighbors.scanpy_neighbors import scanpy_neighbors
 
+pytestmark = pytest.mark.slow  # umap-learn and pynndescent compile
 RNG = np.random.default_rng(0)
 
 
@@ -52,7 +53,6 @@ def test_two_cells_and_more_than_scanpy_searches_itself(num_cells: int) -> None:
         assert sorted(found.tolist()) == sorted(expected.tolist())
 
 
-@pytest.mark.slow  # pynndescent compiles
 def test_the_index_serves_scanpy_too(monkeypatch: pytest.MonkeyPatch) -> None:
     points = RNG.normal(size=(600, 3))
     exact, indexed = cells_of(points), cells_of(points)

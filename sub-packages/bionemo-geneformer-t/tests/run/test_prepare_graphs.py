@@ -37,6 +37,7 @@ def run(cells: anndata.AnnData, folder: Path, **settings: Any) -> Path:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_key", [None, "batch"])
 def test_twenty_copies_among_many_cells_leave_pseudotime_alone(
     tmp_path: Path, batch_key: str | None
