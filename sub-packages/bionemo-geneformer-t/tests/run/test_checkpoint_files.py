@@ -15,7 +15,6 @@ from bionemo.geneformer_t.run.checkpoint_files import (
     prune,
     read_checkpoint,
     remove_partial,
-    replace_text,
 )
 
 
@@ -143,16 +142,3 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
     (tmp_path / "last.ckpt").touch()
     remove_partial(tmp_path)
     assert names(tmp_path) == {"last.ckpt"}
-
-
-def test_a_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    replace_text(tmp_path / "text", "before")
-
-    def fail(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match=r"no space left for .*text"):
-        replace_text(tmp_path / "text", "after")
-    assert (tmp_path / "text").read_text() == "before"
-    assert names(tmp_path) == {"text"}

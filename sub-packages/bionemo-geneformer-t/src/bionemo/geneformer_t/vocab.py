@@ -21,6 +21,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.dictionaries import read_dictionary, read_json
 from bionemo.geneformer_t.gene_lookup import GeneLookup
+from bionemo.geneformer_t.files import write_text
 
 CLS, MASK, PAD, SEP, UKW = SPECIAL_TOKENS = ("[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UKW]")
 
@@ -178,8 +179,8 @@ class GeneVocab:
     def write(self, vocab: Path, medians: Path) -> None:
         """Write the two files that `read` reads."""
         content = {"vocab": self.ids, "gene_to_ens": dict(self.gene_to_ens)}
-        vocab.write_text(json.dumps(content, indent=0), encoding="utf-8")
-        medians.write_text(json.dumps(self.to_dict()["medians"], indent=0), encoding="utf-8")
+        write_text(vocab, json.dumps(content, indent=0))
+        write_text(medians, json.dumps(self.to_dict()["medians"], indent=0))
 
 
 def read_medians(path: Path) -> dict[str, float]:

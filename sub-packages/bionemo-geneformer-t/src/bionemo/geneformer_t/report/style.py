@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from bionemo.geneformer_t.files import whole_file
+
 MODEL = "#0b6e99"
 REFERENCE = "#d9822b"
 QUIET = "#9aa5ad"
@@ -23,9 +25,9 @@ def new_figure(width: float = 6.0, height: float = 4.0) -> Figure:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write the figure; the ending of the path chooses PNG or SVG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     as_plain_text(figure)
-    figure.savefig(path, dpi=DPI)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=DPI)
     return path
 
 

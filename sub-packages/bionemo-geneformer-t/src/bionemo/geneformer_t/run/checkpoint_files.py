@@ -5,15 +5,12 @@ place; the one that it replaces is kept as `previous.ckpt`. Reading never runs c
 a damaged checkpoint is passed over for the one before it.
 """
 
-import errno
 import logging
-import os
 import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +18,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from bionemo.geneformer_t.model.weight_files import numpy_advice
+from bionemo.geneformer_t.files import remove_abandoned, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +26,8 @@ LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
 _KEPT_AS = {LAST: PREVIOUS}
 """What becomes of the file that a new one of the same name replaces."""
-_PARTIAL = ".partial"
+GO_ON = "Free some, then continue with --resume_from_checkpoint last"
+"""What to do where the disk is full while a run is going on."""
 _BEST = re.compile(r"step=(\d+)(?:-val_loss=[-\w.]+)?\.ckpt")
 _DAMAGE = (
     zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError,
@@ -53,20 +52,12 @@ class SafeCheckpointIO(CheckpointIO):
             OSError: The disk is full or failing; what was there before is untouched.
         """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}{_PARTIAL}")
-        try:
-            with disk_full_advice(path), partial.open("wb") as file:
+        with whole_file(path, GO_ON) as partial:
+            with partial.open("wb") as file:
                 _save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
             read_checkpoint(partial)
             if path.name in _KEPT_AS and path.exists():
                 _keep(path, path.with_name(_KEPT_AS[path.name]))
-            partial.replace(path)
-            sync_folder(path.parent)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def load_checkpoint(
         self, path: Path | str, map_location: Any = None, **_: Any
@@ -147,57 +138,10 @@ def prune(folder: Path, steps: int, kept: set[str]) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed process has left half written."""
-    for path in folder.glob(f".*{_PARTIAL}"):
+    """Remove what a killed process has left half written, also by earlier versions' names."""
+    remove_abandoned(folder)
+    for path in folder.glob(".*.partial"):
         path.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_full_advice(path: Path) -> Iterator[None]:
-    """Say what was being written when the disk was full, and that nothing is lost.
-
-    Raises:
-        OSError: Instead of the system's own.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise
-        full = OSError(
-            f"no space left for {path} ({error.strerror or error}); what was written before is "
-            "whole. Free some, then continue with --resume_from_checkpoint last"
-        )
-        full.errno = error.errno
-        raise full from error
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file of text whole or not at all."""
-    replace_bytes(path, text.encode())
-
-
-def replace_bytes(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all."""
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
-    try:
-        with disk_full_advice(path), partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the file system can."""
-    with suppress(OSError):  # some network file systems refuse; then names follow in their time
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:
@@ -208,14 +152,11 @@ def _newest_first(folder: Path) -> Iterator[Path]:
 
 def _keep(path: Path, kept: Path) -> None:
     """Give a file a second name, so that its first can be taken over in one step."""
-    second = kept.with_name(f".{kept.name}{_PARTIAL}")
-    second.unlink(missing_ok=True)
     try:
-        second.hardlink_to(path)
+        with whole_file(kept) as second:
+            second.hardlink_to(path)
     except OSError:
         path.replace(kept)  # no hard links here: for a moment, only `previous` stands
-    else:
-        second.replace(kept)
 
 
 def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:

@@ -6,8 +6,6 @@ folder is ever overwritten. Counts and graphs are written block by block, never 
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.files import whole_folder
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -93,19 +92,9 @@ def new_data_folder(output_dir: Path, record: Mapping[str, Any]) -> Iterator[Pat
         FileExistsError: `output_dir` holds something.
         OSError: It cannot be written.
     """
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.partial-", dir=output_dir.parent))
-    try:
-        yield workshop
-        (workshop / RECORD).write_text(_as_json(record), encoding="utf-8")
-        workshop.chmod(0o755)  # mkdtemp's folders are private
-        if output_dir.is_dir() and not any(output_dir.iterdir()):
-            output_dir.rmdir()
-        if output_dir.exists():
-            raise FileExistsError(f"output_dir {output_dir} was filled while this ran; it is kept")
-        workshop.rename(output_dir)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    with whole_folder(output_dir) as folder:
+        yield folder
+        (folder / RECORD).write_text(_as_json(record), encoding="utf-8")
 
 
 def write_data_folder(
@@ -137,8 +126,10 @@ def write_split(folder: Path, split: SplitContent, vocab: GeneVocab) -> None:
 def _write_h5ad(path: Path, split: SplitContent) -> None:
     """Everything but X through anndata, then X block by block."""
     import anndata
-    import h5py
     import numpy as np
+    from anndata.io import write_elem
+
+    from bionemo.geneformer_t.run.h5ad_update import whole_hdf5
 
     frame = anndata.AnnData(
         obs=split.obs,
@@ -147,12 +138,13 @@ def _write_h5ad(path: Path, split: SplitContent) -> None:
         obsp={key: graph.to_matrix() for key, graph in split.graphs.items()},
         uns=dict(split.uns),
     )
-    frame.write_h5ad(path, compression="gzip")
+    frame.strings_to_categoricals()
     shape = (len(split.obs), len(split.var))
     indptr = np.concatenate([[0], np.cumsum(split.row_lengths, dtype=np.int64)])
     num_values = int(indptr[-1])
     index_type = np.int32 if num_values < np.iinfo(np.int32).max else np.int64
-    with h5py.File(path, "r+") as file:
+    with whole_hdf5(path) as file:
+        write_elem(file, "/", frame, dataset_kwargs={"compression": "gzip"})
         for alias, key in split.aliases.items():
             file["obsp"][alias] = file["obsp"][key]
         group = file.create_group("X")

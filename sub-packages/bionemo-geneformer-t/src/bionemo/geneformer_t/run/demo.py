@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.run.run_lock import LEASE, LOCK, owned
 
 RECORD = "demo.json"
 DATA, MODEL = "data", "model"
@@ -55,6 +57,11 @@ def demo(settings: DemoSettings) -> Path:
     The table shows the model beside baselines on cells that it was not trained on. Returns the
     output folder.
     """
+    with owned(settings.output_dir):
+        return _demo(settings)
+
+
+def _demo(settings: DemoSettings) -> Path:
     from bionemo.geneformer_t.run.evaluate import (
         EVALUATION_TEXT,
         EvaluateSettings,
@@ -151,7 +158,7 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    (folder / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
+    write_text(folder / RECORD, json.dumps(record, indent=2))
 
 
 def _clear(folder: Path) -> None:
@@ -160,7 +167,7 @@ def _clear(folder: Path) -> None:
     Raises:
         FileExistsError: The folder holds something else.
     """
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or {path.name for path in folder.iterdir()} <= {LOCK, LEASE}:
         return
     if not (folder / RECORD).is_file():
         raise FileExistsError(

@@ -268,8 +268,8 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
     import json
 
     from bionemo.geneformer_t import __version__
+    from bionemo.geneformer_t.files import write_text
 
-    folder.mkdir(parents=True, exist_ok=True)
     content = {
         "written_by": f"geneformer-t {__version__}",
         "checkpoint": str(evaluated.checkpoint),
@@ -280,9 +280,9 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
         "notes": evaluated.where_from,
         **as_json(evaluated.evaluation),
     }
-    (folder / EVALUATION_TEXT).write_text(as_text(evaluated), encoding="utf-8")
+    write_text(folder / EVALUATION_TEXT, as_text(evaluated))
     path = folder / EVALUATION
-    path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2))
     print(path)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality import CellFacts, GraphQuality, graph_quality
 from bionemo.geneformer_t.neighbors.quality_warnings import graph_warnings
@@ -70,9 +71,8 @@ def write_graph_report(
         for name, split in splits.items()
         if key in split.graphs
     }
-    folder.mkdir(parents=True, exist_ok=True)
     content = json.dumps(as_json(found), indent=2, allow_nan=False)
-    (folder / REPORT).write_text(content + "\n", encoding="utf-8")
+    write_text(folder / REPORT, content + "\n")
     if pictures:
         for name, split in splits.items():
             qualities = {key: found[key, name] for key in split.graphs}

@@ -14,7 +14,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from bionemo.geneformer_t.run.checkpoint_files import disk_full_advice, replace_text
+from bionemo.geneformer_t.files import disk_full_advice, write_text
+from bionemo.geneformer_t.run.checkpoint_files import GO_ON
 
 COLUMNS = ("step", "epoch", "train/loss", "val/loss", "learning_rate")
 
@@ -51,7 +52,10 @@ class MetricsFile(Logger):
             return
         row = {**metrics, "step": step, "epoch": int(metrics.get("epoch", 0))}
         text = _as_csv([row], with_header=not self.path.exists())
-        with disk_full_advice(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+        with (
+            disk_full_advice(self.path, GO_ON),
+            self.path.open("a", encoding="utf-8", newline="") as file,
+        ):
             file.write(text)
 
     @rank_zero_only
@@ -69,7 +73,7 @@ class MetricsFile(Logger):
         text = self.path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         rows = [row for row in csv.DictReader(io.StringIO(whole)) if int(row["step"]) < step]
-        replace_text(self.path, _as_csv(rows, with_header=True))
+        write_text(self.path, _as_csv(rows, with_header=True))
 
 
 def _as_csv(rows: list[dict[str, Any]], *, with_header: bool) -> str:

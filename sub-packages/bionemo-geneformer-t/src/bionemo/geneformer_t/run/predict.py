@@ -110,7 +110,6 @@ def predict(settings: PredictSettings) -> Path:
         known = (
             f"{tokens.num_genes_known:,} of {tokens.num_genes_known + tokens.num_genes_unknown:,}"
         )
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
     writers = {".csv": _write_csv, ".h5ad": _write_h5ad}
     writers[settings.output.suffix](predicted, names, settings.output)
     print(
@@ -173,18 +172,24 @@ def tidy(predicted: "NextCells", names: Sequence[str]) -> "pd.DataFrame":
 
 
 def _write_csv(predicted: "NextCells", names: Sequence[str], path: Path) -> None:
-    tidy(predicted, names).to_csv(path, index=False, float_format="%.6g")
+    from bionemo.geneformer_t.files import whole_file
+
+    with whole_file(path) as partial:
+        tidy(predicted, names).to_csv(partial, index=False, float_format="%.6g")
 
 
 def _write_h5ad(predicted: "NextCells", names: Sequence[str], path: Path) -> None:
     """Genes and probabilities as `obsm`, a column for each rank."""
     import anndata
     import pandas as pd
+    from anndata.io import write_elem
+
+    from bionemo.geneformer_t.run.h5ad_update import whole_hdf5
 
     index = pd.Index([names[cell] for cell in predicted.cells], dtype=str)
     ranks = [f"rank_{rank}" for rank in range(1, predicted.token_ids.shape[1] + 1)]
     genes = [predicted.genes(i) for i in range(len(predicted.cells))]
-    anndata.AnnData(
+    found = anndata.AnnData(
         obs=pd.DataFrame(index=index),
         obsm={
             "next_cell_genes": pd.DataFrame(genes, index=index, columns=ranks),
@@ -192,7 +197,9 @@ def _write_h5ad(predicted: "NextCells", names: Sequence[str], path: Path) -> Non
                 predicted.probabilities, index=index, columns=ranks
             ),
         },
-    ).write_h5ad(path)
+    )
+    with whole_hdf5(path) as file:
+        write_elem(file, "/", found)
 
 
 if __name__ == "__main__":

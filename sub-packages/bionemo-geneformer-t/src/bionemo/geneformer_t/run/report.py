@@ -71,8 +71,8 @@ def write_report(
         genes: Names of genes to follow.
         num_genes: How many more to choose.
     """
+    from bionemo.geneformer_t.files import write_bytes, write_text
     from bionemo.geneformer_t.report.contents import page_of, sections_of
-    from bionemo.geneformer_t.run.checkpoint_files import replace_bytes, replace_text
     from bionemo.geneformer_t.run.report_contents import gather
 
     contents = gather(evaluated, genes, num_genes)
@@ -81,10 +81,10 @@ def write_report(
     figures.mkdir(parents=True, exist_ok=True)
     for section in sections:
         for picture in section.pictures:
-            replace_bytes(figures / f"{picture.name}.svg", picture.svg)
-            replace_bytes(figures / f"{picture.name}.png", picture.png)
+            write_bytes(figures / f"{picture.name}.svg", picture.svg)
+            write_bytes(figures / f"{picture.name}.png", picture.png)
     path = folder / REPORT
-    replace_text(path, page_of(contents, sections))
+    write_text(path, page_of(contents, sections))
     print(path)
     return path
 
