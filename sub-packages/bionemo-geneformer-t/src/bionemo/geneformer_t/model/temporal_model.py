@@ -257,9 +257,16 @@ class TemporalGeneformerModel(NextCellTraining):
         if carried.lora_scale and not has_adapters(self.state_dict()):
             state = merge_adapters(checkpoint["state_dict"], carried.lora_scale)
             checkpoint["state_dict"] = state
-        for name in ("vocab", "pair_settings", "start", "provenance", "memory"):
-            if getattr(carried, name) is not None:
+        if self.vocab is not None and self.pair_settings is not None:  # of the data to go on with
+            check_agreement(self.config, carried.vocab, self.vocab, self.pair_settings)
+        for name in ("vocab", "pair_settings", "start", "memory"):
+            is_ours = name in {"vocab", "pair_settings"} and getattr(self, name) is not None
+            if getattr(carried, name) is not None and not is_ours:
                 setattr(self, name, getattr(carried, name))
+        if carried.provenance is not None:
+            source = carried.provenance.pretrained
+            now = self.provenance
+            self.provenance = replace(now, pretrained=source) if now else carried.provenance
 
     # --- prediction ---------------------------------------------------------------------------
 

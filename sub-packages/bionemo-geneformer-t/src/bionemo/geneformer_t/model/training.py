@@ -5,11 +5,14 @@ the number of micro-batches and processes: micro-batches contribute sums, and th
 divided once, before the step, by the count over all of them.
 """
 
+from typing import Any
+
 import lightning as L
 import torch
 from jaxtyping import Float
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
 from bionemo.geneformer_t.batch import TemporalBatch
@@ -51,6 +54,21 @@ class NextCellTraining(L.LightningModule):
         """Compile where asked."""
         if self.hparams["compile"]:
             self.net.compile_layers()
+
+    def on_train_start(self) -> None:
+        """Take the rates and the schedule of this run.
+
+        A checkpoint that a run resumes from brings those it was written under, in the state of the
+        optimizer, and Lightning restores them over what was given.
+        """
+        schedule = self.lr_schedulers()
+        if not isinstance(schedule, LambdaLR):
+            return  # a subclass with an optimizer of its own
+        groups, fresh = schedule.optimizer.param_groups, self._parameter_groups()
+        schedule.base_lrs = [group["lr"] for group in fresh]
+        for group, given, factor in zip(groups, fresh, schedule.lr_lambdas, strict=True):
+            group["initial_lr"], group["weight_decay"] = given["lr"], given["weight_decay"]
+            group["lr"] = given["lr"] * factor(schedule.last_epoch)
 
     def on_train_batch_start(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Make dropout a pure function of (seed, epoch, batch, rank)."""
@@ -111,18 +129,17 @@ class NextCellTraining(L.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         warmup = self.hparams["warmup_steps"]
         warmup = default_warmup(total) if warmup is None else warmup
-        optimizer = torch.optim.AdamW(
-            parameter_groups(
-                self.net,
-                self.hparams["learning_rate"],
-                self.hparams["weight_decay"],
-                self.hparams["layer_lr_decay"],
-            )
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine(step, warmup, total)
-        )
+        optimizer = torch.optim.AdamW(self._parameter_groups())
+        schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup, total))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        return parameter_groups(
+            self.net,
+            self.hparams["learning_rate"],
+            self.hparams["weight_decay"],
+            self.hparams["layer_lr_decay"],
+        )

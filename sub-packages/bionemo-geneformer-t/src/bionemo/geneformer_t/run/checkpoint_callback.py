@@ -7,17 +7,20 @@ does exactly what this one would have done next.
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from bionemo.geneformer_t.data.temporal_datamodule import data_state
 from bionemo.geneformer_t.run.checkpoint_files import LAST, prune, remove_partial
 from bionemo.geneformer_t.run.metrics_file import MetricsFile
+from bionemo.geneformer_t.run.numerics import numerics, warn_of_other_bits
+from bionemo.geneformer_t.run.resume_settings import SIZES_OF_A_BATCH, OnResume, changes, described
 from bionemo.geneformer_t.run.run_position import position_of, put_position
 from bionemo.geneformer_t.run.stop_signals import RunStopped, StopRequest
 
@@ -43,9 +46,15 @@ class BestCheckpoints(ModelCheckpoint):
         def here(path: str) -> str:
             return str(folder / Path(path).name) if path else ""
 
-        moved = {"dirpath": str(self.dirpath)}
+        moved: dict[str, Any] = {"dirpath": str(self.dirpath)}
         moved |= {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path")}
         best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        ranked = sorted(best, key=lambda path: float(best[path]))
+        if self.save_top_k >= 0:  # fewer may be asked for than there were
+            ranked = ranked[: self.save_top_k]
+        best = {path: score for path, score in best.items() if path in ranked}
+        if ranked and len(ranked) == self.save_top_k:
+            moved |= {"kth_best_model_path": ranked[-1], "kth_value": best[ranked[-1]]}
         super().load_state_dict({**state_dict, **moved, "best_k_models": best})
 
 
@@ -57,6 +66,8 @@ class RunCheckpoints(Checkpoint):
         every_n_steps: Optimizer steps between two checkpoints.
         every_minutes: Minutes between two checkpoints.
         best: The best checkpoints of the same run, where it has validation cells.
+        settings: The run's, as plain values.
+        may_write: Raises an error where the folder is no longer this run's.
 
     Raises:
         RunStopped: A stop signal has come, and the run is saved.
@@ -70,8 +81,12 @@ class RunCheckpoints(Checkpoint):
         every_n_steps: int | None = None,
         every_minutes: float | None = None,
         best: BestCheckpoints | None = None,
+        settings: Mapping[str, Any] | None = None,
+        may_write: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
+        self.settings = dict(settings or {})
+        self.may_write = may_write
         self.path = folder / LAST
         self.every_n_steps = every_n_steps
         self.every_minutes = every_minutes
@@ -101,6 +116,8 @@ class RunCheckpoints(Checkpoint):
             "batch": position.batch,
             "batches_of": _cells_per_batch(trainer),
             "has_stopped": bool(trainer.should_stop),
+            "settings": self.settings,
+            "numerics": numerics(trainer),
         }
 
     def on_load_checkpoint(
@@ -115,14 +132,19 @@ class RunCheckpoints(Checkpoint):
         self._is_resumed = True
         if carried is None:
             return
-        now = _cells_per_batch(trainer)
-        if carried["batch"] and carried["batches_of"] != now:
+        now, before = _cells_per_batch(trainer), carried["batches_of"]
+        if carried["batch"] and before != {name: now[name] for name in before}:
+            found = changes(carried.get("settings", {}), self.settings, OnResume.BETWEEN_EPOCHS)
+            sizes = {name: both for name, both in found.items() if name in SIZES_OF_A_BATCH}
             raise ValueError(
                 f"the checkpoint lies inside an epoch, behind {carried['batch']} batches of "
-                f"{_described(carried['batches_of'])}; this run has {_described(now)}. Resume with "
-                "the settings and the data that the run began with"
+                f"{_described(before)}; this run has {_described(now)}"
+                f"{f' ({described(sizes)})' if sizes else ''}. Resume with the settings and the "
+                "data that the run began with; at the end of an epoch sizes may be changed"
             )
-        if carried["has_stopped"]:
+        warn_of_other_bits(carried.get("numerics", {}), numerics(trainer))
+        has_more_patience = _take_patience(trainer, checkpoint)
+        if carried["has_stopped"] and not has_more_patience:
             logger.info("this run stopped early; there is nothing left to do")
             trainer.should_stop = True
 
@@ -214,6 +236,8 @@ class RunCheckpoints(Checkpoint):
         """Write `last.ckpt`, unless this very step is in it."""
         if trainer.global_step <= self._saved_steps and not again:
             return
+        if self.may_write is not None:
+            self.may_write()
         _flush(trainer)
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_steps, self._saved_at = trainer.global_step, time.monotonic()
@@ -232,6 +256,24 @@ class RunCheckpoints(Checkpoint):
         raise RunStopped(message, is_first_process=trainer.is_global_zero)
 
 
+def _take_patience(trainer: L.Trainer, checkpoint: dict[str, Any]) -> bool:
+    """Let early stopping have the patience of this run; Lightning takes that of the checkpoint.
+
+    Returns:
+        Whether it is more than there was, so that a run that has stopped may go on.
+    """
+    states = checkpoint["callbacks"]
+    saved = [state for key, state in states.items() if key.startswith(EarlyStopping.__name__)]
+    wanted = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]
+    more = bool(saved) and not wanted
+    for each in wanted:
+        state = states.get(each.state_key)
+        if state is not None:
+            more = each.patience > max(state["patience"], state["wait_count"])
+            state["patience"] = each.patience
+    return more
+
+
 def _flush(trainer: L.Trainer) -> None:
     """Have the rows behind a checkpoint on the disk before the checkpoint is."""
     for each in trainer.loggers:
@@ -246,6 +288,7 @@ def _cells_per_batch(trainer: L.Trainer) -> dict[str, int]:
     data = trainer.datamodule
     return {
         "cells": data.micro_batch_size * trainer.world_size,
+        "ranks": trainer.world_size,
         "tokens": data.max_tokens_per_batch or 0,
         "accumulated": trainer.accumulate_grad_batches,
         "examples": len(data.train),

@@ -5,14 +5,19 @@ under old progress would be neither the old run nor a new one: batches would sta
 and token ids for other genes.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.run.resume_settings import check_settings
+from bionemo.geneformer_t.run.train_settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+
+logger = logging.getLogger(__name__)
 
 
 def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> None:
@@ -38,6 +43,30 @@ def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> N
             "Resume with the data that the run began with, or start a new run on these, from the "
             "weights of this one, with pretrained"
         )
+
+
+def check_same_settings(checkpoint: Path, settings: TrainSettings) -> None:
+    """Refuse settings that a run cannot change where this checkpoint lies.
+
+    Checkpoints of earlier versions carry no settings; they are taken as they are, and the log says
+    so.
+
+    Raises:
+        ValueError: Names the settings and both values.
+    """
+    from bionemo.geneformer_t.run.checkpoint_callback import RunCheckpoints
+    from bionemo.geneformer_t.run.checkpoint_files import read_checkpoint
+
+    carried = read_checkpoint(checkpoint).get("callbacks", {}).get(RunCheckpoints.__qualname__, {})
+    if not carried.get("settings"):
+        logger.warning("%s does not say with which settings it was trained", checkpoint)
+        return
+    check_settings(
+        carried["settings"],
+        settings.to_plain(),
+        where=str(checkpoint),
+        batches_done=carried["batch"],
+    )
 
 
 def differences(before: Provenance, now: Provenance) -> list[str]:

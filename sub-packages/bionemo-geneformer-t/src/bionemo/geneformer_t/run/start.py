@@ -4,9 +4,7 @@ Sizes come from the pretrained weights. A size that was left at its default is t
 that `config.yaml` holds what the model has; one that was given and disagrees is refused.
 """
 
-import json
 import logging
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +51,11 @@ def read_start(settings: TrainSettings, resume: Path | None) -> "Pretrained | Bi
         checkpoint = load_plain(resume)
         with naming(resume):
             check_sizes_of(checkpoint)
-        return BioBertConfig.from_dict(checkpoint["hyper_parameters"]["config"])
+        return replace(
+            BioBertConfig.from_dict(checkpoint["hyper_parameters"]["config"]),
+            hidden_dropout_prob=settings.dropout_prob,
+            attention_probs_dropout_prob=settings.dropout_prob,
+        )
     name = settings.pretrained_vocab
     if name not in NAMED:
         return read_pretrained(settings.pretrained, name)
@@ -169,7 +171,7 @@ def report_coverage(
     model: "TemporalGeneformerModel",
     data: "TemporalGeneformerDataModule",
 ) -> None:
-    """Say how much of the training cells is pretrained, in the log, the model and the run's folder.
+    """Say how much of the training cells is pretrained, in the log and the model.
 
     Raises:
         ValueError: It is too little.
@@ -190,7 +192,6 @@ def report_coverage(
         data_counts_covered=found.share,
     )
     logger.info("%s", model.start)
-    _write(settings.output_dir / REPORT_FILE, model.start.to_dict())
     if found.share < settings.min_pretrained_coverage:
         raise ValueError(
             f"the pretrained weights cover too little of {settings.data_dir}: {found} lie on genes "
@@ -206,10 +207,3 @@ def _advice(tokens: "CellTokens") -> str:
         "dictionary that maps your names to its own, or lower min_pretrained_coverage if you mean "
         "to learn most genes anew"
     )
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    from lightning.pytorch.utilities import rank_zero_only
-
-    if rank_zero_only.rank == 0:
-        path.write_text(json.dumps(values, indent=2), encoding="utf-8")

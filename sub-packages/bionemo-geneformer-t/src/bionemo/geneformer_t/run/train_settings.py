@@ -264,15 +264,18 @@ class TrainSettings(PairSettings):
                 "give one of the two"
             )
 
-    def to_yaml(self) -> str:
-        """What `config.yaml` holds: every setting that repeats the run."""
-        import yaml
-
-        values = {
+    def to_plain(self) -> dict[str, Any]:
+        """Every setting that repeats the run, as plain values."""
+        return {
             field.name: str(value) if isinstance(value, Path) else value
             for field in fields(self)
             if field.name not in {"config", "resume_from_checkpoint"}
             for value in [getattr(self, field.name)]
         }
-        text: str = yaml.safe_dump(values, sort_keys=False)
+
+    def to_yaml(self) -> str:
+        """What `config.yaml` holds: the same as YAML."""
+        import yaml
+
+        text: str = yaml.safe_dump(self.to_plain(), sort_keys=False)
         return text

@@ -19,13 +19,17 @@ from bionemo.geneformer_t.run.output_folder import (
     LOSS_CURVE,
     METRICS_FILE,
     checkpoint_to_resume,
-    claim_output_dir,
+    refuse_other_run,
     step_of,
-    write_config,
 )
 from bionemo.geneformer_t.run.quiet import quiet_lightning
 from bionemo.geneformer_t.run.remember import remember
-from bionemo.geneformer_t.run.same_data import check_same_data
+from bionemo.geneformer_t.run.run_lock import RunLock, owned
+from bionemo.geneformer_t.run.same_data import check_same_data, check_same_settings
+from bionemo.geneformer_t.run.spawned import (
+    refuse_in_spawned_process,
+    without_workers_where_none_can_start,
+)
 from bionemo.geneformer_t.run.start import (
     read_start,
     report_coverage,
@@ -36,8 +40,6 @@ from bionemo.geneformer_t.run.train_settings import TrainSettings
 
 if TYPE_CHECKING:
     import lightning as L
-
-    from bionemo.geneformer_t.run.metrics_file import MetricsFile
 
 logger = logging.getLogger(__name__)
 
@@ -53,19 +55,24 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
         RunStopped: SIGTERM, SIGUSR1 or Ctrl-C asked the run to stop; it can be resumed.
         FileNotFoundError: The data folder or a file in it is missing.
         FileExistsError: The output folder holds another run.
+        FolderInUseError: Another process trains into it.
         ValueError: A setting or the data are not usable; the message says what to do.
         MemoryError: Memory ran out; the message names the settings to lower.
     """
-    with quiet_lightning(), out_of_memory_advice(settings):
-        return _train(settings)
+    refuse_in_spawned_process()
+    with quiet_lightning(), out_of_memory_advice(settings), owned(settings.output_dir) as lock:
+        if lock is not None:
+            refuse_other_run(settings)
+        return _train(settings, lock)
 
 
-def _train(settings: TrainSettings) -> Path:
+def _train(settings: TrainSettings, lock: RunLock | None) -> Path:
     import lightning as L
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.report.loss_curve import loss_curve
 
+    settings = without_workers_where_none_can_start(settings)
     data = TemporalGeneformerDataModule(
         settings.data_dir,
         **settings.pair_settings(),
@@ -77,7 +84,8 @@ def _train(settings: TrainSettings) -> Path:
     resume = checkpoint_to_resume(settings)
     start = read_start(settings, resume)
     settings = with_sizes(settings, start)
-    claim_output_dir(settings)
+    if resume is not None:
+        check_same_settings(resume, settings)
     L.seed_everything(settings.seed, verbose=False)
     model = start_model(settings, data.vocab, start)
     data.prepare_data()
@@ -89,16 +97,15 @@ def _train(settings: TrainSettings) -> Path:
         start_from_cells(settings, model, data)
     steps = step_of(resume)
     is_used = settings.resume_from_checkpoint is not None
-    trainer, metrics = make_trainer(
-        settings, has_val=data.has_val, purge_step=steps if is_used else None
+    trainer = make_trainer(
+        settings, has_val=data.has_val, purge_step=steps if is_used else None, lock=lock
     )
     batches = data.num_train_batches(trainer)
     trainer.val_check_interval = validation_interval(settings, trainer, batches)
-    write_config(settings)
-    metrics.rewind(steps)
     trainer.fit(model, data, ckpt_path=resume)
-    if trainer.is_global_zero and metrics.path.exists():
-        loss_curve(metrics.path, settings.output_dir / LOSS_CURVE)
+    metrics = settings.output_dir / METRICS_FILE
+    if trainer.is_global_zero and metrics.exists():
+        loss_curve(metrics, settings.output_dir / LOSS_CURVE)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     path = Path(best) if best else settings.output_dir / CHECKPOINTS / "last.ckpt"
     logger.info("best checkpoint: %s", path)
@@ -111,15 +118,20 @@ def _train(settings: TrainSettings) -> Path:
 
 
 def make_trainer(
-    settings: TrainSettings, *, has_val: bool, purge_step: int | None = None
-) -> "tuple[L.Trainer, MetricsFile]":
-    """The Lightning trainer of a run and the logger of its `metrics.csv`.
+    settings: TrainSettings,
+    *,
+    has_val: bool,
+    purge_step: int | None = None,
+    lock: "RunLock | None" = None,
+) -> "L.Trainer":
+    """The Lightning trainer of a run.
 
     Args:
         settings: The run's.
         has_val: Whether there are cells to validate on.
         purge_step: The step that a resumed run goes on with: what an earlier process has logged
             from there on is about to come again.
+        lock: That of the output folder.
 
     Raises:
         ValueError: `global_batch_size` does not divide evenly, or Lightning knows no such
@@ -131,11 +143,14 @@ def make_trainer(
 
     from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
     from bionemo.geneformer_t.run.metrics_file import MetricsFile
+    from bionemo.geneformer_t.run.run_record import RunRecord
 
     metrics = MetricsFile(settings.output_dir / METRICS_FILE)
     board = TensorBoardLogger(
         settings.output_dir, name="tensorboard", version="", purge_step=purge_step
     )
+    loggers = [metrics, board, *wandb_loggers(settings, is_resumed=purge_step is not None)]
+    record = RunRecord(settings, loggers, steps=purge_step or 0)
     with hardware_advice(settings):
         trainer = L.Trainer(
             default_root_dir=settings.output_dir,
@@ -151,17 +166,19 @@ def make_trainer(
             limit_val_batches=settings.limit_val_batches if has_val else 0,
             log_every_n_steps=settings.log_every_n_steps,
             num_sanity_val_steps=0,
-            logger=[metrics, board, *wandb_loggers(settings, is_resumed=purge_step is not None)],
+            logger=False,  # `RunRecord` brings them, when nothing can fail any more
             plugins=[SafeCheckpointIO()],
-            callbacks=callbacks(settings, has_val=has_val),
+            callbacks=[record, *callbacks(settings, has_val=has_val, lock=lock)],
             enable_progress_bar=sys.stderr.isatty(),
             enable_model_summary=False,
         )
     trainer.accumulate_grad_batches = settings.accumulation(trainer.world_size)
-    return trainer, metrics
+    return trainer
 
 
-def callbacks(settings: TrainSettings, *, has_val: bool) -> "list[L.Callback]":
+def callbacks(
+    settings: TrainSettings, *, has_val: bool, lock: "RunLock | None" = None
+) -> "list[L.Callback]":
     """Early stopping when asked, the best checkpoints, and the one that a run resumes from.
 
     Where there is no terminal for a bar, also lines of progress.
@@ -199,6 +216,8 @@ def callbacks(settings: TrainSettings, *, has_val: bool) -> "list[L.Callback]":
             every_n_steps=settings.checkpoint_every_n_steps,
             every_minutes=settings.checkpoint_every_minutes,
             best=best,
+            settings=settings.to_plain(),
+            may_write=None if lock is None else lock.check,
         )
     )
     return found

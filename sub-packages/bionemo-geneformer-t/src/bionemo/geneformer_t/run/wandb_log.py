@@ -14,7 +14,8 @@ from pathlib import Path
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from bionemo.geneformer_t.run.checkpoint_files import disk_full_advice, replace_text
+from bionemo.geneformer_t.files import disk_full_advice, write_text
+from bionemo.geneformer_t.run.checkpoint_files import GO_ON
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class WandbLog(WandbLogger):
         self._rows_file = folder / FILE
         run_id, self._sent = read_rows(self._rows_file) if is_resumed else (None, set())
         self._is_new = run_id is None
+        self._has_written = False
         super().__init__(
             project=project, save_dir=folder, id=run_id or secrets.token_hex(4), resume="allow"
         )
@@ -56,9 +58,12 @@ class WandbLog(WandbLogger):
         row = (step, tuple(sorted(metrics)))
         if row in self._sent:
             return
-        with disk_full_advice(self._rows_file):
+        with disk_full_advice(self._rows_file, GO_ON):
+            if not self._has_written and not self._is_new:
+                drop_unfinished(self._rows_file)
+            self._has_written = True
             if self._is_new:
-                replace_text(self._rows_file, json.dumps({"id": self._id}) + "\n")
+                write_text(self._rows_file, json.dumps({"id": self._id}) + "\n")
                 self._is_new = False
             with self._rows_file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -76,7 +81,7 @@ class WandbLog(WandbLogger):
 def read_rows(path: Path) -> tuple[str | None, set[Row]]:
     """The id of the W&B run and the rows it has; no id where it has none or the file is damaged.
 
-    A line that a killed process has left unfinished is removed.
+    A line that a killed process has left unfinished counts for nothing; see `drop_unfinished`.
     """
     if not path.exists():
         return None, set()
@@ -89,6 +94,12 @@ def read_rows(path: Path) -> tuple[str | None, set[Row]]:
     except (ValueError, TypeError, KeyError):
         logger.warning("%s is damaged: this run goes on as a new W&B run", path)
         return None, set()
-    if whole != text:
-        replace_text(path, whole)
     return run_id, sent
+
+
+def drop_unfinished(path: Path) -> None:
+    """Remove a line that a killed process has left unfinished."""
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole, GO_ON)
