@@ -106,7 +106,7 @@ def checkpoint(tiny_data_dir_template, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("document", documents(), ids=["readme", "specification"])
 def test_every_python_block_runs(document, tiny_data_dir, tmp_path, checkpoint, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {}
+    namespace: dict[str, object] = {"__name__": "__main__"}
     found = blocks(document, "python")
     assert len(found) >= 8
     for block in found:

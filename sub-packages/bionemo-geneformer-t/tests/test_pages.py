@@ -69,7 +69,7 @@ def test_a_page_runs_from_top_to_bottom(page, example_cells, tiny_data_dir, tmp_
     example_cells.write_h5ad(folder / "cells.h5ad")
     shutil.copytree(tiny_data_dir, folder / "data")
     monkeypatch.chdir(folder)
-    namespace: dict[str, object] = {}
+    namespace: dict[str, object] = {"__name__": "__main__"}
     for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "bash":
             run_script(smaller(block), folder)
