@@ -1,6 +1,7 @@
 """An output is whole or not there, whatever happens while it is written."""
 
 import errno
+import gc
 import json
 import os
 import resource
@@ -9,8 +10,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import anndata
@@ -37,15 +39,34 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@contextmanager
-def disk_of(num_bytes: int) -> Iterator[None]:
-    """The system itself ends every write behind so many bytes of a file, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def on_a_disk_of(num_bytes: int, write: Callable[[], None]) -> str:
+    """What a writer says, in a process that the system lets write so many bytes of each file.
+
+    The process must live on after it: its exit code tells.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        said = "nothing"
+        try:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+            try:
+                write()
+            except OSError as error:
+                said = str(error)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            for _ in range(3):
+                gc.collect()
+            os.write(writer, said.encode())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    said = b"".join(iter(lambda: os.read(reader, 4096), b"")).decode()
+    os.close(reader)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return said
 
 
 # --- a file ---------------------------------------------------------------------------------------
@@ -53,12 +74,12 @@ def disk_of(num_bytes: int) -> Iterator[None]:
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "new" / "text.csv"
-    with whole_file(path) as partial:
-        assert (partial.suffix, partial.parent.parent) == (".csv", path.parent)
-        partial.write_text("first")
+    with whole_file(path) as half:
+        assert (half.suffix, half.parent.parent) == (".csv", path.parent)
+        half.write_text("first")
         assert not path.exists()
-    with whole_file(path) as partial:
-        partial.write_text("second")
+    with whole_file(path) as half:
+        half.write_text("second")
         assert path.read_text() == "first"
     assert path.read_text() == "second"
     assert names(path.parent) == {"text.csv"}
@@ -67,12 +88,12 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
 def test_an_error_leaves_what_was_there(tmp_path):
     write_text(tmp_path / "text", "before")
 
-    def fail(partial: Path) -> None:
-        partial.write_text("half of wh")
+    def fail(half: Path) -> None:
+        half.write_text("half of wh")
         raise KeyError
 
-    with pytest.raises(KeyError), whole_file(tmp_path / "text") as partial:
-        fail(partial)
+    with pytest.raises(KeyError), whole_file(tmp_path / "text") as half:
+        fail(half)
     assert (tmp_path / "text").read_text() == "before"
     assert names(tmp_path) == {"text"}
 
@@ -151,8 +172,8 @@ def test_a_folder_appears_as_a_whole_or_not_at_all(tmp_path):
 
 
 def write_csv(path: Path) -> None:
-    with whole_file(path) as partial:
-        pd.DataFrame({"gene": np.arange(100_000)}).to_csv(partial)
+    with whole_file(path) as half:
+        pd.DataFrame({"gene": np.arange(100_000)}).to_csv(half)
 
 
 def write_predictions(path: Path) -> None:
@@ -225,9 +246,9 @@ def write_checkpoint(path: Path) -> None:
 def test_a_full_disk_is_told_in_one_sentence_and_leaves_nothing(tmp_path, write, name):
     anndata.AnnData(np.zeros((2, 2), dtype=np.float32)).write_h5ad(tmp_path / "source.h5ad")
     before = names(tmp_path)
-    message = r"^no space left for .*; what was written before is whole"
-    with pytest.raises(OSError, match=message), disk_of(50_000):
-        write(tmp_path / name)
+    said = on_a_disk_of(50_000, partial(write, tmp_path / name))
+    assert said.startswith(f"no space left for {tmp_path}")
+    assert "; what was written before is whole. Free some, then " in said
     assert names(tmp_path) == before
     write(tmp_path / name)
     assert (tmp_path / name).exists()
@@ -250,9 +271,9 @@ HANG = """
 import sys, time
 from pathlib import Path
 from bionemo.geneformer_t.files import whole_file
-with whole_file(Path(sys.argv[1])) as partial:
-    partial.write_text("half of wh")
-    print(partial.parent.name, flush=True)
+with whole_file(Path(sys.argv[1])) as half:
+    half.write_text("half of wh")
+    print(half.parent.name, flush=True)
     time.sleep(60)
 """
 

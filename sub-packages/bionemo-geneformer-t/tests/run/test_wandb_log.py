@@ -7,7 +7,7 @@ import pytest
 import wandb
 
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
-from bionemo.geneformer_t.run.wandb_log import FILE, WandbLog, read_rows
+from bionemo.geneformer_t.run.wandb_log import FILE, WandbLog, drop_unfinished, read_rows
 
 SMALL = {
     "seq_length": 64, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2,
@@ -112,6 +112,8 @@ def test_offline_both_parts_carry_the_same_id(tiny_data_dir, tmp_path, monkeypat
 def test_an_unfinished_line_is_dropped(tmp_path, text, rows):
     (tmp_path / FILE).write_text(text)
     assert read_rows(tmp_path / FILE) == ("abc", rows)
+    assert (tmp_path / FILE).read_text() == text  # a run that is refused later touches nothing
+    drop_unfinished(tmp_path / FILE)
     assert (tmp_path / FILE).read_text() == text[: text.rfind("\n") + 1]
 
 

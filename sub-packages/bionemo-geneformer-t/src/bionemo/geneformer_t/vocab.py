@@ -20,8 +20,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.dictionaries import read_dictionary, read_json
-from bionemo.geneformer_t.gene_lookup import GeneLookup
 from bionemo.geneformer_t.files import write_text
+from bionemo.geneformer_t.gene_lookup import GeneLookup
 
 CLS, MASK, PAD, SEP, UKW = SPECIAL_TOKENS = ("[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UKW]")
 

@@ -17,8 +17,8 @@ from typing import IO, Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
-from bionemo.geneformer_t.model.weight_files import numpy_advice
 from bionemo.geneformer_t.files import remove_abandoned, whole_file
+from bionemo.geneformer_t.model.weight_files import numpy_advice
 
 logger = logging.getLogger(__name__)
 

@@ -158,6 +158,7 @@ def _write_h5ad(path: Path, split: SplitContent) -> None:
         for block in split.blocks():
             stop = start + block.nnz
             values[start:stop], columns[start:stop] = block.data, block.indices
+            file.check()
             start = stop
         assert start == num_values, (start, num_values)
 

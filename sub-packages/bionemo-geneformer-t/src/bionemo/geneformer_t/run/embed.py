@@ -109,6 +109,7 @@ def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
         array = add_array(file, "obsm", key, shape)
         for block in embedder.blocks(on_cells):
             array[block.first_row : block.first_row + len(block.embeddings)] = block.embeddings
+            file.check()
         if settings.gene_embeddings:
             genes = embedder.gene_embeddings_of(read_index(file, "var", str(source)))
             for name, values in zip((key, table), genes, strict=True):

@@ -6,6 +6,7 @@ appears whole or not at all.
 
 import errno
 import io
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,69 +19,116 @@ from anndata.io import write_elem
 from bionemo.geneformer_t.data.hdf5 import open_hdf5
 from bionemo.geneformer_t.files import whole_file
 
+_PAGE = 1 << 16
 _DICT = {"encoding-type": "dict", "encoding-version": "0.1.0"}
 _ARRAY = {"encoding-type": "array", "encoding-version": "0.2.0"}
 
 
+class WholeFile(h5py.File):
+    """An HDF5 file on a disk that may be full; `check` says so in the middle of long work."""
+
+    def __init__(self, disk: "_Disk") -> None:
+        super().__init__(disk, "w")
+        self._disk = disk
+
+    def check(self) -> None:
+        """Raise the error of the disk, if there was one."""
+        if self._disk.error is not None:
+            raise self._disk.error
+
+
 @contextmanager
-def whole_hdf5(path: Path) -> Iterator[h5py.File]:
+def whole_hdf5(path: Path) -> Iterator[WholeFile]:
     """An HDF5 file to write to, which takes its place when the context ends without error.
 
     Raises:
         OSError: The disk is full.
     """
     with whole_file(path) as partial, partial.open("w+b", buffering=0) as raw:
-        watched = _Watched(raw)
+        disk = _Disk(raw.fileno())
         try:
-            with h5py.File(watched, "w") as file:
+            with WholeFile(disk) as file:
                 yield file
         finally:
-            if watched.error is not None:
-                raise watched.error
+            if disk.error is not None:
+                raise disk.error
 
 
-class _Watched(io.RawIOBase):
-    """A file that keeps its first error to be raised when HDF5 is done with it.
+class _Disk(io.RawIOBase):
+    """A file that keeps its first error, and what is written from then on, to itself.
 
     HDF5 writes much of its content when it closes files and data sets. Where that fails, h5py is
     left with names of things that are gone, and clearing them away ends the process (SIGSEGV, h5py
-    3). So it is told that all went well, and the file is thrown away afterwards.
+    3). So HDF5 is told that all went well, finds again what it wrote, and the file is thrown away
+    when it is done.
     """
 
-    def __init__(self, raw: io.FileIO) -> None:
-        self._raw = raw
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._at = self._size = 0
+        self._kept: dict[int, bytearray] = {}
+        """Number of a page -> its content, where the disk did not take it."""
         self.error: OSError | None = None
 
-    def readinto(self, buffer: Any) -> int | None:
-        return self._raw.readinto(buffer)
-
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._raw.seek(offset, whence)
+        self._at = (0, self._at, self._size)[whence] + offset
+        return self._at
 
     def tell(self) -> int:
-        return self._raw.tell()
-
-    def write(self, data: Any) -> int:
-        rest = memoryview(data).cast("B")
-        try:
-            while rest:
-                rest = rest[self._raw.write(rest) :]
-        except OSError as error:
-            self.error = self.error or error
-        return len(data)
+        return self._at
 
     def truncate(self, size: int | None = None) -> int:
+        self._size = self._at if size is None else size
         try:
-            return self._raw.truncate(size)
+            os.ftruncate(self._descriptor, self._size)
         except OSError as error:
             self.error = self.error or error
-            return size or 0
+        return self._size
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        view = view[: max(0, self._size - self._at)]
+        there = os.pread(self._descriptor, len(view), self._at)
+        view[: len(there)] = there
+        view[len(there) :] = bytes(len(view) - len(there))
+        for page, inside, of_view in self._pages(len(view)):
+            if page in self._kept:
+                view[of_view] = self._kept[page][inside]
+        self._at += len(view)
+        return len(view)
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        if self.error is None:
+            try:
+                done = 0
+                while done < len(view):
+                    done += os.pwrite(self._descriptor, view[done:], self._at + done)
+            except OSError as error:
+                self.error = error
+        if self.error is not None:
+            for page, inside, of_view in self._pages(len(view)):
+                if page not in self._kept:
+                    there = os.pread(self._descriptor, _PAGE, page * _PAGE)
+                    self._kept[page] = bytearray(there.ljust(_PAGE, b"\0"))
+                self._kept[page][inside] = view[of_view]
+        self._at += len(view)
+        self._size = max(self._size, self._at)
+        return len(view)
+
+    def _pages(self, length: int) -> Iterator[tuple[int, slice, slice]]:
+        """The pages of the next bytes: number, where in the page, and where in the bytes."""
+        start, end = self._at, self._at + length
+        for page in range(start // _PAGE, -(-end // _PAGE)):
+            first, last = max(start, page * _PAGE), min(end, (page + 1) * _PAGE)
+            inside = slice(first - page * _PAGE, last - page * _PAGE)
+            yield page, inside, slice(first - start, last - start)
 
 
 @contextmanager
 def updated_copy(
     source: Path, target: Path, replaced: Mapping[str, tuple[str, ...]]
-) -> Iterator[h5py.File]:
+) -> Iterator[WholeFile]:
     """A file to write to, which takes the place of `target` when the context ends without error.
 
     Args:
