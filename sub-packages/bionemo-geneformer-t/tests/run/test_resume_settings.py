@@ -182,17 +182,27 @@ def test_between_epochs_seed_and_sizes_may_change_and_every_cell_is_seen_once(
     assert entry["pair_settings"]["context_dropout"] == 0.2
 
 
-def test_patience_and_the_number_of_best_checkpoints_are_those_given(tiny_data_dir, tmp_path):
-    bad = {"learning_rate": 0.5, "num_epochs": 9, "save_top_k": 3}
-    train(tiny_data_dir, tmp_path / "run", early_stopping_patience=1, **bad)
-    stopped_after = len([row for row in rows(tmp_path / "run") if row["val/loss"]])
-    assert stopped_after < 9
-    resume(tiny_data_dir, tmp_path / "run", early_stopping_patience=1, **bad)
-    assert len([row for row in rows(tmp_path / "run") if row["val/loss"]]) == stopped_after
-    best = resume(tiny_data_dir, tmp_path / "run", **{**bad, "save_top_k": 1})  # no early stopping
-    assert len([row for row in rows(tmp_path / "run") if row["val/loss"]]) == 9
-    kept = [path.name for path in (tmp_path / "run" / "checkpoints").glob("step=*")]
-    assert kept == [best.name]
+def test_patience_and_the_number_of_best_checkpoints_are_those_given(
+    tiny_data_dir, tmp_path, monkeypatch
+):
+    def worse_each_time(self, batch, batch_idx):
+        self.log("val/loss", torch.tensor(1.0 + self.current_epoch), batch_size=1)
+
+    def num_validations() -> int:
+        return len([row for row in rows(tmp_path / "run") if row["val/loss"]])
+
+    monkeypatch.setattr(TemporalGeneformerModel, "validation_step", worse_each_time)
+    train(tiny_data_dir, tmp_path / "run", early_stopping_patience=1, num_epochs=5, save_top_k=3)
+    assert num_validations() == 2
+    for patience, expected, kept in ((1, 2, 2), (2, 3, 2), (None, 5, 1)):
+        best = resume(
+            tiny_data_dir, tmp_path / "run", early_stopping_patience=patience, num_epochs=5,
+            save_top_k=3 if patience == 1 else kept,
+        )  # fmt: skip
+        assert num_validations() == expected
+        found = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step=*"))
+        assert found[0] == best.name == "step=0000005-val_loss=1.0000.ckpt"
+        assert len(found) == kept
 
 
 def test_dropout_that_is_given_is_used(tiny_data_dir, stopped_inside):

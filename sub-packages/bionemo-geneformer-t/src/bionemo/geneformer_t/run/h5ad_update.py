@@ -91,7 +91,7 @@ class _Disk(io.RawIOBase):
         there = os.pread(self._descriptor, len(view), self._at)
         view[: len(there)] = there
         view[len(there) :] = bytes(len(view) - len(there))
-        for page, inside, of_view in self._pages(len(view)):
+        for page, inside, of_view in self._pages(len(view)) if self._kept else ():
             if page in self._kept:
                 view[of_view] = self._kept[page][inside]
         self._at += len(view)
@@ -140,9 +140,11 @@ def updated_copy(
         OSError: The target cannot be written.
     """
     with whole_hdf5(target) as new:
-        free, needed = shutil.disk_usage(target.parent).free, source.stat().st_size
-        if free < needed:
-            raise OSError(errno.ENOSPC, f"{needed:,} bytes and more are needed, {free:,} are free")
+        disk, needed = shutil.disk_usage(target.parent), source.stat().st_size
+        if disk.total and disk.free < needed:  # some disks that computers share tell no sizes
+            raise OSError(
+                errno.ENOSPC, f"{needed:,} bytes and more are needed, {disk.free:,} are free"
+            )
         with open_hdf5(source) as old:
             _copy(old, new, replaced)
         yield new
