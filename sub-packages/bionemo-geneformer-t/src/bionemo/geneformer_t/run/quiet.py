@@ -9,6 +9,7 @@ CHATTER = (
     ".*LeafSpec",  # Lightning 2.6 on torch 2.13
     ".*does not have many workers",  # advice that does not hold for cached tokens
     "The number of training batches",  # short epochs are fine
+    "Be aware that when using `ckpt_path`, callbacks",  # a resume names the settings it changes
     "Checkpoint directory .* exists and is not empty",  # so it should be when a run resumes
 )
 
