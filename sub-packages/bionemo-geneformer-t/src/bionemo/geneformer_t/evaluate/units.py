@@ -20,7 +20,7 @@ from bionemo.geneformer_t.evaluate.pairs import CellPairs
 
 LEAST_UNITS = 10
 """Effective number of current and of next cells below which nobody is called better."""
-LEAST_DONORS = 5
+LEAST_DONORS = 4
 """The same of donors."""
 _ALL = 1 - 1e-9
 """A share of a cell's successors that is all of them, up to rounding."""
