@@ -50,7 +50,8 @@ def test_human_cells_get_the_ids_of_the_published_formula(real_data, tmp_path, n
     counts = sp.csr_matrix(cells.X)
     row_of = {cell: row for row, cell in enumerate(cells.obs_names)}
     ensembl = load(folder / "gene_name_id_dict_gc30M.pkl")
-    genes = [ensembl.get(symbol, symbol) for symbol in cells.var_names]
+    in_capitals = {symbol.upper(): gene for symbol, gene in ensembl.items()}  # as some data are
+    genes = [ensembl.get(symbol) or in_capitals.get(symbol, symbol) for symbol in cells.var_names]
     ids = load(folder / "token_dictionary_gc30M.pkl")
     medians = load(folder / "gene_median_dictionary_gc30M.pkl")
 
