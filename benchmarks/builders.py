@@ -15,11 +15,11 @@ import pandas as pd
 from measure import report
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build
-from bionemo.geneformer_t.neighbors.cells import Cells
-from bionemo.geneformer_t.neighbors.extras import is_installed
-from bionemo.geneformer_t.neighbors.representation import expression_pca
-from bionemo.geneformer_t.simulate import Simulation, SimulationSettings, simulate
+from bionemo.geneformer_t.neighbors.expression_pca import expression_pca
+from bionemo.geneformer_t.neighbors.optional_packages import is_installed
+from bionemo.geneformer_t.simulation import Simulation, SimulationSettings, simulate
 
 DAY, OVERLAP = 0.5, 0.2
 TARGET = 0.9

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from bionemo.scdl.util.scdl_constants import FileNames
 
-from bionemo.geneformer_t.data.count_source import CountSource, row_blocks
-from bionemo.geneformer_t.data.scdl import survey, write_archive
+from bionemo.geneformer_t.counts.scdl import survey, write_archive
+from bionemo.geneformer_t.counts.source import CountSource, row_blocks
 from bionemo.geneformer_t.vocab import GeneVocab
 
 NUM_GENES, SUCCESSORS = 25_000, 3

@@ -25,11 +25,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import BertConfig, BertModel
 
 from bionemo.geneformer_t.config import BioBertConfig, EmbeddingSettings, PairSettings
-from bionemo.geneformer_t.data.anndata_source import anndata_source
-from bionemo.geneformer_t.data.count_source import row_blocks
-from bionemo.geneformer_t.inference.embeddings import Embedder
-from bionemo.geneformer_t.model.huggingface import config_to_theirs, state_to_theirs
+from bionemo.geneformer_t.counts.in_memory import anndata_source
+from bionemo.geneformer_t.counts.source import row_blocks
+from bionemo.geneformer_t.inference.embedder import Embedder
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.weights.huggingface import config_to_theirs, state_to_theirs
 from bionemo.geneformer_t.run.embed import embed
 
 

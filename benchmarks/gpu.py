@@ -24,12 +24,12 @@ from train_step import MODELS, NO_DROPOUT, SEQ_LENGTH, make_pairs
 
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig
-from bionemo.geneformer_t.model.attention import (
+from bionemo.geneformer_t.model.attention.choose import (
     ATTENTION_BACKENDS,
     GPU_BACKENDS,
     choose_attention,
 )
-from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.network import NextCellBert
 
 GPU_MODELS = {
     "10M": MODELS["BioNeMo 10M"],

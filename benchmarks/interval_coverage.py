@@ -28,22 +28,22 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import (
     sparse_profiles,
 )
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
-from bionemo.geneformer_t.evaluate.cells import change_correlation
-from bionemo.geneformer_t.evaluate.direction import cosines
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor, Targets
 from bionemo.geneformer_t.evaluate.intervals import (
     Interval,
     advantage,
     cross_entropy_interval,
     mean_interval,
 )
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor, Targets
-from bionemo.geneformer_t.evaluate.rank_profile import rank_weights
-from bionemo.geneformer_t.evaluate.tokens import CellSums, each_answer
+from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
+from bionemo.geneformer_t.evaluate.scores.profiles import rank_weights
+from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
+from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums, each_answer
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.evaluate.without_successors import NextProfiles, score_without_parts
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.simulate import (
+from bionemo.geneformer_t.simulation import (
     SimulationSettings,
     Tree,
     draw_programmes,

@@ -29,15 +29,15 @@ import pandas as pd
 import torch
 from measure import report
 
-from bionemo.geneformer_t.data import store
+from bionemo.geneformer_t.data import cell_store
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.vocab import GeneVocab
 
 CACHE = "cache building"
 PHASES: dict[str, tuple[Any, str, int]] = {
-    CACHE: (store, "write_archive", 2),
+    CACHE: (cell_store, "write_archive", 2),
     "optimizer step": (TemporalGeneformerModel, "training_step", 8),
     "validation": (TemporalGeneformerModel, "validation_step", 4),
     "checkpoint writing": (SafeCheckpointIO, "save_checkpoint", 3),

@@ -20,13 +20,18 @@ from pathlib import Path
 import numpy as np
 from measure import report
 
-from bionemo.geneformer_t.data.medians import gene_medians
+from bionemo.geneformer_t.counts.gene_medians import gene_medians
+from bionemo.geneformer_t.data.write_folder import SplitContent, write_data_folder
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.run.data_folder import SplitContent, write_data_folder
-from bionemo.geneformer_t.run.simulate import NEIGHBOR_KEY, to_anndata
+from bionemo.geneformer_t.prepare.learned_vocabulary import learn_vocab
+from bionemo.geneformer_t.run.simulate import to_anndata
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
-from bionemo.geneformer_t.run.vocabulary import learn_vocab
-from bionemo.geneformer_t.simulate import SimulationSettings, known_successors, simulate
+from bionemo.geneformer_t.simulation import (
+    NEIGHBOR_KEY,
+    SimulationSettings,
+    known_successors,
+    simulate,
+)
 
 NUM_VAL = 300
 MODEL = {"hidden_size": 64, "num_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}

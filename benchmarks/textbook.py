@@ -15,8 +15,8 @@ from transformers import BertConfig, BertForMaskedLM
 
 from bionemo.geneformer_t.batch import ScoredGenes, TemporalBatch, TemporalExample, pack
 from bionemo.geneformer_t.config import BioBertConfig
-from bionemo.geneformer_t.model.encoder import NextCellBert
 from bionemo.geneformer_t.model.isolation import Segment, attends
+from bionemo.geneformer_t.model.network import NextCellBert
 
 CLS, SEP, FIRST_GENE = 0, 3, 5
 NOT_SCORED = -100

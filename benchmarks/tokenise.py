@@ -15,8 +15,8 @@ from cells import make_split, make_vocab, typical_lengths
 from measure import paired_seconds, ratio, report
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.store import CellStore
-from bionemo.geneformer_t.data.tokens import CellTokens
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.vocab import GeneVocab
 
 TARGET = 12

@@ -46,8 +46,8 @@ from textbook import (
 
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig
-from bionemo.geneformer_t.model.attention import choose_attention
-from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.attention.choose import choose_attention
+from bionemo.geneformer_t.model.network import NextCellBert
 
 SEQ_LENGTH, LONGEST, MASK_PROB = 2048, 1022, 0.15
 TYPICAL_MEDIAN, TYPICAL_SPREAD = 700, 0.4  # a log-normal like that of 10x data
@@ -137,7 +137,7 @@ def differences(
     """Relative differences of the loss and, at worst, of any gradient, from the oracle's.
 
     Where a gradient misses its target, also those of both from our step in float64: in that
-    precision the two are the same to the last digits (`tests/model/test_encoder.py`), so it tells
+    precision the two are the same to the last digits (`tests/model/test_network.py`), so it tells
     who rounds how much.
     """
     loss, expected = found["ours"](), found["oracle"]()

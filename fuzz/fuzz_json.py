@@ -6,7 +6,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["bionemo.geneformer_t", "json"]):
-    from bionemo.geneformer_t.data.store import CellStore
+    from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.data.successors import read_successors
     from bionemo.geneformer_t.dictionaries import read_json
 

@@ -24,14 +24,14 @@ from matplotlib.figure import Figure
 from safetensors.numpy import save_file
 
 from bionemo.geneformer_t import files
+from bionemo.geneformer_t.counts.update_h5ad import add_array, updated_copy, whole_hdf5
+from bionemo.geneformer_t.data.write_folder import SplitContent, new_data_folder, write_data_folder
 from bionemo.geneformer_t.files import remove_abandoned, whole_file, whole_folder, write_text
 from bionemo.geneformer_t.inference.next_cell import NextCells
-from bionemo.geneformer_t.report.style import new_figure, save
+from bionemo.geneformer_t.report.figures.style import new_figure, save
 from bionemo.geneformer_t.run import predict
-from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
-from bionemo.geneformer_t.run.data_folder import SplitContent, new_data_folder, write_data_folder
 from bionemo.geneformer_t.run.demo import _write_record
-from bionemo.geneformer_t.run.h5ad_update import add_array, updated_copy, whole_hdf5
+from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.vocab import GeneVocab
 
 

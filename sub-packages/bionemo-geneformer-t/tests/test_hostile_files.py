@@ -18,15 +18,15 @@ import torch
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.cache import load_or_compute
-from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO, read_checkpoint
 from bionemo.geneformer_t.run.command import read_config
-from bionemo.geneformer_t.run.output_folder import checkpoint_to_resume, write_config
-from bionemo.geneformer_t.run.train_settings import TrainSettings
+from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_checkpoint
+from bionemo.geneformer_t.training.run_folder import checkpoint_to_resume, write_config
+from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
 
 YAML = "data_dir: !!python/object/apply:os.mkdir ['{mark}']\noutput_dir: x\n"

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from terminal import process_restored, run_script
 
-from bionemo.geneformer_t.simulate import SimulationSettings, simulate
+from bionemo.geneformer_t.simulation import SimulationSettings, simulate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PACKAGE = REPOSITORY / "sub-packages" / "bionemo-geneformer-t"

@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 import bionemo.geneformer_t as gft
+from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build
-from bionemo.geneformer_t.neighbors.cells import Cells
 
 RNG = np.random.default_rng(0)
 
@@ -105,7 +105,7 @@ def test_a_matrix_in_any_layout_keeps_its_direction_also_in_an_archive(
     """SCDL takes a matrix by columns for one by rows, so what is written must be by rows."""
     from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
 
-    from bionemo.geneformer_t.data.scdl import neighbor_matrix
+    from bionemo.geneformer_t.counts.scdl import neighbor_matrix
 
     ahead = np.triu(RNG.random((60, 60)) + 0.1, k=1).astype(np.float32)
     adata = cells()

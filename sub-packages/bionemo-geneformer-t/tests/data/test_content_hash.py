@@ -13,8 +13,8 @@ import pytest
 from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
 
 from bionemo.geneformer_t.data import content_hash
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.content_hash import MEMORY, content_digest, fingerprint
-from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 
 WriteSplit = Callable[..., Path]

@@ -15,11 +15,11 @@ import pytest
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.cache_entry import MANIFEST
 from bionemo.geneformer_t.data.cache_entry import damage as find_damage
-from bionemo.geneformer_t.data.coverage import gene_totals
-from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.data.gene_coverage import gene_totals
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.token_cache import with_cache
-from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.vocab import GeneVocab
 
 WriteSplit = Callable[..., Path]

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from refusals import result_or_refusal
 
-from bionemo.geneformer_t.data.counts import NotCountsError
-from bionemo.geneformer_t.data.store import CellStore
-from bionemo.geneformer_t.run.input_cells import read_inputs
+from bionemo.geneformer_t.counts.checks import NotCountsError
+from bionemo.geneformer_t.counts.join_inputs import read_inputs
+from bionemo.geneformer_t.data.cell_store import CellStore
 
 SOME = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 LAYOUTS = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": np.asarray}

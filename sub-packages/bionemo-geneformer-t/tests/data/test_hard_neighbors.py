@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import result_or_refusal
 
-from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.successors import NEIGHBORS, read_successors
 
 KEY = "next_cell_ids"

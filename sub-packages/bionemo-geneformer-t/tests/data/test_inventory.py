@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.inventory import IN_ARCHIVE, stored_graphs, take_inventory
-from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.vocab import GeneVocab
 
 

@@ -12,10 +12,10 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
-from bionemo.geneformer_t.data.anndata_source import anndata_source
-from bionemo.geneformer_t.data.store import CellStore
-from bionemo.geneformer_t.run.input_cells import read_inputs
-from bionemo.geneformer_t.run.input_file import MatrixChoice, open_input
+from bionemo.geneformer_t.counts.formats import MatrixChoice, open_input
+from bionemo.geneformer_t.counts.in_memory import anndata_source
+from bionemo.geneformer_t.counts.join_inputs import read_inputs
+from bionemo.geneformer_t.data.cell_store import CellStore
 
 TYPES = ["<f2", ">f4", ">f8", ">i2", ">i4", ">u8"]
 COUNTS = np.array([[3, 0, 1, 2047], [0, 5, 1, 0], [2, 2, 0, 7]])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.data import successor_cache
-from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.successors import read_successors
 

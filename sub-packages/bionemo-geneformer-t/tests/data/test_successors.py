@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
 
-from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
 
 WriteSplit = Callable[..., Path]

@@ -17,10 +17,10 @@ import torch
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data import token_cache
-from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.token_cache import with_cache
-from bionemo.geneformer_t.data.tokens import CellTokens
 from bionemo.geneformer_t.vocab import GeneVocab
 
 WriteSplit = Callable[..., Path]

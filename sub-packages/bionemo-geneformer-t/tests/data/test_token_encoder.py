@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.anndata_source import anndata_source
-from bionemo.geneformer_t.data.store import CellStore
+from bionemo.geneformer_t.counts.in_memory import anndata_source
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
-from bionemo.geneformer_t.data.tokens import CellTokens
 
 
 @pytest.mark.parametrize(

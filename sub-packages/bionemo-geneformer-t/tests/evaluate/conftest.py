@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
 from bionemo.geneformer_t.graph import NeighborGraph
 
 NUM_SPECIALS = 5

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_similar_cells
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     TrainingPairs,
@@ -13,9 +14,8 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     tune_rank_frequency,
 )
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
-from bionemo.geneformer_t.evaluate.baselines.similar_cells import fit_similar_cells
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
-from bionemo.geneformer_t.evaluate.tokens import score_tokens
+from bionemo.geneformer_t.evaluate.scores.token_scores import score_tokens
 
 
 @pytest.mark.parametrize("fit", BASELINES.values(), ids=BASELINES)

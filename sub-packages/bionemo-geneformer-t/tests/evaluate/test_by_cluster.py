@@ -3,7 +3,7 @@ import pytest
 
 from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, best_baseline, cluster_gains
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, evaluate
-from bionemo.geneformer_t.evaluate.whole_cells import CellFacts
+from bionemo.geneformer_t.evaluate.scores.cell_scores import CellFacts
 
 
 def guess(contexts, num_ranks):

@@ -12,9 +12,9 @@ from bionemo.geneformer_t.evaluate.evaluation import (
     SIMULATOR,
     evaluate,
 )
-from bionemo.geneformer_t.evaluate.pairs import CellPredictor
-from bionemo.geneformer_t.evaluate.whole_cells import NO_CHANGE, CellFacts
-from bionemo.geneformer_t.evaluate.words import NO_INFORMATION, summary, table
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
+from bionemo.geneformer_t.evaluate.scores.cell_scores import NO_CHANGE, CellFacts
+from bionemo.geneformer_t.evaluate.text import NO_INFORMATION, summary, table
 
 
 @pytest.fixture

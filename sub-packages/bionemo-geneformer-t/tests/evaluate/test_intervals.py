@@ -13,7 +13,7 @@ from bionemo.geneformer_t.evaluate.intervals import (
     mean_interval,
     share_intervals,
 )
-from bionemo.geneformer_t.evaluate.tokens import CellSums
+from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 from bionemo.geneformer_t.evaluate.units import LEAST_DONORS, LEAST_UNITS, Units
 
 

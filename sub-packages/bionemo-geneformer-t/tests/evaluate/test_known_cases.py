@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.evaluate.calibration import Calibration, calibration
-from bionemo.geneformer_t.evaluate.cells import TOP, cell_scores
-from bionemo.geneformer_t.evaluate.direction import direction_scores
-from bionemo.geneformer_t.evaluate.groups import group_scores
-from bionemo.geneformer_t.evaluate.population import population_distance
+from bionemo.geneformer_t.evaluate.scores.calibration import Calibration, calibration
+from bionemo.geneformer_t.evaluate.scores.differential_expression import group_scores
+from bionemo.geneformer_t.evaluate.scores.expression_change import TOP, cell_scores
+from bionemo.geneformer_t.evaluate.scores.population import population_distance
+from bionemo.geneformer_t.evaluate.scores.step_direction import direction_scores
 
 NUM_CELLS, NUM_GENES = 60, 200
 

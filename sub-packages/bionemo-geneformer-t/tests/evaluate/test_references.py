@@ -12,10 +12,10 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsRegressor
 
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import smooth
-from bionemo.geneformer_t.evaluate.cells import overlaps, same_directions
-from bionemo.geneformer_t.evaluate.direction import NEAREST, cosines, time_of
-from bionemo.geneformer_t.evaluate.population import assignment_distance, population_distance
-from bionemo.geneformer_t.evaluate.tokens import TOP, position_measures
+from bionemo.geneformer_t.evaluate.scores.expression_change import overlaps, same_directions
+from bionemo.geneformer_t.evaluate.scores.population import assignment_distance, population_distance
+from bionemo.geneformer_t.evaluate.scores.step_direction import NEAREST, cosines, time_of
+from bionemo.geneformer_t.evaluate.scores.token_scores import TOP, position_measures
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.evaluate.baselines.profile_space import mean_next_profiles
-from bionemo.geneformer_t.evaluate.cells import change_correlation
-from bionemo.geneformer_t.evaluate.direction import cosines
-from bionemo.geneformer_t.evaluate.rank_profile import cell_profiles
+from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
+from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles
+from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.evaluate.without_successors import NextProfiles, score_without_parts
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bionemo.geneformer_t.inference.cells import tokens_of
+from bionemo.geneformer_t.inference.cell_tokens_of_file import tokens_of
 from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
 
 

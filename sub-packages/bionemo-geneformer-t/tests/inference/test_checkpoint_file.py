@@ -16,10 +16,10 @@ from bionemo.geneformer_t.inference.checkpoint_file import (
     summarise_checkpoint,
 )
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.provenance import Provenance
-from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
+from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.vocab import GeneVocab
 
 TRAINED = Provenance(

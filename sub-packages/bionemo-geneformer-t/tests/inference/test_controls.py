@@ -4,7 +4,7 @@ import torch
 
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.controls import load_shuffled, random_weights
-from bionemo.geneformer_t.inference.distribution import model_predictor
+from bionemo.geneformer_t.inference.rank_distributions import model_predictor
 
 
 def test_random_weights_are_others_of_the_same_sizes(untrained_checkpoint) -> None:

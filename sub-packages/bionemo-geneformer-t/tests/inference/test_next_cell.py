@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from bionemo.geneformer_t.inference.distribution import frame
 from bionemo.geneformer_t.inference.next_cell import predict_next_cells
+from bionemo.geneformer_t.inference.rank_distributions import frame
 
 
 def cells_of(vocab):

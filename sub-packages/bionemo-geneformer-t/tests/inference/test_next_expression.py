@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bionemo.geneformer_t.data.anndata_source import anndata_source
+from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference import next_expression
 from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
-from bionemo.geneformer_t.inference.distribution import required_vocab
 from bionemo.geneformer_t.inference.next_expression import RankWorth, as_cells, expected_counts
+from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from small_steps import pairs_of, small_config, step
 from textbook import packed
 
 from bionemo.geneformer_t.model import layer
-from bionemo.geneformer_t.model.attention import choose_attention
-from bionemo.geneformer_t.model.encoder import NextCellBert
-from bionemo.geneformer_t.model.groups import asker_by_asker
+from bionemo.geneformer_t.model.attention.cell_offsets import asker_by_asker
+from bionemo.geneformer_t.model.attention.choose import choose_attention
+from bionemo.geneformer_t.model.network import NextCellBert
 
 BATCHES = [
     [(40, 30, 5), (3, 60, 60)],

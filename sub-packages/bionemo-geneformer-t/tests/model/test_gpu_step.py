@@ -8,14 +8,14 @@ import torch
 from small_steps import RAGGED, VOCAB, pairs_of, relative_error, small_config, step, textbook_step
 from textbook import packed, textbook_inputs, textbook_model
 
-from bionemo.geneformer_t.model.attention import (
+from bionemo.geneformer_t.model.attention.cell_offsets import Demand, Groups
+from bionemo.geneformer_t.model.attention.choose import (
     ATTENTION_BACKENDS,
     GPU_BACKENDS,
     LIMITS,
     choose_attention,
 )
-from bionemo.geneformer_t.model.encoder import NextCellBert
-from bionemo.geneformer_t.model.groups import Demand, Groups
+from bionemo.geneformer_t.model.network import NextCellBert
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU here")
 

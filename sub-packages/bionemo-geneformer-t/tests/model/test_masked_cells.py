@@ -10,8 +10,8 @@ from small_steps import small_config
 from textbook import CLS, NOT_SCORED, SEP, textbook_model
 
 from bionemo.geneformer_t.batch import ScoredGenes, TemporalBatch, TemporalExample, pack
-from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
-from bionemo.geneformer_t.model.encoder import NextCellBert, places_in_contexts
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
+from bionemo.geneformer_t.model.network import NextCellBert, places_in_contexts
 
 MASK = 1
 CONFIG = small_config()

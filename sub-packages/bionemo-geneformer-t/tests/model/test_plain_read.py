@@ -6,9 +6,9 @@ import pytest
 import torch
 from foreign import V1, V2, foreign_model
 
-from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS, Groups
-from bionemo.geneformer_t.model.encoder import NextCellBert
-from bionemo.geneformer_t.model.huggingface import config_to_ours, state_to_ours
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS, Groups
+from bionemo.geneformer_t.model.network import NextCellBert
+from bionemo.geneformer_t.model.weights.huggingface import config_to_ours, state_to_ours
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}  # the specification's bound for float32
 LENGTHS = [1, 7, 130, 33]

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from bionemo.geneformer_t.batch import ScoredGenes, TemporalExample, pack
 from bionemo.geneformer_t.config import BioBertConfig
-from bionemo.geneformer_t.model.attention import choose_attention
-from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.attention.choose import choose_attention
+from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.rank_bias import LAST_KNOT, RankBias, hats, knots, log_frequencies
 
 CPU = torch.device("cpu")

@@ -5,8 +5,8 @@ import torch
 from small_steps import pairs_of, relative_error, small_config, step, textbook_step
 from textbook import packed, textbook_inputs, textbook_model
 
-from bionemo.geneformer_t.model.attention import ATTENTION_BACKENDS
-from bionemo.geneformer_t.model.encoder import NextCellBert
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
+from bionemo.geneformer_t.model.network import NextCellBert
 
 SIZES = [(1, 1, 1), (40, 30, 5), (3, 60, 60), (40, 30, 5), (60, 60, 9)]
 

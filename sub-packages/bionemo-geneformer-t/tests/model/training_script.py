@@ -14,7 +14,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-from bionemo.geneformer_t.model.sharding import is_sharded
+from bionemo.geneformer_t.model.step.sharding import is_sharded
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 CONFIG = BioBertConfig(

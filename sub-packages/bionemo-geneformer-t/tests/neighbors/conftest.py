@@ -8,9 +8,9 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality import CellFacts
-from bionemo.geneformer_t.neighbors.representation import expression_pca
-from bionemo.geneformer_t.simulate import Simulation, SimulationSettings, simulate
+from bionemo.geneformer_t.neighbors.expression_pca import expression_pca
+from bionemo.geneformer_t.neighbors.quality.quality import CellFacts
+from bionemo.geneformer_t.simulation import Simulation, SimulationSettings, simulate
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors import extras, time_neighbors
+from bionemo.geneformer_t.neighbors import optional_packages, time_neighbors
+from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.builders import BUILDERS, BuilderSettings, build
-from bionemo.geneformer_t.neighbors.cells import Cells
-from bionemo.geneformer_t.neighbors.extras import install_command, is_installed
+from bionemo.geneformer_t.neighbors.optional_packages import install_command, is_installed
 
 from ._asserts import assert_forward, assert_independent_of_row_order, assert_same, assert_sound
 
@@ -166,7 +166,7 @@ def test_the_note_on_a_trajectory_names_the_connections() -> None:
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     package: str, settings: BuilderSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extras, "is_installed", lambda name: name != package)
+    monkeypatch.setattr(optional_packages, "is_installed", lambda name: name != package)
     method = "time" if package == "moscot" else "trajectory"
     with pytest.raises(ImportError, match=rf"needs the package {package}.*pip install '.*\["):
         build(method, CELLS, settings)
@@ -177,12 +177,12 @@ def test_auto_takes_transport_where_moscot_is_installed_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = BuilderSettings(time_key="day")
-    monkeypatch.setattr(extras, "is_installed", lambda _: False)
+    monkeypatch.setattr(optional_packages, "is_installed", lambda _: False)
     graph, notes = build("time", CELLS, settings)
     assert_same(graph, once("time"))
     assert "mutual (for optimal transport: pip install 'bionemo-geneformer-t[ot]')" in notes[0]
-    monkeypatch.setattr(extras, "is_installed", lambda _: True)
-    monkeypatch.setattr(extras, "version", lambda _: "9")
+    monkeypatch.setattr(optional_packages, "is_installed", lambda _: True)
+    monkeypatch.setattr(optional_packages, "version", lambda _: "9")
     monkeypatch.setitem(time_neighbors._METHODS, "ot", time_neighbors._METHODS["mutual"])
     assert build("time", CELLS, settings)[1][0] == "time method: ot (moscot 9)"
     monkeypatch.setattr(time_neighbors, "AUTO_PAIRS", 10)

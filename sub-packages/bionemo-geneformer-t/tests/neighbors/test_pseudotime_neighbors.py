@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from bionemo.geneformer_t.neighbors.cells import Cells
+from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     pseudotime_of,
     pseudotime_values,

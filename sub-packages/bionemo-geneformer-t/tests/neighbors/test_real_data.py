@@ -16,14 +16,14 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build
-from bionemo.geneformer_t.neighbors.cells import Cells
-from bionemo.geneformer_t.neighbors.extras import install_command, is_installed
+from bionemo.geneformer_t.neighbors.expression_pca import expression_pca
+from bionemo.geneformer_t.neighbors.optional_packages import install_command, is_installed
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     pseudotime_neighbors,
     pseudotime_of,
 )
-from bionemo.geneformer_t.neighbors.representation import expression_pca
 
 needs_moscot = pytest.mark.skipif(not is_installed("moscot"), reason=install_command("moscot"))
 needs_cellrank = pytest.mark.skipif(

@@ -5,7 +5,7 @@ import numpy as np
 import scanpy as sc
 import scipy.sparse as sp
 
-from bionemo.geneformer_t.neighbors.representation import scaled
+from bionemo.geneformer_t.neighbors.expression_pca import scaled
 from bionemo.geneformer_t.neighbors.variable_genes import (
     gene_moments,
     normalised_dispersions,

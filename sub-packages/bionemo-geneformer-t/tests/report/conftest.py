@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation, evaluate
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.intervals import Interval
-from bionemo.geneformer_t.evaluate.pairs import CellPairs
 from bionemo.geneformer_t.graph import NeighborGraph
 
 _VOCAB_SIZE = 25

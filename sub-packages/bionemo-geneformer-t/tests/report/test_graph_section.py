@@ -4,10 +4,10 @@ import scipy.sparse as sp
 from pages import HOSTILE, Page
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality import CellFacts, graph_quality
-from bionemo.geneformer_t.neighbors.quality_warnings import graph_warnings
-from bionemo.geneformer_t.report.graph_map import graph_map
-from bionemo.geneformer_t.report.graph_quality import Pictured
+from bionemo.geneformer_t.neighbors.quality.quality import CellFacts, graph_quality
+from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
+from bionemo.geneformer_t.report.figures.graph_map import graph_map
+from bionemo.geneformer_t.report.figures.graph_quality import Pictured
 from bionemo.geneformer_t.report.graph_section import graph_section
 
 CHAIN = NeighborGraph.from_matrix(sp.eye_array(60, k=1))[0]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
-from bionemo.geneformer_t.inference.export import write_model
-from bionemo.geneformer_t.inference.reading import reading_of
+from bionemo.geneformer_t.inference.cell_framing import reading_of
+from bionemo.geneformer_t.inference.huggingface_export import write_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.report.model_card import model_card, scores_table

@@ -3,7 +3,7 @@ import pytest
 from pages import Page
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
-from bionemo.geneformer_t.evaluate.words import summary
+from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.report.score_section import score_section
 
 COPY = "copying the current cell"

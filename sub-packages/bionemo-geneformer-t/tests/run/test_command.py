@@ -8,8 +8,9 @@ import pytest
 
 from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.run.cli import main as command_line
-from bionemo.geneformer_t.run.command import POSITIONAL, command, field_docs, main, resolve
+from bionemo.geneformer_t.run.command import command, field_docs, main, resolve
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+from bionemo.geneformer_t.setting_values import POSITIONAL
 
 
 @dataclass(frozen=True, kw_only=True)

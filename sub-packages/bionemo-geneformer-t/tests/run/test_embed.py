@@ -97,7 +97,7 @@ def test_a_folder_of_cells_and_a_layer_can_be_read(
 
 
 def test_columns_first_files_give_the_same(cells_file, untrained_checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("bionemo.geneformer_t.data.stored_matrix._VALUES_OF_COLUMNS", 400)
+    monkeypatch.setattr("bionemo.geneformer_t.counts.stored_matrix._VALUES_OF_COLUMNS", 400)
     given = {"checkpoint": untrained_checkpoint}
     expected = embed(**given, input=cells_file, output=tmp_path / "1.h5ad")
     cells = anndata.read_h5ad(cells_file)

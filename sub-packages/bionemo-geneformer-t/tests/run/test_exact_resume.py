@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-from bionemo.geneformer_t.run.stop_signals import RunStopped, StopRequest
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+from bionemo.geneformer_t.training.stop_signals import RunStopped, StopRequest
 
 SMALL = {
     "seq_length": 64,

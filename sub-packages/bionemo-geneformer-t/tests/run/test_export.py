@@ -63,7 +63,7 @@ def test_nothing_is_left_of_an_export_that_fails(untrained_checkpoint, tmp_path,
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("bionemo.geneformer_t.inference.export.write_model", fail)
+    monkeypatch.setattr("bionemo.geneformer_t.inference.huggingface_export.write_model", fail)
     (tmp_path / "place").mkdir()
     with pytest.raises(OSError, match="the disk is full"):
         export(checkpoint=untrained_checkpoint, output_dir=tmp_path / "place" / "out")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from foreign import write_foreign
 
-from bionemo.geneformer_t.model.lora import has_adapters
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.weights.lora import has_adapters
 from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 

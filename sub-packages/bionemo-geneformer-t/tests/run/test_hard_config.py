@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from refusals import result_or_refusal
 
 from bionemo.geneformer_t.run.command import read_config, resolve
-from bionemo.geneformer_t.run.train_settings import TrainSettings
 from bionemo.geneformer_t.setting_values import typed
+from bionemo.geneformer_t.training.settings import TrainSettings
 
 HINTS = get_type_hints(TrainSettings)
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

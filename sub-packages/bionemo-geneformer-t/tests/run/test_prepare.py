@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from bionemo.geneformer_t.data.stored_graphs import recorded_options
 from bionemo.geneformer_t.run.cli import main
-from bionemo.geneformer_t.run.graph_input import recorded_options
 from bionemo.geneformer_t.run.prepare import prepare
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
 

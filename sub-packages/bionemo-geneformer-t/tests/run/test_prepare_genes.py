@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.store import CellStore
-from bionemo.geneformer_t.data.tokens import CellTokens
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.run.prepare import prepare
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
 

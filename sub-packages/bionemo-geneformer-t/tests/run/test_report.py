@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from pages import HOSTILE, Page
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
-from bionemo.geneformer_t.evaluate.words import summary
+from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings, evaluate_checkpoint
 from bionemo.geneformer_t.run.report import FIGURES, REPORT, report, write_report

@@ -16,14 +16,14 @@ import scipy.sparse as sp
 from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build, builder
-from bionemo.geneformer_t.neighbors.cells import Cells
-from bionemo.geneformer_t.neighbors.representation import expression_pca, scaled
-from bionemo.geneformer_t.neighbors.velocity import (
+from bionemo.geneformer_t.counts.velocity_transitions import (
     NEGATIVE,
     velocity_graph_names,
     velocity_transitions,
 )
+from bionemo.geneformer_t.neighbors.builder_input import Cells
+from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build, builder
+from bionemo.geneformer_t.neighbors.expression_pca import expression_pca, scaled
 
 if TYPE_CHECKING:
     import anndata

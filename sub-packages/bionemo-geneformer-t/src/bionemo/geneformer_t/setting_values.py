@@ -27,6 +27,9 @@ _WORDS = {
     NoneType: "nothing (null)",
 }
 
+POSITIONAL = {"positional": True}
+"""Metadata of a field that stands without its name on the command line."""
+
 
 class Settings:
     """What every settings dataclass derives from: its fields hold plain values of their types.

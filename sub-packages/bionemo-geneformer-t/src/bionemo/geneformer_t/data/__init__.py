@@ -1,1 +1,1 @@
-"""From counts to packed batches: SCDL store, rank tokens, masked pairs."""
+"""From a data folder to a TemporalBatch: caches, rank tokens, successors, masked pairs, batches."""

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.count_source import row_blocks
-from bionemo.geneformer_t.data.coverage import notes_on_left_out
-from bionemo.geneformer_t.data.hdf5 import open_hdf5
-from bionemo.geneformer_t.data.provenance import cells_fingerprint
-from bionemo.geneformer_t.data.scdl import neighbor_matrix
-from bionemo.geneformer_t.data.store import H5AD, CellStore
+from bionemo.geneformer_t.counts.hdf5 import open_hdf5
+from bionemo.geneformer_t.counts.scdl import neighbor_matrix
+from bionemo.geneformer_t.counts.source import row_blocks
+from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
+from bionemo.geneformer_t.data.fingerprints import cells_fingerprint
+from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
 from bionemo.geneformer_t.data.successors import ANY_KEY, NEIGHBORS
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.token_encoder import counted_columns, names_of, tokens_of_columns

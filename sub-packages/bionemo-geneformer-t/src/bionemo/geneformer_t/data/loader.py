@@ -15,8 +15,8 @@ import lightning as L
 from torch.utils.data import DataLoader, Dataset
 
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.data.packed import PackedBatches
-from bionemo.geneformer_t.data.sampler import CellBatchSampler
+from bionemo.geneformer_t.data.batch_sampler import CellBatchSampler
+from bionemo.geneformer_t.data.packed_batches import PackedBatches
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 
 PAIRS_AT_ONCE = 64

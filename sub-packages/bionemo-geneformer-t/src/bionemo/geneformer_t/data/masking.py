@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int, Integer, UInt64
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings, TokenSelectionPolicy
-from bionemo.geneformer_t.data.randomness import substreams, uniform, words
+from bionemo.geneformer_t.data.random_streams import substreams, uniform, words
 from bionemo.geneformer_t.ragged import Ragged, offsets_of, places_within
 
 _FATES, _REPLACEMENTS = 1, 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bionemo.geneformer_t.data.cache import build_unchanged, open_or_build, own_place
-from bionemo.geneformer_t.data.store import H5AD, CellStore
+from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.data.successors import NEIGHBORS, read_successors
 from bionemo.geneformer_t.graph import NeighborGraph
 

@@ -15,9 +15,9 @@ from anndata.io import read_elem
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.hdf5 import open_hdf5
-from bionemo.geneformer_t.data.scdl import neighbor_matrix
-from bionemo.geneformer_t.data.store import H5AD, CellStore
+from bionemo.geneformer_t.counts.hdf5 import open_hdf5
+from bionemo.geneformer_t.counts.scdl import neighbor_matrix
+from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.graph import NeighborGraph
 

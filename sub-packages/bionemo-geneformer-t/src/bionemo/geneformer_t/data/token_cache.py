@@ -20,9 +20,9 @@ from numpy import ndarray
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from bionemo.geneformer_t.counts.mapped_arrays import PageKeeper, map_npy
 from bionemo.geneformer_t.data.cache import open_or_build
-from bionemo.geneformer_t.data.mapped import PageKeeper, map_npy
-from bionemo.geneformer_t.data.tokens import CellTokens
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.ragged import offsets_of
 
 logger = logging.getLogger(__name__)

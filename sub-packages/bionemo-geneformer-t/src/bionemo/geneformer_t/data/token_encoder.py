@@ -7,10 +7,10 @@ from jaxtyping import Bool, Float, Int, Integer, Real
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.count_source import CountSource
-from bionemo.geneformer_t.data.gene_names import SPIKE_IN, GeneNames, of_genome
+from bionemo.geneformer_t.counts.gene_names import SPIKE_IN, GeneNames, of_genome
+from bionemo.geneformer_t.counts.source import CountSource
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
-from bionemo.geneformer_t.data.store import CellStore
 from bionemo.geneformer_t.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.vocab import GeneVocab
 

@@ -1,1 +1,1 @@
-"""Metrics and baselines."""
+"""Predictors beside baselines: pairs of cells in, scores with intervals and verdicts out."""

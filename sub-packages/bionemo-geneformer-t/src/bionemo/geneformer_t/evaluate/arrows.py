@@ -7,15 +7,15 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
-from bionemo.geneformer_t.evaluate.rank_profile import (
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
+from bionemo.geneformer_t.evaluate.scores.profiles import (
     cell_profiles,
     expected_profiles,
     mean_cosine,
     place,
     typical_length,
 )
-from bionemo.geneformer_t.evaluate.tokens import batches
+from bionemo.geneformer_t.evaluate.scores.token_scores import batches
 
 _AT_ONCE = 8
 

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, Evaluation
 from bionemo.geneformer_t.evaluate.intervals import Interval, advantage
-from bionemo.geneformer_t.evaluate.tokens import CellSums
+from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 
 LEAST_CELLS = 10
 """Smaller clusters are left out: an interval over their cells says nothing."""

@@ -6,14 +6,18 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bionemo.geneformer_t.evaluate.answers import ask
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_similar_cells
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs, fit_rank_frequency
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
-from bionemo.geneformer_t.evaluate.baselines.similar_cells import fit_similar_cells
 from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
-from bionemo.geneformer_t.evaluate.calibration import Calibration
+from bionemo.geneformer_t.evaluate.evaluation_pairs import (
+    CellPairs,
+    CellPredictor,
+    Predictor,
+    Targets,
+)
 from bionemo.geneformer_t.evaluate.intervals import (
     Interval,
     advantage,
@@ -21,16 +25,17 @@ from bionemo.geneformer_t.evaluate.intervals import (
     mean_interval,
     share_intervals,
 )
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, CellPredictor, Predictor, Targets
-from bionemo.geneformer_t.evaluate.population import PopulationDistance
-from bionemo.geneformer_t.evaluate.tokens import PositionScores, TokenSums
-from bionemo.geneformer_t.evaluate.units import Units
-from bionemo.geneformer_t.evaluate.whole_cells import (
+from bionemo.geneformer_t.evaluate.predictions import ask
+from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
+from bionemo.geneformer_t.evaluate.scores.cell_scores import (
     NOTHING_KNOWN,
     CellFacts,
     Reference,
     WholeCellScores,
 )
+from bionemo.geneformer_t.evaluate.scores.population import PopulationDistance
+from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores, TokenSums
+from bionemo.geneformer_t.evaluate.units import Units
 
 MODEL = "the model"
 RANDOM_WEIGHTS = "a model of random weights"

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.tokens import CellSums
+from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 from bionemo.geneformer_t.evaluate.units import Units
 
 LEVEL = 0.95

@@ -18,11 +18,11 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import (
     mean_next_profiles,
     sparse_profiles,
 )
-from bionemo.geneformer_t.evaluate.cells import highest, pearson
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.intervals import mean_half_widths
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Predictor
-from bionemo.geneformer_t.evaluate.rank_profile import expected_profiles, typical_length
-from bionemo.geneformer_t.evaluate.tokens import batches
+from bionemo.geneformer_t.evaluate.scores.expression_change import highest, pearson
+from bionemo.geneformer_t.evaluate.scores.profiles import expected_profiles, typical_length
+from bionemo.geneformer_t.evaluate.scores.token_scores import batches
 from bionemo.geneformer_t.evaluate.units import Units
 
 STRETCHES = 10

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.pairs import CellPairs
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 
 LEAST_UNITS = 10
 """Effective number of current and of next cells below which nobody is called better."""

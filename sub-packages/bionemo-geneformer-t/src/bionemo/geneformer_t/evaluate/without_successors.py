@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.profile_space import sparse_profiles
-from bionemo.geneformer_t.evaluate.cells import change_correlation
-from bionemo.geneformer_t.evaluate.direction import cosines
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Targets
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
+from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
+from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.units import Level
 
 _NUMBERS_AT_ONCE = 2**23

@@ -1,1 +1,1 @@
-"""What a trained model is asked: the next cell of a data set."""
+"""What a trained model is asked: a checkpoint and cells in, next cells or embeddings out."""

@@ -8,8 +8,8 @@ import torch
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
 from bionemo.geneformer_t.inference.checkpoint_file import build_model, read_checkpoint
-from bionemo.geneformer_t.inference.distribution import required_vocab
-from bionemo.geneformer_t.model.agreement import check_agreement
+from bionemo.geneformer_t.inference.rank_distributions import required_vocab
+from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import GeneVocab
 

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
-from bionemo.geneformer_t.model.carried import carried_by
-from bionemo.geneformer_t.model.memory import SuccessorMemory
+from bionemo.geneformer_t.model.knn_memory import SuccessorMemory
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.model.weight_checks import (
     HYPER_PARAMETERS,
@@ -23,7 +22,8 @@ from bionemo.geneformer_t.model.weight_checks import (
     check_sizes_of,
     naming,
 )
-from bionemo.geneformer_t.model.weight_files import numpy_advice
+from bionemo.geneformer_t.model.weights.checkpoint_entry import carried_by
+from bionemo.geneformer_t.model.weights.safe_files import numpy_advice
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -107,7 +107,7 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         FileNotFoundError: No such file.
         ValueError: As `read_checkpoint` and `build_model`.
     """
-    from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
+    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 
     content = read_checkpoint(path)
     model = build_model(path, content)

@@ -7,7 +7,7 @@ from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.inventory import SPLITS
 from bionemo.geneformer_t.data.successors import ANY_KEY, successor_keys
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-from bionemo.geneformer_t.inference.diagnosis import Finding
+from bionemo.geneformer_t.inference.data_fit import Finding
 
 _REFUSALS = (ValueError, KeyError, OSError)
 """What checks raise for users; anything else is a fault of this package and ends the command."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
-from bionemo.geneformer_t.inference.distribution import required_vocab
+from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 

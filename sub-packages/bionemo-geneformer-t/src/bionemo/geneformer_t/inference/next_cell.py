@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import SPECIALS_PER_CONTEXT, SPECIALS_PER_PAIR
-from bionemo.geneformer_t.inference.distribution import frame, required_vocab
-from bionemo.geneformer_t.inference.embeddings import batches_by_length
+from bionemo.geneformer_t.inference.embedder import batches_by_length
+from bionemo.geneformer_t.inference.rank_distributions import frame, required_vocab
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import PAD, GeneVocab
 

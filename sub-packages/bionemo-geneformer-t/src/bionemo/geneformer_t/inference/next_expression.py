@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference.checkpoint import settings_of
-from bionemo.geneformer_t.inference.distribution import model_predictor
+from bionemo.geneformer_t.inference.rank_distributions import model_predictor
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 _NUMBERS_AT_ONCE = 2**25

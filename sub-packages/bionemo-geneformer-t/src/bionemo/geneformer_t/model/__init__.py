@@ -1,1 +1,1 @@
-"""The isolated encoder, its attention backends and the LightningModule."""
+"""The isolated network, its kNN memory, and the LightningModule: TemporalBatch in, loss out."""

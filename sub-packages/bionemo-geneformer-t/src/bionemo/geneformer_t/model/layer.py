@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bionemo.geneformer_t.config import BioBertConfig, Recompute
-from bionemo.geneformer_t.model.attention import OPERATORS
-from bionemo.geneformer_t.model.groups import Attention, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import Attention, Groups
+from bionemo.geneformer_t.model.attention.choose import OPERATORS
 from bionemo.geneformer_t.model.precision import compute_dtype
 
 

@@ -1,7 +1,7 @@
 """TemporalGeneformerModel: the encoder as a LightningModule that trains, saves and predicts.
 
-How it trains stands in `model/training.py`; here are what a batch means, what a checkpoint carries
-and how the next cell is predicted.
+How it trains is in `model/step/training.py`; here are what a batch means, what a checkpoint
+carries and how the next cell is predicted.
 """
 
 from collections.abc import Mapping
@@ -20,19 +20,15 @@ from bionemo.geneformer_t.config import (
     PositionScheme,
     Recompute,
 )
-from bionemo.geneformer_t.model.agreement import check_agreement
-from bionemo.geneformer_t.model.attention import Attention, choose_attention
-from bionemo.geneformer_t.model.carried import Carried, carried_by
+from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.choose import Attention, choose_attention
+from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
-from bionemo.geneformer_t.model.encoder import NextCellBert
-from bionemo.geneformer_t.model.groups import Groups
-from bionemo.geneformer_t.model.lora import has_adapters, merge_adapters
-from bionemo.geneformer_t.model.memory import SuccessorMemory, context_points
+from bionemo.geneformer_t.model.knn_memory import SuccessorMemory, context_points
+from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.precision import compute_dtype
 from bionemo.geneformer_t.model.prediction import gene_log_probs, predict_next_cell
-from bionemo.geneformer_t.model.pretrained import CHECKPOINT_KEY, Pretrained, read_pretrained
-from bionemo.geneformer_t.model.training import NextCellTraining
-from bionemo.geneformer_t.model.transplant import StartReport, changed, transplant
+from bionemo.geneformer_t.model.step.training import NextCellTraining
 from bionemo.geneformer_t.model.weight_checks import (
     HYPER_PARAMETERS,
     WEIGHTS,
@@ -40,7 +36,15 @@ from bionemo.geneformer_t.model.weight_checks import (
     check_sizes_of,
     naming,
 )
-from bionemo.geneformer_t.model.weight_files import load_plain
+from bionemo.geneformer_t.model.weights.checkpoint_entry import Carried, carried_by
+from bionemo.geneformer_t.model.weights.lora import has_adapters, merge_adapters
+from bionemo.geneformer_t.model.weights.pretrained import (
+    CHECKPOINT_KEY,
+    Pretrained,
+    read_pretrained,
+)
+from bionemo.geneformer_t.model.weights.safe_files import load_plain
+from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport, changed, transplant
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.setting_values import plain_entry, typed
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -300,7 +304,7 @@ class TemporalGeneformerModel(NextCellTraining):
         context_ids: Int[Tensor, " context_token"],
         offsets: Int[Tensor, " contexts_plus_1"],
     ) -> Float[Tensor, "context hidden"]:
-        """Where the network finds current cells to lie; see `model/memory.py`.
+        """Where the network finds current cells to lie; see `model/knn_memory.py`.
 
         Args:
             context_ids: Packed `[CLS] genes [SEP]` of each.

@@ -1,1 +1,1 @@
-"""Builders of neighbor graphs, one file each, and leak-safe splits."""
+"""Who comes after whom: builders from cells to a NeighborGraph, one file each."""

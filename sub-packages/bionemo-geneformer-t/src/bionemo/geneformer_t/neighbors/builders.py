@@ -8,21 +8,21 @@ from jaxtyping import Float, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.cellrank_kernels import (
     cytotrace_kernel,
     forward_steps,
     pseudotime_kernel,
     realtime_kernel,
 )
-from bionemo.geneformer_t.neighbors.cells import Cells
 from bionemo.geneformer_t.neighbors.knn_neighbors import knn_neighbors
 from bionemo.geneformer_t.neighbors.precomputed import precomputed_neighbors
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     pseudotime_neighbors,
     pseudotime_of,
 )
+from bionemo.geneformer_t.neighbors.time_labels import time_values
 from bionemo.geneformer_t.neighbors.time_neighbors import TimeMethod, time_neighbors
-from bionemo.geneformer_t.neighbors.times import time_values
 from bionemo.geneformer_t.neighbors.trajectory_neighbors import (
     connected_clusters,
     connection_note,

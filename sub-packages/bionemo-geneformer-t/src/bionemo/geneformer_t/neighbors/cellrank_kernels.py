@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.edges import strongest
-from bionemo.geneformer_t.neighbors.extras import need
+from bionemo.geneformer_t.neighbors.optional_packages import need
 from bionemo.geneformer_t.neighbors.scanpy_neighbors import scanpy_neighbors
+from bionemo.geneformer_t.neighbors.successor_lists import strongest
 from bionemo.geneformer_t.neighbors.transport import couplings
 
 _NUM_NEIGHBORS = 30

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.edges import graph_of_rows
 from bionemo.geneformer_t.neighbors.nearest import closeness, nearest_others
+from bionemo.geneformer_t.neighbors.successor_lists import graph_of_rows
 
 
 def knn_neighbors(points: Float[ndarray, "cell component"], num_neighbors: int) -> NeighborGraph:

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.edges import strongest
 from bionemo.geneformer_t.neighbors.nearest import check_num_neighbors
+from bionemo.geneformer_t.neighbors.successor_lists import strongest
 
 
 def precomputed_neighbors(

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.ahead import graph_ahead
-from bionemo.geneformer_t.neighbors.cells import Cells
+from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.diffusion import diffusion_pseudotime
+from bionemo.geneformer_t.neighbors.forward_window import graph_ahead
 
 DIFFUSION_PSEUDOTIME = "dpt_pseudotime"
 """Column of obs that keeps a pseudotime computed from a root; scanpy's name."""

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors import extras
-from bionemo.geneformer_t.neighbors.edges import graph_of_edges
-from bionemo.geneformer_t.neighbors.mutual import mutual_neighbors
+from bionemo.geneformer_t.neighbors import optional_packages
+from bionemo.geneformer_t.neighbors.mutual_nearest import mutual_neighbors
 from bionemo.geneformer_t.neighbors.nearest import check_num_neighbors, closeness
+from bionemo.geneformer_t.neighbors.successor_lists import graph_of_edges
 from bionemo.geneformer_t.neighbors.transport import couplings
 
 TimeMethod: TypeAlias = Literal["auto", "ot", "mutual"]
@@ -69,11 +69,11 @@ def time_neighbors(
 
 def _choose(sizes: list[int]) -> tuple[str, str]:
     """The method that `auto` takes, and why."""
-    if not extras.is_installed("moscot"):
-        return "mutual", f" (for optimal transport: {extras.install_command('moscot')})"
+    if not optional_packages.is_installed("moscot"):
+        return "mutual", f" (for optimal transport: {optional_packages.install_command('moscot')})"
     if max(now * later for now, later in pairwise(sizes)) > AUTO_PAIRS:
         return "mutual", " (these time points are too large to be coupled in minutes)"
-    return "ot", f" (moscot {extras.version('moscot')})"
+    return "ot", f" (moscot {optional_packages.version('moscot')})"
 
 
 def _by_transport(

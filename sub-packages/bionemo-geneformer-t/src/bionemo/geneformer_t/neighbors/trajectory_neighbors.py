@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.ahead import graph_ahead
+from bionemo.geneformer_t.neighbors.forward_window import graph_ahead
 from bionemo.geneformer_t.neighbors.nearest import nearest_others
 from bionemo.geneformer_t.neighbors.paga import paga_connectivities
 

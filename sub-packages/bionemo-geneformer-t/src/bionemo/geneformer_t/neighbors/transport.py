@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.neighbors.extras import need
+from bionemo.geneformer_t.neighbors.optional_packages import need
 
 EPSILON = 1e-2
 """Strength of the entropic regularisation, against a mean cost of 1."""

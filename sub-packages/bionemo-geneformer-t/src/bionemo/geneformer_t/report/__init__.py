@@ -1,1 +1,1 @@
-"""Figures."""
+"""Evaluations and graphs as tables, figures, a page, a model card."""

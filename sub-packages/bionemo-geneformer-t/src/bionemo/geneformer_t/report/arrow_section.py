@@ -1,12 +1,12 @@
 """True and predicted next cells side by side on a map."""
 
 from bionemo.geneformer_t.evaluate.arrows import Arrows
-from bionemo.geneformer_t.report.cell_map import CellMap
+from bionemo.geneformer_t.report.figures.cell_map import CellMap
+from bionemo.geneformer_t.report.figures.next_cells import next_cells_figure
 from bionemo.geneformer_t.report.markup import paragraph
-from bionemo.geneformer_t.report.next_cells import next_cells_figure
+from bionemo.geneformer_t.report.numbers import number
 from bionemo.geneformer_t.report.page import Section
-from bionemo.geneformer_t.report.picture import Picture
-from bionemo.geneformer_t.report.words import number
+from bionemo.geneformer_t.report.pictures import Picture
 
 
 def arrow_section(arrows: Arrows, where: CellMap) -> Section:

@@ -1,11 +1,11 @@
 """Calibration of every predictor in figures, and of the model as a picture."""
 
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
-from bionemo.geneformer_t.report.calibration import calibration_figure
+from bionemo.geneformer_t.report.figures.calibration_curve import calibration_figure
 from bionemo.geneformer_t.report.markup import paragraph, table
+from bionemo.geneformer_t.report.numbers import number, percent
 from bionemo.geneformer_t.report.page import Section
-from bionemo.geneformer_t.report.picture import Picture
-from bionemo.geneformer_t.report.words import number, percent
+from bionemo.geneformer_t.report.pictures import Picture
 
 
 def calibration_section(evaluation: Evaluation) -> Section:

@@ -1,11 +1,11 @@
 """Skill by cluster: the model's gain over the best baseline where cells differ."""
 
 from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, ClusterGains
-from bionemo.geneformer_t.report.gains import GainPanel, gains_figure
+from bionemo.geneformer_t.report.figures.gains import GainPanel, gains_figure
 from bionemo.geneformer_t.report.markup import paragraph, table
+from bionemo.geneformer_t.report.numbers import gain, number, span
 from bionemo.geneformer_t.report.page import Section
-from bionemo.geneformer_t.report.picture import Picture
-from bionemo.geneformer_t.report.words import gain, number, span
+from bionemo.geneformer_t.report.pictures import Picture
 
 _TITLE = "Skill by cluster"
 MOST_DRAWN = 30

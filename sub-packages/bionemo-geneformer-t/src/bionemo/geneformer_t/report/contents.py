@@ -7,15 +7,15 @@ from pathlib import Path
 from bionemo.geneformer_t.evaluate.arrows import Arrows
 from bionemo.geneformer_t.evaluate.by_cluster import ClusterGains, best_baseline
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+from bionemo.geneformer_t.evaluate.text import sentence
 from bionemo.geneformer_t.evaluate.trends import GeneTrends
-from bionemo.geneformer_t.evaluate.words import sentence
 from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
 from bionemo.geneformer_t.report.about_section import about_section
 from bionemo.geneformer_t.report.arrow_section import arrow_section
 from bionemo.geneformer_t.report.calibration_section import calibration_section
-from bionemo.geneformer_t.report.cell_map import CellMap
 from bionemo.geneformer_t.report.cluster_section import cluster_section
-from bionemo.geneformer_t.report.graph_quality import Pictured
+from bionemo.geneformer_t.report.figures.cell_map import CellMap
+from bionemo.geneformer_t.report.figures.graph_quality import Pictured
 from bionemo.geneformer_t.report.graph_section import graph_section
 from bionemo.geneformer_t.report.loss_section import loss_section
 from bionemo.geneformer_t.report.page import Section, page

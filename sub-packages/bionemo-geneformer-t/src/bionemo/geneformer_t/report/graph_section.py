@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from bionemo.geneformer_t.neighbors.quality import GraphQuality
-from bionemo.geneformer_t.neighbors.quality_warnings import graph_warnings
-from bionemo.geneformer_t.report.graph_quality import Pictured, graph_quality_figure
+from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality
+from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
+from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
 from bionemo.geneformer_t.report.markup import Html, element, items, joined, paragraph, table
+from bionemo.geneformer_t.report.numbers import number, percent
 from bionemo.geneformer_t.report.page import Section
-from bionemo.geneformer_t.report.picture import Picture
-from bionemo.geneformer_t.report.words import number, percent
+from bionemo.geneformer_t.report.pictures import Picture
 
 _COLUMNS: dict[tuple[str, str], Callable[[GraphQuality], str]] = {
     ("cells", ""): lambda found: f"{found.num_cells:,}",

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from bionemo.geneformer_t.report.loss_curve import loss_figure
+from bionemo.geneformer_t.report.figures.loss_curve import loss_figure
 from bionemo.geneformer_t.report.markup import paragraph
+from bionemo.geneformer_t.report.numbers import number
 from bionemo.geneformer_t.report.page import Section
-from bionemo.geneformer_t.report.picture import Picture
-from bionemo.geneformer_t.report.words import number
+from bionemo.geneformer_t.report.pictures import Picture
 
 _TITLE = "Loss curves"
 

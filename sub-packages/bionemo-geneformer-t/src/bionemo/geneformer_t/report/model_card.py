@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bionemo.geneformer_t import __version__
+from bionemo.geneformer_t.inference.cell_framing import reading_of
 from bionemo.geneformer_t.inference.checkpoint import settings_of
-from bionemo.geneformer_t.inference.distribution import required_vocab
-from bionemo.geneformer_t.inference.export import (
+from bionemo.geneformer_t.inference.huggingface_export import (
     GENE_MEDIANS,
     GENE_NAMES,
     MAPPING,
@@ -18,7 +18,7 @@ from bionemo.geneformer_t.inference.export import (
     left_out,
     objective_of,
 )
-from bionemo.geneformer_t.inference.reading import reading_of
+from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.report.model_card_snippets import next_cell_snippet, plain_snippet
 

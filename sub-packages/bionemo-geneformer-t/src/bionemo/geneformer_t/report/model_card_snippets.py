@@ -2,7 +2,7 @@
 
 from bionemo.geneformer_t.config import PositionScheme
 from bionemo.geneformer_t.data.temporal_dataset import VOCAB
-from bionemo.geneformer_t.inference.reading import Reading
+from bionemo.geneformer_t.inference.cell_framing import Reading
 
 _POSITIONS = {
     "continued": "torch.arange(len(ids))",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.report.markup import Child, Html, element, joined, paragraph
 from bionemo.geneformer_t.report.page_style import CSS
-from bionemo.geneformer_t.report.picture import Picture
+from bionemo.geneformer_t.report.pictures import Picture
 
 
 @dataclass(frozen=True, kw_only=True)

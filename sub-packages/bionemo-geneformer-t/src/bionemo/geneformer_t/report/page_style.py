@@ -1,6 +1,6 @@
 """How the page of a report looks on a screen and on paper."""
 
-from bionemo.geneformer_t.report.style import MODEL
+from bionemo.geneformer_t.report.figures.style import MODEL
 
 CSS = f"""\
 :root {{ --ink: #1b1f23; --quiet: #57606a; --line: #d5dbe0; --model: {MODEL}; }}

@@ -1,11 +1,11 @@
 """The score table with baselines and intervals, and what it means in words."""
 
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation
-from bionemo.geneformer_t.evaluate.words import summary
-from bionemo.geneformer_t.report.gains import GainPanel, gains_figure
+from bionemo.geneformer_t.evaluate.text import summary
+from bionemo.geneformer_t.report.figures.gains import GainPanel, gains_figure
 from bionemo.geneformer_t.report.markup import Html, element, items, joined, paragraph
 from bionemo.geneformer_t.report.page import Section
-from bionemo.geneformer_t.report.picture import Picture
+from bionemo.geneformer_t.report.pictures import Picture
 from bionemo.geneformer_t.report.score_tables import cell_table, population_table, token_table
 
 _INDENT = "   "

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation, Scores
-from bionemo.geneformer_t.evaluate.population import PopulationDistance
-from bionemo.geneformer_t.evaluate.tokens import PositionScores
+from bionemo.geneformer_t.evaluate.scores.population import PopulationDistance
+from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores
 from bionemo.geneformer_t.report.markup import Heading, Html, table
-from bionemo.geneformer_t.report.words import number, percent, span
+from bionemo.geneformer_t.report.numbers import number, percent, span
 
 
 def token_table(evaluation: Evaluation) -> Html:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from bionemo.geneformer_t.evaluate.trends import Curve, GeneTrends
-from bionemo.geneformer_t.report.gene_trends import trends_figure
+from bionemo.geneformer_t.report.figures.gene_trends import trends_figure
 from bionemo.geneformer_t.report.markup import Html, paragraph, table
+from bionemo.geneformer_t.report.numbers import gain, number
 from bionemo.geneformer_t.report.page import Section
-from bionemo.geneformer_t.report.picture import Picture
-from bionemo.geneformer_t.report.words import gain, number
+from bionemo.geneformer_t.report.pictures import Picture
 
 _TITLE = "Genes along the trajectory"
 

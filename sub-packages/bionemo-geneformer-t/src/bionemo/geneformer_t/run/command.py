@@ -42,8 +42,6 @@ _DAMAGED_YAML = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
 """What PyYAML lets through: dates like 2026-13-45, `!!timestamp x`, nesting without end."""
-POSITIONAL = {"positional": True}
-"""Metadata of a field that stands without its name on the command line."""
 
 
 def command(settings_type: Callable[P, S]) -> Callable[[Callable[[S], R]], Callable[P, R]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.run.command import command, main
-from bionemo.geneformer_t.run.run_lock import LEASE, LOCK, owned
 from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.training.run_lock import LEASE, LOCK, owned
 
 RECORD = "demo.json"
 DATA, MODEL = "data", "model"

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bionemo.geneformer_t.run.command import POSITIONAL, command, main
-from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.setting_values import POSITIONAL, Settings
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.data.inventory import DataInventory
     from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
-    from bionemo.geneformer_t.inference.diagnosis import Finding
+    from bionemo.geneformer_t.inference.data_fit import Finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
     from bionemo.geneformer_t.data.inventory import holds_splits, take_inventory
     from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
     from bionemo.geneformer_t.inference.compatibility import compare
-    from bionemo.geneformer_t.inference.diagnosis import examine_data, examine_fit
+    from bionemo.geneformer_t.inference.data_fit import examine_data, examine_fit
     from bionemo.geneformer_t.run import doctor_report as report
 
     checkpoint_path, data_dir = _sorted_out(settings)
@@ -87,8 +87,8 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
 
 def scores_text(checkpoint: "CheckpointSummary") -> str:
     """What is known of the scores of a checkpoint: those in its run's folder, if they are its."""
+    from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.report.evaluation_files import EVALUATION, Scored, scores_beside
-    from bionemo.geneformer_t.run.evaluated import run_dir
 
     folder = run_dir(checkpoint.path.resolve())
     values, words = scores_beside(folder, Scored(model=checkpoint.fingerprint))

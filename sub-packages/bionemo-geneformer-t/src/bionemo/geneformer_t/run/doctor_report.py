@@ -8,7 +8,7 @@ import numpy as np
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.inventory import DataInventory
 from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
-from bionemo.geneformer_t.inference.diagnosis import Finding
+from bionemo.geneformer_t.inference.data_fit import Finding
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 

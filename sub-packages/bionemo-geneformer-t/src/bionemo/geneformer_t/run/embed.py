@@ -8,8 +8,8 @@ from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.run.command import command, main
 
 if TYPE_CHECKING:
-    from bionemo.geneformer_t.inference.embeddings import Embedder
-    from bionemo.geneformer_t.run.input_file import MatrixChoice
+    from bionemo.geneformer_t.counts.formats import MatrixChoice
+    from bionemo.geneformer_t.inference.embedder import Embedder
 
 H5AD = "data.h5ad"
 
@@ -54,10 +54,10 @@ def embed(settings: EmbedSettings) -> Path:
     Counts are read and embeddings written block by block: memory does not grow with the cells.
     Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
     """
-    from bionemo.geneformer_t.data.anndata_source import row_wise
+    from bionemo.geneformer_t.counts.anndata_file import h5ad_input
+    from bionemo.geneformer_t.counts.in_memory import row_wise
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
-    from bionemo.geneformer_t.inference.embeddings import Embedder
-    from bionemo.geneformer_t.run.input_anndata import h5ad_input
+    from bionemo.geneformer_t.inference.embedder import Embedder
 
     source = _input_file(settings.input)
     model = load_encoder(settings.checkpoint)
@@ -80,8 +80,8 @@ def embed(settings: EmbedSettings) -> Path:
 
 
 def _choice(settings: EmbedSettings) -> "MatrixChoice":
-    from bionemo.geneformer_t.data.count_source import MatrixOptions
-    from bionemo.geneformer_t.run.input_file import MatrixChoice
+    from bionemo.geneformer_t.counts.formats import MatrixChoice
+    from bionemo.geneformer_t.counts.source import MatrixOptions
 
     return MatrixChoice(
         layer=settings.counts_layer,
@@ -94,8 +94,8 @@ def _choice(settings: EmbedSettings) -> "MatrixChoice":
 
 
 def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
-    from bionemo.geneformer_t.data.frames import read_index
-    from bionemo.geneformer_t.run.h5ad_update import add_array, add_value, updated_copy
+    from bionemo.geneformer_t.counts.data_frames import read_index
+    from bionemo.geneformer_t.counts.update_h5ad import add_array, add_value, updated_copy
     from bionemo.geneformer_t.run.progress import counter
     from bionemo.geneformer_t.tl.embeddings import INPUT_TABLE
 

@@ -9,11 +9,11 @@ from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import Settings
 
 if TYPE_CHECKING:
-    from bionemo.geneformer_t.evaluate.calibration import Calibration
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
-    from bionemo.geneformer_t.evaluate.pairs import CellPredictor, Predictor
+    from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor, Predictor
+    from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-    from bionemo.geneformer_t.run.evaluated import Evaluated
+    from bionemo.geneformer_t.report.evaluated import Evaluated
 
 EVALUATION_TEXT = "evaluation.txt"
 NEXT_CELLS = "next_cells.png"
@@ -80,16 +80,16 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
     """The same, with what a report of it needs."""
     import numpy as np
 
+    from bionemo.geneformer_t.data.stored_graphs import recorded_options
+    from bionemo.geneformer_t.evaluate.annotations import evaluation_facts
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
-    from bionemo.geneformer_t.evaluate.pairs import CellPairs
+    from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+    from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
-    from bionemo.geneformer_t.inference.distribution import model_predictor
-    from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
-    from bionemo.geneformer_t.run.evaluated import Evaluated
-    from bionemo.geneformer_t.run.evaluation_facts import evaluation_facts
-    from bionemo.geneformer_t.run.graph_input import recorded_options
+    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+    from bionemo.geneformer_t.inference.rank_distributions import model_predictor
+    from bionemo.geneformer_t.report.evaluated import Evaluated
     from bionemo.geneformer_t.run.progress import bar
-    from bionemo.geneformer_t.run.simulated_bounds import simulated_bounds
 
     _check_split(settings)
     folders = {name: settings.data_dir / name for name in dict.fromkeys(["train", settings.split])}
@@ -157,7 +157,7 @@ def _controls(
 ) -> "dict[str, Predictor]":
     from bionemo.geneformer_t.evaluate.evaluation import RANDOM_WEIGHTS, SHUFFLED
     from bionemo.geneformer_t.inference.controls import load_shuffled, random_weights
-    from bionemo.geneformer_t.inference.distribution import model_predictor
+    from bionemo.geneformer_t.inference.rank_distributions import model_predictor
 
     found: dict[str, Predictor] = {}
     if settings.shuffled_checkpoint is not None:
@@ -169,7 +169,7 @@ def _controls(
 
 def as_text(evaluated: "Evaluated") -> str:
     """The tables, and what they mean in words."""
-    from bionemo.geneformer_t.evaluate.words import summary, tables
+    from bionemo.geneformer_t.evaluate.text import summary, tables
 
     evaluation, shuffled, mixed = evaluated.evaluation, "", ""
     if evaluated.is_shuffled:
@@ -186,7 +186,7 @@ def as_json(evaluation: "Evaluation") -> dict[str, Any]:
     """The scores as plain values, means over current cells; None where nothing could be scored."""
     from dataclasses import asdict
 
-    from bionemo.geneformer_t.evaluate.words import interval_sentence
+    from bionemo.geneformer_t.evaluate.text import interval_sentence
 
     rows = {
         name: {
@@ -287,8 +287,8 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
 
 
 def _draw(evaluated: "Evaluated", folder: Path) -> None:
-    from bionemo.geneformer_t.report.loss_curve import loss_curve
-    from bionemo.geneformer_t.report.next_cells import next_cell_arrows
+    from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
+    from bionemo.geneformer_t.report.figures.next_cells import next_cell_arrows
 
     where = evaluated.where
     print(

@@ -35,11 +35,11 @@ def export(settings: ExportSettings) -> Path:
     It holds config.json, model.safetensors, the vocabulary and medians as JSON and as Geneformer's
     own dictionaries, and a model card. Weights keep their bits.
     """
+    from bionemo.geneformer_t.data.write_folder import is_done, new_data_folder
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
-    from bionemo.geneformer_t.inference.export import left_out, write_model
-    from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
+    from bionemo.geneformer_t.inference.huggingface_export import left_out, write_model
+    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
     from bionemo.geneformer_t.report.model_card import model_card
-    from bionemo.geneformer_t.run.data_folder import is_done, new_data_folder
 
     model = load_encoder(settings.checkpoint)
     fingerprint = model_fingerprint(model)
@@ -72,6 +72,7 @@ def read_evaluation(
         FileNotFoundError: No such file.
         ValueError: It is damaged, holds no scores, or those of other weights.
     """
+    from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.report.evaluation_files import (
         EVALUATION,
         Scored,
@@ -79,7 +80,6 @@ def read_evaluation(
         read_scores,
         scores_beside,
     )
-    from bionemo.geneformer_t.run.evaluated import run_dir
 
     wanted, path = Scored(model=fingerprint), settings.evaluation
     if path is None:

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from bionemo.geneformer_t.run.command import USER_ERRORS, is_ours
-from bionemo.geneformer_t.run.train_settings import TrainSettings
+from bionemo.geneformer_t.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +88,9 @@ def is_scored(settings: TrainSettings, checkpoint: Path) -> bool:
     Says what is different where it holds others, which are written over.
     """
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
-    from bionemo.geneformer_t.inference.fingerprint import model_fingerprint
+    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+    from bionemo.geneformer_t.report.evaluated import what_is_scored
     from bionemo.geneformer_t.report.evaluation_files import EVALUATION, scores_beside
-    from bionemo.geneformer_t.run.evaluated import what_is_scored
 
     if not (settings.output_dir / EVALUATION).is_file():
         return False

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bionemo.geneformer_t.run.command import POSITIONAL, command, main
-from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.setting_values import POSITIONAL, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
-    from bionemo.geneformer_t.run.graph_input import SplitInput
-    from bionemo.geneformer_t.run.graph_report import SplitGraphs
+    from bionemo.geneformer_t.data.stored_graphs import SplitInput
+    from bionemo.geneformer_t.report.graph_report import SplitGraphs
 
 FOLDER = "graph_report"
 """Where `prepare` and this command put the report in a data folder."""
@@ -58,13 +58,13 @@ def graph(settings: GraphSettings) -> Path:
     """
     import numpy as np
 
-    from bionemo.geneformer_t.run.graph_input import (
+    from bionemo.geneformer_t.data.stored_graphs import (
         read_split,
         read_times,
         second_names,
         split_folders,
     )
-    from bionemo.geneformer_t.run.graph_report import write_graph_report
+    from bionemo.geneformer_t.report.graph_report import write_graph_report
 
     found = {name: read_split(path) for name, path in split_folders(settings.data_dir).items()}
     settings, lines = completed(settings)
@@ -96,8 +96,8 @@ def graph(settings: GraphSettings) -> Path:
 
 def completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
     """The settings with what the folder's maker recorded, and a line about it."""
-    from bionemo.geneformer_t.run.data_folder import RECORD
-    from bionemo.geneformer_t.run.graph_input import recorded_options
+    from bionemo.geneformer_t.data.stored_graphs import recorded_options
+    from bionemo.geneformer_t.data.write_folder import RECORD
 
     recorded = recorded_options(settings.data_dir)
     if settings.time_key is not None:
@@ -114,10 +114,10 @@ def with_facts(
     split: "SplitInput", time: "Float[ndarray, ' cell'] | None", settings: GraphSettings
 ) -> "SplitGraphs":
     """The graphs of a split with everything that the settings let us know about its cells."""
-    from bionemo.geneformer_t.neighbors.measures.edges import groups_in_time
-    from bionemo.geneformer_t.run.cell_facts import cell_facts
-    from bionemo.geneformer_t.run.graph_input import read_graphs, representation_of, time_labels
-    from bionemo.geneformer_t.run.graph_report import SplitGraphs
+    from bionemo.geneformer_t.data.stored_graphs import read_graphs, representation_of, time_labels
+    from bionemo.geneformer_t.neighbors.quality.cell_facts import cell_facts
+    from bionemo.geneformer_t.neighbors.quality.edge_blocks import groups_in_time
+    from bionemo.geneformer_t.report.graph_report import SplitGraphs
 
     are_points = time is not None and groups_in_time(time)[1]
     graphs, dropped = read_graphs(split, settings.neighbor_key)

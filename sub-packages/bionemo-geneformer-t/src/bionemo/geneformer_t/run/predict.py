@@ -13,7 +13,7 @@ from bionemo.geneformer_t.setting_values import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bionemo.geneformer_t.data.tokens import CellTokens
+    from bionemo.geneformer_t.data.cell_tokens import CellTokens
     from bionemo.geneformer_t.inference.next_cell import NextCells
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
@@ -76,12 +76,12 @@ def predict(settings: PredictSettings) -> Path:
     """
     import numpy as np
 
-    from bionemo.geneformer_t.data.coverage import notes_on_left_out
+    from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
     from bionemo.geneformer_t.data.inventory import read_by
     from bionemo.geneformer_t.inference.checkpoint import load_model
-    from bionemo.geneformer_t.inference.coverage import check_mapped_counts
-    from bionemo.geneformer_t.inference.distribution import required_vocab
+    from bionemo.geneformer_t.inference.known_counts import check_mapped_counts
     from bionemo.geneformer_t.inference.next_cell import predict_next_cells
+    from bionemo.geneformer_t.inference.rank_distributions import required_vocab
     from bionemo.geneformer_t.run.progress import bar
 
     model = load_model(settings.checkpoint)
@@ -128,11 +128,11 @@ def _tokens(
     model: "TemporalGeneformerModel", settings: PredictSettings, stack: ExitStack
 ) -> "tuple[CellTokens, tuple[str, ...]]":
     """The cells of the input in the model's tokens, and notes on which counts they are."""
-    from bionemo.geneformer_t.data.scdl import is_archive
-    from bionemo.geneformer_t.data.store import ARCHIVE, H5AD
-    from bionemo.geneformer_t.inference.cells import tokens_of
+    from bionemo.geneformer_t.counts.formats import MatrixChoice, open_input
+    from bionemo.geneformer_t.counts.scdl import is_archive
+    from bionemo.geneformer_t.data.cell_store import ARCHIVE, H5AD
+    from bionemo.geneformer_t.inference.cell_tokens_of_file import tokens_of
     from bionemo.geneformer_t.inference.checkpoint import check_vocab
-    from bionemo.geneformer_t.run.input_file import MatrixChoice, open_input
 
     path = settings.input
     choice = MatrixChoice(
@@ -184,7 +184,7 @@ def _write_h5ad(predicted: "NextCells", names: Sequence[str], path: Path) -> Non
     import pandas as pd
     from anndata.io import write_elem
 
-    from bionemo.geneformer_t.run.h5ad_update import whole_hdf5
+    from bionemo.geneformer_t.counts.update_h5ad import whole_hdf5
 
     index = pd.Index([names[cell] for cell in predicted.cells], dtype=str)
     ranks = [f"rank_{rank}" for rank in range(1, predicted.token_ids.shape[1] + 1)]

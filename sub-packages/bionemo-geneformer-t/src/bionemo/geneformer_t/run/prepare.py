@@ -21,17 +21,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bionemo.geneformer_t.prepare.settings import ALIASES, PrepareSettings
 from bionemo.geneformer_t.run.command import command, main
-from bionemo.geneformer_t.run.prepare_settings import ALIASES, PrepareSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
-    from bionemo.geneformer_t.run.data_folder import SplitContent
-    from bionemo.geneformer_t.run.input_cells import InputCells
-    from bionemo.geneformer_t.run.prepare_cells import CellPlan
-    from bionemo.geneformer_t.run.prepare_graphs import SplitGraph
+    from bionemo.geneformer_t.counts.join_inputs import InputCells
+    from bionemo.geneformer_t.data.write_folder import SplitContent
+    from bionemo.geneformer_t.prepare.cell_splits import CellPlan
+    from bionemo.geneformer_t.prepare.graphs import SplitGraph
 
 logger = logging.getLogger(__name__)
 
@@ -46,36 +46,40 @@ def prepare(settings: PrepareSettings) -> Path:
     coordinates elsewhere (scanpy's PCA on Dask arrays, or rapids-singlecell on a GPU, which also
     computes neighbors and diffusion maps) and bring them with --use_rep or --method precomputed.
     """
-    from bionemo.geneformer_t.run import data_folder, prepare_report
-    from bionemo.geneformer_t.run.gene_fates import gene_fates
-    from bionemo.geneformer_t.run.gene_table import GeneChoice
-    from bionemo.geneformer_t.run.graph import FOLDER
-    from bionemo.geneformer_t.run.input_cells import read_inputs
-    from bionemo.geneformer_t.run.input_file import MatrixChoice
-    from bionemo.geneformer_t.run.prepare_cells import plan_cells
-    from bionemo.geneformer_t.run.prepare_graphs import (
+    from bionemo.geneformer_t.counts.formats import MatrixChoice
+    from bionemo.geneformer_t.counts.gene_status import gene_fates
+    from bionemo.geneformer_t.counts.join_inputs import read_inputs
+    from bionemo.geneformer_t.counts.joined_genes import GeneChoice
+    from bionemo.geneformer_t.data import write_folder
+    from bionemo.geneformer_t.prepare import summary
+    from bionemo.geneformer_t.prepare.cell_splits import plan_cells
+    from bionemo.geneformer_t.prepare.graphs import (
         build_graphs,
         points_of_cells,
-        report_on_graphs,
     )
-    from bionemo.geneformer_t.run.prepare_vocab import (
+    from bionemo.geneformer_t.prepare.vocabulary import (
         check_mapped,
         known_genes,
         make_vocab,
         vocab_source,
     )
+    from bionemo.geneformer_t.report.prepared_graphs import report_on_graphs
+    from bionemo.geneformer_t.run.graph import FOLDER
 
     record = {
         "command": "prepare",
         "settings": _recorded(settings),
         "inputs": [content_hash(path) for path in settings.input],
     }
-    if data_folder.is_done(settings.output_dir, record):
+    if write_folder.is_done(settings.output_dir, record):
         names = ", ".join(map(str, settings.input))
         print(f"{settings.output_dir} was already prepared from {names}")
         return settings.output_dir
     source = vocab_source(settings)
-    with data_folder.new_data_folder(settings.output_dir, record) as workshop, ExitStack() as stack:
+    with (
+        write_folder.new_data_folder(settings.output_dir, record) as workshop,
+        ExitStack() as stack,
+    ):
         scratch = workshop / "scratch"
         cells = read_inputs(
             settings.input,
@@ -105,14 +109,14 @@ def prepare(settings: PrepareSettings) -> Path:
         graphs = build_graphs(cells, plan, points, settings)
         logger.info("graphs are there")
         for name, split in build_splits(cells, plan, points, graphs, settings).items():
-            data_folder.write_split(workshop / name, split, vocab)
+            write_folder.write_split(workshop / name, split, vocab)
         fates = gene_fates(cells.genes, cells.counts_of_column, known, settings.input)
-        fates.to_csv(workshop / prepare_report.GENES, index=False, float_format="%.6g")
+        fates.to_csv(workshop / summary.GENES, index=False, float_format="%.6g")
         shutil.rmtree(scratch)
         logger.info("splits are written")
         table = report_on_graphs(workshop / FOLDER, cells, plan, points, graphs, settings)
         logger.info("the report is written")
-        report = prepare_report.text(
+        report = summary.text(
             settings, cells, plan, graphs, fates, known, vocab, mapped_share, table, notes
         )
     print(report)
@@ -129,8 +133,8 @@ def build_splits(
     """What each split's folder holds; `obsm["X_pca"]` has its axes from training cells."""
     import numpy as np
 
+    from bionemo.geneformer_t.data.write_folder import SplitContent
     from bionemo.geneformer_t.neighbors.pseudotime_neighbors import DIFFUSION_PSEUDOTIME
-    from bionemo.geneformer_t.run.data_folder import SplitContent
 
     lengths = cells.counts.row_lengths
     contents = {}

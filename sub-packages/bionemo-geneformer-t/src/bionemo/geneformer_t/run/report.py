@@ -8,7 +8,7 @@ from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings
 
 if TYPE_CHECKING:
-    from bionemo.geneformer_t.run.evaluated import Evaluated
+    from bionemo.geneformer_t.report.evaluated import Evaluated
 
 REPORT = "report.html"
 FIGURES = "report_figures"
@@ -46,8 +46,8 @@ def report(settings: ReportSettings) -> Path:
     """
     from dataclasses import fields
 
+    from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
-    from bionemo.geneformer_t.run.evaluated import run_dir
     from bionemo.geneformer_t.run.report_contents import named_genes
 
     named_genes(settings.checkpoint, settings.genes)  # refuse before the long work

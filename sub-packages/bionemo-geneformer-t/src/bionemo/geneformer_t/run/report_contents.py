@@ -10,15 +10,15 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.by_cluster import cluster_gains
-from bionemo.geneformer_t.evaluate.graph_order import position_along
+from bionemo.geneformer_t.evaluate.graph_pseudotime import position_along
 from bionemo.geneformer_t.evaluate.trends import gene_trends
 from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
-from bionemo.geneformer_t.neighbors.quality import graph_quality
+from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.report.contents import Contents
-from bionemo.geneformer_t.report.graph_map import graph_map
-from bionemo.geneformer_t.report.graph_quality import Pictured
-from bionemo.geneformer_t.run.evaluated import Evaluated
-from bionemo.geneformer_t.run.output_folder import CONFIG_FILE
+from bionemo.geneformer_t.report.evaluated import Evaluated
+from bionemo.geneformer_t.report.figures.graph_map import graph_map
+from bionemo.geneformer_t.report.figures.graph_quality import Pictured
+from bionemo.geneformer_t.training.run_folder import CONFIG_FILE
 from bionemo.geneformer_t.vocab import GeneVocab
 
 _NOT_SHOWN = ("data_dir", "output_dir", "config")
@@ -98,7 +98,7 @@ def _changed_settings(evaluated: Evaluated) -> dict[str, object]:
     """Settings of the run that are not the defaults; none where its config.yaml is not there."""
     import yaml
 
-    from bionemo.geneformer_t.run.train_settings import TrainSettings
+    from bionemo.geneformer_t.training.settings import TrainSettings
 
     path = evaluated.run_dir / CONFIG_FILE
     if not path.is_file():
@@ -118,8 +118,8 @@ def _changed_settings(evaluated: Evaluated) -> dict[str, object]:
 
 def _graphs(evaluated: Evaluated) -> dict[str, Pictured]:
     """The graph that the model follows, in the training split and in the one that was scored."""
+    from bionemo.geneformer_t.data.stored_graphs import read_split, read_times
     from bionemo.geneformer_t.run.graph import GraphSettings, completed, with_facts
-    from bionemo.geneformer_t.run.graph_input import read_split, read_times
 
     key = evaluated.dataset.settings.neighbor_key
     settings, _ = completed(GraphSettings(data_dir=evaluated.data_dir, neighbor_key=(key,)))

@@ -21,11 +21,11 @@ from numpy import ndarray
 from scTimeBench.method_utils.method_runner import BaseMethod, main
 from scTimeBench.shared.constants import ObservationColumns
 
-from bionemo.geneformer_t.data.anndata_source import anndata_source
+from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
-from bionemo.geneformer_t.inference.distribution import required_vocab
 from bionemo.geneformer_t.inference.next_expression import RankWorth, as_cells, expected_counts
+from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 
 if TYPE_CHECKING:
     import anndata

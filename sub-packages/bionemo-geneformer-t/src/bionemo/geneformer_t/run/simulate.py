@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
-from bionemo.geneformer_t.simulate import Simulation, SimulationSettings
+from bionemo.geneformer_t.simulation import NEIGHBOR_KEY, Simulation, SimulationSettings
 
 if TYPE_CHECKING:
     import anndata
     from jaxtyping import Int
     from numpy import ndarray
 
-NEIGHBOR_KEY = "next_cell_ids"
 _SPLIT_STREAM = 1
 
 
@@ -40,12 +39,12 @@ def simulate(settings: SimulateSettings) -> Path:
     """
     import numpy as np
 
-    from bionemo.geneformer_t import simulate as simulator
-    from bionemo.geneformer_t.neighbors.splits import split_by_cell, split_fractions
-    from bionemo.geneformer_t.run import data_folder
+    from bionemo.geneformer_t import simulation as simulator
+    from bionemo.geneformer_t.data import write_folder
+    from bionemo.geneformer_t.prepare.splits import split_by_cell, split_fractions
 
     record = {"command": "simulate", "settings": _record(settings)}
-    if data_folder.is_done(settings.output_dir, record):
+    if write_folder.is_done(settings.output_dir, record):
         print(f"{settings.output_dir} already holds this simulation")
         return settings.output_dir
     own = SimulationSettings(
@@ -62,13 +61,13 @@ def simulate(settings: SimulateSettings) -> Path:
     rows = {name: np.flatnonzero(split == name) for name, share in fractions.items() if share}
     cells = to_anndata(simulation)
     contents = {
-        name: data_folder.SplitContent.of(
+        name: write_folder.SplitContent.of(
             cells[members], {NEIGHBOR_KEY: _successors(simulation, members, own)}
         )
         for name, members in rows.items()
     }
     vocab = _vocab(simulation, rows["train"])
-    path = data_folder.write_data_folder(settings.output_dir, contents, vocab, record)
+    path = write_folder.write_data_folder(settings.output_dir, contents, vocab, record)
     print(_report(settings, simulation, contents))
     return path
 
@@ -107,7 +106,7 @@ def _successors(
     simulation: Simulation, members: "Int[ndarray, ' member']", settings: SimulationSettings
 ) -> Any:
     """The known successors, computed inside a split so that none is in another."""
-    from bionemo.geneformer_t.simulate import known_successors
+    from bionemo.geneformer_t.simulation import known_successors
 
     return known_successors(
         simulation.programmes.tree,
@@ -119,8 +118,8 @@ def _successors(
 
 
 def _vocab(simulation: Simulation, train: "Int[ndarray, ' train_cell']") -> Any:
-    from bionemo.geneformer_t.data.medians import gene_medians
-    from bionemo.geneformer_t.run.vocabulary import learn_vocab
+    from bionemo.geneformer_t.counts.gene_medians import gene_medians
+    from bionemo.geneformer_t.prepare.learned_vocabulary import learn_vocab
 
     return learn_vocab(gene_medians(simulation.counts[train]), simulation.gene_ids)
 

@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
-from bionemo.geneformer_t.run.data_start import start_from_cells
 from bionemo.geneformer_t.run.final_evaluation import final_evaluation
-from bionemo.geneformer_t.run.output_folder import (
+from bionemo.geneformer_t.training.data_driven_weights import start_from_cells
+from bionemo.geneformer_t.training.initial_weights import (
+    read_start,
+    report_coverage,
+    start_model,
+    with_sizes,
+)
+from bionemo.geneformer_t.training.memory import remember
+from bionemo.geneformer_t.training.quiet import quiet_lightning
+from bionemo.geneformer_t.training.run_folder import (
     CHECKPOINTS,
     LOSS_CURVE,
     METRICS_FILE,
@@ -22,21 +30,13 @@ from bionemo.geneformer_t.run.output_folder import (
     refuse_other_run,
     step_of,
 )
-from bionemo.geneformer_t.run.quiet import quiet_lightning
-from bionemo.geneformer_t.run.remember import remember
-from bionemo.geneformer_t.run.run_lock import RunLock, owned
-from bionemo.geneformer_t.run.same_data import check_same_data, check_same_settings
-from bionemo.geneformer_t.run.spawned import (
+from bionemo.geneformer_t.training.run_lock import RunLock, owned
+from bionemo.geneformer_t.training.same_data import check_same_data, check_same_settings
+from bionemo.geneformer_t.training.settings import TrainSettings
+from bionemo.geneformer_t.training.spawned import (
     refuse_in_spawned_process,
     without_workers_where_none_can_start,
 )
-from bionemo.geneformer_t.run.start import (
-    read_start,
-    report_coverage,
-    start_model,
-    with_sizes,
-)
-from bionemo.geneformer_t.run.train_settings import TrainSettings
 
 if TYPE_CHECKING:
     import lightning as L
@@ -70,7 +70,7 @@ def _train(settings: TrainSettings, lock: RunLock | None) -> Path:
     import lightning as L
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-    from bionemo.geneformer_t.report.loss_curve import loss_curve
+    from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
 
     settings = without_workers_where_none_can_start(settings)
     data = TemporalGeneformerDataModule(
@@ -141,9 +141,9 @@ def make_trainer(
     import lightning as L
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO
-    from bionemo.geneformer_t.run.metrics_file import MetricsFile
-    from bionemo.geneformer_t.run.run_record import RunRecord
+    from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
+    from bionemo.geneformer_t.training.metrics_file import MetricsFile
+    from bionemo.geneformer_t.training.run_record import RunRecord
 
     metrics = MetricsFile(settings.output_dir / METRICS_FILE)
     board = TensorBoardLogger(
@@ -188,8 +188,8 @@ def callbacks(
     """
     from lightning.pytorch.callbacks import EarlyStopping
 
-    from bionemo.geneformer_t.run.checkpoint_callback import BestCheckpoints, RunCheckpoints
-    from bionemo.geneformer_t.run.progress_lines import ProgressLines
+    from bionemo.geneformer_t.training.checkpointing import BestCheckpoints, RunCheckpoints
+    from bionemo.geneformer_t.training.progress_lines import ProgressLines
 
     found: list[Any] = [] if sys.stderr.isatty() else [ProgressLines()]
     if settings.early_stopping_patience is not None:
@@ -227,7 +227,7 @@ def wandb_loggers(settings: TrainSettings, *, is_resumed: bool) -> list[Any]:
     """The W&B logger when it is asked for; `WANDB_MODE=offline` keeps it on this computer."""
     if not settings.use_wandb:
         return []
-    from bionemo.geneformer_t.run.wandb_log import WandbLog
+    from bionemo.geneformer_t.training.wandb_log import WandbLog
 
     try:
         return [

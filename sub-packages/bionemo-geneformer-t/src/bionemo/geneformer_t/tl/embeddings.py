@@ -8,9 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings, Pooling
-from bionemo.geneformer_t.data.anndata_source import anndata_source, row_wise
+from bionemo.geneformer_t.counts.in_memory import anndata_source, row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
-from bionemo.geneformer_t.inference.embeddings import Embedder
+from bionemo.geneformer_t.inference.embedder import Embedder
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 if TYPE_CHECKING:

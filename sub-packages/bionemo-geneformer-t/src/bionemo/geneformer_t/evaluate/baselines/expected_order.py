@@ -20,8 +20,8 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     TrainingPairs,
     draw_positions,
 )
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
 from bionemo.geneformer_t.evaluate.mixture import cross_entropy, mixture_weights
-from bionemo.geneformer_t.evaluate.pairs import CellPairs, Targets
 
 WIDTHS = (0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Standard deviations in ranks that are tried."""

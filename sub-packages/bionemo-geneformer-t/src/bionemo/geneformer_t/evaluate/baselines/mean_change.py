@@ -18,7 +18,7 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import (
     sparse_profiles,
 )
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
-from bionemo.geneformer_t.evaluate.pairs import CellPairs
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 
 
 def fit_mean_change(training: TrainingPairs, generator: np.random.Generator) -> ExpectedOrder:

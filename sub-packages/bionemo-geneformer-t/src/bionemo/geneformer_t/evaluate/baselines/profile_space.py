@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.rank_profile import rank_weights
+from bionemo.geneformer_t.evaluate.scores.profiles import rank_weights
 from bionemo.geneformer_t.ragged import offsets_of
 
 NUM_COMPONENTS = 50

@@ -17,7 +17,7 @@ from bionemo.geneformer_t.evaluate.baselines.expected_order import (
 from bionemo.geneformer_t.evaluate.baselines.mean_change import highest
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace, mean_next_profiles
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
-from bionemo.geneformer_t.evaluate.pairs import CellPairs
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
 

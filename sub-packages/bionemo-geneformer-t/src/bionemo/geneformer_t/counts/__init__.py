@@ -1,0 +1,1 @@
+"""Raw counts of any file, block by block: formats in, one CountSource out."""

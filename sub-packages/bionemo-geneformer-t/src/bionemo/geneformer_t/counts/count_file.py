@@ -1,0 +1,143 @@
+"""Counts of all cells in row order on disk: what `prepare` reads again and again.
+
+Whatever the format of the input, its counts are checked and brought into rows once; every later
+step reads blocks of rows from here. Files are read, not mapped, so that no page of them counts as
+memory of the process. A value takes 8 bytes of disk until `prepare` is done.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Int, Real
+from numpy import ndarray
+from tqdm import tqdm
+
+from bionemo.geneformer_t.counts.source import CountBlock
+
+_ROWS = 2048
+_VALUES_OF_A_PILE = 1 << 22
+_MOST_PILES = 256
+_ENTRY = np.dtype([("row", np.int64), ("column", np.int32), ("count", np.float32)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountFile:
+    """A CSR matrix in two files; the ends of its rows are held in memory."""
+
+    folder: Path
+    indptr: Int[ndarray, " cells_plus_1"]
+    num_genes: int
+
+    @property
+    def num_cells(self) -> int:
+        """Rows."""
+        return len(self.indptr) - 1
+
+    @property
+    def row_lengths(self) -> Int[ndarray, " cell"]:
+        """Genes that each cell expresses."""
+        return np.diff(self.indptr)
+
+    def rows(self, start: int, stop: int) -> sp.csr_array:
+        """Consecutive cells."""
+        first, last = int(self.indptr[start]), int(self.indptr[stop])
+        columns = _part(self.folder / "columns", np.dtype(np.int32), first, last)
+        counts = _part(self.folder / "counts", np.dtype(np.float32), first, last)
+        pointers = (self.indptr[start : stop + 1] - first).astype(np.int32)
+        return sp.csr_array((counts, columns, pointers), shape=(stop - start, self.num_genes))
+
+    def blocks(self, wanted: Bool[ndarray, " cell"], what: str) -> Iterator[sp.csr_array]:
+        """The wanted cells in order, at most 2,048 at a time, with a bar on a terminal.
+
+        Where a block ends depends on the places of the cells alone, never on their counts, so
+        that sums over training cells are the same to the last bit whatever other cells express.
+
+        Args:
+            wanted: Which cells.
+            what: What the bar says.
+        """
+        with cell_bar(what, self.num_cells) as bar:
+            for start in range(0, self.num_cells, _ROWS):
+                stop = min(start + _ROWS, self.num_cells)
+                inside = wanted[start:stop]
+                if inside.all():
+                    yield self.rows(start, stop)
+                elif inside.any():
+                    yield self.rows(start, stop)[inside]
+                bar.update(stop - start)
+
+
+def cell_bar(what: str, num_cells: int) -> "tqdm[Any]":
+    """A bar that counts cells; on a terminal only."""
+    return tqdm(desc=what, total=num_cells, unit="cell", disable=None, leave=False)
+
+
+def write_count_file(folder: Path, blocks: Iterable[sp.csr_array], num_genes: int) -> CountFile:
+    """Write rows as they come: canonical blocks of counts, first to last."""
+    folder.mkdir(parents=True)
+    lengths = [np.zeros(1, dtype=np.int64)]
+    with (folder / "columns").open("wb") as columns, (folder / "counts").open("wb") as counts:
+        for block in blocks:
+            lengths.append(np.diff(block.indptr).astype(np.int64))
+            block.indices.astype(np.int32).tofile(columns)
+            block.data.astype(np.float32).tofile(counts)
+    indptr = np.cumsum(np.concatenate(lengths))
+    return CountFile(folder=folder, indptr=indptr, num_genes=num_genes)
+
+
+def in_row_order(
+    blocks: Iterable[CountBlock], shape: tuple[int, int], num_values: int, folder: Path
+) -> Iterator[sp.csr_array]:
+    """Whole rows from blocks that come by columns, or in any order.
+
+    The values are dealt to piles on disk, one for each range of rows, and each pile is sorted by
+    itself.
+
+    Args:
+        blocks: Rectangles that make up the matrix.
+        shape: Cells and genes.
+        num_values: Stored values, about; decides how many piles are made.
+        folder: Where to keep the piles; they are removed again.
+    """
+    num_cells, num_genes = shape
+    num_piles = min(_MOST_PILES, num_cells, 1 + num_values // _VALUES_OF_A_PILE)
+    height = -(-num_cells // max(1, num_piles))
+    folder.mkdir(parents=True)
+    for block in blocks:
+        _deal(block, height, folder)
+    for start in range(0, num_cells, height):
+        pile = folder / str(start // height)
+        entries = np.fromfile(pile, dtype=_ENTRY) if pile.exists() else np.zeros(0, dtype=_ENTRY)
+        pile.unlink(missing_ok=True)
+        place = (entries["row"] - start, entries["column"])
+        whole = (min(height, num_cells - start), num_genes)
+        rows = sp.csr_array(sp.coo_array((entries["count"], place), shape=whole))
+        for first in range(0, whole[0], _ROWS):
+            yield rows[first : first + _ROWS]
+    folder.rmdir()
+
+
+def _deal(block: CountBlock, height: int, folder: Path) -> None:
+    triplets = block.counts.tocoo()
+    if not triplets.nnz:
+        return
+    entries = np.empty(triplets.nnz, dtype=_ENTRY)
+    entries["row"] = triplets.row + np.int64(block.first_row)
+    entries["column"] = triplets.col + block.first_column
+    entries["count"] = triplets.data
+    pile = entries["row"] // height
+    order = np.argsort(pile, kind="stable")
+    numbers, firsts = np.unique(pile[order], return_index=True)
+    for number, part in zip(numbers, np.split(entries[order], firsts[1:]), strict=True):
+        with (folder / str(number)).open("ab") as file:
+            part.tofile(file)
+
+
+def _part(path: Path, dtype: "np.dtype[Any]", first: int, last: int) -> Real[ndarray, " value"]:
+    if last == first:
+        return np.zeros(0, dtype=dtype)
+    return np.fromfile(path, dtype=dtype, count=last - first, offset=first * dtype.itemsize)

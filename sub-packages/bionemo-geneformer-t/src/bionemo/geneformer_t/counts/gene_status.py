@@ -1,0 +1,85 @@
+"""What became of each gene of the inputs, and how many counts it carries.
+
+A column is *kept* under its own name, *mapped* to another one (a symbol to its Ensembl id, a
+versioned id to the id), *merged* into an earlier column of the same gene, or *dropped*: its gene
+is not in the vocabulary, so the model never sees it. Dropped genes stay in data.h5ad, because
+the total count of a cell includes them. What is no gene of these cells (an antibody, a spike-in, a
+gene of another genome, a column without name) is *left out* of data.h5ad and of all totals.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from bionemo.geneformer_t.counts.joined_genes import JoinedGenes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEPT, MAPPED, MERGED, DROPPED, LEFT_OUT = FATES = (
+    "kept", "mapped", "merged", "dropped", "left out",
+)  # fmt: skip
+
+
+def gene_fates(
+    genes: JoinedGenes,
+    counts_of_column: Sequence[Float[ndarray, " _"]],
+    in_vocabulary: Bool[ndarray, " gene"],
+    inputs: Sequence[Path],
+) -> "pd.DataFrame":
+    """One line for each column of each input.
+
+    Args:
+        genes: The genes of the inputs.
+        counts_of_column: For each input, the counts of each of its columns.
+        in_vocabulary: Which genes the model sees.
+        inputs: Where they come from.
+    """
+    import pandas as pd
+
+    frames = []
+    for table, columns, counts, path in zip(
+        genes.tables, genes.gene_of_column, counts_of_column, inputs, strict=True
+    ):
+        is_gene = columns >= 0
+        names = np.where(is_gene, np.array(genes.names, dtype=object)[columns], "")
+        given = np.array(table.given, dtype=object)
+        fate = np.where(given == names, KEPT, MAPPED).astype(object)
+        is_first = np.zeros(len(columns), dtype=bool)
+        is_first[np.unique(columns, return_index=True)[1]] = True
+        fate[~is_first] = MERGED
+        fate[~in_vocabulary[columns]] = DROPPED
+        fate[~is_gene] = LEFT_OUT
+        frames.append(
+            pd.DataFrame(
+                {
+                    "input": str(path),
+                    "name": given,
+                    "gene": names,
+                    "fate": fate,
+                    "counts": np.rint(counts).astype(np.int64),
+                    "num_inputs": np.where(is_gene, genes.num_inputs[columns], 0),
+                    "why": table.left_out,
+                }
+            )
+        )
+    fates = pd.concat(frames, ignore_index=True)
+    fates["share"] = fates["counts"] / max(1, int(fates["counts"].sum()))
+    return fates
+
+
+def summary(fates: "pd.DataFrame") -> "pd.DataFrame":
+    """Columns and share of all counts of each fate."""
+    grouped = fates.groupby("fate")
+    found = grouped.agg(columns=("name", "size"), share=("share", "sum"))
+    return found.reindex(list(FATES), fill_value=0)
+
+
+def strongest(fates: "pd.DataFrame", fate: str, number: int = 5) -> list[str]:
+    """The names of that fate with most counts."""
+    chosen = fates[fates["fate"] == fate].sort_values("counts", ascending=False, kind="stable")
+    return [str(name) for name in chosen["name"].drop_duplicates().head(number)]

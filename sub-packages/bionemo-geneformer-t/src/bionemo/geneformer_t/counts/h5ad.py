@@ -1,0 +1,172 @@
+"""The matrices of .h5ad files and .zarr folders: two stores of the same groups."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bionemo.geneformer_t.counts.checks import NotCountsError
+from bionemo.geneformer_t.counts.data_frames import read_frame, read_index
+from bionemo.geneformer_t.counts.gene_names import name_genes
+from bionemo.geneformer_t.counts.hdf5 import open_hdf5
+from bionemo.geneformer_t.counts.rounding import Rounding
+from bionemo.geneformer_t.counts.source import (
+    OF_PREPARE,
+    CountSource,
+    MatrixOptions,
+)
+from bionemo.geneformer_t.counts.stored_matrix import StoredMatrix, stored_matrix
+
+Store = Any
+"""An open HDF5 file, or a zarr group."""
+
+
+@contextmanager
+def h5ad_source(path: Path, layer: str | None = None) -> Iterator[CountSource]:
+    """The matrix X, or a layer, of an .h5ad file, open for as long as the context lasts.
+
+    Raises:
+        KeyError: No such layer.
+        ValueError: The file is truncated, leads into others, holds no X, or its parts do not fit
+            together.
+    """
+    with open_hdf5(path) as file:
+        yield store_source(file, path, layer=layer, options=OF_PREPARE)[0]
+
+
+def store_source(
+    store: Store,
+    path: Path,
+    *,
+    layer: str | None = None,
+    use_raw: bool = False,
+    round_counts: bool = False,
+    options: MatrixOptions = OF_PREPARE,
+) -> tuple[CountSource, pd.DataFrame, tuple[str, ...]]:
+    """The counts of a store, the `var` of their genes, and notes on what was left out.
+
+    Args:
+        store: An open HDF5 file, or a zarr group.
+        path: What to call it in messages.
+        layer: The layer that holds the counts; X by default.
+        use_raw: Take counts and genes from `raw`.
+        round_counts: Round expected counts.
+        options: How the command calls these three.
+
+    Raises:
+        KeyError: No such layer, or no `raw`.
+        ValueError: It holds no such matrix, or its parts do not fit together.
+    """
+    matrix = _choose(store, path, layer=layer, use_raw=use_raw, options=options)
+    cell_ids = read_index(store, "obs", str(path))
+    var = read_frame(_raw(store) if use_raw else store, "var", str(path))
+    if matrix.shape != (len(cell_ids), len(var)):
+        raise ValueError(
+            f"{path}: {matrix.name} has shape {matrix.shape}, but obs and var name "
+            f"{len(cell_ids)} cells and {len(var)} genes"
+        )
+    genes = name_genes(var, str(path))
+    source = CountSource(
+        where=f"{path}: {matrix.name}",
+        cell_ids=cell_ids,
+        gene_names=genes.names,
+        gene_symbols=genes.symbols,
+        left_out=genes.left_out,
+        genomes=genes.genomes,
+        removed=genes.removed(),
+        var_names=tuple(var.index),
+        raw_blocks=matrix.blocks,
+        by_rows=matrix.layout != "csc",
+        num_values=matrix.num_values,
+        rounding=Rounding() if round_counts else None,
+        way_out=lambda: _way_out(store, path, matrix.name, options),
+        options=options,
+    )
+    return source, var, genes.notes
+
+
+def keys_of(store: Store, name: str) -> list[str]:
+    """The entries of a group such as `layers`, `obsm` or `obsp`; none where it is no group."""
+    group = store.get(name, {})
+    return sorted(group) if hasattr(group, "keys") else []
+
+
+def _choose(
+    store: Store, path: Path, *, layer: str | None, use_raw: bool, options: MatrixOptions
+) -> StoredMatrix:
+    """The matrix that was asked for."""
+    if use_raw:
+        raw = _raw(store)
+        if "X" not in raw:
+            raise KeyError(
+                f"{path} holds no raw; leave {options.raw} out to take X, or name a layer with "
+                f"{options.layer.format('NAME')}"
+            )
+        return stored_matrix(raw["X"], path, "raw")
+    if layer is None:
+        if not _holds_x(store):
+            raise ValueError(
+                f"{path} holds no X; expected raw counts in X. "
+                f"{_way_out(store, path, 'X', options)}"
+            )
+        return stored_matrix(store["X"], path, "X")
+    layers = keys_of(store, "layers")
+    if layer not in layers:
+        raise KeyError(f"{path} holds no layer {layer!r}; it holds: {', '.join(layers) or 'none'}")
+    return stored_matrix(store["layers"][layer], path, _layer_name(layer))
+
+
+def _raw(store: Store) -> Mapping[str, Any] | Any:
+    """The group `raw`; anndata 0.6 wrote its parts beside the others."""
+    if "raw" in store:
+        return store["raw"]
+    return {name: store[f"raw.{name}"] for name in ("X", "var") if f"raw.{name}" in store}
+
+
+def _way_out(store: Store, path: Path, tried: str, options: MatrixOptions) -> str:
+    """Which other matrices of the store are raw counts, and how to take them."""
+    others = {}
+    if _holds_x(store):
+        others["X"] = (f"X ({options.neither})", store["X"])
+    for layer in keys_of(store, "layers"):
+        others[_layer_name(layer)] = (options.layer.format(layer), store["layers"][layer])
+    if "X" in (raw := _raw(store)):
+        others["raw"] = (options.raw, raw["X"])
+    good = [
+        option
+        for name, (option, element) in others.items()
+        if name != tried and _is_counts(element, path, name)
+    ]
+    if good:
+        return f"This file holds raw counts elsewhere; take them with: {' or '.join(good)}"
+    return (
+        "No other matrix of this file (X, layers, raw) holds raw counts: get the unnormalised "
+        "matrix from where the data were published, or from the step before normalisation"
+    )
+
+
+def _is_counts(element: Any, path: Path, name: str) -> bool:
+    source = CountSource(
+        where="",
+        cell_ids=(),
+        gene_names=(),
+        gene_symbols=(),
+        raw_blocks=stored_matrix(element, path, name).blocks,
+        way_out=str,
+    )
+    try:
+        for _ in source.blocks():
+            pass
+    except NotCountsError:
+        return False
+    return True
+
+
+def _holds_x(store: Store) -> bool:
+    return "X" in store and store["X"].attrs.get("encoding-type") != "null"
+
+
+def _layer_name(layer: str) -> str:
+    return f"layer {layer!r}"

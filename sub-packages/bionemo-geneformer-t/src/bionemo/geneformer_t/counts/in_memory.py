@@ -1,0 +1,131 @@
+"""Cells of an AnnData object, in memory or backed by a file, as a CountSource; and rows of any.
+
+Whatever the layout, `row_wise` hands out whole cells: a matrix that is stored by columns is written
+anew, by rows, into a temporary SCDL archive first.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import scipy.sparse as sp
+from anndata.abc import CSCDataset, CSRDataset
+
+from bionemo.geneformer_t.counts.gene_names import name_genes
+from bionemo.geneformer_t.counts.rounding import Rounding
+from bionemo.geneformer_t.counts.scdl import archive_source, survey, write_archive
+from bionemo.geneformer_t.counts.source import (
+    CountSource,
+    MatrixOptions,
+    in_rows,
+    row_blocks,
+)
+from bionemo.geneformer_t.counts.stored_matrix import RawBlock, stored_matrix
+
+if TYPE_CHECKING:
+    import anndata
+
+IN_PYTHON = MatrixOptions(
+    layer="counts_layer={!r}",
+    raw="use_raw=True",
+    neither="leave counts_layer and use_raw out",
+    rounding="round_counts=True",
+)
+"""What functions on AnnData objects call their options."""
+_ARCHIVE = "archive"
+
+
+def anndata_source(
+    cells: "anndata.AnnData",
+    layer: str | None = None,
+    *,
+    use_raw: bool = False,
+    round_counts: bool = False,
+) -> CountSource:
+    """The raw counts of an AnnData object; a backed one is read block by block.
+
+    Args:
+        cells: Counts in X, in the layer or in raw; genes named as in data.h5ad.
+        layer: The layer that holds the raw counts; X by default.
+        use_raw: Take counts and genes from `raw` instead.
+        round_counts: Round expected counts.
+
+    Raises:
+        KeyError: No such layer, or no raw.
+        ValueError: There is no X, or both a layer and raw were asked for.
+    """
+    where, matrix, var = _choose(cells, layer, use_raw=use_raw)
+    genes = name_genes(var, where)
+    return CountSource(
+        where=where,
+        cell_ids=tuple(cells.obs_names.astype(str)),
+        gene_names=genes.names,
+        gene_symbols=genes.symbols,
+        left_out=genes.left_out,
+        genomes=genes.genomes,
+        removed=genes.removed(),
+        var_names=tuple(var.index.astype(str)),
+        raw_blocks=lambda: _blocks(matrix, where),
+        by_rows=not isinstance(matrix, CSCDataset),
+        rounding=Rounding() if round_counts else None,
+        way_out=lambda: (
+            "Give the matrix of raw counts as X; if it is a layer or raw, "
+            f"{IN_PYTHON.layer.format('NAME')} or {IN_PYTHON.raw} takes it from there"
+        ),
+        options=IN_PYTHON,
+    )
+
+
+@contextmanager
+def row_wise(source: CountSource) -> Iterator[CountSource]:
+    """The same matrix with whole cells in every block, from the first to the last."""
+    if source.by_rows:
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / _ARCHIVE
+        write_archive(source, survey(source), archive)
+        # The archive holds checked counts, under the names that its source has.
+        yield replace(
+            source, raw_blocks=archive_source(archive).raw_blocks, by_rows=True, rounding=None
+        )
+
+
+def _choose(cells: "anndata.AnnData", layer: str | None, *, use_raw: bool) -> tuple[str, Any, Any]:
+    """What to call the matrix that was asked for, the matrix, and the `var` of its columns."""
+    if layer is not None and use_raw:
+        raise ValueError(f"give counts_layer or use_raw, not both; got {layer!r} and use_raw=True")
+    if use_raw:
+        if cells.raw is None:
+            raise KeyError("use_raw: the cells have no raw; leave it out, or name a layer")
+        return "adata.raw.X", cells.raw.X, cells.raw.var
+    if layer is None:
+        if cells.X is None:
+            raise ValueError(
+                "the cells have no X; expected raw counts there, or name their layer as "
+                "counts_layer, or use_raw=True"
+            )
+        return "adata.X", cells.X, cells.var
+    if layer not in cells.layers:
+        raise KeyError(
+            f"counts_layer: there is no layer {layer!r}; the layers are: "
+            f"{', '.join(cells.layers) or 'none'}"
+        )
+    return f"adata.layers[{layer!r}]", cells.layers[layer], cells.var
+
+
+def _blocks(matrix: Any, where: str) -> Iterator[RawBlock]:
+    if isinstance(matrix, CSRDataset | CSCDataset):
+        yield from stored_matrix(matrix.group, Path(where), "it").blocks()
+        return
+    if isinstance(matrix, h5py.Dataset):
+        yield from stored_matrix(matrix, Path(where), "it").blocks()
+        return
+    if sp.issparse(matrix):
+        matrix = in_rows(matrix, where)  # slices of rows would each search all columns
+    for rows in row_blocks(matrix.shape[0]):
+        yield matrix[rows], rows.start, 0

@@ -1,0 +1,88 @@
+"""The successors of the training cells that look like the current cell.
+
+The genes of those successors are counted at each rank, smoothed over ranks, and mixed with the rank
+frequencies and the uniform distribution. The number of cells, the width and the weights are chosen
+on held-out next cells. No network, and a strong one: a model that does not beat this has learned
+less than a look-up in the training data.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
+    MAX_HELD_OUT,
+    RankFrequency,
+    TrainingPairs,
+)
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
+from bionemo.geneformer_t.evaluate.knn_fit import LookUp, fit_look_up, library_of
+from bionemo.geneformer_t.model.successor_index import Library, add_found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarCells:
+    """A predictor that looks similar cells up."""
+
+    space: ProfileSpace
+    library: Library
+    frequencies: RankFrequency
+    chosen: LookUp
+    """Weights of the successors, the rank frequencies and the uniform distribution among it."""
+    gene_ids: Int[ndarray, " gene"]
+
+    def __call__(
+        self, contexts: list[Int[ndarray, " _"]], num_ranks: int
+    ) -> Float[ndarray, "context rank vocab"]:
+        """Log-probabilities for each current cell."""
+        chosen, (local, overall, uniform) = self.chosen, self.chosen.weights
+        rest = (overall * self.frequencies.table[:num_ranks]).astype(np.float32)
+        rest[:, self.gene_ids] += np.float32(uniform / len(self.gene_ids))
+        found = np.repeat(rest[None], len(contexts), axis=0)
+        for row, point in zip(found, self.space.points(contexts), strict=True):
+            places = self.library.nearest(point, chosen.number)
+            genes, smoothed = self.library.frequencies(places, num_ranks, chosen.width)
+            add_found(row, genes, smoothed, local)
+        with np.errstate(divide="ignore"):
+            return np.log(found)
+
+
+def fit_similar_cells(training: TrainingPairs, generator: np.random.Generator) -> SimilarCells:
+    """Choose number, width and weights on held-out next cells, then look in all of them."""
+    space, library, cells = _library(training.fitted)
+    asked = list(training.held_out.draw_cells(MAX_HELD_OUT, generator).targets())
+    place_of = {int(cell): place for place, cell in enumerate(cells)}
+    table, gene_ids = training.frequencies_of_fitted.table, training.all.gene_ids
+
+    def others(_target: Targets, ranks: ndarray, genes: ndarray) -> Float[ndarray, "position 2"]:
+        uniform = np.full(len(ranks), 1 / len(gene_ids))
+        return np.stack([table[ranks, genes], uniform], axis=1)
+
+    chosen = fit_look_up(
+        library,
+        asked,
+        space.points([target.context for target in asked]),
+        [place_of.get(target.cell) for target in asked],
+        others,
+        generator,
+    )
+    space, library, _ = _library(training.all)
+    return SimilarCells(
+        space=space,
+        library=library,
+        frequencies=training.frequencies,
+        chosen=chosen,
+        gene_ids=gene_ids,
+    )
+
+
+def _library(pairs: CellPairs) -> tuple[ProfileSpace, Library, Int[ndarray, " cell"]]:
+    """All current cells of the pairs in a space of their own, and their rows."""
+    targets = list(pairs.targets())
+    contexts = [target.context for target in targets]
+    space = ProfileSpace.fit(contexts, pairs.max_genes, pairs.vocab_size)
+    cells = np.array([target.cell for target in targets])
+    return space, library_of(pairs, targets, space.points(contexts)), cells

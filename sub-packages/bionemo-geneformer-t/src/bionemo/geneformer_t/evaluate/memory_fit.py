@@ -1,0 +1,80 @@
+"""Give a trained model a memory of its training cells, mixed as validation cells ask for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
+from bionemo.geneformer_t.evaluate.knn_fit import fit_look_up, library_of
+from bionemo.geneformer_t.inference.rank_distributions import (
+    frame,
+    next_cell_log_probs,
+    required_vocab,
+)
+from bionemo.geneformer_t.model.knn_memory import Mixing, SuccessorMemory
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+
+MOST_REMEMBERED = 20_000
+"""Training cells that are kept, drawn at random where there are more."""
+MOST_ASKED = 200
+"""Validation cells that the mixture is chosen on."""
+_AT_ONCE = 32
+
+
+def fit_memory(
+    model: TemporalGeneformerModel,
+    training: CellPairs,
+    validation: CellPairs,
+    generator: np.random.Generator,
+) -> SuccessorMemory:
+    """The successors of training cells, looked up where the model finds cells similar.
+
+    Args:
+        model: Trained, in evaluation mode, without a memory.
+        training: Pairs to remember.
+        validation: Pairs of cells that the weights were not fitted to.
+        generator: Draws cells and positions where there are many.
+    """
+    assert model.memory is None
+    training = training.draw_cells(MOST_REMEMBERED, generator).remembered()
+    kept = list(training.targets())
+    asked = list(validation.draw_cells(MOST_ASKED, generator).targets())
+    gene_ids = required_vocab(model).gene_ids
+
+    def others(target: Targets, ranks: ndarray, genes: ndarray) -> Float[ndarray, "position 2"]:
+        own = next_cell_log_probs(model, [target.context], int(ranks.max(initial=0)) + 1)[0]
+        uniform = np.full(len(ranks), 1 / len(gene_ids))
+        return np.stack([np.exp(own[ranks, genes]), uniform], axis=1)
+
+    library = library_of(training, kept, points_of(model, kept))
+    chosen = fit_look_up(
+        library, asked, points_of(model, asked), [None] * len(asked), others, generator
+    )
+    memory, network, uniform = chosen.weights
+    return SuccessorMemory(
+        library=library,
+        gene_ids=gene_ids,
+        mixing=Mixing(
+            number=chosen.number,
+            width=chosen.width,
+            network=network,
+            memory=memory,
+            uniform=uniform,
+        ),
+    )
+
+
+def points_of(
+    model: TemporalGeneformerModel, targets: Sequence[Targets]
+) -> Float[ndarray, "cell hidden"]:
+    """Where the model finds the current cells to lie."""
+    vocab, found = required_vocab(model), []
+    for first in range(0, len(targets), _AT_ONCE):
+        cells = [frame(target.context, vocab) for target in targets[first : first + _AT_ONCE]]
+        ids = torch.from_numpy(np.concatenate(cells)).to(model.device)
+        lengths = torch.tensor([0] + [len(cell) for cell in cells]).to(model.device)
+        found.append(model.context_points(ids, lengths.cumsum(0)).cpu().numpy())
+    return np.concatenate(found)

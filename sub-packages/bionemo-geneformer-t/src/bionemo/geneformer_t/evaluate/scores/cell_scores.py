@@ -1,0 +1,216 @@
+"""Scores of whole cells: change, groups, populations and direction, all from two profiles a cell.
+
+`Reference` holds what does not depend on the predictor: the profiles of current and next cells, the
+fixed space in which populations and steps are compared, and the times and clusters that are known.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.baselines.profile_space import (
+    ProfileSpace,
+    mean_next_profiles,
+    sparse_profiles,
+)
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.evaluate.predictions import Answers
+from bionemo.geneformer_t.evaluate.scores.differential_expression import GroupScores, group_scores
+from bionemo.geneformer_t.evaluate.scores.expression_change import CellScores, cell_scores
+from bionemo.geneformer_t.evaluate.scores.population import (
+    PopulationDistance,
+    median_bandwidth,
+    population_distance,
+)
+from bionemo.geneformer_t.evaluate.scores.profiles import typical_length
+from bionemo.geneformer_t.evaluate.scores.step_direction import (
+    DirectionScores,
+    direction_scores,
+    time_of,
+)
+from bionemo.geneformer_t.evaluate.units import Units
+from bionemo.geneformer_t.evaluate.without_successors import (
+    NextProfiles,
+    WithoutParts,
+    score_without_parts,
+)
+
+NO_CHANGE, SPLIT_IN_TWO, TRAINING_CELLS = "no change", "noise ceiling", "training cells"
+_MAX_FITTED = 4000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellFacts:
+    """What is known about the cells of a split; rows are the split's rows."""
+
+    times: Float[ndarray, " cell"] | None = None
+    """Time or pseudotime, NaN where it is not known."""
+    clusters: Shaped[ndarray, " cell"] | None = None
+    """Cluster or cell type."""
+    donors: Shaped[ndarray, " cell"] | None = None
+    """Whose cells they are: donor, sample or batch."""
+
+
+NOTHING_KNOWN = CellFacts()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeCellScores:
+    """How one predictor did on whole cells."""
+
+    cells: CellScores
+    groups: GroupScores
+    direction: DirectionScores
+    population: PopulationDistance
+    """Between cells drawn from the predictions and true successors."""
+    without: tuple[WithoutParts, ...]
+    """For each level of units, scores without each part of a current cell's successors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What predictions are compared with; one row for each current cell that is scored."""
+
+    num_ranks: int
+    """Ranks that profiles look at."""
+    current: Float[ndarray, "cell vocab"]
+    following: Float[ndarray, "cell vocab"]
+    """Mean profile of the true successors."""
+    next_profiles: NextProfiles
+    units: Units
+    """What varies between splits."""
+    space: ProfileSpace
+    current_points: Float[ndarray, "cell axis"]
+    following_points: Float[ndarray, "cell axis"]
+    next_points: Float[ndarray, "next_cell axis"]
+    """Single true successors, each once."""
+    training_points: Float[ndarray, "training_cell axis"]
+    training_times: Float[ndarray, " training_cell"] | None
+    time_step: Float[ndarray, " cell"] | None
+    labels: Shaped[ndarray, " cell"]
+    """The cluster of each current cell; all alike where clusters are not known."""
+    crosses: Bool[ndarray, " cell"] | None
+    bandwidth: float
+    """Of the kernel of the MMD: the median distance between true successors."""
+
+    @classmethod
+    def of(
+        cls,
+        pairs: CellPairs,
+        training_pairs: CellPairs,
+        generator: np.random.Generator,
+        facts: CellFacts = NOTHING_KNOWN,
+        training_facts: CellFacts = NOTHING_KNOWN,
+    ) -> "Reference":
+        """Everything from the scored split, and the space and times from the training split."""
+        targets = list(pairs.targets())
+        lengths = np.array([len(genes) for t in targets for genes in t.next_cells])
+        num_ranks, size = typical_length(lengths, pairs.max_genes), pairs.vocab_size
+        rows = _some(np.union1d(training_pairs.current, training_pairs.following), generator)
+        training = [training_pairs.encode(int(row))[:num_ranks] for row in rows]
+        space = ProfileSpace.fit(training, num_ranks, size)
+        current = sparse_profiles([t.context for t in targets], num_ranks, size).toarray()
+        following = mean_next_profiles(
+            [(t.next_cells, t.weights) for t in targets], num_ranks, size
+        )
+        next_rows = np.unique(pairs.following)
+        next_points = space.points([pairs.encode(int(row)) for row in next_rows])
+        times, clusters = facts.times, facts.clusters
+        return cls(
+            num_ranks=num_ranks,
+            current=current,
+            following=following.toarray(),
+            next_profiles=NextProfiles.of(pairs, targets, num_ranks),
+            units=Units.of(pairs, facts.donors),
+            space=space,
+            current_points=current @ space.axes.T,
+            following_points=np.asarray(following @ space.axes.T),
+            next_points=next_points,
+            training_points=space.points(training),
+            training_times=None if training_facts.times is None else training_facts.times[rows],
+            time_step=None if times is None else _mean_step(pairs, times),
+            labels=np.full(len(targets), "all") if clusters is None else clusters[pairs.cells],
+            crosses=None if clusters is None else _crosses(pairs, clusters),
+            bandwidth=median_bandwidth(next_points, generator),
+        )
+
+    def score(self, answers: Answers, generator: np.random.Generator) -> WholeCellScores:
+        """Compare what a predictor expects, and what was drawn from it, with the truth."""
+        points = answers.expected @ self.space.axes.T
+        has_time = self.training_times is not None and self.time_step is not None
+        return WholeCellScores(
+            cells=cell_scores(answers.expected, self.current, self.following),
+            groups=group_scores(answers.expected, self.current, self.following, self.labels),
+            direction=direction_scores(
+                points,
+                self.current_points,
+                self.following_points,
+                time_step=self.time_step,
+                predicted_time_step=self._time_step(points) if has_time else None,
+                crosses=self.crosses,
+            ),
+            population=self.distance(answers.drawn @ self.space.axes.T, generator),
+            without=tuple(
+                score_without_parts(
+                    answers.expected, self.current, self.following, self.space.axes,
+                    self.next_profiles, level,
+                )
+                for level in self.units.levels
+            ),
+        )  # fmt: skip
+
+    def distance(
+        self, points: Float[ndarray, "cell axis"], generator: np.random.Generator
+    ) -> PopulationDistance:
+        """How far some cells are from the true successors."""
+        return population_distance(points, self.next_points, self.bandwidth, generator)
+
+    def population_marks(self, generator: np.random.Generator) -> dict[str, PopulationDistance]:
+        """What population distances are to be read against.
+
+        The true successors split in two (no prediction can be expected to come closer), current
+        cells as they are, and training cells of all kinds.
+        """
+        order = generator.permutation(len(self.next_points))
+        half = len(order) // 2
+        marks = {
+            NO_CHANGE: self.distance(self.current_points, generator),
+            TRAINING_CELLS: self.distance(self.training_points, generator),
+        }
+        if half:
+            one, other = self.next_points[order[:half]], self.next_points[order[half:]]
+            marks = {
+                SPLIT_IN_TWO: population_distance(one, other, self.bandwidth, generator),
+                **marks,
+            }
+        return marks
+
+    def _time_step(self, points: Float[ndarray, "cell axis"]) -> Float[ndarray, " cell"]:
+        assert self.training_times is not None
+        later, now = (
+            time_of(some, self.training_points, self.training_times)
+            for some in (points, self.current_points)
+        )
+        return later - now
+
+
+def _mean_step(pairs: CellPairs, times: Float[ndarray, " cell"]) -> Float[ndarray, " current"]:
+    """How much later the successors of each current cell are on average."""
+    cells, index = np.unique(pairs.current, return_inverse=True)
+    later = np.bincount(index, pairs.weights * times[pairs.following], minlength=len(cells))
+    return later - times[cells]
+
+
+def _crosses(pairs: CellPairs, clusters: Shaped[ndarray, " cell"]) -> Bool[ndarray, " current"]:
+    """Whether more than half of the weight of a cell's successors lies in other clusters."""
+    cells, index = np.unique(pairs.current, return_inverse=True)
+    away = clusters[pairs.following] != clusters[pairs.current]
+    return np.bincount(index, pairs.weights * away, minlength=len(cells)) > 0.5
+
+
+def _some(rows: ndarray, generator: np.random.Generator) -> ndarray:
+    if len(rows) <= _MAX_FITTED:
+        return rows
+    return np.sort(generator.choice(rows, _MAX_FITTED, replace=False))

@@ -1,0 +1,301 @@
+"""The isolated encoder: a BERT that computes only what the isolation rule lets matter.
+
+Keys and values come from the context alone: contexts attend to themselves, and the scored positions
+of any number of next cells to their context. Everything works on packed tokens
+`[token, hidden]`; attention alone knows where a cell begins. Parameters carry Hugging Face's names
+(`BertForMaskedLM`), so that weights can be exchanged.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from bionemo.geneformer_t.batch import TemporalBatch
+from bionemo.geneformer_t.config import BioBertConfig, Recompute
+from bionemo.geneformer_t.model.attention.cell_offsets import Attention, Groups
+from bionemo.geneformer_t.model.isolation import Segment
+from bionemo.geneformer_t.model.layer import Embeddings, Layer
+from bionemo.geneformer_t.model.rank_bias import RankBias
+from bionemo.geneformer_t.model.vocabulary_loss import summed_cross_entropy
+
+
+class Encoder(nn.Module):
+    """The stack of layers, under Hugging Face's name `layer`."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+
+
+class IsolatedBert(nn.Module):
+    """Embeddings and layers, run under the isolation rule."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        self.encoder = Encoder(config)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers from first to last."""
+        return list(self.encoder.layer)  # type: ignore[arg-type] # a ModuleList has no item type
+
+    def read(
+        self,
+        ids: Int[Tensor, " context_token"],
+        groups: Groups,
+        attend: Attention,
+        num_layers: int | None = None,
+    ) -> Float[Tensor, "context_token hidden"]:
+        """Encode contexts as a plain, bidirectional BERT does: every token of a cell sees all.
+
+        Args:
+            ids: Packed tokens of all cells.
+            groups: Where each cell begins and ends.
+            attend: The attention backend.
+            num_layers: How many layers to run: 0 for the embeddings alone, None for all.
+
+        Raises:
+            ValueError: The model has fewer layers.
+        """
+        depth = len(self.layers) if num_layers is None else num_layers
+        if not 0 <= depth <= len(self.layers):
+            raise ValueError(
+                f"num_layers must lie between 0 and {len(self.layers)}, the layers of this model; "
+                f"got {num_layers}"
+            )
+        segments = torch.full_like(ids, Segment.CONTEXT)
+        hidden = self.embeddings(ids, positions_within(groups), segments)
+        for layer in self.layers[:depth]:
+            hidden = layer(hidden, (groups,), attend)
+        return hidden
+
+    def forward(
+        self,
+        context_ids: Int[Tensor, " context_token"],
+        contexts: Groups,
+        scored_ids: Int[Tensor, " scored"],
+        positions: Int[Tensor, " scored"],
+        scored: Groups,
+        attend: Attention,
+        *,
+        keep_contexts: bool = False,
+    ) -> Float[Tensor, "token hidden"]:
+        """Encode scored positions; those of group i attend to context i.
+
+        Args:
+            context_ids: Packed tokens of all contexts.
+            contexts: Where each of them begins and ends.
+            scored_ids: What stands at the scored positions.
+            positions: Their position ids.
+            scored: Where the positions of each context begin and end.
+            attend: The attention backend.
+            keep_contexts: Encode the contexts to the end too; they come first in the result. Else
+                the last layer computes no more of them than their keys and values.
+        """
+        segments = [
+            torch.full_like(context_ids, Segment.CONTEXT),
+            torch.full_like(scored_ids, Segment.NEXT_CELL),
+        ]
+        hidden = self.embeddings(
+            torch.cat([context_ids, scored_ids]),
+            torch.cat([positions_within(contexts), positions]),
+            torch.cat(segments),
+        )
+        last = self.layers[-1]
+        for layer in self.layers:
+            drop = layer is last and not keep_contexts
+            hidden = layer(hidden, (contexts, scored), attend, drop_contexts=drop)
+        return hidden
+
+
+class HeadTransform(nn.Module):
+    """Dense, ReLU and LayerNorm before the vocabulary."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token hidden"]:
+        """Prepare for the vocabulary."""
+        return self.LayerNorm(F.relu(self.dense(hidden)))
+
+
+class Predictions(nn.Module):
+    """The vocabulary head; its weight is the token embedding."""
+
+    def __init__(self, config: BioBertConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.transform = HeadTransform(config)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder.weight = embedding.weight
+        self.rank_bias = (
+            RankBias(config.vocab_size, config.rank_knots) if config.rank_knots else None
+        )
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "token hidden"],
+        ranks: Int[Tensor, " token"] | None = None,
+    ) -> Float[Tensor, "token vocab"]:
+        """Logits over the vocabulary; without ranks, those that no rank changes."""
+        logits: Tensor = self.decoder(self.transform(hidden))
+        return logits if self.rank_bias is None or ranks is None else logits + self.rank_bias(ranks)
+
+    def summed_loss(
+        self,
+        hidden: Float[Tensor, "token hidden"],
+        labels: Int[Tensor, " token"],
+        ranks: Int[Tensor, " token"],
+    ) -> Float[Tensor, ""]:
+        """Cross-entropy summed over tokens, without holding all their logits."""
+        features, weight = self.transform(hidden), self.decoder.weight
+        if self.rank_bias is not None:
+            features = torch.cat([features, self.rank_bias.shares(ranks).to(features.dtype)], dim=1)
+            weight = torch.cat([weight, self.rank_bias.logits], dim=1)
+        return summed_cross_entropy(features, weight, self.decoder.bias, labels)
+
+
+class Head(nn.Module):
+    """Hugging Face's `cls`."""
+
+    def __init__(self, config: BioBertConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.predictions = Predictions(config, embedding)
+
+
+class NextCellBert(nn.Module):
+    """From a batch of contexts and scored positions to logits over the vocabulary."""
+
+    def __init__(self, config: BioBertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = IsolatedBert(config)
+        self.cls = Head(config, self.bert.embeddings.word_embeddings)
+        self.apply(self._initialise)
+
+    def forward(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, "scored vocab"]:
+        """Logits at the scored positions, in the order of the batch."""
+        return self.cls.predictions(self.scored_hidden(batch, attend), batch.scored_ranks)
+
+    def summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
+        """Cross-entropy in nats, summed over the scored positions."""
+        hidden = self.scored_hidden(batch, attend)
+        return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
+
+    def logits_and_contexts(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> tuple[Float[Tensor, "scored vocab"], Float[Tensor, "context_token hidden"]]:
+        """The logits, and the last layer's output at the contexts: both from one pass."""
+        hidden = self._hidden(batch, attend, keep_contexts=True)
+        contexts, scored = hidden.split([len(batch.context_ids), batch.num_scored])
+        return self.cls.predictions(scored, batch.scored_ranks), contexts
+
+    def scored_hidden(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored hidden"]:
+        """The last layer's output at the scored positions."""
+        return self._hidden(batch, attend, keep_contexts=False)
+
+    def _hidden(
+        self, batch: TemporalBatch, attend: Attention, *, keep_contexts: bool
+    ) -> Float[Tensor, "token hidden"]:
+        return self.bert(
+            batch.context_ids,
+            Groups.of(batch.context_offsets),
+            batch.scored_ids,
+            scored_positions(batch, self.config),
+            Groups.of(scored_offsets_per_context(batch)),
+            attend,
+            keep_contexts=keep_contexts,
+        )
+
+    def set_recompute(self, what: Recompute) -> None:
+        """Choose what the backward pass computes again; see `Recompute`."""
+        for layer in self.bert.layers:
+            layer.recompute = what
+
+    def compile_layers(self) -> None:
+        """Compile the layers with `torch.compile`, at their next call."""
+        for layer in self.bert.layers:
+            layer.compile_whole()
+
+    def plain_logits(
+        self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
+    ) -> Float[Tensor, "context_token vocab"]:
+        """Logits at every token of packed cells, without next cells: Hugging Face's own numbers.
+
+        A bias by rank stays out, for plain Geneformer has none.
+        """
+        return self.cls.predictions(self.bert.read(ids, groups, attend))
+
+    def masked_logits(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored vocab"]:
+        """Logits at the scored genes of cells that are their own next cells: plain Geneformer."""
+        return self.cls.predictions(self.masked_hidden(batch, attend), batch.scored_ranks)
+
+    def masked_summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
+        """Cross-entropy of `masked_logits` in nats, summed over the scored genes."""
+        hidden = self.masked_hidden(batch, attend)
+        return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
+
+    def masked_hidden(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored hidden"]:
+        """The last layer's output at the scored genes of cells that are their own next cells.
+
+        The shown tokens take the places of the scored genes in their cell, whose tokens all see
+        each other. The last layer computes the scored places only, for nothing else is asked.
+        """
+        at = places_in_contexts(batch)
+        shown = batch.context_ids.index_copy(0, at, batch.scored_ids)
+        contexts = Groups.of(batch.context_offsets)
+        last = self.bert.layers[-1]
+        hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
+        scored = Groups.of(scored_offsets_per_context(batch))
+        both = torch.cat([hidden, hidden[at]])
+        return last(both, (contexts, scored), attend, drop_contexts=True)
+
+    def _initialise(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+
+def positions_within(groups: Groups) -> Int[Tensor, " token"]:
+    """The index of each packed token within its group, from 0."""
+    offsets = groups.offsets
+    starts = offsets[:-1].repeat_interleave(offsets.diff())
+    return torch.arange(len(starts), device=offsets.device) - starts
+
+
+def scored_positions(batch: TemporalBatch, config: BioBertConfig) -> Int[Tensor, " scored"]:
+    """The position id of each scored gene.
+
+    `restarted`: rank r has the position of rank r of the current cell, which is r behind `[CLS]`.
+    `continued`: the whole pair is counted through, so the context's length is added.
+    """
+    if config.position_scheme == "restarted":
+        return batch.scored_ranks
+    last_of_context = batch.context_offsets.diff()[batch.next_cell_context] - 1
+    return batch.scored_ranks + last_of_context.repeat_interleave(batch.scored_offsets.diff())
+
+
+def places_in_contexts(batch: TemporalBatch) -> Int[Tensor, " scored"]:
+    """Where in the packed contexts the scored ranks stand, for cells that are their own next cells.
+
+    Rank r stands r behind `[CLS]`.
+    """
+    starts = batch.context_offsets[:-1][batch.next_cell_context]
+    return starts.repeat_interleave(batch.scored_offsets.diff()) + batch.scored_ranks
+
+
+def scored_offsets_per_context(batch: TemporalBatch) -> Int[Tensor, " contexts_plus_1"]:
+    """Offsets of the scored genes by context instead of by next cell."""
+    contexts = torch.arange(batch.num_contexts + 1, device=batch.next_cell_context.device)
+    first_next_cell = torch.searchsorted(batch.next_cell_context, contexts)
+    return batch.scored_offsets[first_next_cell]

@@ -1,0 +1,1 @@
+"""One training step: hooks, optimizer, learning rate, finite checks, sharding."""

@@ -1,0 +1,197 @@
+"""Library: training cells as points, and the genes of what followed each of them.
+
+Looking up the successors of the training cells that lie nearest to a current cell is a predictor by
+itself (a baseline of `evaluate`) and a memory for a network (`model/knn_memory.py`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Integer
+from numpy import ndarray
+
+from bionemo.geneformer_t.ragged import offsets_of, places_within
+
+_ABSENT = -1
+_LEAST_MASS = 1e-6
+"""Less than this of a Gaussian's height is nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """Points of current cells, and the ranked genes of their next cells."""
+
+    points: Float[ndarray, "cell component"]
+    """Where the current cells lie; nearer means more alike."""
+    edge_offsets: Int[ndarray, " cells_plus_1"]
+    """Where the successors of each current cell begin."""
+    successors: Int[ndarray, " edge"]
+    """Which next cell each of them is."""
+    shares: Float[ndarray, " edge"]
+    """Their weights; those of one current cell sum to 1."""
+    gene_offsets: Int[ndarray, " next_cells_plus_1"]
+    """Where the genes of each next cell begin."""
+    genes: Int[ndarray, " gene"]
+    """Tokens of the next cells, each cell's in rank order."""
+
+    @classmethod
+    def of(
+        cls,
+        points: Float[ndarray, "cell component"],
+        successors: Sequence[Sequence[int]],
+        shares: Sequence[Sequence[float]],
+        genes_of: Mapping[int, Integer[ndarray, " _"]],
+    ) -> "Library":
+        """A library of cells.
+
+        Args:
+            points: Where each current cell lies.
+            successors: Names of the next cells of each.
+            shares: Their weights.
+            genes_of: Tokens of each next cell, by its name, in rank order.
+        """
+        names = np.array(sorted(genes_of), dtype=np.int64)
+        lengths = [len(genes_of[name]) for name in names.tolist()]
+        flat = np.array([name for mine in successors for name in mine], dtype=np.int64)
+        return cls(
+            points=points,
+            edge_offsets=offsets_of([len(mine) for mine in successors]),
+            successors=np.searchsorted(names, flat),
+            shares=np.array([s for mine in shares for s in mine], dtype=np.float32),
+            gene_offsets=offsets_of(lengths),
+            genes=np.concatenate([np.asarray(genes_of[n], np.int32) for n in names.tolist()]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def nearest(
+        self, point: Float[ndarray, " component"], number: int, but_not: int | None = None
+    ) -> Int[ndarray, " _"]:
+        """Places of the nearest current cells, the nearest first, one left out where asked."""
+        away = ((self.points - point) ** 2).sum(axis=1)
+        order = np.argsort(away, kind="stable")
+        return order[:number] if but_not is None else order[order != but_not][:number]
+
+    def next_cells(
+        self, places: Int[ndarray, " place"]
+    ) -> tuple[Int[ndarray, " next_cell"], Float[ndarray, " next_cell"]]:
+        """The next cells of some current cells, each once, and how much each weighs in all."""
+        starts = self.edge_offsets[places]
+        degrees = self.edge_offsets[places + 1] - starts
+        edges = places_within(degrees) + np.repeat(starts, degrees)
+        weights = np.bincount(self.successors[edges], self.shares[edges])
+        found = np.flatnonzero(weights)
+        return found, weights[found].astype(np.float32)
+
+    def frequencies(
+        self, places: Int[ndarray, " place"], num_ranks: int, width: float
+    ) -> tuple[Int[ndarray, " gene"], Float[ndarray, "rank gene"]]:
+        """How often each gene stands at each rank of the next cells, smoothed over ranks.
+
+        Args:
+            places: Of the current cells whose next cells are counted.
+            num_ranks: Ranks to answer for; those below them count in the smoothing too.
+            width: Standard deviation of the smoothing, in ranks.
+
+        Returns:
+            Tokens, and their frequencies: each rank's sum to 1, or to 0 where no next cell, nor
+            any rank near, reaches.
+        """
+        cells, weights = self.next_cells(places)
+        starts = self.gene_offsets[cells]
+        lengths = self.gene_offsets[cells + 1] - starts
+        longest = max(int(lengths.max(initial=0)), num_ranks)
+        ranks = places_within(lengths)
+        flat = self.genes[ranks + np.repeat(starts, lengths)]
+        column = np.zeros(flat.max(initial=0) + 1, dtype=np.int64)
+        column[flat] = 1
+        genes = np.flatnonzero(column)
+        column[genes] = np.arange(len(genes))
+        size = longest * len(genes)
+        counts = np.bincount(
+            ranks * len(genes) + column[flat], np.repeat(weights, lengths), minlength=size
+        ).reshape(longest, len(genes))
+        apart = np.arange(num_ranks)[:, None] - np.arange(longest)
+        smoothed = gaussian(apart, width) @ counts.astype(np.float32)
+        total = smoothed.sum(axis=1, keepdims=True)
+        return genes, np.divide(smoothed, total, out=np.zeros_like(smoothed), where=total > 0)
+
+    def at(
+        self,
+        places: Int[ndarray, " place"],
+        ranks: Int[ndarray, " position"],
+        genes: Int[ndarray, " position"],
+        widths: Sequence[float],
+    ) -> Iterator[Float[ndarray, " position"]]:
+        """What `frequencies` says of some genes at some ranks (from 0), for each of some widths.
+
+        Without all the others, so that many widths can be tried. Next cells count at full length.
+        """
+        cells, shares = self.next_cells(places)
+        where = np.full((len(cells), int(self.genes.max(initial=0)) + 1), _ABSENT, dtype=np.int32)
+        for row, cell in zip(where, cells, strict=True):
+            mine = self.genes[self.gene_offsets[cell] : self.gene_offsets[cell + 1]]
+            row[mine] = np.arange(len(mine))
+        known = genes < where.shape[1]
+        where = np.where(known, where[:, np.where(known, genes, 0)], _ABSENT)
+        lengths = np.diff(self.gene_offsets)[cells]
+        for width in widths:
+            yield _smoothed_at(where, lengths, shares, ranks, width)
+
+    def to_dict(self) -> dict[str, torch.Tensor]:
+        """Tensors, for checkpoints."""
+        return {
+            field.name: torch.from_numpy(np.ascontiguousarray(getattr(self, field.name)))
+            for field in fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Library":
+        """The inverse of `to_dict`."""
+        return cls(**{field.name: values[field.name].cpu().numpy() for field in fields(cls)})
+
+
+def add_found(
+    probabilities: Float[ndarray, "rank vocab"],
+    genes: Int[ndarray, " gene"],
+    frequencies: Float[ndarray, "rank gene"],
+    weight: float,
+) -> None:
+    """Add what was found, with its weight, to what other parts of a mixture gave; in place.
+
+    Where no next cell reaches nothing was found, and the other parts make up for it.
+    """
+    reached = frequencies.any(axis=1)
+    probabilities[np.ix_(reached, genes)] += np.float32(weight) * frequencies[reached]
+    probabilities[~reached] /= np.float32(1 - weight)
+
+
+def gaussian(apart: Integer[ndarray, "..."], width: float) -> Float[ndarray, "..."]:
+    """An unnormalised Gaussian, 0 where it has become negligible."""
+    mass = np.exp(-0.5 * (apart.astype(np.float32) / np.float32(width)) ** 2)
+    mass[mass < _LEAST_MASS] = 0
+    return mass
+
+
+def _smoothed_at(
+    where: Int[ndarray, "cell position"],
+    lengths: Int[ndarray, " cell"],
+    shares: Float[ndarray, " cell"],
+    ranks: Int[ndarray, " position"],
+    width: float,
+) -> Float[ndarray, " position"]:
+    """The smoothed frequency of each position's gene at its rank, 0 where no cell reaches."""
+    longest = max(int(lengths.max(initial=0)), int(ranks.max(initial=0)) + 1)
+    mass = gaussian(np.arange(longest + 1), width)
+    near = np.where(where == _ABSENT, 0, mass[np.minimum(np.abs(where - ranks), longest)])
+    # what all genes of a cell of some length give a rank: a difference of cumulated mass
+    both_sides = np.concatenate([mass[:0:-1], mass])
+    upto = np.concatenate([[0], np.cumsum(both_sides)])
+    start = len(mass) - 1 - ranks
+    total = upto[start[None] + lengths[:, None]] - upto[start][None]
+    numerator, denominator = shares @ near, shares @ total
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

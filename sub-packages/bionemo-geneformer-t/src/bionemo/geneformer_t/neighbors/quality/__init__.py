@@ -1,0 +1,1 @@
+"""What a graph of successors is worth, one measure a file."""

@@ -1,0 +1,175 @@
+"""Whether successors are nearer in expression than cells drawn at random.
+
+Measured on a sample of current cells and all their edges, so that the time it takes does not grow
+with the graph. Every edge is compared with a random cell in its place; where time comes in points,
+also with a random cell of the successor's time point, because a cell of another day is far in
+any case.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.quality.edge_blocks import edges_of, groups_in_time
+
+MOST_CELLS = 5_000
+"""Current cells in the sample."""
+MOST_EDGES = 200_000
+"""Edges in the sample, about; fewer cells are drawn where they have very many successors."""
+_FEWEST_CELLS = 100
+_FEWEST_OF_CLUSTER = 10
+_BINS = 40
+_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distances:
+    """Euclidean distances from current cells, averaged over their steps and then over cells."""
+
+    successor: float
+    """To a successor."""
+    random: float
+    """To a random other cell."""
+    same_time: float | None
+    """To a random cell of the successor's time point; None where time does not come in points."""
+    ratio: float
+    """Distance to a successor, over that to a random cell (of its time point, where it can be)."""
+    ratio_high: float
+    """Upper limit of the ratio's 95 % interval over current cells."""
+    leaps: float
+    """Share of the steps that lead at least as far as half of all random cells are."""
+    leaps_from: dict[str, float]
+    """The same for the steps from each cluster of which the sample has cells enough."""
+    num_cells: int
+    """Current cells in the sample."""
+    bins: tuple[float, ...]
+    """Limits of the bins of the histograms."""
+    histograms: dict[str, tuple[float, ...]]
+    """Share of the steps in each bin: `successor`, `random` and, where it is known, `same_time`."""
+
+
+def distances(
+    graph: NeighborGraph,
+    representation: Float[ndarray, "cell component"],
+    time: Float[ndarray, " cell"] | None,
+    cluster: pd.Categorical | None,
+    generator: np.random.Generator,
+) -> Distances | None:
+    """Distances of a sample of edges and of random pairs; None for fewer than two current cells.
+
+    Args:
+        graph: Successors.
+        representation: Coordinates in which distance means difference in expression.
+        time: Time of each cell.
+        cluster: Cluster of each cell.
+        generator: Draws the sample and the random cells.
+    """
+    current = np.flatnonzero(graph.out_degree)
+    if len(current) < 2:
+        return None
+    most = int(MOST_EDGES * len(current) / graph.num_edges)
+    most = min(MOST_CELLS, max(most, _FEWEST_CELLS))
+    if len(current) > most:
+        current = np.sort(generator.choice(current, most, replace=False))
+    edges = edges_of(graph, current)
+    others = {"successor": edges.successor, "random": _random(edges.current, graph, generator)}
+    groups, are_points = (None, False) if time is None else groups_in_time(time)
+    if are_points and groups is not None:
+        others["same_time"] = _random_of_group(
+            edges.current, groups[edges.successor], groups, generator
+        )
+    apart = {name: _apart(representation, edges.current, cells) for name, cells in others.items()}
+    place = np.searchsorted(current, edges.current)
+    means = {
+        name: np.bincount(place, weights=edges.chance * values, minlength=len(current))
+        for name, values in apart.items()
+    }
+    is_far = apart["successor"] >= np.median(apart["random"])
+    leaping = np.bincount(place, weights=edges.chance * is_far, minlength=len(current))
+    reference = means.get("same_time", means["random"])
+    ratio, high = _ratio(means["successor"], reference)
+    bins = np.linspace(0, np.quantile(np.concatenate(list(apart.values())), 0.995), _BINS + 1)
+    return Distances(
+        successor=float(means["successor"].mean()),
+        random=float(means["random"].mean()),
+        same_time=float(means["same_time"].mean()) if "same_time" in means else None,
+        ratio=ratio,
+        ratio_high=high,
+        leaps=float(leaping.mean()),
+        leaps_from={} if cluster is None else _by_cluster(leaping, cluster[current]),
+        num_cells=len(current),
+        bins=tuple(bins.tolist()),
+        histograms={name: _histogram(values, edges.chance, bins) for name, values in apart.items()},
+    )
+
+
+def _random(
+    current: Int[ndarray, " edge"], graph: NeighborGraph, generator: np.random.Generator
+) -> Int[ndarray, " edge"]:
+    """Any cell but the current one."""
+    others = generator.integers(graph.num_cells - 1, size=len(current))
+    return others + (others >= current)
+
+
+def _random_of_group(
+    current: Int[ndarray, " edge"],
+    wanted: Int[ndarray, " edge"],
+    groups: Int[ndarray, " cell"],
+    generator: np.random.Generator,
+) -> Int[ndarray, " edge"]:
+    """A cell of the wanted group, but not the current one where the group has another."""
+    by_group = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[by_group], wanted, side="left")
+    sizes = np.searchsorted(groups[by_group], wanted, side="right") - starts
+    drawn = (generator.random(len(wanted)) * sizes).astype(np.int64)
+    drawn = (drawn + (by_group[starts + drawn] == current)) % sizes
+    return by_group[starts + drawn]
+
+
+def _apart(
+    representation: Float[ndarray, "cell component"],
+    ones: Int[ndarray, " pair"],
+    others: Int[ndarray, " pair"],
+) -> Float[ndarray, " pair"]:
+    parts = [
+        np.linalg.norm(
+            representation[ones[start : start + _AT_ONCE]].astype(np.float64)
+            - representation[others[start : start + _AT_ONCE]],
+            axis=1,
+        )
+        for start in range(0, len(ones), _AT_ONCE)
+    ]
+    return np.concatenate(parts)
+
+
+def _by_cluster(share: Float[ndarray, " cell"], cluster: pd.Categorical) -> dict[str, float]:
+    codes = np.asarray(cluster.codes)
+    return {
+        str(label): float(share[codes == code].mean())
+        for code, label in enumerate(cluster.categories)
+        if (codes == code).sum() >= _FEWEST_OF_CLUSTER
+    }
+
+
+def _ratio(
+    values: Float[ndarray, " cell"], reference: Float[ndarray, " cell"]
+) -> tuple[float, float]:
+    """The ratio of two means and its upper limit, by the delta method over current cells."""
+    whole = reference.mean()
+    if whole == 0:
+        return 1.0, 1.0  # all cells are the same: nothing is nearer than anything else
+    ratio = values.mean() / whole
+    error = np.std(values - ratio * reference, ddof=1) / np.sqrt(len(values)) / whole
+    return float(ratio), float(ratio + 1.96 * error)
+
+
+def _histogram(
+    values: Float[ndarray, " step"], chance: Float[ndarray, " step"], bins: Float[ndarray, " limit"]
+) -> tuple[float, ...]:
+    inside = np.minimum(values, bins[-1])  # what lies beyond counts in the last bin
+    counts, _ = np.histogram(inside, bins=bins, weights=chance)
+    return tuple((counts / counts.sum()).tolist())

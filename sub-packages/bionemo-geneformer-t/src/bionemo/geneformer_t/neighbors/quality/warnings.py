@@ -1,0 +1,207 @@
+"""Where a graph looks wrong, in plain words, and what to do about it.
+
+The limits are in `WarningLimits`; a sentence is written only where a measure passes its limit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningLimits:
+    """When a graph looks wrong."""
+
+    distance_ratio: float = 0.95
+    """Successors are no closer than random cells from this ratio of their distances on."""
+    leaps: float = 0.05
+    """Share of all steps that may lead as far as a random cell."""
+    leaps_from: float = 0.1
+    """Share of the steps from one cluster that may."""
+    symmetric: float = 0.75
+    """A graph has no direction from this share of steps on that reverse steps make up for."""
+    half_symmetric: float = 0.4
+    """It has little direction from this share on."""
+    backward: float = 0.1
+    """Share of steps that may go back in time."""
+    level: float = 0.5
+    """Share of steps that may stay at the same time."""
+    dead_ends: float = 0.1
+    """Share of the cells that may lack successors where the trajectory cannot have ended."""
+    hubs: float = 0.25
+    """Least number of cells in which half of all edges must end, as a part of what chance gives."""
+    crossing: float = 0.5
+    """Least share of steps across batches, as a part of what chance would give."""
+    reached: float = 0.5
+    """Least share of the cells that must be reachable from the root."""
+    dropped: float = 0.05
+    """Share of the edges that may be left out."""
+    cells_for_hubs: int = 100
+    """Hubs are not looked for in fewer cells, where a few must hold many edges."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphWarning:
+    """One thing that looks wrong."""
+
+    kind: str
+    """A key of `CHECKS`, or `empty`."""
+    sentence: str
+
+
+def graph_warnings(
+    quality: GraphQuality, limits: WarningLimits = WarningLimits()
+) -> tuple[GraphWarning, ...]:
+    """A sentence for each thing that looks wrong, the gravest first."""
+    if quality.num_edges == 0:
+        nothing = "The graph has no edges: there is nothing to train on."
+        return (GraphWarning(kind="empty", sentence=nothing),)
+    found = {kind: check(quality, limits) for kind, check in CHECKS.items()}
+    return tuple(
+        GraphWarning(kind=kind, sentence=sentence) for kind, sentence in found.items() if sentence
+    )
+
+
+def _distance(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.distances
+    if found is None or (found.ratio <= limits.distance_ratio and found.ratio_high < 1):
+        return ""
+    whom = "a random cell" if found.same_time is None else "a random cell of the same time point"
+    return (
+        f"A successor is on average no closer in expression than {whom} ({found.ratio:.2f} of that "
+        f"distance, at most {found.ratio_high:.2f}): the graph says little about who becomes whom. "
+        "Use fewer neighbors or another builder, or check that these are the cells it was made for."
+    )
+
+
+def _leaps(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.distances
+    if found is None or _distance(quality, limits):
+        return ""
+    worst = sorted(found.leaps_from.items(), key=lambda item: -item[1])
+    leaping = [f"{share:.0%} of those from {n}" for n, share in worst if share > limits.leaps_from]
+    if not leaping and found.leaps <= limits.leaps:
+        return ""
+    more = f" ({', '.join(leaping[:_SHOWN])})" if leaping else ""
+    return (
+        f"{found.leaps:.0%} of the steps{more} lead as far as to a random cell: these cells have "
+        "no successors of their own kind. Branches that end early, missing time points and cells "
+        "outside the trajectory look like this; against the first, use the method trajectory."
+    )
+
+
+def _symmetry(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.reciprocity
+    if found is None or found.steps < limits.half_symmetric:
+        return ""
+    remedy = "Give time, pseudotime or velocity to a builder."
+    if found.steps < limits.symmetric:
+        return (
+            f"{found.edges:.0%} of the edges run both ways, so that much of the graph carries no "
+            f"direction. {remedy}"
+        )
+    return (
+        f"The graph is symmetric ({found.edges:.0%} of its edges run both ways) and so carries no "
+        f"direction: a model trained on it learns similar cells, not next cells. {remedy}"
+    )
+
+
+def _backward(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.direction
+    if found is None or found.backward <= limits.backward:
+        return ""
+    reversed_ = " It may be reversed." if found.backward > 0.7 else ""
+    return (
+        f"{found.backward:.0%} of the steps go back in time, {found.forward:.0%} forward: the "
+        f"graph does not follow this time.{reversed_}"
+    )
+
+
+def _level(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.direction
+    if found is None or found.level <= limits.level:
+        return ""
+    return (
+        f"{found.level:.0%} of the steps stay at the same time, which cannot say whether they go "
+        "forward."
+    )
+
+
+def _dead_ends(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.dead_ends
+    if found.num_without <= limits.dead_ends * found.num_cells:
+        return ""
+    cells = f"{found.num_cells:,} cells {found.where}".rstrip()
+    return (
+        f"{found.num_without:,} of the {cells} have no successors "
+        f"({found.num_without / found.num_cells:.0%}); training leaves them out."
+    )
+
+
+def _reach(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.reach
+    if found is None or found.share >= limits.reached:
+        return ""
+    root = f"the root ({found.origin}, {found.num_roots:,} cells)"
+    return (
+        f"Only {found.share:.0%} of the cells can be reached from {root}: the others are nobody's "
+        "successors, or lie on parts that are not connected. More neighbors join them; a wrong "
+        "root looks the same."
+    )
+
+
+def _hubs(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.hubs
+    enough = quality.num_cells >= limits.cells_for_hubs
+    if not enough or found.num_holders >= limits.hubs * found.by_chance:
+        return ""
+    return (
+        f"Half of all edges end in {found.num_holders:,} cells, where chance would spread them "
+        f"over {found.by_chance:,}: these hubs will be most of what the model learns to predict. "
+        "Look at what they are (doublets, cells with very high or low counts), or use a builder "
+        "that shares successors out (optimal transport, mutual nearest neighbors)."
+    )
+
+
+def _batches(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.batches
+    if found is None or found.num_batches < 2:
+        return ""
+    if found.crossing >= 0.999 and found.expected >= 0.999:
+        return (
+            "Every step leads to another batch, because no batch holds both times: a difference "
+            "between batches cannot be told from a change in time."
+        )
+    if found.crossing >= limits.crossing * found.expected:
+        return ""
+    return (
+        f"Only {found.crossing:.0%} of the steps cross batches where chance would give "
+        f"{found.expected:.0%}: cells are near their own batch rather than their own kind. "
+        "Integrate the batches first and give the corrected coordinates to the builder."
+    )
+
+
+def _dropped(quality: GraphQuality, limits: WarningLimits) -> str:
+    total = sum(quality.dropped.values())
+    if total <= limits.dropped * (total + quality.num_edges):
+        return ""
+    reasons = ", ".join(f"{count:,} {why}" for why, count in quality.dropped.items() if count)
+    return f"{total:,} of {total + quality.num_edges:,} edges were left out: {reasons}."
+
+
+CHECKS: dict[str, Callable[[GraphQuality, WarningLimits], str]] = {
+    "distance": _distance,
+    "leaps": _leaps,
+    "symmetric": _symmetry,
+    "backward": _backward,
+    "level": _level,
+    "dead ends": _dead_ends,
+    "reach": _reach,
+    "hubs": _hubs,
+    "batches": _batches,
+    "dropped": _dropped,
+}
+"""What is looked for, the gravest first; a check says nothing where all is well."""

@@ -1,0 +1,1 @@
+"""From raw counts to a data folder: splits, vocabulary, graphs, summary."""

@@ -1,0 +1,180 @@
+"""The settings of `geneformer-t prepare`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bionemo.geneformer_t.neighbors.builders import BUILDERS, BuilderSettings
+from bionemo.geneformer_t.setting_values import POSITIONAL
+
+LEARNED = "data"
+"""The `vocab` that is learned from the training cells."""
+ALIASES = {"next_cell_ids": "temporal_neighbors"}
+"""Graphs that are stored under a second name as well."""
+
+NEEDS = {
+    "time": "--time_key COLUMN: real time, such as D0, D6, or --time_order",
+    "pseudotime": "--pseudotime_key COLUMN, or --root CELL, or --root CLUSTER --cluster_key COLUMN",
+    "trajectory": "--cluster_key COLUMN, and what pseudotime needs",
+    "precomputed": "--obsp_key NAME: a velocity graph, a CellRank or a moscot matrix",
+    "knn": "nothing; its edges have no direction",
+}
+"""What each method of `BUILDERS` has to be told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings(BuilderSettings):
+    """How raw counts become a data folder.
+
+    Raises:
+        ValueError: Settings contradict each other, a number is out of range, or a method does not
+            exist or lacks what it needs.
+    """
+
+    input: tuple[Path, ...] = field(metadata=POSITIONAL)
+    """Raw counts: .h5ad, .zarr, .loom, 10x .h5 files or 10x mtx folders. Several are joined."""
+    output_dir: Path
+    """Folder to write; new or empty."""
+    method: tuple[str, ...] | None = None
+    """How successors are found, one or several of: time, pseudotime, trajectory, precomputed, knn.
+    Each gets a graph of its own; `time` by default where time_key is given."""
+    layer: str | None = None
+    """Layer of the file that holds the raw counts; X by default. `embed` calls it counts_layer."""
+    use_raw: bool = False
+    """Take counts and genes from `raw`."""
+    round_counts: bool = False
+    """Round expected counts, such as those of RSEM, Salmon, alevin, kallisto or STARsolo with EM,
+    to the nearest whole number (halves to the even one); what is below one half becomes 0. The
+    note says how many values changed. Without it, fractions are refused."""
+    use_rep: str | None = None
+    """Array of obsm in which neighbors are found, such as X_pca; by default principal components
+    whose genes and axes are learned from the training cells."""
+    num_components: int = 30
+    """Principal components in which neighbors are found."""
+    neighbor_key: str | None = None
+    """Name of the graph in neighbors.json and obsp, where there is one method; by default
+    next_cell_ids for time, else the method's own name."""
+    val_fraction: float = 0.1
+    """Share of the cells to validate on."""
+    test_fraction: float = 0.1
+    """Share of the cells to test on."""
+    split_by: str | None = None
+    """Column of obs (donor, batch, lineage, time point) whose groups are never divided between
+    splits; by default cells are split one by one, in equal shares of each time point or cluster."""
+    val_groups: tuple[str, ...] | None = None
+    """Groups of split_by to validate on; drawn at random by default."""
+    test_groups: tuple[str, ...] | None = None
+    """Groups of split_by to test on; drawn at random by default. Where split_by is time_key, a
+    share (test_fraction) of the time point before goes along as current cells."""
+    duplicates: Literal["keep", "drop", "move"] = "keep"
+    """Held-out cells with exactly the counts of a cell in an earlier split (train, val, test):
+    keep and report them, drop them, or move them to that split."""
+    vocab: str | Path = LEARNED
+    """`data` learns the vocabulary from the training cells (any species); geneformer-gc30M and
+    geneformer-gc95M are Geneformer's; or a file: geneformer.vocab, a Geneformer token dictionary,
+    or one gene a line."""
+    dictionaries: Path | None = None
+    """Folder with Geneformer's dictionary files; by default GENEFORMER_T_DICTIONARIES, else an
+    installed geneformer package."""
+    medians: Path | None = None
+    """Gene medians to use (JSON or pickle); by default the vocabulary's, or those of the training
+    cells."""
+    gene_names: Path | None = None
+    """Dictionary of gene symbols, synonyms and old ids to Ensembl ids (JSON or pickle), beside the
+    vocabulary's own."""
+    genome: str | None = None
+    """Of a file with genes of several genomes, such as a mixture of species, the one to keep; `all`
+    keeps them all. Without it such a file is refused."""
+    keep_spike_ins: bool = False
+    """Take spike-ins (ERCC, SIRV) as genes; by default they are left out."""
+    min_shared_genes: float = 0.5
+    """Of several inputs, the least share of the genes of the smaller of two that the other must
+    have too; inputs that share none are always refused."""
+    batch_key: str | None = None
+    """Column of obs with each cell's batch, for the graph report."""
+    pictures: bool = True
+    """Draw each graph of each split into graph_report/."""
+    min_mapped_counts: float = 0.5
+    """Least share of all counts that must be on genes of the vocabulary."""
+    target_sum: float = 10_000.0
+    """Total to which cells are scaled for the medians."""
+    seed: int = 42
+    """Decides the split."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("num_neighbors", "num_components", "target_sum"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+        if not 0 <= self.min_mapped_counts <= 1:
+            raise ValueError(f"min_mapped_counts must lie in [0, 1]; got {self.min_mapped_counts}")
+        if not 0 <= self.min_shared_genes <= 1:
+            raise ValueError(f"min_shared_genes must lie in [0, 1]; got {self.min_shared_genes}")
+        if not self.input:
+            raise ValueError("input must name at least one file")
+        self._check_methods()
+        self._check_split()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods asked for."""
+        return self.method if self.method else ("time",)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Each method and the name of its graph."""
+        if self.neighbor_key is not None:
+            return {self.methods[0]: self.neighbor_key}
+        return {method: BUILDERS[method].key for method in self.methods}
+
+    @property
+    def held_out(self) -> dict[str, tuple[str, ...]]:
+        """The groups named for each split."""
+        named = {"val": self.val_groups, "test": self.test_groups}
+        return {split: groups for split, groups in named.items() if groups}
+
+    def _check_methods(self) -> None:
+        methods = "\n".join(f"  {method:<12} needs {what}" for method, what in NEEDS.items())
+        if not self.method and self.time_key is None:
+            raise ValueError(
+                "prepare must know how successors are found: give --time_key, or --method:\n"
+                + methods
+            )
+        unknown = [method for method in self.methods if method not in BUILDERS]
+        if unknown:
+            raise ValueError(f"there is no method {', '.join(map(repr, unknown))}:\n{methods}")
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"each method can be given once; got {', '.join(self.methods)}")
+        if self.neighbor_key is not None and len(self.methods) > 1:
+            raise ValueError(
+                f"neighbor_key names a single graph; {len(self.methods)} methods have names of "
+                f"their own: {', '.join(BUILDERS[method].key for method in self.methods)}"
+            )
+        has_order = self.pseudotime_key is not None or self.root is not None
+        kernel = self.trajectory_method in {"cytotrace_kernel", "realtime_kernel"}
+        lacking = {
+            "time": self.time_key is None,
+            "pseudotime": not has_order,
+            "trajectory": self.cluster_key is None or not (has_order or kernel),
+            "precomputed": self.obsp_key is None,
+        }
+        for method in self.methods:
+            if lacking.get(method):
+                raise ValueError(f"method {method!r} needs {NEEDS[method]}")
+
+    def _check_split(self) -> None:
+        if self.split_by is None:
+            if self.held_out:
+                names = " and ".join(f"{split}_groups" for split in self.held_out)
+                raise ValueError(f"{names} need split_by, the column of obs that holds the groups")
+            return
+        if self.duplicates == "move":
+            raise ValueError(
+                "duplicates='move' would tear the groups of split_by apart; use 'drop' or 'keep'"
+            )
+        if self.split_by == self.time_key and not self.held_out:
+            raise ValueError(
+                f"split_by {self.split_by!r} is the time: name the time points to hold out with "
+                "test_groups (or val_groups), or leave split_by out to have every time point in "
+                "every split"
+            )

@@ -1,0 +1,183 @@
+"""What `prepare` did, for the terminal: cells, times, genes, edges, and the next step."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from bionemo.geneformer_t.counts.gene_status import DROPPED, strongest, summary
+from bionemo.geneformer_t.prepare.graphs import CROSSING, NO_EDGES
+from bionemo.geneformer_t.prepare.settings import ALIASES
+from bionemo.geneformer_t.vocab import GeneVocab
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bionemo.geneformer_t.counts.join_inputs import InputCells
+    from bionemo.geneformer_t.prepare.cell_splits import CellPlan
+    from bionemo.geneformer_t.prepare.graphs import SplitGraph
+    from bionemo.geneformer_t.prepare.settings import PrepareSettings
+
+GENES = "genes.csv"
+"""File of the data folder with the fate of every column."""
+_MOST_TIMES, _WIDTH = 40, 100
+
+
+def text(
+    settings: "PrepareSettings",
+    cells: "InputCells",
+    plan: "CellPlan",
+    graphs: "Mapping[str, SplitGraph]",
+    fates: "pd.DataFrame",
+    known: Bool[ndarray, " gene"],
+    vocab: GeneVocab,
+    mapped_share: float,
+    graph_table: str,
+    notes: Sequence[str],
+) -> str:
+    """The whole report."""
+    inputs = ", ".join(map(str, settings.input))
+    lines = [f"prepared {inputs} -> {settings.output_dir}", ""]
+    lines += _cells(settings, cells, plan)
+    lines += [f"left out: {count:,} cells {why}" for why, count in plan.left_out.items() if count]
+    lines += map(_wrapped, _copies(settings, plan))
+    lines += ["", *_genes(cells, fates, int(known.sum()), len(vocab), mapped_share)]
+    lines += ["", *_edges(settings, graphs, graph_table)]
+    said = [*cells.notes, *notes, *_cautions(settings, cells, plan)]
+    said += _notes_on_graphs(graphs)
+    lines += [_wrapped(f"note: {note}") for note in said]
+    lines += ["", _next(settings)]
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False)
+
+
+def _cells(settings: "PrepareSettings", cells: "InputCells", plan: "CellPlan") -> list[str]:
+    """A table: a row for each time point (or group, or cluster) and a column for each split."""
+    key = settings.time_key or settings.split_by or settings.cluster_key
+    totals = "".join(f"{len(plan.rows(name)):>9,}" for name in plan.names)
+    head = "".join(f"{name:>9}" for name in plan.names)
+    if key is None:
+        return [f"{'':<10}{head}", f"{'cells':<10}{totals}"]
+    labels = cells.obs[key].astype(str).str.strip().to_numpy(dtype=np.str_)
+    taking_part = plan.split != ""
+    distinct = np.unique(labels[taking_part]).tolist()
+    time_of = {}
+    if settings.time_key is not None and plan.times is not None:
+        time_of = dict(zip(labels, plan.times, strict=True))
+        distinct = sorted(distinct, key=time_of.__getitem__)
+    width = max(len(key), 5, *(len(label) for label in distinct)) + 2
+    time = "{:>8g}".format if time_of else (lambda _: "")
+    lines = [f"{key:<{width}}{'time':>8}{head}" if time_of else f"{key:<{width}}{head}"]
+    for label in distinct[:_MOST_TIMES]:
+        there = labels == label
+        numbers = "".join(f"{int((there & (plan.split == name)).sum()):>9,}" for name in plan.names)
+        lines.append(f"{label:<{width}}{time(time_of.get(label))}{numbers}")
+    if len(distinct) > _MOST_TIMES:
+        lines.append(f"... and {len(distinct) - _MOST_TIMES} more")
+    return [*lines, f"{'cells':<{width}}{'':>{8 if time_of else 0}}{totals}"]
+
+
+def _copies(settings: "PrepareSettings", plan: "CellPlan") -> list[str]:
+    """Held-out cells that training, or an earlier split, holds as well."""
+    if not plan.copies.number:
+        return []
+    done = {
+        "keep": "they are kept; --duplicates drop leaves them out",
+        "drop": "they were left out",
+        "move": "they were moved there",
+    }
+    examples = ", ".join(f"{copy} = {original}" for copy, original in plan.copies.examples)
+    return [
+        f"copies: {plan.copies.number:,} held-out cells have exactly the counts of a cell in an "
+        f"earlier split ({examples}); {done[settings.duplicates]}"
+    ]
+
+
+def _genes(
+    cells: "InputCells", fates: "pd.DataFrame", known: int, num_tokens: int, mapped_share: float
+) -> list[str]:
+    found = summary(fates)
+    remarks = {
+        "mapped": "to another name, such as a symbol to its id",
+        "merged": "summed into another column of the same gene",
+        "left out": "no genes of these cells, in no total; see the notes",
+        "dropped": f"not in the vocabulary, unseen: {', '.join(strongest(fates, DROPPED))}",
+    }
+    lines = [f"{'genes':<9}{'columns':>9}{'of counts':>11}"]
+    for fate, row in found[found["columns"] > 0].iterrows():
+        numbers = f"{fate!s:<9}{int(row['columns']):>9,}{row['share']:>11.1%}"
+        lines.append(f"{numbers}  {remarks.get(str(fate), '')}".rstrip())
+    lines += [
+        f"{known:,} of {len(cells.genes.names):,} genes are in the vocabulary of {num_tokens:,} "
+        f"tokens and hold {mapped_share:.1%} of the counts",
+        f"every column: {GENES}",
+    ]
+    partly = int((cells.genes.num_inputs < len(cells.genes.tables)).sum())
+    if partly:
+        lines.append(f"{partly:,} genes are not in all inputs; where they are not, they count 0")
+    return lines
+
+
+def _edges(
+    settings: "PrepareSettings", graphs: "Mapping[str, SplitGraph]", table: str
+) -> list[str]:
+    """The measures of each graph, and the edges that were cut."""
+    lines = [table, ""]
+    for method, key in settings.keys.items():
+        cut = {name: graph.dropped.get(key, {}).get(CROSSING, 0) for name, graph in graphs.items()}
+        if any(cut.values()):
+            number = ", ".join(f"{count:,} from {name}" for name, count in cut.items())
+            lines.append(f"{key}: edges cut because they led out of their split: {number}")
+        if key in ALIASES:
+            lines.append(f"{key}: found by {method}, also named {ALIASES[key]}")
+    return lines
+
+
+def _notes_on_graphs(graphs: "Mapping[str, SplitGraph]") -> list[str]:
+    """All of the training graphs'; of the others, which say much the same, where one is missing."""
+    return [
+        f"{key}, {name}: {note}"
+        for name, split in graphs.items()
+        for key, notes in split.notes.items()
+        for note in notes
+        if name == "train" or note.startswith(NO_EDGES)
+    ]
+
+
+def _cautions(settings: "PrepareSettings", cells: "InputCells", plan: "CellPlan") -> list[str]:
+    """What the splits cannot guard against."""
+    said = []
+    if settings.use_rep is not None:
+        said.append(
+            f"obsm[{settings.use_rep!r}] was computed before the split, perhaps from all cells; "
+            "only coordinates that prepare computes itself are sure to know training cells alone"
+        )
+    elif "X_pca" in cells.obsm:
+        said.append("obsm['X_pca'] is now the one whose axes come from training cells")
+    if "precomputed" in settings.methods:
+        said.append(
+            f"obsp[{settings.obsp_key!r}] was computed before the split, perhaps from all cells; "
+            "edges that cross a split are cut, but weights may know held-out cells"
+        )
+    if settings.split_by is not None and settings.split_by == settings.time_key:
+        said.append(
+            "held-out time points have current cells from the time point beside them, which "
+            "training lacks; training links the time points on both sides of one directly"
+        )
+    if plan.names == ["train"]:
+        said.append("all cells are training cells: there is nothing to validate or test on")
+    return said
+
+
+def _next(settings: "PrepareSettings") -> str:
+    keys = list(settings.keys.values())
+    option = "" if "next_cell_ids" in keys else f" --neighbor_key {keys[0]}"
+    return (
+        f"next: geneformer-t train --data_dir {settings.output_dir} --output_dir OUTPUT_DIR{option}"
+    )

@@ -1,0 +1,94 @@
+"""An evaluation together with what it was made from, so that figures need not ask again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bionemo.geneformer_t.data.fingerprints import cells_fingerprint, graph_fingerprint
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.evaluate.arrows import Arrows, arrows
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
+from bionemo.geneformer_t.evaluate.scores.cell_scores import CellFacts
+from bionemo.geneformer_t.model.knn_memory import Mixing
+from bionemo.geneformer_t.report.evaluation_files import Scored
+from bionemo.geneformer_t.report.figures.cell_map import CellMap, cell_map
+from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, METRICS_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """One checkpoint on one split."""
+
+    checkpoint: Path
+    data_dir: Path
+    split: str
+    evaluation: Evaluation
+    predictor: Predictor
+    """The model, as it was asked."""
+    dataset: TemporalGeneformerDataset
+    """The split."""
+    pairs: CellPairs
+    """The current cells that were scored, and their successors."""
+    facts: Mapping[str, CellFacts]
+    """Times and clusters of the cells of each split."""
+    where_from: str
+    """A sentence on where the facts come from."""
+    is_shuffled: bool
+    """Whether the model learned from shuffled successors, as a control."""
+    mixing: Mixing | None
+    """How the model's answer is mixed with its memory; None where it has none."""
+    seed: int
+    fingerprint: str
+    """Of the model; see `inference.fingerprint`."""
+    settings: Mapping[str, Any]
+    """How it was scored, in plain values."""
+
+    @property
+    def scored(self) -> Scored:
+        """What the scores belong to, by content."""
+        return what_is_scored(self.fingerprint, self.split, self.dataset)
+
+    @property
+    def split_dir(self) -> Path:
+        """The folder of the cells that were scored."""
+        return self.data_dir / self.split
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run that wrote the checkpoint keeps its metrics and settings."""
+        return run_dir(self.checkpoint)
+
+    @property
+    def metrics(self) -> Path | None:
+        """The losses of that run; None where they are not there."""
+        path = self.run_dir / METRICS_FILE
+        return path if path.is_file() else None
+
+    @cached_property
+    def where(self) -> CellMap:
+        """A map of the split's cells."""
+        return cell_map(self.split_dir, self.dataset.tokens, self.seed)
+
+    @cached_property
+    def arrows(self) -> Arrows:
+        """True and predicted arrows on that map."""
+        return arrows(self.predictor, self.dataset, self.where.coordinates)
+
+
+def what_is_scored(fingerprint: str, split: str, dataset: TemporalGeneformerDataset) -> Scored:
+    """A model on a split, by content."""
+    return Scored(
+        model=fingerprint,
+        split=split,
+        cells=cells_fingerprint(dataset.tokens.store),
+        graph=graph_fingerprint(dataset.graph),
+    )
+
+
+def run_dir(checkpoint: Path) -> Path:
+    """The folder of the run that wrote a checkpoint, or the one that the file lies in."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == CHECKPOINTS else parent

@@ -1,0 +1,1 @@
+"""Figures, one a file: arrays in, a Matplotlib figure out."""

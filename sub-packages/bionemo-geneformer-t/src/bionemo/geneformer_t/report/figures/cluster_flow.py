@@ -1,0 +1,74 @@
+"""Which cluster's cells become which cluster's, as a heat map."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.colors import LinearSegmentedColormap
+from numpy import ndarray
+
+from bionemo.geneformer_t.neighbors.quality.composition import ClusterFlow, order_along_flow
+from bionemo.geneformer_t.report.figures.style import MODEL
+
+MOST_CLUSTERS = 30
+"""Clusters that are shown: those with most edges."""
+_MOST_FIGURES = 14
+"""Clusters up to which percentages are written into the squares."""
+_MOST_LETTERS = 18
+_MOST_LETTERS_ACROSS = 45
+_SHADES = LinearSegmentedColormap.from_list("shares", ["#f4f7f9", MODEL, "#06364b"])
+
+
+def draw_heat_map(axes: Any, flow: ClusterFlow) -> None:
+    """Draw the share of each cluster's steps (a row) that go to each cluster (a column)."""
+    chosen = most_connected(flow)
+    percent = 100 * flow.shares[np.ix_(chosen, chosen)]
+    names = [short_name(flow.labels[i]) for i in chosen]
+    has_steps = flow.num_edges[chosen].sum(axis=1) > 0
+    shown = np.where(has_steps[:, None], percent, np.nan)
+    most = 10 * max(np.ceil(percent.max() / 10), 1)
+    image = axes.imshow(shown, cmap=_SHADES, vmin=0, vmax=most, aspect="auto")
+    size = 10 if len(chosen) <= _MOST_FIGURES else 7
+    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    is_long = len(names) * max(map(len, names)) > _MOST_LETTERS_ACROSS
+    axes.set_xticks(range(len(names)), names, fontsize=size, **(turned if is_long else {}))
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(1, len(names)) - 0.5, minor=True)
+    axes.set_yticks(np.arange(1, len(names)) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    if len(chosen) <= _MOST_FIGURES:
+        _write_figures(axes, percent, most)
+    for row in np.flatnonzero(~has_steps):
+        axes.text(-0.4, row, "no successors", va="center", fontsize=9, color="#777777")
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, label="% of the row's steps")
+    bar.outline.set_visible(False)
+    left_out = len(flow.labels) - len(chosen)
+    more = f" ({left_out} clusters with fewer edges left out)" if left_out else ""
+    axes.set_title(f"From cluster (row) to cluster (column){more}", loc="left", fontsize=12)
+
+
+def most_connected(flow: ClusterFlow) -> Int[ndarray, " shown"]:
+    """The clusters with most edges, in their own order or else from where steps come from on."""
+    degree = flow.num_edges.sum(axis=0) + flow.num_edges.sum(axis=1)
+    shown = np.argsort(-degree, kind="stable")[:MOST_CLUSTERS]
+    if flow.is_ordered:
+        return np.sort(shown)
+    along = order_along_flow(flow)
+    return along[np.isin(along, shown)]
+
+
+def short_name(label: str, most: int = _MOST_LETTERS) -> str:
+    """A label that leaves room for the picture."""
+    return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
+def _write_figures(axes: Any, percent: Float[ndarray, "row column"], most: float) -> None:
+    for (row, column), value in np.ndenumerate(percent):
+        if value >= 0.5:
+            color = "white" if value > 0.45 * most else "#222222"
+            axes.text(
+                column, row, f"{value:.0f}", ha="center", va="center", fontsize=9, color=color
+            )

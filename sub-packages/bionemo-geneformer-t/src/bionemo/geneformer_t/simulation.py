@@ -1,0 +1,284 @@
+"""A simulated differentiation whose successors and whose probabilities are known.
+
+Cells move along a tree: a root that forks, with one branch that forks again. Genes form
+programmes: each switches on along one branch and may switch off later (sigmoids of pseudotime),
+beside housekeeping genes that never change. Counts are negative binomial around the expected
+expression at the cell's place, so `Programmes` is the exact conditional distribution behind the
+data, and what the best possible prediction scores can be sampled from it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.setting_values import Settings
+
+NEIGHBOR_KEY = "next_cell_ids"
+"""The key under which the true successors of simulated cells are stored."""
+HOUSEKEEPING = -1
+"""The branch of genes that no branch switches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationSettings(Settings):
+    """A branching differentiation.
+
+    Raises:
+        ValueError: A size or a level is not positive, or a share lies outside [0, 1].
+    """
+
+    num_cells: int = 3000
+    """Cells, spread evenly over the tree."""
+    num_genes: int = 600
+    """Genes, housekeeping and programmes together."""
+    num_branches: int = 2
+    """Branches into which the root forks; the first of them forks again, into two."""
+    housekeeping_share: float = 0.25
+    """Share of the genes that are the same in every cell."""
+    counts_per_cell: float = 1500.0
+    """Mean total count of a cell."""
+    depth_spread: float = 0.3
+    """Standard deviation of the log of the cells' depths."""
+    fold_change: float = 40.0
+    """How much stronger a gene is expressed when its programme is on; genes vary around it."""
+    switch_width: float = 0.06
+    """Width of a switch's sigmoid; each branch is 1 long."""
+    dispersion: float = 0.1
+    """Overdispersion: the variance of a count is mean + dispersion * mean^2."""
+    step: float = 0.3
+    """How far ahead in pseudotime the successors of a cell lie, on average."""
+    num_successors: int = 5
+    """Successors of a cell at most."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in fields(SimulationSettings):
+            value = getattr(self, field.name)
+            if value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
+                raise ValueError(f"{field.name} must be positive; got {value}")
+        if self.housekeeping_share > 1:
+            raise ValueError(
+                f"housekeeping_share must lie in [0, 1]; got {self.housekeeping_share}"
+            )
+        if self.num_branches < 2:
+            raise ValueError(f"num_branches must be at least 2; got {self.num_branches}")
+
+
+_MAY_BE_ZERO = {"housekeeping_share", "depth_spread", "dispersion"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """Branches of length 1, parents before children; branch 0 is the root."""
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    """The branch each one leaves; -1 for the root."""
+
+    @property
+    def starts(self) -> Float[ndarray, " branch"]:
+        """The pseudotime at which each branch begins."""
+        starts = np.zeros(len(self.names))
+        for branch, parent in enumerate(self.parents[1:], start=1):
+            starts[branch] = starts[parent] + 1
+        return starts
+
+    @property
+    def leads_to(self) -> Bool[ndarray, "branch branch"]:
+        """Whether cells of the row's branch can reach the column's (or are there)."""
+        reach = np.eye(len(self.names), dtype=bool)
+        for branch, parent in enumerate(self.parents[1:], start=1):
+            reach[:, branch] |= reach[:, parent]
+        return reach
+
+    @classmethod
+    def forked(cls, num_branches: int) -> "Tree":
+        """A root with `num_branches` daughters, of which the first forks into two."""
+        daughters = [chr(ord("A") + i) for i in range(num_branches)]
+        return cls(
+            names=("root", *daughters, "A1", "A2"), parents=(-1, *(0 for _ in daughters), 1, 1)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programmes:
+    """The expected expression at every place of the tree, and counts drawn around it."""
+
+    tree: Tree
+    baseline: Float[ndarray, " gene"]
+    """Level of each gene when its programme is off; housekeeping genes' only level."""
+    fold_change: Float[ndarray, " gene"]
+    """How much more when it is on; 1 for housekeeping genes."""
+    branch: Int[ndarray, " gene"]
+    """Where each gene switches on, or `HOUSEKEEPING`."""
+    switched_on: Float[ndarray, " gene"]
+    """Pseudotime at which a gene switches on; -inf for genes on from the start."""
+    switched_off: Float[ndarray, " gene"]
+    """Pseudotime at which it switches off again; inf for never."""
+    switch_width: float
+    dispersion: float
+
+    def activity(
+        self, branch: Int[ndarray, " cell"], pseudotime: Float[ndarray, " cell"]
+    ) -> Float[ndarray, "cell gene"]:
+        """How far each gene's programme is on, from 0 to 1."""
+        time = pseudotime[:, None]
+        on = _sigmoid((time - self.switched_on) / self.switch_width)
+        on *= _sigmoid((self.switched_off - time) / self.switch_width)
+        return on * self.tree.leads_to[self.branch][:, branch].T * (self.branch != HOUSEKEEPING)
+
+    def mean_expression(
+        self, branch: Int[ndarray, " cell"], pseudotime: Float[ndarray, " cell"]
+    ) -> Float[ndarray, "cell gene"]:
+        """The share of a cell's counts that each gene is expected to have; rows sum to 1."""
+        activity = self.activity(branch, pseudotime)
+        level = self.baseline * self.fold_change**activity
+        return level / level.sum(axis=1, keepdims=True)
+
+    def sample_counts(
+        self,
+        branch: Int[ndarray, " cell"],
+        pseudotime: Float[ndarray, " cell"],
+        depth: Float[ndarray, " cell"],
+        generator: np.random.Generator,
+    ) -> sp.csr_matrix:
+        """Negative binomial counts of cells with the given expected totals."""
+        mean = depth[:, None] * self.mean_expression(branch, pseudotime)
+        if self.dispersion:
+            mean *= generator.gamma(1 / self.dispersion, self.dispersion, size=mean.shape)
+        return sp.csr_matrix(generator.poisson(mean).astype(np.float32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """Cells of a known trajectory."""
+
+    counts: sp.csr_matrix
+    """Cells x genes."""
+    gene_ids: tuple[str, ...]
+    branch: Int[ndarray, " cell"]
+    pseudotime: Float[ndarray, " cell"]
+    depth: Float[ndarray, " cell"]
+    """The total that was expected of each cell."""
+    latent: Float[ndarray, "cell 2"]
+    """A place for each cell in a drawing of the tree: pseudotime, and sideways the branch."""
+    successors: NeighborGraph
+    programmes: Programmes
+
+
+def simulate(settings: SimulationSettings, generator: np.random.Generator) -> Simulation:
+    """Draw a tree's programmes, cells on it, their counts and their successors."""
+    tree = Tree.forked(settings.num_branches)
+    programmes = draw_programmes(settings, tree, generator)
+    branch = generator.permutation(np.arange(settings.num_cells) % len(tree.names))
+    pseudotime = tree.starts[branch] + generator.random(settings.num_cells)
+    spread = generator.normal(0, settings.depth_spread, settings.num_cells)
+    depth = settings.counts_per_cell * np.exp(spread - settings.depth_spread**2 / 2)
+    return Simulation(
+        counts=programmes.sample_counts(branch, pseudotime, depth, generator),
+        gene_ids=tuple(f"ENSG{i:011d}" for i in range(1, settings.num_genes + 1)),
+        branch=branch,
+        pseudotime=pseudotime,
+        depth=depth,
+        latent=layout(tree, branch, pseudotime, generator),
+        successors=known_successors(
+            tree, branch, pseudotime, step=settings.step, num_successors=settings.num_successors
+        ),
+        programmes=programmes,
+    )
+
+
+def draw_programmes(
+    settings: SimulationSettings, tree: Tree, generator: np.random.Generator
+) -> Programmes:
+    """Give every gene a level, and programme genes a branch and the times of their switches."""
+    num, margin = settings.num_genes, 2.5 * settings.switch_width
+    branch = np.full(num, HOUSEKEEPING)
+    programmed = generator.permutation(num)[round(num * settings.housekeeping_share) :]
+    branch[programmed] = generator.permutation(np.arange(len(programmed)) % len(tree.names))
+    # a switch lies well inside its branch, so that expression does not jump at a fork
+    on = tree.starts[branch] + generator.uniform(margin, 1 - margin, num)
+    from_start = (branch == 0) & (generator.random(num) < 0.5)
+    duration = generator.uniform(0.4, 1.2, num)
+    off = np.where(from_start, duration, on + duration)
+    ends = generator.random(num) < 0.85
+    is_housekeeping = branch == HOUSEKEEPING
+    broad, narrow = generator.normal(0, 1.6, num), generator.normal(0, 0.6, num)
+    change = settings.fold_change * np.exp(generator.normal(0, 0.3, num))
+    return Programmes(
+        tree=tree,
+        # programme genes are faint, yet not silent, where they are off
+        baseline=np.exp(np.where(is_housekeeping, broad, narrow - 2.8)),
+        fold_change=np.where(is_housekeeping, 1.0, change),
+        branch=branch,
+        switched_on=np.where(from_start, -np.inf, on),
+        switched_off=np.where(ends, off, np.inf),
+        switch_width=settings.switch_width,
+        dispersion=settings.dispersion,
+    )
+
+
+def known_successors(
+    tree: Tree,
+    branch: Int[ndarray, " cell"],
+    pseudotime: Float[ndarray, " cell"],
+    *,
+    step: float,
+    num_successors: int,
+) -> NeighborGraph:
+    """The cells nearest to one step ahead, on the same branch or on those it leads to.
+
+    Candidates lie between half a step and one and a half steps ahead, never behind. Weights are
+    Gaussian in the distance from the full step, with a width of half a step.
+    """
+    by_time = np.argsort(pseudotime, kind="stable")
+    sorted_times, reach = pseudotime[by_time], tree.leads_to
+    rows, columns, weights = [], [], []
+    for cell, (place, time) in enumerate(zip(branch, pseudotime, strict=True)):
+        window = np.searchsorted(sorted_times, (time + step / 2, time + 1.5 * step))
+        candidates = by_time[slice(*window)]
+        candidates = candidates[reach[place, branch[candidates]]]
+        off_target = np.abs(pseudotime[candidates] - time - step)
+        chosen = np.argsort(off_target, kind="stable")[:num_successors]
+        rows.append(np.full(len(chosen), cell))
+        columns.append(candidates[chosen])
+        weights.append(np.exp(-0.5 * (off_target[chosen] / (step / 2)) ** 2))
+    edges = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))
+    graph, _ = NeighborGraph.from_matrix(sp.coo_array(edges, shape=(len(branch), len(branch))))
+    return graph
+
+
+def layout(
+    tree: Tree,
+    branch: Int[ndarray, " cell"],
+    pseudotime: Float[ndarray, " cell"],
+    generator: np.random.Generator,
+) -> Float[ndarray, "cell 2"]:
+    """Draw the tree from left to right: branches part smoothly after their fork."""
+    heights = _heights(tree.parents)
+    along = pseudotime - tree.starts[branch]
+    origins = heights[np.maximum(np.array(tree.parents), 0)]
+    parted = along * along * (3 - 2 * along)
+    sideways = origins[branch] + (heights - origins)[branch] * parted
+    return np.column_stack([pseudotime, sideways + generator.normal(0, 0.05, len(branch))])
+
+
+def _heights(parents: Sequence[int]) -> Float[ndarray, " branch"]:
+    """Daughters are placed evenly around their mother, closer with each fork."""
+    heights, spread = np.zeros(len(parents)), np.ones(len(parents))
+    for mother in range(len(parents)):
+        daughters = [branch for branch, parent in enumerate(parents) if parent == mother]
+        places = np.linspace(1, -1, len(daughters)) * spread[mother]
+        for daughter, place in zip(daughters, places, strict=True):
+            heights[daughter], spread[daughter] = heights[mother] + place, spread[mother] / 2
+    return heights
+
+
+def _sigmoid(x: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
+    result: Float[ndarray, ...] = 0.5 * (1 + np.tanh(0.5 * x))
+    return result

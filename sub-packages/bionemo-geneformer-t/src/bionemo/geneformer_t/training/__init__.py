@@ -1,0 +1,1 @@
+"""The mechanics of a run: settings, folder, checkpoints, signals, loggers."""

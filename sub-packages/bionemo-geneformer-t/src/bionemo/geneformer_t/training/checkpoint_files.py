@@ -1,0 +1,186 @@
+"""Checkpoint files that a crash, a full disk or a damaged sector cannot take away.
+
+A checkpoint is written under another name, forced to the disk, read back, and only then takes its
+place; the one that it replaces is kept as `previous.ckpt`. Reading never runs code from a file, and
+a damaged checkpoint is passed over for the one before it.
+"""
+
+import logging
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+
+from bionemo.geneformer_t.files import remove_abandoned, whole_file
+from bionemo.geneformer_t.model.weights.safe_files import numpy_advice
+
+logger = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+PREVIOUS = "previous.ckpt"
+_KEPT_AS = {LAST: PREVIOUS}
+"""What becomes of the file that a new one of the same name replaces."""
+GO_ON = "Free some, then continue with --resume_from_checkpoint last"
+"""What to do where the disk is full while a run is going on."""
+_BEST = re.compile(r"step=(\d+)(?:-val_loss=[-\w.]+)?\.ckpt")
+_DAMAGE = (
+    zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError,
+    TypeError, AttributeError, IndexError,
+)  # fmt: skip
+"""What zipfile and torch raise on files that are cut, overwritten or no checkpoints at all."""
+
+
+class DamagedCheckpointError(ValueError):
+    """A file is no whole checkpoint, or asks for more than plain values."""
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """How Lightning writes and reads this package's checkpoints."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Path | str, storage_options: Any = None
+    ) -> None:
+        """Write, verify, and put in place.
+
+        Raises:
+            OSError: The disk is full or failing; what was there before is untouched.
+        """
+        path = Path(path)
+        with whole_file(path, GO_ON) as partial:
+            with partial.open("wb") as file:
+                _save(checkpoint, file)
+            read_checkpoint(partial)
+            if path.name in _KEPT_AS and path.exists():
+                _keep(path, path.with_name(_KEPT_AS[path.name]))
+
+    def load_checkpoint(
+        self, path: Path | str, map_location: Any = None, **_: Any
+    ) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU; plain values and tensors only, whatever is asked for."""
+        return read_checkpoint(Path(path), map_location=map_location or "cpu", mmap=False)
+
+    def remove_checkpoint(self, path: Path | str) -> None:
+        """Remove a file, if it is there."""
+        Path(path).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True) -> dict[str, Any]:
+    """Check every byte of a checkpoint against its checksums, and read it without running code.
+
+    Args:
+        path: The file.
+        map_location: Where tensors go.
+        mmap: Leave tensors on the disk until they are used.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DamagedCheckpointError: It is cut, altered, or holds more than plain values and tensors.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken is not None:
+            raise zipfile.BadZipFile(f"checksum of {broken}")
+        with warnings.catch_warnings():
+            # what pickle protocol a file that is no checkpoint has is nothing to warn of
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
+    except _DAMAGE as error:
+        if advice := numpy_advice(path):
+            raise DamagedCheckpointError(advice) from error
+        text = str(error).split("\n", maxsplit=1)[0]
+        raise DamagedCheckpointError(f"{path} is no whole checkpoint ({text})") from error
+    if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():
+        raise DamagedCheckpointError(f"{path} is a file of torch, but no checkpoint of a run")
+    return content
+
+
+def newest_intact(folder: Path) -> Path | None:
+    """The newest whole checkpoint in a run's folder; None where there is no file of one.
+
+    Raises:
+        DamagedCheckpointError: There are some, and all are damaged.
+    """
+    found = list(_newest_first(folder))
+    for path in found:
+        try:
+            read_checkpoint(path)
+        except DamagedCheckpointError as error:
+            logger.warning("%s; it is skipped for the one before it", error)
+        else:
+            return path
+    if found:
+        raise DamagedCheckpointError(
+            f"all checkpoints in {folder} are damaged: {', '.join(p.name for p in found)}; restore "
+            "one from a copy, or choose another output_dir to start afresh"
+        )
+    return None
+
+
+def prune(folder: Path, steps: int, kept: set[str]) -> None:
+    """Remove best checkpoints that a run at this step no longer counts among its best.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        steps: Optimizer steps behind the newest checkpoint; files of later steps are left alone.
+        kept: Names of the best checkpoints.
+    """
+    for path in folder.glob("step=*.ckpt"):
+        named = _BEST.fullmatch(path.name)
+        if named and int(named[1]) <= steps and path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed process has left half written, also by earlier versions' names."""
+    remove_abandoned(folder)
+    for path in folder.glob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
+def _newest_first(folder: Path) -> Iterator[Path]:
+    yield from (path for name in (LAST, PREVIOUS) if (path := folder / name).is_file())
+    best = [(int(m[1]), p) for p in folder.glob("step=*.ckpt") if (m := _BEST.fullmatch(p.name))]
+    yield from (path for _, path in sorted(best, reverse=True))
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Give a file a second name, so that its first can be taken over in one step."""
+    try:
+        with whole_file(kept) as second:
+            second.hardlink_to(path)
+    except OSError:
+        path.replace(kept)  # no hard links here: for a moment, only `previous` stands
+
+
+def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
+    """`torch.save`, but with the system's own error where writing fails."""
+    watched = _Watched(file)
+    try:
+        torch.save(checkpoint, watched)  # type: ignore[arg-type] # it only writes and flushes
+    except (RuntimeError, OSError):
+        if watched.error is not None:
+            raise watched.error from None
+        raise
+
+
+class _Watched:
+    """A file that remembers why a write failed; torch's writer reports a failure of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._write: Callable[[Any], int] = file.write
+        self.flush = file.flush
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._write(data)
+        except OSError as error:
+            self.error = error
+            raise

@@ -1,0 +1,307 @@
+"""When a run is saved, so that it can be killed at any moment and ends with the same weights.
+
+`last.ckpt` is written between two optimizer steps alone, where accumulated gradients, validation
+and logged rows are complete. The position it carries is that of `run_position`, so the resumed run
+does exactly what this one would have done next.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from bionemo.geneformer_t.data.temporal_datamodule import data_state
+from bionemo.geneformer_t.training.checkpoint_files import LAST, prune, remove_partial
+from bionemo.geneformer_t.training.metrics_file import MetricsFile
+from bionemo.geneformer_t.training.numerics import numerics, warn_of_other_bits
+from bionemo.geneformer_t.training.resume_settings import (
+    SIZES_OF_A_BATCH,
+    OnResume,
+    changes,
+    described,
+)
+from bionemo.geneformer_t.training.run_position import position_of, put_position
+from bionemo.geneformer_t.training.stop_signals import RunStopped, StopRequest
+
+logger = logging.getLogger(__name__)
+
+_FIT_LOOP = "fit_loop"
+
+
+class BestCheckpoints(ModelCheckpoint):
+    """Lightning's best checkpoints, with two changes.
+
+    A file that is no longer among the best stays until `last.ckpt` knows it; and a run's folder may
+    be moved between two parts of the run.
+    """
+
+    def _remove_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        """Nothing: `RunCheckpoints` prunes after it has saved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the best checkpoints back, by name, in the folder where they are now."""
+        folder = Path(str(self.dirpath))
+
+        def here(path: str) -> str:
+            return str(folder / Path(path).name) if path else ""
+
+        moved: dict[str, Any] = {"dirpath": str(self.dirpath)}
+        moved |= {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path")}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        ranked = sorted(best, key=lambda path: float(best[path]))
+        if self.save_top_k >= 0:  # fewer may be asked for than there were
+            ranked = ranked[: self.save_top_k]
+        best = {path: score for path, score in best.items() if path in ranked}
+        if ranked and len(ranked) == self.save_top_k:
+            moved |= {"kth_best_model_path": ranked[-1], "kth_value": best[ranked[-1]]}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best})
+
+
+class RunCheckpoints(Checkpoint):
+    """Writes `last.ckpt`, and stops the run when a signal asks for it.
+
+    Args:
+        folder: Where it is written.
+        every_n_steps: Optimizer steps between two checkpoints.
+        every_minutes: Minutes between two checkpoints.
+        best: The best checkpoints of the same run, where it has validation cells.
+        settings: The run's, as plain values.
+        may_write: Raises an error where the folder is no longer this run's.
+
+    Raises:
+        RunStopped: A stop signal has come, and the run is saved.
+        ValueError: A checkpoint from inside an epoch does not fit the batches of this run.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        every_n_steps: int | None = None,
+        every_minutes: float | None = None,
+        best: BestCheckpoints | None = None,
+        settings: Mapping[str, Any] | None = None,
+        may_write: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = dict(settings or {})
+        self.may_write = may_write
+        self.path = folder / LAST
+        self.every_n_steps = every_n_steps
+        self.every_minutes = every_minutes
+        self.best = best
+        self.request = StopRequest()
+        self._saved_steps = -1
+        self._saved_at = time.monotonic()
+        self._validates_first = False
+        self._is_resumed = False
+
+    # --- what a checkpoint carries ------------------------------------------------------------
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write where the run is, in the form that resumes exactly."""
+        if trainer.state.fn != "fit":
+            return
+        position = position_of(trainer, validates_first=self._validates_first)
+        num_batches = trainer.num_training_batches
+        put_position(checkpoint["loops"][_FIT_LOOP], position, num_batches)
+        is_over = position.batch >= num_batches
+        checkpoint[type(trainer.datamodule).__qualname__] = data_state(
+            position.epoch + is_over, 0 if is_over else position.batch
+        )
+        checkpoint["callbacks"][self.state_key] = {
+            "batch": position.batch,
+            "batches_of": _cells_per_batch(trainer),
+            "has_stopped": bool(trainer.should_stop),
+            "settings": self.settings,
+            "numerics": numerics(trainer),
+        }
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on from there, if this run cuts its epochs in the same way.
+
+        Raises:
+            ValueError: It does not.
+        """
+        carried = checkpoint.get("callbacks", {}).get(self.state_key)
+        self._is_resumed = True
+        if carried is None:
+            return
+        now, before = _cells_per_batch(trainer), carried["batches_of"]
+        if carried["batch"] and before != {name: now[name] for name in before}:
+            found = changes(carried.get("settings", {}), self.settings, OnResume.BETWEEN_EPOCHS)
+            sizes = {name: both for name, both in found.items() if name in SIZES_OF_A_BATCH}
+            raise ValueError(
+                f"the checkpoint lies inside an epoch, behind {carried['batch']} batches of "
+                f"{_described(before)}; this run has {_described(now)}"
+                f"{f' ({described(sizes)})' if sizes else ''}. Resume with the settings and the "
+                "data that the run began with; at the end of an epoch sizes may be changed"
+            )
+        warn_of_other_bits(carried.get("numerics", {}), numerics(trainer))
+        has_more_patience = _take_patience(trainer, checkpoint)
+        if carried["has_stopped"] and not has_more_patience:
+            logger.info("this run stopped early; there is nothing left to do")
+            trainer.should_stop = True
+
+    # --- when it is written -------------------------------------------------------------------
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen for signals, in place of Lightning's own handlers."""
+        self._saved_at = time.monotonic()
+        self._saved_steps = trainer.global_step if self._is_resumed else 0
+        if trainer.is_global_zero:
+            remove_partial(self.path.parent)
+        self.request.listen()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save when it is time, or stop, if the batch before ended an optimizer step."""
+        if self._is_resumed:  # restarting, Lightning may have counted a step once too often
+            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+            self._is_resumed = False
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        stop, is_time = self._asks(trainer)
+        if stop or is_time:
+            self._save(trainer)
+        if stop:
+            self._stop(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop before a validation, which may take longer than the cluster waits."""
+        if trainer.state.fn != "fit":
+            return
+        if self._is_resumed:
+            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step - 1
+        self._stop_in_validation(trainer)
+
+    def on_validation_batch_start(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
+        """Stop inside a validation; the resumed run begins it anew."""
+        if trainer.state.fn == "fit":
+            self._stop_in_validation(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save what the validation has found."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._save(trainer, again=True)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save an epoch that did not end with a validation."""
+        self._save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the end."""
+        self._save(trainer)
+        self.request.ignore()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back."""
+        self.request.ignore()
+
+    # --- how ----------------------------------------------------------------------------------
+
+    def _asks(self, trainer: L.Trainer) -> tuple[bool, bool]:
+        """Whether any process was asked to stop, and whether it is time to save."""
+        steps = trainer.global_step
+        by_step = bool(self.every_n_steps and steps % self.every_n_steps == 0)
+        minutes = (time.monotonic() - self._saved_at) / 60
+        by_time = bool(self.every_minutes and minutes >= self.every_minutes)
+        stop = self.request.signal is not None
+        if trainer.world_size > 1:  # all processes must agree, or they would wait for each other
+            by_time &= trainer.is_global_zero
+            own = torch.tensor([stop, by_time], device=trainer.strategy.root_device).int()
+            stop, by_time = trainer.strategy.reduce(own, reduce_op="sum").bool().tolist()
+        return stop, by_time or by_step
+
+    def _stop_in_validation(self, trainer: L.Trainer) -> None:
+        stop, _ = self._asks(trainer)
+        if not stop:
+            return
+        # Behind the last step of all there is no batch that a validation could come before: then
+        # the checkpoint before this one continues the run.
+        if trainer.global_step != trainer.max_steps:
+            self._validates_first = True
+            self._save(trainer)
+        self._stop(trainer)
+
+    def _save(self, trainer: L.Trainer, *, again: bool = False) -> None:
+        """Write `last.ckpt`, unless this very step is in it."""
+        if trainer.global_step <= self._saved_steps and not again:
+            return
+        if self.may_write is not None:
+            self.may_write()
+        _flush(trainer)
+        trainer.save_checkpoint(self.path, weights_only=False)
+        self._saved_steps, self._saved_at = trainer.global_step, time.monotonic()
+        if self.best is not None and trainer.is_global_zero:
+            kept = {Path(path).name for path in self.best.best_k_models}
+            prune(self.path.parent, trainer.global_step, kept)
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        name = self.request.signal.name if self.request.signal else "a signal to another process"
+        message = (
+            f"stopped by {name} after {trainer.global_step} optimizer steps; the same command with "
+            "--resume_from_checkpoint last goes on from here"
+        )
+        if trainer.is_global_zero:
+            logger.warning(message)
+        raise RunStopped(message, is_first_process=trainer.is_global_zero)
+
+
+def _take_patience(trainer: L.Trainer, checkpoint: dict[str, Any]) -> bool:
+    """Let early stopping have the patience of this run; Lightning takes that of the checkpoint.
+
+    Returns:
+        Whether it is more than there was, so that a run that has stopped may go on.
+    """
+    states = checkpoint["callbacks"]
+    saved = [state for key, state in states.items() if key.startswith(EarlyStopping.__name__)]
+    wanted = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]
+    more = bool(saved) and not wanted
+    for each in wanted:
+        state = states.get(each.state_key)
+        if state is not None:
+            more = each.patience > max(state["patience"], state["wait_count"])
+            state["patience"] = each.patience
+    return more
+
+
+def _flush(trainer: L.Trainer) -> None:
+    """Have the rows behind a checkpoint on the disk before the checkpoint is."""
+    for each in trainer.loggers:
+        if isinstance(each, MetricsFile):
+            each.sync()
+        elif isinstance(each, TensorBoardLogger):
+            each.experiment.flush()
+
+
+def _cells_per_batch(trainer: L.Trainer) -> dict[str, int]:
+    """What must not change inside an epoch."""
+    data = trainer.datamodule
+    return {
+        "cells": data.micro_batch_size * trainer.world_size,
+        "ranks": trainer.world_size,
+        "tokens": data.max_tokens_per_batch or 0,
+        "accumulated": trainer.accumulate_grad_batches,
+        "examples": len(data.train),
+    }
+
+
+def _described(batches: dict[str, int]) -> str:
+    size = f"{batches['cells']} cells"
+    if batches.get("tokens"):
+        size = f"up to {batches['tokens']:,} tokens for each process"
+    return f"{size} ({batches['accumulated']} in a step), of {batches['examples']:,} in all"

@@ -1,0 +1,100 @@
+"""Frozen layers keep their weights; learning rates fall with depth; nothing else changes."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from textbook import packed, random_pair
+
+from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
+from bionemo.geneformer_t.model.network import NextCellBert
+from bionemo.geneformer_t.model.step.optimizer import (
+    depth_of,
+    freeze_layers,
+    num_trainable,
+    parameter_groups,
+)
+
+CONFIG = BioBertConfig(
+    vocab_size=50,
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=24,
+    max_position_embeddings=64,
+    initializer_range=0.2,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return NextCellBert(CONFIG)
+
+
+def step(net, groups):
+    """One step of plain gradient descent; returns how much each weight moved."""
+    generator = np.random.default_rng(0)
+    batch = packed([random_pair(generator, 20, 20, 8, CONFIG.vocab_size) for _ in range(4)])
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    optimizer = torch.optim.SGD([{**group, "weight_decay": 0.0} for group in groups])
+    loss = F.cross_entropy(net(batch, ATTENTION_BACKENDS["per_cell"]), batch.scored_labels)
+    loss.backward()
+    optimizer.step()
+    return {name: (p.detach() - before[name]) for name, p in net.named_parameters()}
+
+
+def test_frozen_layers_stay_and_everything_else_moves(net):
+    freeze_layers(net, 2)
+    moved = step(net, parameter_groups(net, 0.1, 0.0, None))
+    for name, change in moved.items():
+        is_frozen = name.startswith(("bert.encoder.layer.0.", "bert.encoder.layer.1."))
+        if not name.endswith("self.key.bias"):  # whose gradient is zero but for rounding
+            assert bool(change.any()) != is_frozen, name
+        assert not (is_frozen and change.any())
+
+
+@pytest.mark.parametrize("number", [-1, 4])
+def test_more_layers_than_there_are_cannot_be_frozen(net, number):
+    with pytest.raises(ValueError, match=f"between 0 and 3, .* got {number}"):
+        freeze_layers(net, number)
+
+
+def test_without_decay_there_are_two_groups_as_ever(net):
+    decayed, spared = parameter_groups(net, 0.1, 0.01, None)
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert all(p.ndim == 1 for p in spared["params"])
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(net.parameters()))
+
+
+def test_each_depth_moves_by_its_own_rate(net):
+    twin = NextCellBert(CONFIG)
+    twin.load_state_dict(net.state_dict())
+    plain = step(net, parameter_groups(net, 0.1, 0.0, None))
+    decayed = step(twin, parameter_groups(twin, 0.1, 0.0, 0.5))
+    for name, change in plain.items():
+        factor = 0.5 ** (4 - depth_of(name, top=4))
+        # one float32 subtraction from a weight of order 1
+        torch.testing.assert_close(decayed[name], change * factor, rtol=1e-3, atol=3e-7)
+
+
+def test_depths_count_from_the_embeddings_to_the_head(net):
+    depths = {name: depth_of(name, top=4) for name, _ in net.named_parameters()}
+    assert depths["bert.embeddings.word_embeddings.weight"] == 0
+    assert depths["bert.encoder.layer.0.output.dense.weight"] == 1
+    assert depths["bert.encoder.layer.2.attention.self.query.bias"] == 3
+    assert depths["cls.predictions.decoder.bias"] == 4
+    rates = [group["lr"] for group in parameter_groups(net, 1.0, 0.0, 0.5)]
+    assert rates == sorted(rates, reverse=True)
+    assert (rates[0], rates[-1]) == (1.0, 0.5**4)
+
+
+def test_trainable_weights_are_counted(net):
+    everything = sum(p.numel() for p in net.parameters())
+    freeze_layers(net, 3)
+    in_layers = sum(p.numel() for p in net.bert.encoder.parameters())
+    assert num_trainable(net) == (everything - in_layers, everything)

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from pages import HOSTILE, Page
+
+from bionemo.geneformer_t.evaluate.trends import Curve, GeneTrends
+from bionemo.geneformer_t.report.figures.gene_trends import CURVES, trends_figure
+from bionemo.geneformer_t.report.trend_section import trend_section
+
+NAMES = [HOSTILE, "Ins2", "Gcg", "Sox9", "Chga"]
+
+
+@pytest.fixture
+def trends() -> GeneTrends:
+    rng = np.random.default_rng(0)
+    curves = {name: Curve(mean=rng.random((3, 5)), half=rng.random((3, 5))) for name in CURVES}
+    return GeneTrends(
+        genes=np.arange(5), num_named=2, num_ranks=100, position=np.array([0.0, 1.0, 5.0]),
+        num_cells=np.array([10, 20, 10]), num_unplaced=3,
+        agreement=np.array([0.5, -0.25, np.nan, 0.0, 1.0]), **curves,
+    )  # fmt: skip
+
+
+def test_each_gene_has_a_panel_with_three_curves(trends) -> None:
+    figure = trends_figure(trends, NAMES, "day")
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in panels][1:] == NAMES[1:]
+    for gene, axes in enumerate(panels):
+        for line, name in zip(axes.lines, CURVES, strict=True):
+            assert line.get_ydata() == pytest.approx(getattr(trends, name).mean[:, gene])
+            assert line.get_xdata().tolist() == [0.0, 1.0, 5.0]
+
+
+def test_the_section_holds_the_figures_and_says_what_is_left_out(trends) -> None:
+    section = trend_section(trends, NAMES, "day")
+    page = Page(section.shown().text)
+    shown = "".join(page.text)
+    assert f"For {HOSTILE}, Ins2, as asked, and the genes" in shown
+    assert "3 current cells without a place are left out" in shown
+    weights = np.array([0.25, 0.5, 0.25])
+    now, true = weights @ trends.current.mean[:, 3], weights @ trends.following.mean[:, 3]
+    row = page.row("Sox9")
+    assert row[0] == f"{now:.3f}"
+    assert row[1] == f"{true - now:+.3f}".replace("-", "\N{MINUS SIGN}")
+    assert page.row("Gcg")[3] == "-"

@@ -1,0 +1,75 @@
+"""The report is written whole, as plain JSON, the same every time."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.quality.quality import CellFacts
+from bionemo.geneformer_t.report.graph_report import (
+    REPORT,
+    SplitGraphs,
+    picture_name,
+    write_graph_report,
+)
+
+GRAPHS = {
+    "next_cell_ids": NeighborGraph.from_matrix(sp.eye_array(30, k=1))[0],
+    "knn_neighbors": NeighborGraph.from_matrix(sp.eye_array(30, k=1) + sp.eye_array(30, k=-1))[0],
+    "empty": NeighborGraph.from_matrix(sp.csr_array((30, 30)))[0],
+}
+FACTS = CellFacts(
+    representation=np.column_stack([np.arange(30.0), np.ones(30)]),
+    time=np.where(np.arange(30) == 7, np.nan, np.arange(30.0)),
+    batch=pd.Categorical(["a", "b"] * 15),
+    cluster=pd.Categorical(np.repeat(["x", "y", "z"], 10), categories=["x", "y", "z", "none"]),
+)
+
+
+def write(folder, seed=0, *, pictures=False):
+    splits = {"train": SplitGraphs(graphs=GRAPHS, facts=FACTS, dropped={"empty": {"loop": 3}})}
+    return write_graph_report(folder, splits, np.random.default_rng(seed), pictures=pictures)
+
+
+def test_json_holds_every_graph_without_nan(tmp_path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    write(tmp_path)
+    text = (tmp_path / REPORT).read_text()
+    graphs = json.loads(text, parse_constant=refuse)["graphs"]
+    assert set(graphs) == set(GRAPHS)
+    for found in graphs.values():
+        clusters = found["train"]["clusters"]
+        for row in clusters["shares"]:
+            assert np.isclose(sum(row), 1) or sum(row) == 0
+    assert graphs["empty"]["train"]["warnings"] == [
+        {"kind": "empty", "sentence": "The graph has no edges: there is nothing to train on."}
+    ]
+    assert graphs["empty"]["train"]["dropped"] == {"loop": 3}
+    assert graphs["knn_neighbors"]["train"]["reciprocity"]["edges"] == 1
+
+
+def test_the_report_depends_on_the_generator_alone(tmp_path) -> None:
+    assert write(tmp_path / "a") == write(tmp_path / "b")
+    assert (tmp_path / "a" / REPORT).read_text() == (tmp_path / "b" / REPORT).read_text()
+    write(tmp_path / "c", seed=1)
+    assert (tmp_path / "a" / REPORT).read_text() != (tmp_path / "c" / REPORT).read_text()
+
+
+def test_the_table_names_graphs_and_warns(tmp_path) -> None:
+    text = write(tmp_path)
+    assert "next_cell_ids  train" in text
+    assert "warning: knn_neighbors, train:" in text
+
+
+def test_each_graph_has_a_picture(tmp_path) -> None:
+    write(tmp_path, pictures=True)
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {f"{key}_train.png" for key in GRAPHS}
+
+
+def test_pictures_are_named_after_keys_with_any_signs() -> None:
+    assert picture_name("T_fwd/velo city", "val") == "T_fwd_velo_city_val.png"
