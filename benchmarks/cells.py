@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from bionemo.scdl.util.scdl_constants import FileNames
 
 from bionemo.geneformer_t.counts.scdl import survey, write_archive
-from bionemo.geneformer_t.counts.source import CountSource, row_blocks
+from bionemo.geneformer_t.counts.source import CountSource
+from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.vocab import GeneVocab
 
 NUM_GENES, SUCCESSORS = 25_000, 3

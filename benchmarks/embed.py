@@ -26,7 +26,7 @@ from transformers import BertConfig, BertModel
 
 from bionemo.geneformer_t.config import BioBertConfig, EmbeddingSettings, PairSettings
 from bionemo.geneformer_t.counts.in_memory import anndata_source
-from bionemo.geneformer_t.counts.source import row_blocks
+from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.inference.embedder import Embedder
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.model.weights.huggingface import config_to_theirs, state_to_theirs

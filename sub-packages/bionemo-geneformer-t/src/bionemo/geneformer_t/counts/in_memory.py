@@ -22,9 +22,8 @@ from bionemo.geneformer_t.counts.source import (
     CountSource,
     MatrixOptions,
     in_rows,
-    row_blocks,
 )
-from bionemo.geneformer_t.counts.stored_matrix import RawBlock, stored_matrix
+from bionemo.geneformer_t.counts.stored_matrix import RawBlock, row_blocks, stored_matrix
 
 if TYPE_CHECKING:
     import anndata

@@ -33,7 +33,8 @@ from bionemo.geneformer_t.counts.scdl_header import (
     named_cells,
     read_header,
 )
-from bionemo.geneformer_t.counts.source import CountSource, row_blocks
+from bionemo.geneformer_t.counts.source import CountSource
+from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 
 logger = logging.getLogger(__name__)
 

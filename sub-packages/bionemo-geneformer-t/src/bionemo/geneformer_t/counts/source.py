@@ -21,15 +21,7 @@ from bionemo.geneformer_t.counts.checks import (
 from bionemo.geneformer_t.counts.data_frames import native
 from bionemo.geneformer_t.counts.gene_names import RemovedFeatures
 from bionemo.geneformer_t.counts.rounding import Rounding
-from bionemo.geneformer_t.counts.stored_matrix import RawBlock, row_blocks
-
-__all__ = [
-    "CountBlock",
-    "CountSource",
-    "MatrixOptions",
-    "check_cell_ids",
-    "row_blocks",
-]
+from bionemo.geneformer_t.counts.stored_matrix import RawBlock
 
 _SHOWN = 5
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int, Integer
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.counts.source import row_blocks
+from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 from bionemo.geneformer_t.counts.scdl import neighbor_matrix
-from bionemo.geneformer_t.counts.source import row_blocks
+from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.data.fingerprints import cells_fingerprint
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
@@ -37,7 +37,7 @@ class SplitInventory:
     own_vocab: GeneVocab | None
     """That of the split's own files."""
     fingerprint: str
-    """Names and counts of the cells; see `data.provenance`."""
+    """Names and counts of the cells; see `data.fingerprints`."""
     genes: int
     """Columns that are genes of these cells."""
     genes_known: int

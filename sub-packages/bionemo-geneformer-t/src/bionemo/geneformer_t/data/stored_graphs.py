@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.data_frames import read_frame
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
-from bionemo.geneformer_t.counts.source import row_blocks
+from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.data.inventory import SPLITS
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
