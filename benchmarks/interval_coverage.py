@@ -5,8 +5,8 @@
 The tree of `simulate` and three fitted predictors stay; cells, their counts and donors are drawn
 anew in each replicate, and each is scored with its intervals. The true value is the mean of the
 scores over all replicates: what varies is the current cells, the next cells and the donors. Beside
-each interval stands the percentile bootstrap over current cells (or donors) that was used before.
-Verdicts are counted where the evaluation gives them.
+each interval is, for comparison, the percentile bootstrap over current cells (or donors). Verdicts
+are counted where the evaluation gives them.
 """
 
 import argparse

@@ -105,7 +105,7 @@ def test_a_living_builder_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "name" / "half").exists()
 
 
-def test_another_computers_workshop_goes_when_nothing_moves_in_it(
+def test_another_computers_unfinished_folder_goes_when_nothing_moves_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_entry, "_HOST", "elsewhere")

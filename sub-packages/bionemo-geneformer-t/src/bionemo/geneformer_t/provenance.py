@@ -14,7 +14,7 @@ class Provenance:
     data_name: str
     """Name of the data folder, without its path."""
     data_fingerprint: str
-    """Names and counts of the training cells; see `data.provenance`."""
+    """Names and counts of the training cells; see `data.fingerprints`."""
     graph_fingerprint: str
     """Successors and weights, as training used them."""
     neighbor_key: str

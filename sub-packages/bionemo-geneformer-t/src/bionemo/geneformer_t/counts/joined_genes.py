@@ -93,7 +93,7 @@ class JoinedGenes:
 def resolve_genes(
     var: "pd.DataFrame", choice: GeneChoice | None = None, where: str = "the input"
 ) -> GeneTable:
-    """Name the genes of an input; see `data.gene_names` for how ids and symbols are found.
+    """Name the genes of an input; see `counts.gene_names` for how ids and symbols are found.
 
     A name is looked up by id, then by symbol, first in the vocabulary and then in the dictionary:
     what the model would read a column as is what it is called here.

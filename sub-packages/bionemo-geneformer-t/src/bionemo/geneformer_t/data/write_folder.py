@@ -109,9 +109,9 @@ def write_data_folder(
         FileExistsError: `output_dir` holds something.
         OSError: It cannot be written.
     """
-    with new_data_folder(output_dir, record) as workshop:
+    with new_data_folder(output_dir, record) as folder:
         for name, split in splits.items():
-            write_split(workshop / name, split, vocab)
+            write_split(folder / name, split, vocab)
     return output_dir
 
 

@@ -176,9 +176,9 @@ def evaluate(
 
 
 def _skip_former_draws(units: Units, generator: np.random.Generator) -> None:
-    """Pass by the 2,000 bootstrap draws that intervals once took from the generator.
+    """Take 2,000 draws that nobody reads, so that population distances keep their last digit.
 
-    Cells are drawn from predictions after them; population distances stay what they were.
+    Cells are drawn from predictions with the same generator, after these.
     """
     number = units.levels[-1].num_units_of_current
     generator.multinomial(number, np.full(number, 1 / number), size=2000)

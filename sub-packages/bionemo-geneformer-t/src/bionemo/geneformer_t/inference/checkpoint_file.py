@@ -46,7 +46,7 @@ class CheckpointSummary:
     epoch: int
     num_weights: int
     fingerprint: str
-    """Of weights, vocabulary and memory; see `inference.fingerprint`."""
+    """Of weights, vocabulary and memory; see `inference.model_fingerprint`."""
 
 
 def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:

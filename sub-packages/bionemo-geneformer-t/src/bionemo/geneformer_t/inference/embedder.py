@@ -1,6 +1,6 @@
 """Embeddings of cells and genes: what the encoder makes of a cell on its own.
 
-A cell is read as a context, without any next cell; see `reading`. Cells are sorted by length
+A cell is read as a context, without any next cell; see `cell_framing`. Cells are sorted by length
 inside each block of the source, packed under a budget of tokens, and put back in their order, so
 that memory depends on the budget and not on the number of cells.
 """

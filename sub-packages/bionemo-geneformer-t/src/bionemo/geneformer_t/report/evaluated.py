@@ -42,7 +42,7 @@ class Evaluated:
     """How the model's answer is mixed with its memory; None where it has none."""
     seed: int
     fingerprint: str
-    """Of the model; see `inference.fingerprint`."""
+    """Of the model; see `inference.model_fingerprint`."""
     settings: Mapping[str, Any]
     """How it was scored, in plain values."""
 

@@ -77,10 +77,10 @@ def prepare(settings: PrepareSettings) -> Path:
         return settings.output_dir
     source = vocab_source(settings)
     with (
-        write_folder.new_data_folder(settings.output_dir, record) as workshop,
+        write_folder.new_data_folder(settings.output_dir, record) as folder,
         ExitStack() as stack,
     ):
-        scratch = workshop / "scratch"
+        scratch = folder / "scratch"
         cells = read_inputs(
             settings.input,
             scratch,
@@ -109,12 +109,12 @@ def prepare(settings: PrepareSettings) -> Path:
         graphs = build_graphs(cells, plan, points, settings)
         logger.info("graphs are there")
         for name, split in build_splits(cells, plan, points, graphs, settings).items():
-            write_folder.write_split(workshop / name, split, vocab)
+            write_folder.write_split(folder / name, split, vocab)
         fates = gene_fates(cells.genes, cells.counts_of_column, known, settings.input)
-        fates.to_csv(workshop / summary.GENES, index=False, float_format="%.6g")
+        fates.to_csv(folder / summary.GENES, index=False, float_format="%.6g")
         shutil.rmtree(scratch)
         logger.info("splits are written")
-        table = report_on_graphs(workshop / FOLDER, cells, plan, points, graphs, settings)
+        table = report_on_graphs(folder / FOLDER, cells, plan, points, graphs, settings)
         logger.info("the report is written")
         report = summary.text(
             settings, cells, plan, graphs, fates, known, vocab, mapped_share, table, notes
