@@ -27,7 +27,8 @@ from bionemo.geneformer_t.inference.huggingface_export import (
     objective_of,
     write_model,
 )
-from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.model.weights.pretrained import read_pretrained
 from bionemo.geneformer_t.vocab import GeneVocab

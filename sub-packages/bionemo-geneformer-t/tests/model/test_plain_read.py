@@ -6,7 +6,8 @@ import pytest
 import torch
 from foreign import V1, V2, foreign_model
 
-from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.weights.huggingface import config_to_ours, state_to_ours
 

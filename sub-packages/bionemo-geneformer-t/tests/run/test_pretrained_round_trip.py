@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from transformers import BertForMaskedLM
 
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.export import export
 from bionemo.geneformer_t.run.prepare import prepare

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from bionemo.geneformer_t.model.attention import choose
+from bionemo.geneformer_t.model.attention.cell_offsets import Demand, Groups
 from bionemo.geneformer_t.model.attention.choose import (
     ATTENTION_BACKENDS,
     GPU_BACKENDS,
     LIMITS,
-    Demand,
-    Groups,
     choose_attention,
     failed_trial,
 )

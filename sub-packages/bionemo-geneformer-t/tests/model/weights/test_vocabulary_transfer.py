@@ -7,7 +7,8 @@ import pytest
 import torch
 from foreign import write_foreign
 
-from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.weights.pretrained import BIAS, WORDS, read_pretrained
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import (

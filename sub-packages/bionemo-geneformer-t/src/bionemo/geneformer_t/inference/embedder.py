@@ -25,7 +25,8 @@ from bionemo.geneformer_t.inference.known_counts import check_mapped_counts
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.inference.pooling import POOLINGS, GeneSums
 from bionemo.geneformer_t.inference.rank_distributions import required_vocab
-from bionemo.geneformer_t.model.attention.choose import Groups, choose_attention
+from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.choose import choose_attention
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import CLS
 

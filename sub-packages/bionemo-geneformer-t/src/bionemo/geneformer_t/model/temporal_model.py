@@ -20,8 +20,8 @@ from bionemo.geneformer_t.config import (
     PositionScheme,
     Recompute,
 )
-from bionemo.geneformer_t.model.attention.cell_offsets import Groups
-from bionemo.geneformer_t.model.attention.choose import Attention, choose_attention
+from bionemo.geneformer_t.model.attention.cell_offsets import Attention, Groups
+from bionemo.geneformer_t.model.attention.choose import choose_attention
 from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.decoding import NextCellPrediction
 from bionemo.geneformer_t.model.knn_memory import SuccessorMemory, context_points

@@ -31,8 +31,6 @@ from bionemo.geneformer_t.model.attention.gpu import (
     why_not_varlen,
 )
 
-__all__ = ["ATTENTION_BACKENDS", "GPU_BACKENDS", "Attention", "Groups", "choose_attention"]
-
 logger = logging.getLogger(__name__)
 
 
