@@ -1,11 +1,15 @@
 """The tested versions are among those that the package asks for."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PACKAGE = Path(__file__).parents[1]
 PROJECT = tomllib.loads((PACKAGE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -36,3 +40,29 @@ def test_scanpy_1_11_is_not_paired_with_a_pynndescent_that_it_cannot_use() -> No
     )
     assert found.specifier.contains("0.6.0")
     assert not found.specifier.contains("0.7.0")
+
+
+def test_every_package_that_is_imported_is_asked_for() -> None:
+    """Not only by the requirements of another one, which may drop it."""
+    extras = PROJECT["optional-dependencies"].values()
+    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
+    required = {canonicalize_name(Requirement(line).name) for line in lines}
+    providers = packages_distributions()
+    unasked = {
+        module
+        for path in (PACKAGE / "src").rglob("*.py")
+        for module in imported_by(path) - sys.stdlib_module_names
+        if not {canonicalize_name(name) for name in providers.get(module, [module])} & required
+    }
+    assert unasked == set()
+
+
+def imported_by(path: Path) -> set[str]:
+    """The first part of the name of every module that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.add(node.module.partition(".")[0])
+    return names
