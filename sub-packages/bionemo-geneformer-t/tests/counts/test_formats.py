@@ -301,3 +301,11 @@ def test_rows_of_features_of_unequal_width_are_named(tmp_path: Path) -> None:
     (folder / "genes.tsv").write_text("\n".join([*lines[:2], IDS[2], *lines[3:]]))
     with pytest.raises(ValueError, match=r"genes\.tsv: its rows are .* row 3 has 1 columns"):
         read(folder, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_list_of_features_is_named(text: str, tmp_path: Path) -> None:
+    folder = write_mtx(tmp_path / "mtx")
+    (folder / "genes.tsv").write_text(text)
+    with pytest.raises(ValueError, match=r"genes\.tsv is empty; expected a row for each gene"):
+        read(folder, tmp_path)

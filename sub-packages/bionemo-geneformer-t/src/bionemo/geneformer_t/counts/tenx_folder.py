@@ -76,6 +76,8 @@ def _features(path: Path) -> pd.DataFrame:
     """Ids, and symbols and types where there are columns for them in every row or in none."""
     with _open(path) as file:
         rows = [line.rstrip("\r\n").split("\t") for line in file if line.strip()]
+    if not rows:
+        raise ValueError(f"{path} is empty; expected a row for each gene: id, symbol and type")
     table = pd.DataFrame(rows, dtype=object)
     incomplete = table.isna()
     if incomplete.to_numpy().any():
