@@ -81,6 +81,20 @@ def test_a_full_disk_is_named_and_nothing_unfinished_is_left(tmp_path: Path, num
     assert not list(tmp_path.iterdir())
 
 
+def test_a_disk_that_is_full_when_it_is_synced_gets_no_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Network file systems and quotas may report it as late as that."""
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=f"no space left in {tmp_path} .*nothing unfinished was kept"):
+        find_or_build("name", [tmp_path], fill)
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
     def fail(_: Path) -> None:
         raise OSError(errno.EIO, "Input/output error")

@@ -23,6 +23,7 @@ from typing import Any
 from bionemo.geneformer_t.data.cache_lock import is_free
 from bionemo.geneformer_t.data.content_hash import content_digest
 from bionemo.geneformer_t.data.shared_modes import share_like
+from bionemo.geneformer_t.files import sync
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +74,12 @@ def publish(folder: Path, final: Path, memory: Sequence[Path] = ()) -> None:
     """
     content = sorted(folder.rglob("*"))
     share_like(final.parent, folder, *content)
-    _sync(*content)
+    for path in content:
+        sync(path)
     _write_manifest(folder, [path for path in content if path.is_file()], memory)
     share_like(final.parent, folder / MANIFEST)
-    _sync(folder / MANIFEST, folder)
+    sync(folder / MANIFEST)
+    sync(folder)
     try:
         folder.replace(final)
     except OSError:
@@ -198,14 +201,3 @@ def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
 
 def _seal(written: Any) -> str:
     return hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()
-
-
-def _sync(*paths: Path) -> None:
-    """Force files and names to the disk, so that a name in place always means whole content."""
-    for path in paths:
-        with suppress(OSError):  # some file systems refuse to sync folders
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
