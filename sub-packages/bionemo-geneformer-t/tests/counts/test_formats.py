@@ -214,6 +214,18 @@ def test_the_message_names_what_holds_counts(tmp_path: Path) -> None:
         read(path, tmp_path)
 
 
+def test_the_message_is_about_what_was_asked_for_where_another_matrix_is_damaged(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "a.h5ad", np.log1p(COUNTS), counts=COUNTS, odd=sp.csr_matrix(COUNTS))
+    with h5py.File(path, "r+") as file:
+        del file["layers/odd/indptr"]
+    with pytest.raises(ValueError, match=r"a\.h5ad: X: .* take them with: --layer counts$"):
+        read(path, tmp_path / "1")
+    with pytest.raises(ValueError, match="layer 'odd' is damaged: it lacks indptr"):
+        read(path, tmp_path / "2", layer="odd")
+
+
 def test_the_message_says_where_to_look_when_nothing_does(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5ad", np.log1p(COUNTS), scaled=COUNTS - 1)
     with pytest.raises(ValueError, match="where the data were published"):

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from bionemo.geneformer_t.counts.checks import NotCountsError
 from bionemo.geneformer_t.counts.data_frames import read_frame, read_index
 from bionemo.geneformer_t.counts.gene_names import name_genes
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
@@ -148,18 +147,19 @@ def _way_out(store: Store, path: Path, tried: str, options: MatrixOptions) -> st
 
 
 def _is_counts(element: Any, path: Path, name: str) -> bool:
-    source = CountSource(
-        where="",
-        cell_ids=(),
-        gene_names=(),
-        gene_symbols=(),
-        raw_blocks=stored_matrix(element, path, name).blocks,
-        way_out=str,
-    )
+    """Whether a matrix that nobody asked for holds raw counts; not where it is damaged."""
     try:
+        source = CountSource(
+            where="",
+            cell_ids=(),
+            gene_names=(),
+            gene_symbols=(),
+            raw_blocks=stored_matrix(element, path, name).blocks,
+            way_out=str,
+        )
         for _ in source.blocks():
             pass
-    except NotCountsError:
+    except ValueError:  # no counts, or a damaged matrix
         return False
     return True
 
