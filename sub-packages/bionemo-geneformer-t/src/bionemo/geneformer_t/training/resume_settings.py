@@ -115,4 +115,4 @@ def check_settings(
 def _kind(name: str, before: Any, now: Any) -> OnResume:
     if name == "layer_lr_decay" and (before is None) != (now is None):
         return OnResume.REFUSED  # the optimizer's state is kept by groups, which differ
-    return ON_RESUME.get(name, OnResume.NO_EFFECT)
+    return ON_RESUME[name]
