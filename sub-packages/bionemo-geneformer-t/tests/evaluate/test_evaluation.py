@@ -13,8 +13,9 @@ from bionemo.geneformer_t.evaluate.evaluation import (
     evaluate,
 )
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.scores.cell_scores import NO_CHANGE, CellFacts
-from bionemo.geneformer_t.evaluate.text import NO_INFORMATION, summary, table
+from bionemo.geneformer_t.evaluate.text import NO_INFORMATION, gap_sentence, summary, table
 
 
 @pytest.fixture
@@ -136,3 +137,10 @@ def test_cells_drawn_from_predictions_are_those_of_former_versions(random_split)
     uniform = Uniform.over(pairs.gene_ids, pairs.vocab_size)
     found = evaluate(uniform, pairs, random_split(0, copy=0.9), np.random.default_rng(0))
     assert found.rows[MODEL].whole.population.energy == pytest.approx(0.6158252758406679, rel=1e-9)
+
+
+def test_a_model_that_is_beyond_its_bound_is_to_be_checked_for_leakage():
+    assert gap_sentence("the bound", Interval(mean=-0.2, low=-0.3, high=-0.1)) == (
+        "The model is beyond the bound by 0.200 nats per position (95 % interval 0.100 to 0.300), "
+        "which should be impossible: check for leakage."
+    )

@@ -164,8 +164,8 @@ def gap_sentence(bound: str, gap: Interval) -> str:
     subject = MODEL[0].upper() + MODEL[1:]
     if gap.verdict == "worse":
         return (
-            f"{subject} is beyond {bound} by {_with_interval(_negative(gap))}, which it cannot be: "
-            "look."
+            f"{subject} is beyond {bound} by {_with_interval(_negative(gap))}, which should be "
+            "impossible: check for leakage."
         )
     return f"{subject} is above {bound} by {_with_interval(gap)}."
 
