@@ -5,6 +5,7 @@ import pytest
 from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.gene_lookup import (
     GeneLookup,
+    ensembl_species,
     in_capitals,
     is_stable_id,
     split_genome,
@@ -82,3 +83,23 @@ def test_published_symbols_are_found_in_data_in_capitals(real_data, name, number
     wanted = {s: gene for s, gene in names.items() if gene in tokens and s.upper() not in names}
     assert len(wanted) == number
     assert {s: lookup.find(s.upper()) for s in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("HUMAN_A1BG", ("HUMAN", "A1BG")),
+        ("mm10---Xkr4", ("mm10", "Xkr4")),  # Seurat makes dashes of underscores
+        ("GRCh38-HLA-A", ("GRCh38", "HLA-A")),
+        ("HLA-A", ("", "HLA-A")),
+        ("T2T-CHM13_SOX2", ("T2T-CHM13", "SOX2")),
+        ("mm10", ("", "mm10")),
+    ],
+)
+def test_assemblies_before_names(name: str, parts: tuple[str, str]) -> None:
+    assert split_genome(name) == parts
+
+
+def test_the_species_of_an_id() -> None:
+    names = ["ENSG00000000003.15", "ENSMUSG00000000001", "SOX2", "ENST00000000001", "FBgn0000008"]
+    assert list(map(ensembl_species, names)) == ["ENSG", "ENSMUSG", "", "", ""]

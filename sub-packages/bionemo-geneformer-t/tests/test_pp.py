@@ -198,3 +198,55 @@ def test_without_counts_or_coordinates_there_is_nothing_to_go_by() -> None:
     adata.X = None
     with pytest.raises(ValueError, match="the data hold no X; name a layer"):
         gft.pp.next_cells(adata, method="knn")
+
+
+@pytest.mark.parametrize("dtype", ["f2", ">f4", ">i4"])
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
+@pytest.mark.parametrize("is_backed", [False, True])
+def test_counts_in_any_type_of_number_give_the_same_graph(
+    tmp_path: Path, dtype: str, layout: str, is_backed: bool
+) -> None:
+    adata = cells()
+    gft.pp.next_cells(adata, method="knn")
+    expected = adata.obsp.pop("next_cell_ids")
+    counts = adata.X.toarray().astype(dtype) if layout == "dense" else adata.X.asformat(layout)
+    if layout != "dense":
+        counts.data = counts.data.astype(dtype)
+    adata.X = counts
+    if is_backed:
+        adata.write_h5ad(tmp_path / "cells.h5ad")
+        adata = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    gft.pp.next_cells(adata, method="knn")
+    assert abs(adata.obsp["next_cell_ids"] - expected).sum() < 1e-4
+
+
+@pytest.mark.parametrize("dtype", ["f2", ">f4", ">f8"])
+def test_a_graph_and_coordinates_in_any_type_of_number_are_taken(dtype: str) -> None:
+    adata = cells()
+    weights = sp.csr_matrix(np.triu(RNG.integers(1, 9, (60, 60)) / 8, 1))
+    adata.obsp["exact"] = weights.copy()
+    weights.data = weights.data.astype(dtype)
+    adata.obsp["T_fwd"] = weights
+    adata.obsm["X_pca"] = RNG.normal(size=(60, 3)).astype(dtype)
+    for key in ("exact", "T_fwd"):
+        gft.pp.next_cells(adata, method="precomputed", obsp_key=key, key_added=f"{key}_next")
+    assert (adata.obsp["exact_next"] != adata.obsp["T_fwd_next"]).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "message"),
+    [
+        ("f4", np.inf, "X holds no raw counts"),
+        ("f4", np.nan, "X holds no raw counts"),
+        ("f2", 70000, "X: counts must be finite"),  # beyond the largest 16-bit float
+        ("f2", 4097, "a count of 4096 is beyond 2,048"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_counts_that_are_no_numbers_are_refused(dtype: str, value: float, message: str) -> None:
+    adata = cells()
+    values = adata.X.toarray()
+    values[0, 0] = value
+    adata.X = values.astype(dtype)
+    with pytest.raises(ValueError, match=message):
+        gft.pp.next_cells(adata, method="knn")

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import zarr
 
 from bionemo.geneformer_t.counts.data_frames import read_frame, read_index
@@ -152,4 +153,83 @@ def test_what_cannot_be_understood_is_refused_with_the_way_out(
     with h5py.File(tmp_path / "a.h5ad", "w") as file:
         change(file)
         with pytest.raises(ValueError, match=rf"^a\.h5ad.*{message}.*write it"):
+            read_frame(file, "obs", "a.h5ad")
+
+
+def enumerated(file: h5py.File) -> None:
+    """A factor as hdf5r writes it: an enumeration."""
+    by_nobody(file)
+    del file["obs/day"], file["obs/__categories"]
+    kind = h5py.enum_dtype({"D10": 1, "D0": 2, "D2": 3}, basetype="i1")
+    file["obs"].create_dataset("day", data=np.array([1, 2, 3, 2], dtype="i1"), dtype=kind)
+    file["obs"].create_dataset("dead", data=np.array([True, False, False, True]))
+
+
+def enumerated_records(file: h5py.File) -> None:
+    kind = h5py.enum_dtype({"D10": 1, "D0": 2, "D2": 3}, basetype="i1")
+    records = np.zeros(4, dtype=[("index", "S1"), ("day", kind), ("dead", "?")])
+    records["index"], records["day"], records["dead"] = CELLS, [1, 2, 3, 2], [1, 0, 0, 1]
+    file["obs"] = records
+
+
+@pytest.mark.parametrize("write", [enumerated, enumerated_records])
+def test_numbers_of_an_enumeration_are_its_names(tmp_path: Path, write: Any) -> None:
+    with h5py.File(tmp_path / "a.h5ad", "w") as file:
+        write(file)
+        frame = read_frame(file, "obs", "a.h5ad")
+    assert frame["day"].tolist() == ["D10", "D0", "D2", "D0"]
+    assert frame["dead"].astype(bool).tolist() == [True, False, False, True]
+
+
+def of_a_newer_version(file: h5py.File) -> None:
+    by_anndata(file)
+    file["obs/total"].attrs["encoding-version"] = "9.0.0"
+
+
+def of_another_tool(file: h5py.File) -> None:
+    by_anndata(file)
+    file["obs/total"].attrs["encoding-type"] = "polars-series"
+
+
+def levels_of_another_tool(file: h5py.File) -> None:
+    by_anndata(file)
+    file["obs/day/categories"].attrs["encoding-type"] = "polars-series"
+
+
+def encoded_codes_beyond(file: h5py.File) -> None:
+    by_anndata(file)
+    file["obs/day/codes"][0] = 7
+
+
+def encoded_without_levels(file: h5py.File) -> None:
+    by_anndata(file)
+    del file["obs/day/categories"]
+
+
+def a_matrix(file: h5py.File) -> None:
+    by_anndata(file)
+    del file["obs/total"]
+    anndata.io.write_elem(file["obs"], "total", sp.csr_matrix(np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            of_a_newer_version,
+            "'total' of obs has an encoding that the installed anndata .* newer one",
+        ),
+        (of_another_tool, "'total' of obs has an encoding.*'polars-series'.* take the column out"),
+        (levels_of_another_tool, "'day' of obs has an encoding.*'polars-series'"),
+        (encoded_codes_beyond, r"'day' of obs is damaged \(codes need to be.*write it again"),
+        (encoded_without_levels, "'day' of obs is damaged .*categories.*write it again"),
+        (a_matrix, "'total' of obs holds no single value for each row.*write it again"),
+    ],
+)
+def test_what_anndata_cannot_decode_is_named_with_file_column_and_way_out(
+    tmp_path: Path, change: Any, message: str
+) -> None:
+    with h5py.File(tmp_path / "a.h5ad", "w") as file:
+        change(file)
+        with pytest.raises(ValueError, match=rf"^a\.h5ad: column {message}"):
             read_frame(file, "obs", "a.h5ad")

@@ -168,3 +168,68 @@ def test_what_was_left_out_is_said_with_its_share() -> None:
     notes = left_out_notes("a", names, ["", SPIKE_IN, SPIKE_IN, ""], np.array([6.0, 1, 1, 2]))
     expected = "a: 2 spike-ins (such as ERCC-00002, ERCC-00003), with 20.0% of all counts, were"
     assert notes == [f"{expected} left out"]
+
+
+@pytest.mark.parametrize("empty", [["nan", "nan-1", "nan-2"], ["NA", "NA.1", "NA.2"], ["", "-1"]])
+def test_missing_names_that_were_made_unique_are_missing(empty: list[str]) -> None:
+    """As anndata's `var_names_make_unique` and R's `make.unique` leave them."""
+    genes = name_genes(table([*IDS, *empty]))
+    assert genes.names == (*IDS, *[""] * len(empty))
+    assert genes.left_out[6:] == (NO_NAME,) * len(empty)
+    with_symbols = name_genes(table([*IDS[:3], *empty], gene_name=SYMBOLS[: 3 + len(empty)]))
+    assert with_symbols.names == (*IDS[:3], *SYMBOLS[3 : 3 + len(empty)])
+
+
+def test_what_looks_like_a_missing_name_made_unique_and_is_none() -> None:
+    index = ["NANOG", "NAT1", "NA-HK", "RP11-34P13.7", "HLA-1", "NONE1"]
+    assert name_genes(table(index)).names == tuple(index)
+
+
+def test_summaries_of_reads_are_no_genes() -> None:
+    rows = ["__no_feature", "__alignment_not_unique", "N_unmapped", "N_noFeature"]
+    genes = name_genes(table([*IDS, *rows]))
+    assert genes.left_out == ("",) * 6 + ("features of type summary of reads",) * 4
+    removed = genes.removed()
+    assert removed is not None
+    assert removed.is_removed.tolist() == [False] * 6 + [True] * 4
+
+
+@pytest.mark.parametrize("name", ["ERCC00002", "ERCC92_ERCC-00002", "ERCC92___ERCC-00002"])
+def test_spike_ins_under_other_spellings(name: str) -> None:
+    assert name_genes(table([name, "ERCC6"])).left_out == (SPIKE_IN, "")
+
+
+@pytest.mark.parametrize("column", ["type", "modality", "library"])
+def test_types_of_features_are_recognised_by_what_a_column_holds(column: str) -> None:
+    kinds = ["RNA", "RNA", "RNA", "ADT", "HTO", None]
+    for given in (kinds, pd.Categorical(kinds)):
+        genes = name_genes(table(**{column: given}))
+        assert genes.is_counted.tolist() == [True, True, True, False, False, True]
+    of_other_use = ["gene", "gene", "pseudogene", "protein_coding", "gene", "gene"]
+    assert name_genes(table(**{column: of_other_use})).is_counted.all()
+
+
+def test_two_species_without_an_assembly_before_their_ids_are_two_genomes() -> None:
+    human = [f"ENSG{i:011d}.{i % 9}" for i in range(120)]
+    mouse = [f"ENSMUSG{i:011d}" for i in range(110)]
+    for var in (
+        table([*human, *mouse, "EGFP"]),
+        table(list("a" * 231), gene_ids=[*human, *mouse, ""]),
+    ):
+        with pytest.raises(
+            ValueError, match=r"2 genomes: ENSG \(120 genes\), ENSMUSG \(110 genes\)"
+        ):
+            choose_genome(name_genes(var), None, "a")
+        kept, _ = choose_genome(name_genes(var), "ENSMUSG", "a")
+        assert kept.is_counted.tolist() == [False] * 120 + [True] * 111
+    transgenes = name_genes(table([*human, *mouse[:99]]))
+    assert choose_genome(transgenes, None, "a") == (transgenes, ())
+
+
+@pytest.mark.parametrize(
+    ("human", "mouse"), [("HUMAN_", "MOUSE_"), ("hg19-", "mm10-"), ("GRCh38---", "mm10---")]
+)
+def test_genomes_under_other_spellings(human: str, mouse: str) -> None:
+    genes = name_genes(table([human + "HLA-A", human + "SOX2", mouse + "Sox2"]))
+    kept, _ = choose_genome(genes, human.strip("_-"), "a")
+    assert kept.is_counted.tolist() == [True, True, False]

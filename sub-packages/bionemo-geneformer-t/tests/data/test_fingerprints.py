@@ -7,11 +7,13 @@ import anndata
 import hypothesis.extra.numpy as arrays
 import hypothesis.strategies as st
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from hypothesis import given
 
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.fingerprints import (
+    are_same_cells,
     cells_fingerprint,
     graph_fingerprint,
     provenance_of,
@@ -19,6 +21,7 @@ from bionemo.geneformer_t.data.fingerprints import (
 )
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.vocab import GeneVocab
 
 
 def fingerprint_of(split: Path) -> str:
@@ -94,3 +97,25 @@ def test_weights_at_the_ends_of_the_floats_have_digits_too():
         100_000,
     ]  # 1e-320 is 9.99989e-321
     assert powers.tolist() == [-326, -315, -305, -5, 303]
+
+
+def test_cells_whose_genes_were_once_called_otherwise_are_the_same(write_split, counts):
+    """Before columns of ids were recognised by what they hold, genes went by the index."""
+    genes = [f"ENSG{i:011d}" for i in range(counts.shape[1])]
+    split = write_split(counts, folder="by_hand")
+    cells = anndata.read_h5ad(split / "data.h5ad")
+    symbols = [f"S{i}" for i in range(counts.shape[1])]
+    cells.var = pd.DataFrame({"gene_ids": genes}, index=symbols)
+    cells.write_h5ad(split / "data.h5ad")
+    store = CellStore.open(split)
+    assert list(store.gene_names) == genes
+    then = cells_fingerprint(store, symbols)
+    assert then != cells_fingerprint(store)
+    medians = dict.fromkeys(genes[:-1], 1.0)
+    knows_both = GeneVocab.of_genes(medians, dict(zip(symbols, genes, strict=True)))
+    assert are_same_cells(cells_fingerprint(store), store, knows_both)
+    assert are_same_cells(then, store, knows_both)
+    assert not are_same_cells("another", store, knows_both)
+    crossed = GeneVocab.of_genes(medians, dict(zip(symbols, reversed(genes), strict=True)))
+    assert not are_same_cells(then, store, crossed)  # other tokens: other cells
+    assert not are_same_cells(then, store, GeneVocab.of_genes(medians, {}))

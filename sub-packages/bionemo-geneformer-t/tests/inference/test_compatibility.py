@@ -6,10 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from bionemo.geneformer_t.counts.h5ad import h5ad_source
+from bionemo.geneformer_t.counts.scdl import survey, write_archive
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.inference.compatibility import compare
 from bionemo.geneformer_t.run.doctor import doctor
@@ -72,6 +76,37 @@ def truncated(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:3000])
 
 
+def without_names(split: str) -> Callable[[Path], None]:
+    """The cells as an SCDL archive that does not name them."""
+
+    def convert(folder: Path) -> None:
+        h5ad, archive = folder / split / "data.h5ad", folder / split / "scdl"
+        with h5ad_source(h5ad) as source:
+            write_archive(source, survey(source), archive)
+        h5ad.unlink()
+        table = next((archive / "obs_features").rglob("*.parquet"))
+        pd.DataFrame({"day": [0] * len(pd.read_parquet(table))}).to_parquet(table)
+
+    return convert
+
+
+def without_table(name: str) -> Callable[[Path], None]:
+    def remove(folder: Path) -> None:
+        without_names("train")(folder)
+        without(f"train/scdl/{name}")(folder)
+
+    return remove
+
+
+def unknown_encoding(folder: Path) -> None:
+    with h5py.File(folder / "train" / "data.h5ad", "a") as file:
+        file["var/feature_id"].attrs["encoding-type"] = "polars-series"
+
+
+def of_type(kind: str) -> Callable[[anndata.AnnData], None]:
+    return lambda data: data.var.__setitem__("feature_types", kind)
+
+
 EDGE = {"train_0": ["train_1"]}
 BROKEN: dict[str, Callable[[Path], None]] = {
     "ids of other cells": graphs("train", {"next_cell_ids": {"other_0": ["other_1"]}}),
@@ -89,6 +124,8 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     "a graph that is a list": graphs("train", {"next_cell_ids": [1]}),
     "a file that is a list": graphs("train", [1]),
     "successors that are text": graphs("train", {"next_cell_ids": {"train_0": "train_1"}}),
+    "null for successors": graphs("train", {"next_cell_ids": {"train_0": None}}),
+    "a number for successors": graphs("train", {"next_cell_ids": {"train_0": 1}}),
     "numbers for ids": graphs("train", {"next_cell_ids": {"train_0": [1]}}),
     "a negative weight": graphs("train", {"next_cell_ids": {"train_0": {"train_1": -1}}}),
     "a weight in quotes": graphs("train", {"next_cell_ids": {"train_0": {"train_1": "1"}}}),
@@ -103,6 +140,14 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     "no counts": cells("test", set_counts(0)),
     "unknown genes": cells("train", other_genes),
     "unknown genes in test": cells("test", other_genes),
+    "no genes": cells("train", of_type("Antibody Capture")),
+    "no genes in val": cells("val", of_type("Peaks")),
+    "a column of an unknown encoding": unknown_encoding,
+    "an archive without names": without_names("train"),
+    "an archive without names in val": without_names("val"),
+    "an archive without names in test": without_names("test"),
+    "an archive that lost its names": without_table("obs_features"),
+    "an archive that lost its genes": without_table("var_features"),
     "no vocabulary": without("train/geneformer.vocab"),
     "no medians": without("train/medians.json"),
     "a vocabulary that is cut": text("train/geneformer.vocab", '{"vocab": {'),
@@ -113,7 +158,16 @@ BROKEN: dict[str, Callable[[Path], None]] = {
         "train/medians.json", json.dumps({f"ENSG{i:011d}": 0 for i in range(28)})
     ),
 }
+
+
+def by_numbers(folder: Path) -> None:
+    """A graph by the numbers that cells of an archive without names go by."""
+    without_names("train")(folder)
+    graphs("train", {"next_cell_ids": {"0": ["1"], "1": ["2"]}})(folder)
+
+
 SOUND: dict[str, Callable[[Path], None]] = {
+    "an archive without names, and its graph by numbers": by_numbers,
     "as it is": lambda _: None,
     "without val": without("val"),
     "without test": without("test"),

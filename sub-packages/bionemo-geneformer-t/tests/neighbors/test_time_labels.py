@@ -74,6 +74,8 @@ def test_times_since_the_same_event_are_brought_to_days(
         (["D3", "3 dpi"], "'d' counts from a start that they do not name"),
         (["24hpf", "2 days"], "'hpf' counts from conception"),
         (["3 dpa", "3 dpi"], "'dpa' counts from amputation"),
+        (["gestational day 12.5", "E12.5"], "day' counts from the last period or mating"),
+        (["12 days gestation", "GW18"], "counts from the last period or mating"),
         (["day 3", "stage 4"], "'stage' is no unit that is known"),
         (["10", "3 days"], "'' is no unit that is known"),
     ],

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping
 
 _VERSIONED = re.compile(r"(ENS[A-Z]*G\d+)\.\d+")
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d+(?:\.\d+)?")
+_SPECIES = re.compile(r"ENS[A-Z]*G(?=\d)")
 _STABLE_ID = re.compile(
     r"(?:ENS[A-Z]*G\d+(?:\.\d+)?(?:_PAR_Y)?|FBgn\d{7}|WBGene\d{8}|AT[1-5CM]G\d{5}"
     r"|Y[A-P][LR]\d{3}[CW](?:-[A-Z])?)"
 )
 """Ids of genes: of Ensembl, FlyBase, WormBase, TAIR (Arabidopsis) and SGD (yeast)."""
-_GENOME = re.compile(
-    r"(?P<genome>(?:GRC[a-z]\d+|hg\d+|mm\d+|rn\d+|mRatBN\d|danRer\d+|dm\d+|ce\d+|galGal\d+|susScr\d+"
-    r"|sacCer\d+|rheMac\d+|Mmul_\d+|T2T|CHM13)(?:[-.][\w.-]*?)?)_+(?P<name>[^_].*)"
+_ASSEMBLY = (
+    r"HUMAN|MOUSE|human|mouse|GRC[a-z]\d+|hg\d+|mm\d+|rn\d+|mRatBN\d|danRer\d+|dm\d+|ce\d+"
+    r"|galGal\d+|susScr\d+|sacCer\d+|rheMac\d+|Mmul_\d+|T2T|CHM13"
 )
+_GENOME = re.compile(rf"(?P<genome>(?:{_ASSEMBLY})(?:[-.][\w.-]*?)?)_+(?P<name>[^_].*)")
 """A name with its assembly before it, as 10x writes files of several genomes (`mm10___Xkr4`)."""
+_DASHED = re.compile(rf"(?P<genome>{_ASSEMBLY})-+(?P<name>[^-_]+(?:-[^_]*)?)")
+"""The same once Seurat has made dashes of underscores (`mm10---Xkr4`)."""
 _HUMAN = re.compile(r"(?<=[0-9XY])orf(?=\d)|^hsa-.*|^DKFZp|^hCG_?|^LA16c")
 """What makes human symbols have small letters: reading frames (C21orf62), microRNAs, clones."""
 
@@ -33,6 +37,12 @@ def is_ensembl_id(name: str) -> bool:
     return _ENSEMBL.fullmatch(name) is not None
 
 
+def ensembl_species(name: str) -> str:
+    """What the Ensembl ids of a species begin with; empty where a name is none."""
+    match = _SPECIES.match(name) if is_ensembl_id(name) else None
+    return match[0] if match else ""
+
+
 def without_version(name: str) -> str:
     """An Ensembl id without its version; any other name as it is."""
     match = _VERSIONED.fullmatch(name) if "." in name else None
@@ -41,7 +51,8 @@ def without_version(name: str) -> str:
 
 def split_genome(name: str) -> tuple[str, str]:
     """The assembly that a name begins with, and the rest; an empty one where there is none."""
-    match = _GENOME.fullmatch(name) if "_" in name else None
+    pattern = _GENOME if "_" in name else _DASHED
+    match = pattern.fullmatch(name) if "_" in name or "-" in name else None
     return (match["genome"], match["name"]) if match else ("", name)
 
 

@@ -16,6 +16,9 @@ import scipy.sparse as sp
 from jaxtyping import Float
 from numpy import ndarray
 
+from bionemo.geneformer_t.counts.data_frames import native, native_matrix
+from bionemo.geneformer_t.counts.in_memory import whole_matrix
+from bionemo.geneformer_t.counts.source import in_rows
 from bionemo.geneformer_t.counts.velocity_transitions import (
     NEGATIVE,
     velocity_graph_names,
@@ -107,6 +110,8 @@ def _matrices(adata: "anndata.AnnData", wanted: str | None) -> dict[str, Any]:
     if wanted not in matrices and wanted in velocity_graph_names(adata.uns):
         positive, negative = adata.uns[wanted], adata.uns.get(wanted + NEGATIVE)
         matrices[wanted] = velocity_transitions(positive, negative, adata.n_obs, wanted)
+    elif wanted in matrices:
+        matrices[wanted] = native_matrix(matrices[wanted])
     return matrices
 
 
@@ -117,10 +122,9 @@ def _points(
     key = use_rep or _REPRESENTATION
     if key in adata.obsm:
         held = adata.obsm[key]
-        # arrays of a GPU come to the host by `get`
-        return np.asarray(
-            held.get() if hasattr(held, "device") and hasattr(held, "get") else held
-        ), key
+        if hasattr(held, "device") and hasattr(held, "get"):
+            held = held.get()  # an array of a GPU comes to the host
+        return native(held.toarray() if sp.issparse(held) else np.asarray(held)), key
     if use_rep is not None:
         raise KeyError(
             f"use_rep: obsm has no array {use_rep!r}; it has: {', '.join(adata.obsm) or 'none'}"
@@ -154,13 +158,15 @@ def _matrix(adata: "anndata.AnnData", layer: str | None) -> sp.csr_matrix:
     held = adata.X if layer is None else adata.layers[layer]
     if held is None:
         raise ValueError("the data hold no X; name a layer (layer) or an array of obsm (use_rep)")
-    if hasattr(held, "to_memory"):
-        held = held.to_memory()  # a sparse matrix that stands in a file
-    return sp.csr_matrix(held, dtype=np.float32, copy=True)
+    held = whole_matrix(held)
+    if held.dtype == object:
+        held = np.asarray(held, dtype=np.float64)
+    return sp.csr_matrix(in_rows(held, _name(layer)), dtype=np.float32, copy=True)
 
 
 def _are_counts(matrix: sp.csr_matrix) -> bool:
-    return bool((matrix.data >= 0).all() and (matrix.data == np.floor(matrix.data)).all())
+    values = matrix.data
+    return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
 
 
 def _name(layer: str | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from anndata.io import read_elem
 
-from bionemo.geneformer_t.counts.data_frames import read_frame
+from bionemo.geneformer_t.counts.data_frames import native_matrix, read_frame
 from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice
 from bionemo.geneformer_t.counts.h5ad import keys_of, store_source
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
@@ -96,4 +96,4 @@ def _dense_arrays(store: Any, num_cells: int) -> tuple[Mapping[str, Any], list[s
 
 
 def _square(store: Any, key: str) -> sp.csr_array:
-    return sp.csr_array(read_elem(store["obsp"][key]))
+    return native_matrix(read_elem(store["obsp"][key]))

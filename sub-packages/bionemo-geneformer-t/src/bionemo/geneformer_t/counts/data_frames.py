@@ -13,13 +13,16 @@ A data frame has been stored in five ways:
 Codes are never handed out as if they were values: they become their levels, or are refused.
 """
 
-from collections.abc import Mapping
+import importlib.metadata
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+from anndata._io.specs.registry import IORegistryError  # has no public name
 from anndata.io import read_elem
 from jaxtyping import Shaped
 from numpy import ndarray
@@ -114,12 +117,15 @@ def _column(store: Any, frame: Any, name: str, key: str, where: str) -> Any:
     if levels is not None:
         return _categorical(native(element[:]), levels, place, ordered=ordered)
     if "encoding-type" in element.attrs:
-        return _of_this_machine(read_elem(element))
+        values = _decoded(element, place)
+        if getattr(values, "ndim", 0) != 1:
+            raise ValueError(f"{place} holds no single value for each row; {_WAY_OUT}")
+        return values
     if _is_group(element):
         return _unnamed_group(element, place)
     if len(element.shape) != 1 or _fields(element):
         raise ValueError(f"{place} holds no single value for each row; {_WAY_OUT}")
-    values = _array(element)
+    values = _array(element, place)
     return _leveled(values, _levels_in_uns(store, key, values), place)
 
 
@@ -147,7 +153,9 @@ def _levels(
         source = frame[LEVELS][key]
     if source is None:
         return None, False
-    return _array(source), bool(source.attrs.get("ordered", False))
+    return _array(source, f"{where}: the levels of {key!r}"), bool(
+        source.attrs.get("ordered", False)
+    )
 
 
 def _levels_in_uns(
@@ -157,7 +165,8 @@ def _levels_in_uns(
     uns = store.get("uns", {})
     if np.asarray(codes).dtype.kind not in "iu" or f"{key}_categories" not in uns:
         return None
-    return np.atleast_1d(_array(uns[f"{key}_categories"]))
+    name = f"{key}_categories"
+    return np.atleast_1d(_array(uns[name], f"uns[{name!r}]"))
 
 
 def _leveled(values: Any, levels: Shaped[ndarray, " level"] | None, place: str) -> Any:
@@ -180,34 +189,55 @@ def _unnamed_group(element: Any, place: str) -> Any:
     """A column that is a group and does not say what it is."""
     if "codes" in element and "categories" in element:
         ordered = bool(element.attrs.get("ordered", False))
-        levels = _array(element["categories"])
+        levels = _array(element["categories"], place)
         return _categorical(native(element["codes"][:]), levels, place, ordered=ordered)
     if "values" in element and "mask" in element:
-        values, missing = _array(element["values"]), element["mask"][:].astype(bool)
+        values, missing = _array(element["values"], place), element["mask"][:].astype(bool)
         return pd.Series(values).convert_dtypes().mask(missing).array
     held = ", ".join(element) or "nothing"
     raise ValueError(f"{place} is a group of {held}, which is no column; {_WAY_OUT}")
 
 
-def _array(element: Any) -> Any:
+def _array(element: Any, place: str) -> Any:
     """Text or numbers; levels may be an encoded element of their own."""
     if "encoding-type" in element.attrs:
-        return _of_this_machine(read_elem(element))
+        return _decoded(element, place)
     if isinstance(element, h5py.Dataset) and h5py.check_string_dtype(element.dtype) is not None:
         return element.asstr()[()]
     return native(element[()])
 
 
-def _of_this_machine(values: Any) -> Any:
+def _decoded(element: Any, place: str) -> Any:
+    """What anndata makes of an element that says how it is encoded.
+
+    Raises:
+        ValueError: anndata does not know the encoding, or the element is not what it says.
+    """
+    try:
+        values = read_elem(element)
+    except IORegistryError as error:
+        said = str(error).partition(" from ")[0]
+        raise ValueError(
+            f"{place} has an encoding that the installed anndata "
+            f"({importlib.metadata.version('anndata')}) does not know ({said}): install a newer "
+            "one, or take the column out where the file was written"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        text = error.args[0] if error.args else type(error).__name__
+        raise ValueError(f"{place} is damaged ({text}); {_WAY_OUT}") from error
     return native(values) if isinstance(values, ndarray) else values
 
 
 def native(values: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
     """Values in types that SciPy and pandas can work with, none of them changed.
 
-    Numbers in the byte order of other machines, 16-bit floats, and bytes that are text.
+    Numbers in the byte order of other machines, 16-bit floats, and bytes that are text. Numbers of
+    an HDF5 enumeration, as which R writes factors, are codes and become their names.
     """
     values = np.asarray(values)
+    names = h5py.check_enum_dtype(values.dtype)
+    if names is not None and values.dtype.kind != "b":
+        return _named(values, names)
     if values.dtype.kind == "S":
         return np.char.decode(values, "utf-8").astype(object)
     if values.dtype.kind == "O" and values.size and isinstance(values.flat[0], bytes):
@@ -218,6 +248,34 @@ def native(values: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
         return values
     dtype = values.dtype.newbyteorder("=")
     return values.astype(np.float32 if dtype == np.float16 else dtype, copy=False)
+
+
+def native_matrix(matrix: Any, convert: Callable[[ndarray], ndarray] = native) -> sp.csr_array:
+    """A matrix by rows, in types that SciPy can work with.
+
+    Args:
+        matrix: Dense or sparse, of whatever type.
+        convert: Brings its values into such a type.
+    """
+    if not sp.issparse(matrix):
+        return sp.csr_array(convert(np.asarray(matrix)))
+    if matrix.format not in {"csr", "csc"}:
+        whole = matrix.tocoo()
+        return sp.csr_array(sp.coo_array((convert(whole.data), whole.coords), shape=matrix.shape))
+    made = sp.csr_array if matrix.format == "csr" else sp.csc_array
+    parts = (convert(matrix.data), native(matrix.indices), native(matrix.indptr))
+    return sp.csr_array(made(parts, shape=matrix.shape))
+
+
+def _named(codes: Shaped[ndarray, "..."], names: Mapping[str, int]) -> Shaped[ndarray, "..."]:
+    """The names of an enumeration for its numbers."""
+    name_of = {int(code): name for name, code in names.items()}
+    unknown = sorted({int(code) for code in codes.flat} - set(name_of))
+    if unknown:
+        raise ValueError(
+            f"an HDF5 enumeration names {', '.join(names)} and holds other numbers: {unknown[0]}"
+        )
+    return np.array([name_of[int(c)] for c in codes.flat], dtype=object).reshape(codes.shape)
 
 
 def _is_group(element: Any) -> bool:

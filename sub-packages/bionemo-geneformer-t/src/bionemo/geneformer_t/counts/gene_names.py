@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.gene_lookup import is_stable_id, split_genome
+from bionemo.geneformer_t.gene_lookup import ensembl_species, is_stable_id, split_genome
 
 OWN_COLUMN = "feature_id"
 """The column of `var` in which `prepare` writes what it calls a gene."""
@@ -43,6 +43,10 @@ _MISSING = frozenset(
     {"", "-", "--", ".", "?", "na", "n/a", "#n/a", "nan", "<na>", "none", "null", "nil"}
 )
 """What stands for no value, whatever its case."""
+_MADE_UNIQUE = re.compile(r"(?P<value>|nan|na|<na>|none|null)[-._]\d{1,6}", re.IGNORECASE)
+"""The same after anndata or R has made names unique: `nan-1`, `NA.2`, `-3`."""
+_LEAST_OF_A_SPECIES = 100
+"""Genes; fewer are transgenes, and no genome."""
 _FEATURES = "features of type "
 _SHOWN = 3
 _GENE_TYPES = frozenset({"geneexpression", "gene", "genes", "gex", "rna", "mrna", "expression"})
@@ -50,7 +54,16 @@ _OTHER_TYPES = re.compile(
     r"antibody|adt|hto|hashtag|crispr|guide|grna|multiplex|peak|atac|chromatin|antigen|vdj"
     r"|custom|protein(?!coding)|spikein|celltag|lineagebarcode"
 )
-_SPIKE_IN = re.compile(r"(?:ercc[-_.])?(?:ERCC[-_.]\d{5}|SIRV\d{1,3})", re.IGNORECASE)
+_SPIKE_IN = re.compile(
+    r"(?:(?:ercc|sirv)(?:92)?[-_.]+)?(?:ERCC[-_.]?\d{5}|SIRV\d{1,3})", re.IGNORECASE
+)
+_READ_SUMMARIES = frozenset(
+    {
+        "__no_feature", "__ambiguous", "__too_low_aqual", "__not_aligned",
+        "__alignment_not_unique", "n_unmapped", "n_multimapping", "n_nofeature", "n_ambiguous",
+    }
+)  # fmt: skip
+"""The last lines of a table by htseq-count, and the first ones by STAR: reads of no gene."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +253,8 @@ def left_out_notes(
 def _why_no_gene(name: str, symbol: str) -> str:
     if not name:
         return NO_NAME
+    if name.lower() in _READ_SUMMARIES:
+        return f"{_FEATURES}summary of reads"
     return SPIKE_IN if _SPIKE_IN.fullmatch(name) or _SPIKE_IN.fullmatch(symbol) else ""
 
 
@@ -253,9 +268,13 @@ def _texts(values: "pd.Series[Any] | pd.Index[Any]") -> list[str]:
     there = values.notna()
     texts = [str(value).strip() for value in values]
     return [
-        text if known and text.lower() not in _MISSING else ""
+        text if known and not _is_missing(text) else ""
         for text, known in zip(texts, there, strict=True)
     ]
+
+
+def _is_missing(text: str) -> bool:
+    return text.lower() in _MISSING or _MADE_UNIQUE.fullmatch(text) is not None
 
 
 def _find_ids(texts: dict[str, list[str]], index: list[str]) -> str | None:
@@ -304,9 +323,10 @@ def _find_symbols(texts: dict[str, list[str]], index: list[str], column: str | N
 def _kinds(texts: dict[str, list[str]], num_columns: int) -> tuple[list[str], list[str]]:
     """Why each column is no gene by the type of its feature, and notes."""
     reasons, notes = [""] * num_columns, []
-    for column in _by_name(texts, _TYPE_COLUMNS):
+    by_name = _by_name(texts, _TYPE_COLUMNS)
+    for column in (*by_name, *(c for c in texts if c not in by_name and _are_types(texts[c]))):
         types = Counter(texts[column])
-        plain = {kind: re.sub(r"[^a-z]", "", kind.lower()) for kind in types}
+        plain = {kind: _plain(kind) for kind in types}
         has_genes = any(word in _GENE_TYPES for word in plain.values())
         is_biotype = any(word in {"proteincoding", "lncrna"} for word in plain.values())
         other = {
@@ -325,23 +345,42 @@ def _kinds(texts: dict[str, list[str]], num_columns: int) -> tuple[list[str], li
     return reasons, notes
 
 
+def _are_types(values: Sequence[str]) -> bool:
+    """Whether a column of any name holds types of features: genes, and others that are known."""
+    kinds = {_plain(value) for value in {*values} if value}
+    others = kinds - _GENE_TYPES
+    return 0 < len(others) < len(kinds) and all(map(_OTHER_TYPES.search, others))
+
+
 def _genomes(
     texts: dict[str, list[str]],
     names: Sequence[str],
     symbols: Sequence[str],
     left_out: Sequence[str],
 ) -> tuple[str, ...]:
-    """The genome of each gene where there are several, by a column or by what names begin with."""
+    """The genome of each gene where there are several, by a column or by what names begin with.
+
+    Without either, ids of Ensembl tell the species.
+    """
     found = next((texts[c] for c in _by_name(texts, _GENOME_COLUMNS)), None)
     if found is None or len(_genomes_of_genes(found, left_out)) < 2:
         pairs = zip(names, symbols, strict=True)
         found = [split_genome(name)[0] or split_genome(symbol)[0] for name, symbol in pairs]
+    if len(_genomes_of_genes(found, left_out)) < 2:
+        found = _species(names)
     several = _genomes_of_genes(found, left_out)
     return tuple(found) if len(several) > 1 else ("",) * len(names)
 
 
 def _genomes_of_genes(genomes: Sequence[str], left_out: Sequence[str]) -> set[str]:
     return {g for g, reason in zip(genomes, left_out, strict=True) if g and not reason}
+
+
+def _species(names: Sequence[str]) -> list[str]:
+    """What the Ensembl ids of each gene's species begin with, where the species has many."""
+    found = [ensembl_species(name) for name in names]
+    number = Counter(found)
+    return [species if number[species] >= _LEAST_OF_A_SPECIES else "" for species in found]
 
 
 def _by_name(texts: Iterable[str], names: Sequence[str]) -> list[str]:

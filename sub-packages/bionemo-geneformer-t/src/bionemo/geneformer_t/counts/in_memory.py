@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 import scipy.sparse as sp
 from anndata.abc import CSCDataset, CSRDataset
 
@@ -92,6 +93,15 @@ def row_wise(source: CountSource) -> Iterator[CountSource]:
         yield replace(
             source, raw_blocks=archive_source(archive).raw_blocks, by_rows=True, rounding=None
         )
+
+
+def whole_matrix(matrix: Any) -> Any:
+    """A matrix of an AnnData object in memory, where it may be one of a file."""
+    if not isinstance(matrix, CSRDataset | CSCDataset):
+        return matrix
+    parts = [block for block, _, _ in stored_matrix(matrix.group, Path("X"), "it").blocks()]
+    stack = sp.vstack if isinstance(matrix, CSRDataset) else sp.hstack
+    return stack(parts) if parts else sp.csr_array(matrix.shape, dtype=np.float32)
 
 
 def _choose(cells: "anndata.AnnData", layer: str | None, *, use_raw: bool) -> tuple[str, Any, Any]:

@@ -15,6 +15,7 @@ from bionemo.geneformer_t.counts.gene_names import (
 )
 from bionemo.geneformer_t.gene_lookup import (
     GeneLookup,
+    ensembl_species,
     is_ensembl_id,
     split_genome,
     without_version,
@@ -192,7 +193,7 @@ class _Resolver:
         dictionary = gene_names or {}
         self._in_vocabulary = None if tokens is None else GeneLookup(tokens, dictionary)
         self._in_dictionary = GeneLookup(dictionary.values(), dictionary)
-        self._species = {_species(gene) for gene in dictionary.values()} - {""}
+        self._species = {ensembl_species(gene) for gene in dictionary.values()} - {""}
 
     def __call__(self, name: str, symbol: str) -> str:
         found = None
@@ -201,7 +202,7 @@ class _Resolver:
         if found is None:
             found = self._in_dictionary.find(name)
         bare = without_version(split_genome(name)[1])
-        if found is None and _species(bare) not in self._species:
+        if found is None and ensembl_species(bare) not in self._species:
             # An id of the dictionary's species is one that it does not know; it stays. Symbols of
             # another species may lead to ids of this one.
             found = self._in_dictionary.find(symbol)
@@ -254,8 +255,3 @@ def _with_ids_of_others(table: GeneTable, tables: Sequence[GeneTable]) -> GeneTa
         has_id=has_id,
         symbols={**changed, **table.symbols},
     )
-
-
-def _species(name: str) -> str:
-    """What Ensembl ids of a species begin with; empty where a name is none."""
-    return name.rstrip("0123456789") if is_ensembl_id(name) else ""

@@ -6,6 +6,7 @@ reads a matrix goes through `CountSource.blocks`, which checks that the values a
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from bionemo.geneformer_t.counts.checks import (
     check_counts,
     native_counts,
 )
-from bionemo.geneformer_t.counts.data_frames import native
+from bionemo.geneformer_t.counts.data_frames import native_matrix
 from bionemo.geneformer_t.counts.gene_names import RemovedFeatures
 from bionemo.geneformer_t.counts.rounding import Rounding
 from bionemo.geneformer_t.counts.stored_matrix import RawBlock
@@ -151,20 +152,7 @@ def in_rows(raw: Any, where: str) -> sp.csr_array:
     Raises:
         NotCountsError: As `native_counts` says.
     """
-    if sp.issparse(raw) and raw.format in {"csr", "csc"}:
-        made = sp.csr_array if raw.format == "csr" else sp.csc_array
-        return sp.csr_array(
-            made(
-                (native_counts(raw.data, where), native(raw.indices), native(raw.indptr)),
-                shape=raw.shape,
-            )
-        )
-    if sp.issparse(raw):
-        whole = raw.tocoo()
-        return sp.csr_array(
-            sp.coo_array((native_counts(whole.data, where), whole.coords), shape=raw.shape)
-        )
-    return sp.csr_array(native_counts(raw, where))
+    return native_matrix(raw, partial(native_counts, where=where))
 
 
 def _check_indices(raw: Any, where: str) -> None:

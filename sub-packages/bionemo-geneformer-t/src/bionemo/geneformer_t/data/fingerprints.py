@@ -6,7 +6,7 @@ data sets, splits and corrections apart, and reads megabytes where the counts ar
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -14,8 +14,10 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.data.token_encoder import names_of, tokens_of_columns
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.vocab import GeneVocab
 
 _SMALLEST_POWER, _LIFT = -300, 1e30
 """Numbers below 1e-295 are multiplied before their digits are read."""
@@ -39,12 +41,33 @@ def provenance_of(dataset: TemporalGeneformerDataset) -> Provenance:
     )
 
 
-def cells_fingerprint(store: CellStore) -> str:
-    """SHA-256 over what the module's docstring lists."""
+def cells_fingerprint(store: CellStore, gene_names: Sequence[str] | None = None) -> str:
+    """SHA-256 over what the module's docstring lists.
+
+    Args:
+        store: The cells.
+        gene_names: What to call the genes instead.
+    """
     sampled = np.unique(np.linspace(0, len(store) - 1, _SAMPLED_CELLS).astype(np.int64))
     rows = [part for cell in sampled for part in store.row(int(cell))]
-    names = "\n".join([*store.cell_ids, "", *store.gene_names])
+    names = "\n".join([*store.cell_ids, "", *(gene_names or store.gene_names)])
     return _sha256([store.total_counts, store.num_values, sampled, *rows], names)
+
+
+def are_same_cells(fingerprint: str, store: CellStore, vocab: GeneVocab) -> bool:
+    """Whether a fingerprint is that of some cells, also where it was taken under other names.
+
+    Genes were once called by the index of `var` unless a column `feature_id` or `ensembl_id` gave
+    their ids; other columns of ids are found now. Cells whose genes have the same tokens under both
+    names are the same.
+    """
+    if fingerprint == cells_fingerprint(store):
+        return True
+    tokens = tokens_of_columns(names_of(store), vocab)
+    return bool(
+        np.array_equal(vocab.encode(store.gene_symbols), tokens)
+        and fingerprint == cells_fingerprint(store, store.gene_symbols)
+    )
 
 
 def graph_fingerprint(graph: NeighborGraph) -> str:

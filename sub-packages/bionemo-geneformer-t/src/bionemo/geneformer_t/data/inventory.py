@@ -120,7 +120,7 @@ def stored_graphs(split_dir: Path, store: CellStore) -> dict[str, int]:
         found |= {} if matrix is None else {IN_ARCHIVE: int(matrix.nnz)}
     if (split_dir / NEIGHBORS).is_file():
         content = read_json(split_dir / NEIGHBORS)
-        if not isinstance(content, dict) or not all(isinstance(g, dict) for g in content.values()):
+        if not _maps_to_cells(content):
             raise ValueError(
                 f"{split_dir / NEIGHBORS} must hold {{key: {{cell id: [cell ids]}}}}; it does not"
             )
@@ -165,6 +165,14 @@ def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
         genes_per_cell=int(np.median(lengths)),
         empty_cells=int((lengths == 0).sum()),
         left_out=tuple(notes_on_left_out(store, tokens)),
+    )
+
+
+def _maps_to_cells(content: object) -> bool:
+    """Whether neighbors.json has the form of graphs, so that edges can be counted."""
+    return isinstance(content, dict) and all(
+        isinstance(graph, dict) and all(isinstance(cells, list | dict) for cells in graph.values())
+        for graph in content.values()
     )
 
 

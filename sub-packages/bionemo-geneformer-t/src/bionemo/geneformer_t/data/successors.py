@@ -15,6 +15,7 @@ from anndata.io import read_elem
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.counts.data_frames import native_matrix
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 from bionemo.geneformer_t.counts.scdl import neighbor_matrix
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
@@ -54,7 +55,7 @@ def read_successors(
     in_obsp = _obsp_keys(h5ad_path) if h5ad_path.is_file() else []
     if neighbor_key in in_obsp:
         with open_hdf5(h5ad_path) as file:
-            matrix = sp.coo_array(read_elem(file["obsp"][neighbor_key]))
+            matrix = sp.coo_array(native_matrix(read_elem(file["obsp"][neighbor_key])))
         return _from_matrix(matrix, store, f"{h5ad_path}: obsp[{neighbor_key!r}]")
     if ANY_KEY in in_json:
         return _from_json(in_json, ANY_KEY, store, json_path)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bionemo.geneformer_t.config import PairSettings, positions_needed
-from bionemo.geneformer_t.data.fingerprints import graph_fingerprint
+from bionemo.geneformer_t.data.fingerprints import are_same_cells, graph_fingerprint
 from bionemo.geneformer_t.data.inventory import DataInventory, SplitInventory
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
@@ -174,7 +174,12 @@ def _trained_on(checkpoint: CheckpointSummary, data: DataInventory) -> Iterator[
         text = "the checkpoint does not say what cells it was trained on"
         yield Finding(verdict="note", text=text)
         return
-    same = [name for name, split in data.splits.items() if _is_training(split, trained)]
+    assert checkpoint.vocab is not None
+    same = [
+        name
+        for name, split in data.splits.items()
+        if are_same_cells(trained.data_fingerprint, split.store, checkpoint.vocab)
+    ]
     for name in same:
         if name == "train":
             yield _same_graph(checkpoint, trained, data.splits[name])
@@ -187,10 +192,6 @@ def _trained_on(checkpoint: CheckpointSummary, data: DataInventory) -> Iterator[
             f"({trained.data_fingerprint[:_SHOWN]})"
         )
         yield Finding(verdict="note", text=text)
-
-
-def _is_training(split: SplitInventory, trained: Provenance) -> bool:
-    return split.fingerprint == trained.data_fingerprint
 
 
 def _same_graph(

@@ -3,7 +3,8 @@
 `12.5 dpc`, `E12.5` and `embryonic day 12.5` are days since conception, `P2` days since birth, `3
 dpi` days since an infection or injury, `10 days` days since a start that is not named. Gestational
 age (`GW18`, `18 weeks GA`) is counted from the mother's last period, by convention two weeks before
-conception, so that GW18 is PCW16.
+conception, so that GW18 is PCW16. Days of gestation are something else: of animals they are counted
+from mating, so that gestational day 12.5 of a mouse is E12.5, and of humans from the last period.
 """
 
 import re
@@ -21,6 +22,9 @@ _DAYS = {
 
 UNNAMED = "a start that they do not name"
 _CONCEPTION, _GESTATION, _BIRTH = "conception", "the last period", "birth"
+_DAYS_OF_GESTATION = "the last period or mating"
+_AGE = frozenset({"ga", "gestational age", "of gestational age"})
+"""A human's in any unit."""
 _INFECTION, _AMPUTATION, _TREATMENT = "infection or injury", "amputation", "treatment"
 
 _BEFORE_CONCEPTION = 14.0
@@ -94,7 +98,10 @@ def time_unit(words: str) -> TimeUnit | None:
     origin = " ".join(word for word in split if word not in _DAYS)
     if len(units) != 1 or (origin and origin not in _ORIGIN_OF):
         return None
-    return _unit(_ORIGIN_OF[origin] if origin else UNNAMED, _DAYS[units[0]])
+    days = _DAYS[units[0]]
+    if _ORIGIN_OF.get(origin) == _GESTATION and days < _DAYS["week"] and origin not in _AGE:
+        return TimeUnit(days, _DAYS_OF_GESTATION)
+    return _unit(_ORIGIN_OF[origin] if origin else UNNAMED, days)
 
 
 def _unit(origin: str, days: float) -> TimeUnit:

@@ -6,6 +6,7 @@ and token ids for other genes.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> N
     Raises:
         ValueError: Names what differs.
     """
+    from bionemo.geneformer_t.data.fingerprints import are_same_cells
     from bionemo.geneformer_t.model.weights.checkpoint_entry import carried_by
     from bionemo.geneformer_t.training.checkpoint_files import read_checkpoint
 
@@ -36,7 +38,10 @@ def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> N
     if carried.get("vocab") is not None:
         found += _vocab_differences(GeneVocab.from_dict(carried["vocab"]), data.vocab)
     if carried.get("provenance") is not None:
-        found += differences(Provenance.from_dict(carried["provenance"]), data.provenance)
+        before, now = Provenance.from_dict(carried["provenance"]), data.provenance
+        if are_same_cells(before.data_fingerprint, data.train.tokens.store, data.vocab):
+            before = replace(before, data_fingerprint=now.data_fingerprint)
+        found += differences(before, now)
     if found:
         raise ValueError(
             f"{checkpoint} was trained on other data than {data.data_dir}: {'; '.join(found)}. "
@@ -75,7 +80,7 @@ def differences(before: Provenance, now: Provenance) -> list[str]:
     if before.data_fingerprint != now.data_fingerprint:
         found.append(
             f"other training cells or counts ({before.num_cells:,} cells of {before.data_name} "
-            f"then, {now.num_cells:,} of {now.data_name} now)"
+            f"then, {now.num_cells:,} of {now.data_name} now{_perhaps(before, now)})"
         )
     if before.graph_fingerprint != now.graph_fingerprint:
         found.append(
@@ -85,6 +90,17 @@ def differences(before: Provenance, now: Provenance) -> list[str]:
     if before.objective != now.objective:
         found.append(f"another objective ({before.objective} then, {now.objective} now)")
     return found
+
+
+def _perhaps(before: Provenance, now: Provenance) -> str:
+    """What else may be the reason where the number of cells is the same."""
+    if before.num_cells != now.num_cells:
+        return ""
+    return (
+        "; in the same file, earlier versions of this program took features that are no genes for "
+        "genes, and all genes without an id for one: cells that have such columns have other "
+        "counts now"
+    )
 
 
 def _vocab_differences(before: GeneVocab, now: GeneVocab) -> list[str]:
