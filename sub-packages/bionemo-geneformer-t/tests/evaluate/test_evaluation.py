@@ -112,8 +112,8 @@ def test_controls_and_bounds_have_rows_and_words_of_their_own(random_split, fitt
     ("number", "words"),
     [
         (1, "All cells are of one donor; how donors differ is not known."),
-        (3, "and over 3 donors (effective: 3.0). No verdicts: they take an effective number of at"),
-        (20, "and over 20 donors (effective: 19"),
+        (3, "and on 3 donors (effective: 3.0). No verdicts: they need an effective number of at"),
+        (20, "and on 20 donors (effective: 19"),
     ],
 )
 def test_intervals_are_over_donors_too_where_they_are_known(random_split, number, words) -> None:

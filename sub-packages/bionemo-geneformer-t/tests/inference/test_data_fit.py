@@ -78,7 +78,7 @@ def test_genes_of_another_species_do_not_fit(trained, tiny_data_dir):
 
 def test_cells_longer_than_what_is_read_are_told(trained, tiny_data_dir):
     (note,) = [t for t in findings(trained, tiny_data_dir, "note") if t.startswith("train: ")]
-    assert "lets the model read 15, so the lower ranks are cut off" in note
+    assert "the model reads the top 15, so lower ranks are cut off" in note
 
 
 def test_scoring_the_training_cells_is_told(trained, tiny_data_dir):

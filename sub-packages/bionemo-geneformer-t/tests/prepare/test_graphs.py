@@ -101,9 +101,9 @@ def test_the_mass_that_transport_moves_is_in_the_report(
     cells.obs["day"] = np.digitize(cells.obs["true_time"], [0.3, 0.6])
     folder = run(cells, tmp_path, time_key="day", time_method="ot", val_fraction=0.0)
     said = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"share of the mass that is moved .* 0 to 1 (100.0|99.\d)% \(", said)
+    assert re.search(r"mass that optimal transport moves .* 0 to 1: (100.0|99.\d)% \(", said)
     notes = anndata.read_h5ad(folder / "train" / "data.h5ad").uns["next_cell_ids"]["notes"]
-    assert any(re.search("1 to 2 (100.0|99.\\d)%", note) for note in notes)
+    assert any(re.search("1 to 2: (100.0|99.\\d)%", note) for note in notes)
 
 
 def with_velocity(num_cells: int) -> anndata.AnnData:

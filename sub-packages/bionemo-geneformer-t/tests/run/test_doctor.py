@@ -82,7 +82,7 @@ def test_what_does_not_fit_ends_with_one(trained_checkpoint, tiny_data_dir, caps
     assert main(["doctor", str(trained_checkpoint), str(tiny_data_dir)]) == 1
     text = capsys.readouterr().out
     assert "NO    val has no successors under 'next_cell_ids'" in text
-    assert "They do not fit each other: 1 lines say NO." in text
+    assert "Incompatible: 1 check failed." in text
 
 
 @pytest.mark.parametrize(

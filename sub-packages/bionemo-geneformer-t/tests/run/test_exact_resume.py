@@ -313,7 +313,7 @@ def test_tensorboard_shows_every_step_once(tiny_data_dir, tmp_path):
 def test_inside_an_epoch_the_batches_must_stay_as_they_were(tiny_data_dir, tmp_path):
     with struck(kill, 2, ["training_step"]), pytest.raises(KilledError):
         train(tiny_data_dir, tmp_path / "run")
-    with pytest.raises(ValueError, match=r"behind 2 batches of 8 cells .*this run has 4 cells"):
+    with pytest.raises(ValueError, match=r"after 2 batches of 8 cells .*this run has 4 cells"):
         train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last", micro_batch_size=4)
 
 

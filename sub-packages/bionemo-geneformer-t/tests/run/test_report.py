@@ -15,7 +15,7 @@ from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings, evaluate_checkpoint
 from bionemo.geneformer_t.run.report import FIGURES, REPORT, report, write_report
-from bionemo.geneformer_t.run.report_contents import gather
+from bionemo.geneformer_t.run.report_contents import changed_settings, gather
 
 SECTIONS = ["about", "loss", "graph", "scores", "arrows", "genes", "clusters", "calibration"]
 PICTURES = {
@@ -119,6 +119,14 @@ def test_what_is_not_known_is_said(untrained_checkpoint, tiny_data_dir) -> None:
     assert "There is no metrics.csv" in shown
     assert "Times: none (give time_key)" in shown
     assert (folder / "evaluation.json").is_file()
+
+
+def test_settings_are_those_of_the_checkpoint_not_of_a_later_resume(tmp_path) -> None:
+    (tmp_path / "config.yaml").write_text("learning_rate: 0.0005\nmax_steps: 8\n")
+    recorded = {"learning_rate": 0.001, "max_steps": 6, "seq_length": 2048, "data_dir": "data"}
+    assert changed_settings(recorded, tmp_path) == {"learning_rate": 0.001, "max_steps": 6}
+    assert changed_settings(None, tmp_path) == {"learning_rate": 0.0005, "max_steps": 8}
+    assert changed_settings(None, tmp_path / "elsewhere") == {}
 
 
 def test_a_gene_that_the_vocabulary_lacks_is_refused_before_the_work(

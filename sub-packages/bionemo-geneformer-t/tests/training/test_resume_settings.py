@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
 from bionemo.geneformer_t.model.step.finite import NotFiniteError
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
@@ -143,14 +144,14 @@ def test_the_advice_after_a_loss_that_is_not_finite_works(tiny_data_dir, tmp_pat
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"seed": 7}, r"behind 2 batches: seed was 42 and is 7"),
+        ({"seed": 7}, r"after 2 batches: seed was 42 and is 7"),
         ({"context_dropout": 0.3}, r"context_dropout was 0.0 and is 0.3"),
         ({"next_cells_per_cell": 2}, r"next_cells_per_cell was 1 and is 2"),
         ({"limit_train_batches": 4}, r"limit_train_batches was None and is 4"),
         ({"micro_batch_size": 4}, r"2 batches of 8 cells .*micro_batch_size was 8 and is 4"),
         ({"accumulate_grad_batches": 2}, r"accumulate_grad_batches was 1 and is 2"),
         ({"max_tokens_per_batch": 250}, r"max_tokens_per_batch was None and is 250"),
-        ({"seq_length": 32}, r"seq_length was 64 and is 32.* start a new run .* with pretrained"),
+        ({"seq_length": 32}, r"seq_length was 64 and is 32.* start a new run .* with --pretrained"),
         ({"mask_prob": 0.5}, r"mask_prob was 0.15 and is 0.5"),
         ({"target_sum": 1e6}, r"target_sum was 10000.0 and is 1000000.0"),
         ({"hidden_size": 32}, r"hidden_size was 16 and is 32"),
@@ -214,6 +215,9 @@ def test_dropout_that_is_given_is_used(tiny_data_dir, stopped_inside):
     resume(tiny_data_dir, stopped_inside, dropout_prob=0.3)
     config = last(stopped_inside)["hyper_parameters"]["config"]
     assert config["hidden_dropout_prob"] == config["attention_probs_dropout_prob"] == 0.3
+    settings = summarise_checkpoint(stopped_inside / "checkpoints" / "last.ckpt").run_settings
+    assert settings is not None
+    assert settings["dropout_prob"] == 0.3
 
 
 def test_another_number_of_threads_is_named(tiny_data_dir, stopped_inside, monkeypatch, caplog):
@@ -222,7 +226,7 @@ def test_another_number_of_threads_is_named(tiny_data_dir, stopped_inside, monke
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
     resume(tiny_data_dir, stopped_inside)
     assert f"threads: {numerics['threads']} then, 99 now" in caplog.text
-    assert "not to the same last bits" in caplog.text
+    assert "differ in the last bits" in caplog.text
 
 
 def test_a_run_refused_late_touches_nothing(tiny_data_dir, stopped_inside, monkeypatch):

@@ -45,7 +45,7 @@ class SplitInventory:
     counts_known: float
     """Share of all counts that lies on them."""
     genes_per_cell: int
-    """Genes of the vocabulary that the middle cell expresses."""
+    """Median over cells of how many genes of the vocabulary they express."""
     empty_cells: int
     """Cells that express none of them."""
     left_out: tuple[str, ...] = ()

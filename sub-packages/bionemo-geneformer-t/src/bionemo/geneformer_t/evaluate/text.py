@@ -69,7 +69,7 @@ def cells_table(evaluation: Evaluation) -> str:
 def population_table(evaluation: Evaluation) -> str:
     """Populations drawn from predictions against true ones, and how far predictions know."""
     rows = [
-        ["populations", "energy", "wasserstein", "mmd", "calibration", "doubt"],
+        ["populations", "energy", "wasserstein", "mmd", "calibration", "entropy vs. error"],
         ["", "distance", "distance", f"width {evaluation.bandwidth:.2f}", "error %", "spearman"],
     ]
     distances = {name: row.whole.population for name, row in evaluation.rows.items()}
@@ -113,7 +113,7 @@ def interval_sentence(units: Units) -> str:
     )
     donors, one_donor = "", ""
     if units.effective_donors is not None:
-        donors = f", and over {units.num_donors} donors (effective: {units.effective_donors:.1f})"
+        donors = f", and on {units.num_donors} donors (effective: {units.effective_donors:.1f})"
     elif units.num_donors == 1:
         one_donor = " All cells are of one donor; how donors differ is not known."
     few = []
@@ -121,10 +121,10 @@ def interval_sentence(units: Units) -> str:
         few.append(f"an effective number of at least {LEAST_UNITS} current and of next cells")
     if units.effective_donors is not None and units.effective_donors < LEAST_DONORS:
         few.append(f"an effective number of at least {LEAST_DONORS} donors")
-    withheld = f" No verdicts: they take {' and '.join(few)}." if few else ""
+    withheld = f" No verdicts: they need {' and '.join(few)}." if few else ""
     return (
-        "Intervals: 95 %, for the mean over the population that these cells were drawn from; over "
-        f"{cells}{donors}.{one_donor}{withheld}"
+        "Intervals: 95 %, of the mean over the population that these cells were drawn from. They "
+        f"rest on {cells}{donors}.{one_donor}{withheld}"
     )
 
 

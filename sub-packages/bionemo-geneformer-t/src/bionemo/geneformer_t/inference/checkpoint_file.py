@@ -4,7 +4,7 @@ import errno
 import pickle
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,8 @@ class CheckpointSummary:
     """Optimizer steps behind it."""
     epoch: int
     num_weights: int
+    run_settings: Mapping[str, Any] | None
+    """Settings of the run when it wrote this; None where that is not recorded."""
     fingerprint: str
     """Of weights, vocabulary and memory; see `inference.model_fingerprint`."""
 
@@ -124,8 +126,17 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         step=content.get("global_step", 0),
         epoch=content.get("epoch", 0),
         num_weights=sum(parameter.numel() for parameter in model.parameters()),
+        run_settings=_run_settings(content),
         fingerprint=model_fingerprint(model),
     )
+
+
+def _run_settings(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What `training.checkpointing.RunCheckpoints` wrote beside the weights."""
+    found: Any = content
+    for name in ("callbacks", "RunCheckpoints", "settings"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) and found else None
 
 
 @contextmanager

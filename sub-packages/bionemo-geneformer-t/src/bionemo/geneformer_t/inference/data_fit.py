@@ -127,11 +127,11 @@ def _lengths(checkpoint: CheckpointSummary, data: DataInventory) -> Iterator[Fin
     for name, split in data.splits.items():
         read, typical = settings.genes_per_cell, split.genes_per_cell
         text = (
-            f"{name}: the middle cell expresses {typical:,} genes; seq_length "
-            f"{settings.seq_length:,} lets the model read {read:,}"
+            f"{name}: median genes per cell {typical:,}; with seq_length "
+            f"{settings.seq_length:,} the model reads the top {read:,}"
         )
         cut = typical > read
-        text += ", so the lower ranks are cut off" if cut else ", which is enough"
+        text += ", so lower ranks are cut off" if cut else ", which is enough"
         yield Finding(verdict="note" if cut else "good", text=text)
 
 

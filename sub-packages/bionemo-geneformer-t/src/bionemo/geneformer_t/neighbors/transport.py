@@ -66,14 +66,15 @@ def couplings(
         rows.append(np.flatnonzero(times == now)[edges.row])
         columns.append(np.flatnonzero(times == later)[edges.col])
         masses.append(edges.data)
-        moved.append(f"{now:g} to {later:g} {_mass_moved(solution)}")
+        moved.append(f"{now:g} to {later:g}: {_mass_moved(solution)}")
         if not solution.converged:
             failed.append(f"the coupling of time {now:g} with {later:g} did not converge")
     edges = (np.concatenate(masses), (np.concatenate(rows), np.concatenate(columns)))
     low, high = _OUTER
     note = (
-        "share of the mass that is moved between time points (and how many equal shares cells of "
-        f"the later one receive, {low:.0%} to {high:.0%} of them): {', '.join(moved)}"
+        "mass that optimal transport moves between time points, and in brackets what a cell of the "
+        f"later one receives, as a multiple of an equal share (quantiles {low:g} and {high:g}): "
+        f"{', '.join(moved)}"
     )
     return sp.csr_array(sp.coo_array(edges, shape=(len(times), len(times)))), [note, *failed]
 

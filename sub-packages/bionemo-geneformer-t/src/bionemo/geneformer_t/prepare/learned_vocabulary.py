@@ -104,7 +104,7 @@ def vocab_from_file(
 def _medians_for(
     tokens: Sequence[str], medians: Float[ndarray, " gene"], genes: Sequence[str]
 ) -> tuple[dict[str, float], list[str]]:
-    """Medians of the training cells; unexpressed genes get the middle one of the others."""
+    """Medians of the training cells; genes without one get the median of the others' medians."""
     learned = dict(zip(genes, medians.tolist(), strict=True))
     wanted = [token for token in tokens if token not in SPECIAL_TOKENS]
     found = {gene: learned[gene] for gene in wanted if np.isfinite(learned.get(gene, np.nan))}
@@ -118,6 +118,7 @@ def _medians_for(
     absent = [gene for gene in wanted if gene not in found]
     note = [
         f"no medians were given: taken from the training cells; {len(absent):,} genes of the "
-        f"vocabulary are not expressed there and get the middle one of the others, {middle:.3g}"
+        f"vocabulary are not expressed there and get the median of the other genes' medians, "
+        f"{middle:.3g}"
     ]
     return {**found, **dict.fromkeys(absent, middle)}, note

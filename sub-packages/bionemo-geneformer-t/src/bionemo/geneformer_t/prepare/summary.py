@@ -106,8 +106,8 @@ def _genes(
     remarks = {
         "mapped": "to another name, such as a symbol to its id",
         "merged": "summed into another column of the same gene",
-        "left out": "no genes of these cells, in no total; see the notes",
-        "dropped": f"not in the vocabulary, unseen: {', '.join(strongest(fates, DROPPED))}",
+        "left out": "not genes of these cells; counted in no total, see the notes",
+        "dropped": f"not in the vocabulary; most counts: {', '.join(strongest(fates, DROPPED))}",
     }
     lines = [f"{'genes':<9}{'columns':>9}{'of counts':>11}"]
     for fate, row in found[found["columns"] > 0].iterrows():

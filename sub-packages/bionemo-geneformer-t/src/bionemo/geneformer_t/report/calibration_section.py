@@ -29,13 +29,13 @@ def calibration_section(evaluation: Evaluation) -> Section:
         body=[
             paragraph(
                 "The expected error is the mean gap between the claimed probability of the "
-                "likeliest gene and how often it is there. Doubt is the rank correlation over "
-                "cells between the entropy of the prediction and its error: above zero, the "
-                "predictor knows where it does not know."
+                "likeliest gene and how often it is there. Entropy vs. error is the rank "
+                "correlation over cells (Spearman) between the entropy of the prediction and its "
+                "cross-entropy: above zero, predictions that are less certain are worse."
             ),
             picture.shown(),
             table(
-                [["", "expected error", "doubt"], ["", "%", "spearman"]],
+                [["", "expected error", "entropy vs. error"], ["", "%", "spearman"]],
                 rows,
                 caption="Calibration of the model and of each baseline",
                 marked=[names.index(MODEL)],

@@ -61,7 +61,7 @@ def graph_section(graphs: Mapping[str, Pictured]) -> Section:
         title="Graph quality",
         body=[
             paragraph(
-                "Training believes every edge from a cell to its successors. These measures say "
+                "Training takes every edge from a cell to a successor as true. These measures say "
                 "whether there is reason to."
             ),
             table(heads, rows, caption="The graph of successors in each split"),

@@ -24,7 +24,8 @@ def trend_section(trends: GeneTrends, names: Sequence[str], place_name: str) -> 
     """
     shown = f"{', '.join(names[: trends.num_named])}, as asked, and " if trends.num_named else ""
     text = (
-        f"For {shown}the genes whose mean changes most from current cells to their successors: "
+        f"For {shown}the genes that change most from current cells to their successors, at any "
+        "place of the trajectory: "
         "how high the gene stands in the rank order (1 at the first rank, 0 where it is absent or "
         f"below rank {trends.num_ranks:,}), in {int(trends.num_cells.sum()):,} current cells, in "
         "their true successors, and as predicted. All three stand at the place of the current "

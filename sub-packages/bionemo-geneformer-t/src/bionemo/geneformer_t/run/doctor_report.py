@@ -64,7 +64,7 @@ def data_text(data: DataInventory) -> str:
     """Everything that a data folder holds."""
     by = "by hand" if data.made_by is None else f"by geneformer-t {data.made_by}"
     head = [("data folder", str(data.folder)), ("made", by), *_vocab_rows(data.vocab)]
-    columns = ("split", "cells", "genes", "known", "counts known", "genes a cell", "fingerprint")
+    columns = ("split", "cells", "genes", "known", "counts known", "median genes", "fingerprint")
     body = [
         (
             name,
@@ -96,10 +96,14 @@ def findings_text(findings: Sequence[Finding], *, both: bool) -> str:
         )
     wrong = sum(finding.verdict == "wrong" for finding in findings)
     if both:
-        end = "They do not fit each other" if wrong else "The checkpoint and the data fit together"
+        end = "Incompatible" if wrong else "The checkpoint and the data fit together"
     else:
-        end = "The folder needs mending" if wrong else "Nothing is wrong with the folder"
-    return "\n".join([*lines, "", end + (f": {wrong} lines say NO." if wrong else ".")])
+        end = "The folder has faults" if wrong else "Nothing is wrong with the folder"
+    return "\n".join([*lines, "", end + (f": {_failed(wrong)}." if wrong else ".")])
+
+
+def _failed(number: int) -> str:
+    return "1 check failed" if number == 1 else f"{number} checks failed"
 
 
 def _vocab_rows(vocab: GeneVocab | None) -> list[tuple[str, str]]:
@@ -114,8 +118,8 @@ def _vocab_rows(vocab: GeneVocab | None) -> list[tuple[str, str]]:
         ),
         (
             "medians",
-            f"of {len(medians):,} genes, from {medians.min():.3g} to {medians.max():.3g}, the "
-            f"middle one {np.median(medians):.3g}",
+            f"of {len(medians):,} genes, from {medians.min():.3g} to {medians.max():.3g}, "
+            f"median {np.median(medians):.3g}",
         ),
     ]
 

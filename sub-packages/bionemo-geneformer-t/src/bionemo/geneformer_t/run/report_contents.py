@@ -1,9 +1,10 @@
 """Gathers what a report shows: from an evaluation, its checkpoint, its run and its data folder."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -66,9 +67,10 @@ def gather(evaluated: Evaluated, genes: Sequence[str], num_genes: int) -> Conten
     trends = gene_trends(
         evaluated.predictor, evaluated.pairs, place, named, num_genes, facts.donors
     )
+    checkpoint = summarise_checkpoint(evaluated.checkpoint)
     return Contents(
-        checkpoint=summarise_checkpoint(evaluated.checkpoint),
-        changed_settings=_changed_settings(evaluated),
+        checkpoint=checkpoint,
+        changed_settings=changed_settings(checkpoint.run_settings, evaluated.run_dir),
         metrics=evaluated.metrics,
         scored=evaluated.split_dir,
         where_from=evaluated.where_from,
@@ -94,17 +96,22 @@ def _place(evaluated: Evaluated) -> tuple[Float[ndarray, " cell"], str]:
     return position_along(evaluated.dataset.graph), "place of the current cell along the graph"
 
 
-def _changed_settings(evaluated: Evaluated) -> dict[str, object]:
-    """Settings of the run that are not the defaults; none where its config.yaml is not there."""
+def changed_settings(recorded: Mapping[str, Any] | None, run_dir: Path) -> dict[str, object]:
+    """Settings of a training that are not the defaults.
+
+    Args:
+        recorded: What the checkpoint carries: a resume may have changed them after it was written.
+        run_dir: The folder whose config.yaml is read where it carries none; where that is not
+            there either, none are known.
+    """
     import yaml
 
     from bionemo.geneformer_t.training.settings import TrainSettings
 
-    path = evaluated.run_dir / CONFIG_FILE
-    if not path.is_file():
-        return {}
-    given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(given, dict):
+    path, given = run_dir / CONFIG_FILE, recorded
+    if given is None and path.is_file():
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(given, Mapping):
         return {}
     defaults = {
         field.name: field.default for field in fields(TrainSettings) if field.default is not MISSING

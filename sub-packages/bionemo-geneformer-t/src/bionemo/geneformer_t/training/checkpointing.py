@@ -142,10 +142,11 @@ class RunCheckpoints(Checkpoint):
             found = changes(carried.get("settings", {}), self.settings, OnResume.BETWEEN_EPOCHS)
             sizes = {name: both for name, both in found.items() if name in SIZES_OF_A_BATCH}
             raise ValueError(
-                f"the checkpoint lies inside an epoch, behind {carried['batch']} batches of "
+                f"the checkpoint is from inside an epoch, after {carried['batch']} batches of "
                 f"{_described(before)}; this run has {_described(now)}"
                 f"{f' ({described(sizes)})' if sizes else ''}. Resume with the settings and the "
-                "data that the run began with; at the end of an epoch sizes may be changed"
+                "data that the run began with; a checkpoint from the end of an epoch allows other "
+                "sizes"
             )
         warn_of_other_bits(carried.get("numerics", {}), numerics(trainer))
         has_more_patience = _take_patience(trainer, checkpoint)

@@ -32,7 +32,8 @@ def warn_of_other_bits(before: Mapping[str, str | int], now: Mapping[str, str | 
     ]
     if found:
         logger.warning(
-            "this run goes on under other conditions (%s): it trains on as well as before, but not "
-            "to the same last bits as without the interruption. OMP_NUM_THREADS or "
-            "torch.set_num_threads sets the number of threads", "; ".join(found),
+            "this run resumes under other conditions (%s): training is as good as before, but its "
+            "numbers will differ in the last bits from those of an uninterrupted run. "
+            "OMP_NUM_THREADS or torch.set_num_threads sets the number of threads",
+            "; ".join(found),
         )  # fmt: skip

@@ -98,17 +98,17 @@ def check_settings(
     fixed = changes(before, now, OnResume.REFUSED)
     if fixed:
         raise ValueError(
-            f"{where} cannot be continued with other settings of this kind: {described(fixed)}. "
-            "They decide what the model is, what it learns or what val/loss measures. Resume with "
-            "what they were, or start a new run from these weights with pretrained"
+            f"{where} cannot be resumed with these settings changed: {described(fixed)}. They "
+            "decide what the model is, what it learns or what val/loss measures. Resume with the "
+            "former values, or start a new run from these weights with --pretrained"
         )
     found = changes(before, now, OnResume.BETWEEN_EPOCHS)
     inside = {name: values for name, values in found.items() if name not in SIZES_OF_A_BATCH}
     if batches_done and inside:
         raise ValueError(
-            f"{where} lies inside an epoch, behind {batches_done} batches: {described(inside)}. "
-            "Cells of this epoch would be used twice or never. Resume with what was; where a "
-            "checkpoint lies at the end of an epoch, this may be changed"
+            f"{where} is from inside an epoch, after {batches_done} batches: {described(inside)}. "
+            "Cells of this epoch would be used twice or never. Resume with the former values; a "
+            "checkpoint from the end of an epoch allows this change"
         )
 
 

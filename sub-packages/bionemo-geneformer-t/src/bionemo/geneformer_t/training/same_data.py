@@ -46,7 +46,7 @@ def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> N
         raise ValueError(
             f"{checkpoint} was trained on other data than {data.data_dir}: {'; '.join(found)}. "
             "Resume with the data that the run began with, or start a new run on these, from the "
-            "weights of this one, with pretrained"
+            "weights of this one, with --pretrained"
         )
 
 

@@ -1,4 +1,4 @@
-"""Calibration: are genes that are called likely there as often, and does doubt announce error?"""
+"""Calibration: are genes that are called likely as often there, and does entropy tell the error?"""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,6 +1,6 @@
 """What a graph of successors is worth, before anyone trains on it.
 
-Training believes every edge. `graph_quality` says whether there is reason to: whether edges go
+Training takes every edge as true. `graph_quality` says whether there is reason to: whether edges go
 forward, join cells that are alike, cross batches, and lead from the root to everywhere.
 """
 

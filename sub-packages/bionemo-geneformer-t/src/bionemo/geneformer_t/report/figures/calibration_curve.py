@@ -1,4 +1,4 @@
-"""Whether predicted probabilities mean what they say, and whether doubt announces error."""
+"""Whether predicted probabilities mean what they say, and whether error grows with entropy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -76,7 +76,7 @@ def _draw_doubt(axes: Any, found: Calibration) -> None:
             ends, ends, color=QUIET, linewidth=1, linestyle="--", label="as large as the entropy"
         )
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-    title = f"Does doubt announce error? Rank correlation {number(found.doubt, 2)}"
+    title = f"Entropy vs. error: rank correlation {number(found.doubt, 2)}"
     axes.set_title(title, **_TITLE)
     axes.set_xlabel("entropy of the prediction, nats per position")
     axes.set_ylabel("cross-entropy, nats per position")
