@@ -1,0 +1,54 @@
+"""A hand-made folder with features that are no genes is read alike by training and prediction."""
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.counts.formats import open_input
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
+from bionemo.geneformer_t.data.inventory import read_by
+from bionemo.geneformer_t.vocab import GeneVocab
+
+OTHERS = {
+    "AB_CD4": "CD4", "AB_of_a_gene": "ENSG00000000003", "ERCC-00002": "", "nan-1": "nan",
+    "__no_feature": "__no_feature", "-": None,
+}  # fmt: skip
+
+
+def test_training_and_prediction_read_the_same_genes_and_totals(
+    tiny_data_dir: Path, tmp_path: Path
+) -> None:
+    split = tiny_data_dir / "train"
+    vocab = GeneVocab.read(split / "geneformer.vocab", split / "medians.json")
+    settings, cells = PairSettings(seq_length=64), np.arange(40)
+    genes_alone = CellTokens(CellStore.open(split), vocab, settings)
+    expected, totals = genes_alone.rows_of(cells), genes_alone.store.total_counts.copy()
+    data = anndata.read_h5ad(split / "data.h5ad")
+    var = pd.DataFrame({"gene_ids": [*data.var["feature_id"], *OTHERS.values()]})
+    var.index = [*data.var_names, *OTHERS]
+    var.loc["GENE5", "gene_ids"] = np.nan  # found by its symbol
+    var["type"] = ["Gene Expression"] * 30 + ["Antibody Capture"] * 2 + ["Gene Expression"] * 4
+    counts = np.c_[data.X.toarray(), np.full((40, 6), 9)].astype(np.float32)
+    anndata.AnnData(sp.csr_matrix(counts), obs=data.obs, var=var).write_h5ad(split / "data.h5ad")
+    with open_input(split / "data.h5ad") as given:
+        stores = CellStore.open(split), CellStore.of(given.counts, split / "data.h5ad", tmp_path)
+    for store in stores:
+        tokens = CellTokens(store, vocab, settings)
+        for row, wanted in zip(tokens.rows_of(cells), expected, strict=True):
+            assert row.tolist() == wanted.tolist()
+        shares = [read_by(t.store, t.token_of_column)[0] for t in (tokens, genes_alone)]
+        assert shares[0] == shares[1]
+        assert (store.total_counts == totals + 9).all()  # spike-ins stay, for models that know them
+        notes = notes_on_left_out(store, tokens.token_of_column)
+        assert [note.split(": ")[1].split(" (")[0].split(",")[0] for note in notes] == [
+            "2 features of type Antibody Capture",
+            "1 spike-ins",
+            "2 columns without id and symbol",
+            "1 features of type summary of reads",
+        ]
