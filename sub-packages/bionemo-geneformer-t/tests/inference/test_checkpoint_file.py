@@ -95,6 +95,35 @@ def test_weights_of_other_sizes_are_damage(model, save_checkpoint):
         build_model(path, content)
 
 
+EMBEDDINGS = "net.bert.embeddings.word_embeddings.weight"
+
+
+def of_one_number(content: dict) -> None:
+    """A tensor of 400 GB that steps over one number again and again."""
+    content["state_dict"][EMBEDDINGS] = torch.zeros(1).expand(10**7, 10**4)
+    content["hyper_parameters"]["config"] |= {"vocab_size": 10**7, "hidden_size": 10**4}
+
+
+def of_shared_layers(content: dict) -> None:
+    """500 layers, whose tensors all share those of the first."""
+    state = content["state_dict"]
+    first = {name: value for name, value in state.items() if ".layer.0." in name}
+    for layer in range(500):
+        state |= {name.replace(".0.", f".{layer}.", 1): value for name, value in first.items()}
+    content["hyper_parameters"]["config"]["num_hidden_layers"] = 500
+
+
+@pytest.mark.parametrize("reader", [load_model, summarise_checkpoint, load_from, pretrained])
+@pytest.mark.parametrize("claim", [of_one_number, of_shared_layers])
+def test_tensors_cannot_claim_more_than_the_file_holds(model, save_checkpoint, claim, reader):
+    path = save_checkpoint(model)
+    content = torch.load(path, weights_only=True)
+    claim(content)
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"claim [\d,]+ bytes, and it holds [\d,]+ for them"):
+        reader(path)
+
+
 CLAIMS = {
     "hidden_size": 10**9, "num_hidden_layers": 10**6, "vocab_size": 10**12,
     "max_position_embeddings": 10**10, "intermediate_size": 10**15, "type_vocab_size": 10**9,

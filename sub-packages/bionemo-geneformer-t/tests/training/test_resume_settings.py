@@ -104,6 +104,37 @@ def test_rates_that_are_given_are_used_from_then_on_and_the_record_says_so(
     assert yaml.safe_load(text)["learning_rate"] == 3e-5
 
 
+def test_the_record_is_of_the_steps_that_are_kept(tiny_data_dir, tmp_path, monkeypatch):
+    """A resume from an earlier checkpoint, or one that was killed before it saved anything."""
+    run = tmp_path / "run"
+
+    def changes_told() -> list[str]:
+        lines = (run / "config.yaml").read_text().splitlines()
+        return [line for line in lines if line.startswith("#")]
+
+    best = train(tiny_data_dir, run, num_epochs=1)
+    kept = best.with_name("kept.ckpt")
+    kept.write_bytes(best.read_bytes())
+    resume(tiny_data_dir, run, num_epochs=2, learning_rate=3e-5)
+    later = ["# step 5: num_epochs was 1 and is 2; learning_rate was 0.0001 and is 3e-05"]
+    assert changes_told() == later
+    again = {"max_steps": 6, "resume_from_checkpoint": str(kept)}
+    train(tiny_data_dir, run, learning_rate=1e-5, **again)
+    told = "num_epochs was 1 and is 2; max_steps was -1 and is 6; learning_rate was 0.0001 and is"
+    assert changes_told() == [f"# step 5: {told} 1e-05"]
+
+    def kill(*_):
+        raise RunStopped("as by a kill")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TemporalGeneformerModel, "training_step", kill)
+        with pytest.raises(RunStopped):
+            resume(tiny_data_dir, run, learning_rate=7e-5)
+    assert changes_told()[1].endswith("learning_rate was 1e-05 and is 7e-05")
+    resume(tiny_data_dir, run, max_steps=7, learning_rate=1e-5)  # as if that had not been
+    assert changes_told() == [f"# step 5: {told} 1e-05", "# step 6: max_steps was 6 and is 7"]
+
+
 def test_rates_by_depth_change_too_and_their_groups_do_not(tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "run", layer_lr_decay=0.9, num_epochs=1)
     resume(tiny_data_dir, tmp_path / "run", layer_lr_decay=0.5)

@@ -1,7 +1,8 @@
 """Whether the weights of a checkpoint can be those of a trained model, before anything is built.
 
-A file may claim any size: settings are compared with the tensors first, so that a claim costs no
-memory. Weights that are not finite give answers that mean nothing, and are refused by name.
+A file may claim any size: settings are compared with the tensors first, and the tensors with the
+numbers that the file holds for them, so that a claim costs no memory. Weights that are not finite
+give answers that mean nothing, and are refused by name.
 """
 
 import re
@@ -24,6 +25,8 @@ _MOST_KNOTS = 1_000_000
 """Far more than there are ranks; to place more would take longer than anybody waits."""
 _LARGEST_SIZE = 2**24
 """Of a table, or a width: some hundred times those of any Geneformer."""
+_MOST_SHARED = 2
+"""How often the numbers of a file may be used: the head shares the embeddings of genes."""
 _LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 _FEED_FORWARD = re.compile(_LAYER.pattern + r"intermediate\.dense\.(?:base_layer\.)?weight")
 _TABLES = {
@@ -56,6 +59,7 @@ def check_sizes_of(checkpoint: Any) -> None:
         DamagedWeightsError: Names the settings with both values.
     """
     values = checkpoint if isinstance(checkpoint, Mapping) else {}
+    check_held(values)
     settings, state = values.get(HYPER_PARAMETERS), values.get(WEIGHTS)
     config = settings.get("config") if isinstance(settings, Mapping) else None
     if isinstance(config, Mapping) and isinstance(state, Mapping):
@@ -87,6 +91,29 @@ def check_sizes(config: BioBertConfig, state: Mapping[str, Any], prefix: str = "
         raise DamagedWeightsError(
             f"its weights do not match its own settings: {'; '.join(wrong)}. Copy or write it again"
         )
+    check_held(state)
+
+
+def check_held(checkpoint: Mapping[str, Any]) -> None:
+    """Refuse tensors that stand for many more numbers than the file holds.
+
+    A tensor may step over the same number again and again (stride 0), and many may share theirs, so
+    that a small file would fill the memory as soon as its weights are copied into a model.
+
+    Args:
+        checkpoint: Tensors by name, in dictionaries within each other.
+
+    Raises:
+        DamagedWeightsError: Says what they claim and what there is.
+    """
+    tensors = [tensor for _, tensor in _tensors(checkpoint)]
+    held = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if claimed > _MOST_SHARED * sum(held.values()):
+        raise DamagedWeightsError(
+            f"its tensors claim {claimed:,} bytes, and it holds {sum(held.values()):,} for them. "
+            "Copy or write it again"
+        )
 
 
 def is_absurd(config: BioBertConfig, state: Mapping[str, Any]) -> bool:
@@ -108,7 +135,7 @@ def check_finite(checkpoint: Mapping[str, Any]) -> None:
     Raises:
         DamagedWeightsError: Names the tensors, and how many of their values are not finite.
     """
-    tensors = list(_tensors(checkpoint))
+    tensors = [(name, t) for name, t in _tensors(checkpoint) if t.is_floating_point()]
     wrong = [(name, tensor) for name, tensor in tensors if not _is_finite(tensor)]
     if wrong:
         shown = ", ".join(
@@ -146,7 +173,7 @@ def _sizes(state: Mapping[str, Any]) -> dict[str, int]:
 
 def _tensors(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Tensor]]:
     for name, value in values.items():
-        if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
+        if isinstance(value, Tensor) and value.layout == torch.strided and value.numel():
             yield f"{above}{name}", value
         elif isinstance(value, Mapping):
             yield from _tensors(value, f"{above}{name}.")

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers.logger import Logger
 
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.training.checkpoint_files import GO_ON
+from bionemo.geneformer_t.training.checkpointing import RunCheckpoints
 from bionemo.geneformer_t.training.initial_weights import REPORT_FILE
 from bionemo.geneformer_t.training.metrics_file import MetricsFile
 from bionemo.geneformer_t.training.resume_settings import OnResume, changes, described
@@ -44,6 +45,14 @@ class RunRecord(L.Callback):
         self.settings = settings
         self.loggers = loggers
         self.steps = steps
+        self._before: dict[str, Any] = {}  # the settings behind the checkpoint
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """See which settings the run goes on from: config.yaml may tell of later steps."""
+        carried = checkpoint.get("callbacks", {}).get(RunCheckpoints.__qualname__, {})
+        self._before = dict(carried.get("settings") or {})
 
     def on_train_start(self, trainer: L.Trainer, pl_module: "TemporalGeneformerModel") -> None:
         """Write it all.
@@ -72,18 +81,21 @@ class RunRecord(L.Callback):
     def _history(self, text: str) -> list[str]:
         import yaml
 
+        try:
+            written = yaml.safe_load(text)
+        except yaml.YAMLError:
+            written = None
+        if not isinstance(written, dict):
+            logger.warning("config.yaml is damaged and is written anew")
+            written = {}
+        before = self._before or written  # older checkpoints carry no settings
+        # a change right behind the checkpoint is part of it if it was written after that change
+        end = self.steps + (not changes(before, written, *_NAMED))
         told = [
             line
             for line in text.splitlines(keepends=True)
-            if (change := _CHANGE.match(line)) and int(change[1]) <= self.steps
+            if (change := _CHANGE.match(line)) and int(change[1]) < end
         ]
-        try:
-            before = yaml.safe_load(text)
-        except yaml.YAMLError:
-            before = None
-        if not isinstance(before, dict):
-            logger.warning("config.yaml is damaged and is written anew")
-            return told
         found = changes(before, self.settings.to_plain(), *_NAMED)
         if not found:
             return told

@@ -21,6 +21,7 @@ from bionemo.geneformer_t.model.weight_checks import (
     NET,
     WEIGHTS,
     check_finite,
+    check_held,
     check_sizes,
     is_absurd,
     naming,
@@ -115,8 +116,9 @@ def read_pretrained(
         found = _from_folder(path, root, str(source), vocab_file)
         if medians_file is not None:
             found = replace(found, medians=read_medians(Path(medians_file)))
-    _check_sizes(found)
     with naming(f"pretrained: {found.source}"):
+        check_held(found.state)
+        _check_sizes(found)
         check_finite(found.state)
     return found
 
@@ -230,8 +232,7 @@ def _check_sizes(pretrained: Pretrained) -> None:
         ValueError: Names the first tensors that are missing, too many or of another shape.
     """
     if is_absurd(pretrained.config, pretrained.state):
-        with naming(f"pretrained: {pretrained.source}"):
-            check_sizes(pretrained.config, pretrained.state)
+        check_sizes(pretrained.config, pretrained.state)
     with torch.device("meta"):
         expected = NextCellBert(pretrained.config).state_dict()
     shapes = {
