@@ -92,9 +92,9 @@ def plan(kills: int, rng: random.Random) -> Iterator[tuple[str, int, float]]:
 
 
 def run_part(
-    data: Path, output: Path, log: Path, kill: tuple[str, int, float] | None
+    data: Path, output: Path, log: Path, kill: tuple[str, int, float] | None, **more: Any
 ) -> tuple[bool, float]:
-    """Run the command in a process, and kill it.
+    """Run the command in a process, with these settings beside those of all, and kill it.
 
     Returns:
         Whether the run came to its end before it was to be killed, and the seconds it took.
@@ -104,7 +104,7 @@ def run_part(
     child = os.fork()
     if not child:
         os.close(reader)
-        _train(data, output, log, kill and partial(_tell, writer, *kill[:2]))
+        train_and_exit(data, output, log, kill and partial(tell, writer, *kill[:2]), **more)
     os.close(writer)
     is_there = os.read(reader, 1)  # empty when the process has ended
     if is_there and kill is not None:
@@ -117,8 +117,18 @@ def run_part(
     return not os.WIFSIGNALED(status), time.perf_counter() - started
 
 
-def _train(data: Path, output: Path, log: Path, watch: Callable[[], None] | None) -> None:
-    """The life of a part; never returns."""
+def train_and_exit(
+    data: Path, output: Path, log: Path, watch: Callable[[], None] | None, **more: Any
+) -> None:
+    """The life of a part; never returns. Exit code 1 where training fails, with the error logged.
+
+    Args:
+        data: The data folder.
+        output: The run's.
+        log: Where all that is printed goes.
+        watch: Called before training.
+        more: Settings beside, or in place of, those that all parts have.
+    """
     status = 1
     try:
         with log.open("a") as file:
@@ -127,9 +137,8 @@ def _train(data: Path, output: Path, log: Path, watch: Callable[[], None] | None
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         if watch is not None:
             watch()
-        train_temporal_geneformer(
-            data_dir=data, output_dir=output, resume_from_checkpoint="last", **SETTINGS
-        )
+        settings = {**SETTINGS, "resume_from_checkpoint": "last", **more}
+        train_temporal_geneformer(data_dir=data, output_dir=output, **settings)
         status = 0
     except BaseException:  # noqa: BLE001 - a forked process must not return
         traceback.print_exc()
@@ -139,7 +148,7 @@ def _train(data: Path, output: Path, log: Path, watch: Callable[[], None] | None
         os._exit(status)
 
 
-def _tell(pipe: int, phase: str, entry: int) -> None:
+def tell(pipe: int, phase: str, entry: int) -> None:
     """Write to a pipe when a phase is entered for the so-many-th time."""
     owner, name, _ = PHASES[phase]
     original, entered = getattr(owner, name), 0
