@@ -10,6 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata
 import numpy as np
@@ -25,7 +26,8 @@ from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.checkpoint_files import SafeCheckpointIO, read_checkpoint
 from bionemo.geneformer_t.run.command import read_config
-from bionemo.geneformer_t.run.output_folder import checkpoint_to_resume, write_config
+from bionemo.geneformer_t.run.output_folder import checkpoint_to_resume
+from bionemo.geneformer_t.run.run_record import RunRecord
 from bionemo.geneformer_t.run.train_settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -150,7 +152,9 @@ def test_settings_cannot_run_code(mark: Path, tmp_path: Path) -> None:
     path.write_text(YAML.format(mark=mark))
     with pytest.raises(ValueError, match="is not valid YAML"):
         read_config(path, TrainSettings)
-    write_config(TrainSettings(data_dir=tmp_path, output_dir=tmp_path))  # which reads the old one
+    settings = TrainSettings(data_dir=tmp_path, output_dir=tmp_path)
+    run = SimpleNamespace(is_global_zero=True), SimpleNamespace(start=None)
+    RunRecord(settings, [], steps=1).on_train_start(*run)  # a resumed run reads the old one
     assert not mark.exists()
 
 
