@@ -34,6 +34,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("hard")
 
 
+@pytest.mark.slow
 @FEW
 @given(value=JSON)
 def test_any_json_comes_back_or_is_refused_as_no_dictionary(folder, value):

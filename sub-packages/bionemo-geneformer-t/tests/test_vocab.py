@@ -79,6 +79,7 @@ def test_geneformers_own_special_tokens_are_read_as_ours(tmp_path):
     assert read_tokens(path)[0] == ("[PAD]", "[MASK]", "ENSG1")
 
 
+@pytest.mark.slow
 def test_the_published_dictionaries_are_read(real_data):
     folder = real_data / "geneformer_dictionaries"
     v1, _ = read_tokens(folder / "token_dictionary_gc30M.pkl")

@@ -61,6 +61,7 @@ def hard_cells(draw, names=NAMES):
     return counts, cells, genes
 
 
+@pytest.mark.slow
 @SOME
 @given(hard=hard_cells(), layout=st.sampled_from(list(LAYOUTS)), dtype=st.sampled_from(TYPES),
        kinds=st.lists(NAMES, min_size=6, max_size=6))  # fmt: skip

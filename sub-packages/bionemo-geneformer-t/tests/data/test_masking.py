@@ -24,6 +24,7 @@ def scored(cells: list[np.ndarray], settings: PairSettings, seed: int = 0) -> Sc
     return score(Ragged.of(cells), keys, GENES, MASK, settings)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.permutations(list(range(10, 60))).flatmap(

@@ -89,6 +89,7 @@ def test_a_cell_beyond_the_budget_is_refused_with_the_numbers(tiny_data_dir: Pat
         data.train_dataloader()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # each run keeps its own checkpoints
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("when", [{"every_n_train_steps": 1}, {"every_n_epochs": 1}])

@@ -135,6 +135,7 @@ def test_several_next_cells_differ_and_are_as_many_as_there_are(tiny_data_dir: P
     assert drawn == [{i + 1, i + 2} for i in range(38)] + [{39}]
 
 
+@pytest.mark.slow
 def test_the_sampling_of_successors_follows_the_settings(tiny_data_dir: Path) -> None:
     shares = {}
     for sampling in ("weighted", "uniform"):

@@ -81,6 +81,7 @@ def test_a_table_without_changed_genes_has_dashes(split_of) -> None:
     assert "new in the next cell, " not in summary(evaluation)
 
 
+@pytest.mark.slow
 def test_controls_and_bounds_have_rows_and_words_of_their_own(random_split, fitted) -> None:
     train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
     copying, uniform = fitted(fit_copy_current, train), Uniform.over(test.gene_ids, test.vocab_size)

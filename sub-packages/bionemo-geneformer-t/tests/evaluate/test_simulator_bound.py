@@ -75,6 +75,7 @@ def test_every_row_is_a_distribution_and_every_gene_possible(places, pairs) -> N
     np.testing.assert_array_equal(again[0], own.of_cells(pairs.cells[:1], 5)[0])
 
 
+@pytest.mark.slow
 def test_successors_are_drawn_as_those_of_simulated_splits_are() -> None:
     """A cell near a fork, once by the simulator's own graph and once by the short cut."""
     tree, place, rng = Tree.forked(2), (0, 0.8), np.random.default_rng(0)

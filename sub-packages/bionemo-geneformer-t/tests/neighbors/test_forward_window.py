@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.neighbors import forward_window, nearest
+from bionemo.geneformer_t.neighbors import forward_window
 from bionemo.geneformer_t.neighbors.forward_window import graph_ahead, places
 
 from ._asserts import assert_sound
@@ -79,20 +79,6 @@ def test_cells_without_pseudotime_are_left_out_and_counted() -> None:
     assert graph.out_degree[::10].sum() == 0
     assert not (graph.indices % 10 == 0).any()
     assert notes[0] == "20 of 200 cells have no finite pseudotime and no edges"
-
-
-@pytest.mark.slow  # pynndescent compiles
-def test_the_index_for_many_cells_gives_nearly_the_same_graph(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pseudotime = RNG.random(1500)
-    points = np.column_stack([pseudotime * 20, RNG.normal(0, 1, (1500, 2))])
-    exact, _ = graph_ahead(points, pseudotime, step=0.8, num_neighbors=5)
-    # one block of cells has more pairs
-    monkeypatch.setattr(nearest, "EXACT_PAIRS", 400_000)
-    found, _ = graph_ahead(points, pseudotime, step=0.8, num_neighbors=5)
-    shared = (exact.to_matrix() > 0).multiply(found.to_matrix() > 0).nnz
-    assert shared / exact.num_edges > 0.95
 
 
 @pytest.mark.parametrize("step", [0.0, 1.0, -0.1])

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from bionemo.geneformer_t.neighbors.ahead import graph_ahead
 
 from bionemo.geneformer_t.neighbors import nearest
 from bionemo.geneformer_t.neighbors.nearest import closeness, nearest_others
@@ -58,6 +59,21 @@ def test_the_index_does_not_depend_on_the_number_of_threads(
     numba.set_num_threads(before)
     for one, several in zip(*found, strict=True):
         assert (one == several).all()
+
+
+@pytest.mark.slow  # pynndescent compiles
+def test_the_index_for_many_cells_gives_nearly_the_same_graph_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It stands here because pynndescent compiles for half a minute, and once in a process."""
+    pseudotime = RNG.random(1500)
+    points = np.column_stack([pseudotime * 20, RNG.normal(0, 1, (1500, 2))])
+    exact, _ = graph_ahead(points, pseudotime, step=0.8, num_neighbors=5)
+    # one block of cells has more pairs
+    monkeypatch.setattr(nearest, "EXACT_PAIRS", 400_000)
+    found, _ = graph_ahead(points, pseudotime, step=0.8, num_neighbors=5)
+    shared = (exact.to_matrix() > 0).multiply(found.to_matrix() > 0).nnz
+    assert shared / exact.num_edges > 0.95
 
 
 def test_weights_fall_with_distance_and_sum_to_one() -> None:

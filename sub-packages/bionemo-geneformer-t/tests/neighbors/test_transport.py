@@ -15,6 +15,7 @@ TIMES = np.repeat([0.0, 1.0], 40)
 POINTS = RNG.normal(size=(80, 3)) + 3 * TIMES[:, None]
 
 
+@pytest.mark.slow
 def test_couplings_are_those_of_a_textbook_sinkhorn_iteration() -> None:
     """Scaling with a soft second marginal (Chizat et al. 2018): exponent rho / (rho + epsilon)."""
     whole, _ = couplings(POINTS, TIMES, num_neighbors=40)

@@ -17,6 +17,7 @@ def by_time(seed: int = 0, **named: list[str]) -> np.ndarray:
     return split_by_time_point(TIMES, LABELS, SHARES, np.random.default_rng(seed), named)
 
 
+@pytest.mark.slow
 @given(sizes=st.lists(st.integers(1, 50), min_size=3, max_size=12), seed=st.integers(0, 99))
 def test_every_group_is_in_one_split_and_every_split_has_one(sizes: list[int], seed: int) -> None:
     groups = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)

@@ -57,6 +57,7 @@ def test_the_message_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Mo
         find_vocab("geneformer-gc30M", tmp_path / "no")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_the_published_files_are_read(real_data: Path, name: str) -> None:
     files = find_vocab(name, real_data / "geneformer_dictionaries")

@@ -52,6 +52,7 @@ def test_a_simulated_folder_says_what_made_it(tmp_path, capsys):
     assert "made          by geneformer-t simulate" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_prepared_folder_and_its_model_fit(tiny_data_dir, tmp_path, capsys):
     prepare(
         input=tiny_data_dir / "train" / "data.h5ad", output_dir=tmp_path / "mine", time_key="day",

@@ -57,6 +57,7 @@ def test_a_missing_split_is_named(untrained_checkpoint, tiny_data_dir, capsys) -
     assert "expected a folder 'test'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_controls_stand_beside_the_model(untrained_checkpoint, tiny_data_dir, tmp_path, capsys):
     shuffled = train_temporal_geneformer(
         data_dir=tiny_data_dir, output_dir=tmp_path / "shuffled", shuffle_successors=True,

@@ -201,6 +201,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 @variants
 @pytest.mark.parametrize(
     "every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["three", "every"]
@@ -299,6 +300,7 @@ def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(
     assert_same_run(tmp_path / "run", whole_run().folder)
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_every_step_once(tiny_data_dir, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -317,6 +319,7 @@ def test_inside_an_epoch_the_batches_must_stay_as_they_were(tiny_data_dir, tmp_p
         train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last", micro_batch_size=4)
 
 
+@pytest.mark.slow
 def test_changed_settings_are_named(tiny_data_dir, tmp_path, caplog):
     train(tiny_data_dir, tmp_path / "run", num_epochs=1)
     train(tiny_data_dir, tmp_path / "run", num_epochs=2, resume_from_checkpoint="last")

@@ -56,6 +56,7 @@ def moved(state, planted) -> set[str]:
     return {n for n, t in planted.items() if not torch.allclose(state[n], t, rtol=0, atol=1e-9)}
 
 
+@pytest.mark.slow
 def test_a_run_with_frozen_layers_leaves_them(pretrained, planted, tiny_data_dir, tmp_path, caplog):
     caplog.set_level("INFO")
     train(tiny_data_dir, tmp_path / "run", pretrained=pretrained, freeze_layers=1)
@@ -73,6 +74,7 @@ def test_rates_fall_with_depth(pretrained, tiny_data_dir, tmp_path):
     assert sorted(set(peaks)) == [1e-2 * 0.5**depth for depth in (3, 2, 1, 0)]
 
 
+@pytest.mark.slow
 def test_a_lora_run_moves_updates_alone_and_resumes_exactly(
     pretrained, planted, tiny_data_dir, tmp_path
 ):
@@ -90,6 +92,7 @@ def test_a_lora_run_moves_updates_alone_and_resumes_exactly(
     assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
 
 
+@pytest.mark.slow
 def test_a_lora_checkpoint_is_used_like_any_other_without_peft(
     pretrained, planted, tiny_data_dir, tmp_path, monkeypatch
 ):

@@ -16,6 +16,7 @@ def report(folder):
     return json.loads((folder / "graph_report.json").read_text())["graphs"]
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated") / "data"
@@ -23,6 +24,7 @@ def simulated(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_simulated_folder_is_measured_and_drawn(simulated, tmp_path, capsys) -> None:
     options = ["--time_key", "pseudotime", "--cluster_key", "branch", "--root", "root"]
     capsys.readouterr()
@@ -102,6 +104,7 @@ def test_a_folder_without_cells(tmp_path) -> None:
         graph(data_dir=tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_what_prepare_recorded_need_not_be_given_again(tiny_data_dir, tmp_path, capsys) -> None:
     prepared = prepare(
         input=(tiny_data_dir / "train" / "data.h5ad",), output_dir=tmp_path / "data",
@@ -122,6 +125,7 @@ def test_what_prepare_recorded_need_not_be_given_again(tiny_data_dir, tmp_path, 
     assert report(again)["temporal_neighbors"]["train"]["direction"]["backward"] == 1
 
 
+@pytest.mark.slow
 def test_heart_cells_by_day_go_forward_to_similar_cells(real_data, tmp_path) -> None:
     data = prepare(
         input=(real_data / "ipsc_cm_human.h5ad",), output_dir=tmp_path / "data", time_key="day",

@@ -61,6 +61,7 @@ def test_every_cell_is_its_own_next_cell_and_no_neighbors_are_read(without_graph
     assert max(len(data.train[i].context_ids) for i in range(40)) == 20  # one cell has all the room
 
 
+@pytest.mark.slow
 def test_pretraining_learns_and_its_checkpoint_starts_a_temporal_run(without_graph, tmp_path):
     settings = {"num_epochs": 20, "learning_rate": 5e-3}
     best = train(without_graph, tmp_path / "plain", objective="mlm", **settings)

@@ -40,7 +40,7 @@ def test_a_checkpoint_goes_in_trains_on_human_cells_and_comes_out(real_data, tmp
     theirs.save_pretrained(tmp_path / "weights")
     prepare(
         input=real_data / "ipsc_cm_human.h5ad", output_dir=tmp_path / "data", time_key="day",
-        vocab=name, **dictionaries,
+        vocab=name, pictures=False, **dictionaries,
     )  # fmt: skip
     data = TemporalGeneformerDataModule(tmp_path / "data", objective="mlm", seq_length=402)
     start = {"pretrained": str(tmp_path / "weights"), "pretrained_vocab": name, **dictionaries}

@@ -45,6 +45,7 @@ def test_human_cells_get_the_ids_of_the_published_formula(real_data, tmp_path, n
         time_key=time,
         vocab="geneformer-gc30M",
         dictionaries=folder,
+        pictures=False,
     )
     cells = anndata.read_h5ad(real_data / f"{name}.h5ad")
     counts = sp.csr_matrix(cells.X)

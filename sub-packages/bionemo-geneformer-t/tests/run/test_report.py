@@ -24,6 +24,7 @@ PICTURES = {
 FOLDER = HOSTILE.replace("/", "|")
 
 
+@pytest.mark.slow
 @pytest.fixture
 def hostile_data_dir(tiny_data_dir: Path) -> Path:
     """The tiny data with clusters and gene symbols that try to be markup and formulas."""
@@ -42,6 +43,7 @@ def hostile_data_dir(tiny_data_dir: Path) -> Path:
     return tiny_data_dir
 
 
+@pytest.mark.slow
 def test_the_page_is_complete_hostile_text_is_text_and_writing_again_is_the_same(
     hostile_data_dir, untrained_checkpoint, tmp_path, capsys
 ) -> None:

@@ -62,12 +62,14 @@ def test_a_run_leaves_checkpoints_metrics_settings_and_a_picture(tiny_data_dir, 
     assert predicted.token_ids.shape == (1, 10)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "run", num_epochs=30, learning_rate=5e-3, dropout_prob=0.0)
     curve = losses(tmp_path / "run", "val/loss")
     assert curve[-1] < curve[0] - 0.2
 
 
+@pytest.mark.slow
 def test_the_effective_config_repeats_the_run(tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "first", learning_rate=3e-4)
     train_temporal_geneformer(
@@ -96,6 +98,7 @@ def test_max_steps_and_limits_end_the_run_early(tiny_data_dir, tmp_path):
     assert len(losses(tmp_path / "limits")) == 4
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run_that_no_longer_learns(tiny_data_dir, tmp_path):
     train(
         tiny_data_dir,
@@ -108,6 +111,7 @@ def test_early_stopping_ends_a_run_that_no_longer_learns(tiny_data_dir, tmp_path
     assert len(losses(tmp_path / "run", "val/loss")) < 50
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_another_run_is_refused_or_resumed(tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "run")
     with pytest.raises(
@@ -133,6 +137,7 @@ def test_resuming_from_a_checkpoint_that_is_not_there_is_refused(tiny_data_dir, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_accumulation_gives_the_same_losses_as_one_large_batch(tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "whole", dropout_prob=0.0)
     train(
@@ -142,6 +147,7 @@ def test_accumulation_gives_the_same_losses_as_one_large_batch(tiny_data_dir, tm
     assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_batches_of_so_many_tokens_give_the_losses_of_one_large_batch(tiny_data_dir, tmp_path):
     data = TemporalGeneformerDataModule(tiny_data_dir, seq_length=64, max_tokens_per_batch=150)
     parts = len(data.train_dataloader())
@@ -180,6 +186,7 @@ def test_validation_inside_an_optimizer_step_is_refused(tiny_data_dir, tmp_path)
         train(tiny_data_dir, tmp_path / "run", **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_mixed_precision_trains(tiny_data_dir, tmp_path, precision):
@@ -189,6 +196,7 @@ def test_mixed_precision_trains(tiny_data_dir, tmp_path, precision):
     assert losses(tmp_path / "mixed") == pytest.approx(losses(tmp_path / "full"), rel=0.02)
 
 
+@pytest.mark.slow
 def test_wandb_works_offline(tiny_data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")

@@ -71,6 +71,7 @@ def test_a_run_starts_where_the_weights_are(weights, tiny_data_dir, tmp_path):
         torch.testing.assert_close(last["state_dict"]["net." + name], tensor, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_run_is_a_start_as_well(weights, tiny_data_dir, tmp_path):
     first = train(
         tiny_data_dir, tmp_path / "first", pretrained=str(weights), position_scheme="restarted"
@@ -118,6 +119,7 @@ def test_sizes_that_the_weights_do_not_have_are_refused(weights, tiny_data_dir, 
     train(tiny_data_dir, tmp_path / "run", pretrained=str(weights), hidden_size=16)
 
 
+@pytest.mark.slow
 def test_too_few_positions_are_refused_unless_more_are_asked_for(weights, tiny_data_dir, tmp_path):
     long = {"pretrained": str(weights), "seq_length": 64}
     with pytest.raises(ValueError, match=r"takes 64 positions .* has 40\..*extend_positions"):
@@ -150,6 +152,7 @@ def test_the_token_dictionary_may_lie_elsewhere(weights, tiny_data_dir, tmp_path
     train(tiny_data_dir, tmp_path / "run", pretrained=str(weights), pretrained_vocab=str(elsewhere))
 
 
+@pytest.mark.slow
 def test_the_published_vocabularies_go_by_name(real_data, tiny_data_dir, tmp_path):
     folder = real_data / "geneformer_dictionaries"
     foreign_model(**V2).save_pretrained(tmp_path / "v2")

@@ -98,6 +98,7 @@ def test_prediction_and_evaluation_ask_the_same_mixture(tiny_data_dir, tmp_path)
     np.testing.assert_allclose(found, np.exp(table), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_is_resumed_keeps_its_memory(tiny_data_dir, tmp_path) -> None:
     folders = {"data_dir": tiny_data_dir, "output_dir": tmp_path / "run"}
     best = train_temporal_geneformer(**folders, **TINY)
@@ -136,6 +137,7 @@ def test_without_validation_cells_the_model_goes_without(tiny_data_dir, tmp_path
     assert "so the model goes without" in caplog.text
 
 
+@pytest.mark.slow
 def test_evaluate_and_doctor_show_the_memory_and_export_says_that_it_stays_behind(
     tiny_data_dir, tmp_path, capsys
 ) -> None:
@@ -152,6 +154,7 @@ def test_evaluate_and_doctor_show_the_memory_and_export_says_that_it_stays_behin
     assert (folder / "README.md").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_from_a_remembering_checkpoint_remembers_anew(
     tiny_data_dir, tmp_path
 ) -> None:

@@ -55,6 +55,7 @@ def train(data_dir, output_dir, **settings):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_is_one_run_with_each_row_once(
     tiny_data_dir, tmp_path, monkeypatch
 ):
@@ -87,6 +88,7 @@ def test_a_fresh_run_is_a_run_of_its_own(tiny_data_dir, tmp_path, monkeypatch):
     assert len(service.runs) == 2
 
 
+@pytest.mark.slow
 def test_offline_both_parts_carry_the_same_id(tiny_data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
