@@ -233,3 +233,11 @@ def test_genomes_under_other_spellings(human: str, mouse: str) -> None:
     genes = name_genes(table([human + "HLA-A", human + "SOX2", mouse + "Sox2"]))
     kept, _ = choose_genome(genes, human.strip("_-"), "a")
     assert kept.is_counted.tolist() == [True, True, False]
+
+
+def test_names_that_differ_in_a_blank_alone_stay_apart_and_ids_lose_theirs() -> None:
+    symbols = pd.Index(["A", "A ", "A\x85", "B"], dtype=object)
+    assert name_genes(pd.DataFrame(index=symbols)).names == tuple(symbols)
+    ids = [f" ENSG{i:011d} " for i in range(4)]
+    padded = name_genes(pd.DataFrame({"gene_ids": ids}, index=["A", "B", "C", "D"]))
+    assert padded.names == tuple(f"ENSG{i:011d}" for i in range(4))

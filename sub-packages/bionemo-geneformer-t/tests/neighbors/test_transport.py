@@ -55,7 +55,7 @@ def test_every_cell_sends_all_its_mass_and_the_note_says_what_was_moved() -> Non
     assert low < 0.9
     assert high > 1.1
     assert len(notes) == 1
-    assert notes[0].endswith(f"0 to 1 {coupled.sum():.1%} ({low:.2g} to {high:.2g})")
+    assert notes[0].endswith(f"0 to 1: {coupled.sum():.1%} ({low:.2g} to {high:.2g})")
     assert coupled.sum() > 0.98
 
 

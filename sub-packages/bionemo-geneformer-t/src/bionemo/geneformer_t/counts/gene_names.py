@@ -264,17 +264,27 @@ def _is_text(column: "pd.Series[Any]") -> bool:
 
 
 def _texts(values: "pd.Series[Any] | pd.Index[Any]") -> list[str]:
-    """Text, empty where there is none."""
+    """Text as it came, empty where there is none; ids of genes without blanks around them.
+
+    Names that differ in a blank alone are two names: one would hold the counts of both.
+    """
     there = values.notna()
-    texts = [str(value).strip() for value in values]
+    texts = [str(value) for value in values]
     return [
-        text if known and not _is_missing(text) else ""
+        _without_blanks(text) if known and not is_missing_name(text) else ""
         for text, known in zip(texts, there, strict=True)
     ]
 
 
-def _is_missing(text: str) -> bool:
-    return text.lower() in _MISSING or _MADE_UNIQUE.fullmatch(text) is not None
+def _without_blanks(text: str) -> str:
+    stripped = text.strip()
+    return stripped if stripped != text and is_stable_id(stripped) else text
+
+
+def is_missing_name(text: str) -> bool:
+    """Whether a text says that there is no name: blanks, `-`, `NA`, `nan` and the like."""
+    stripped = text.strip()
+    return stripped.lower() in _MISSING or _MADE_UNIQUE.fullmatch(stripped) is not None
 
 
 def _find_ids(texts: dict[str, list[str]], index: list[str]) -> str | None:
