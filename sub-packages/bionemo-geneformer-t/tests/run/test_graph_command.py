@@ -16,7 +16,6 @@ def report(folder):
     return json.loads((folder / "graph_report.json").read_text())["graphs"]
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated") / "data"

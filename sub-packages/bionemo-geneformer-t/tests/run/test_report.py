@@ -24,7 +24,6 @@ PICTURES = {
 FOLDER = HOSTILE.replace("/", "|")
 
 
-@pytest.mark.slow
 @pytest.fixture
 def hostile_data_dir(tiny_data_dir: Path) -> Path:
     """The tiny data with clusters and gene symbols that try to be markup and formulas."""
