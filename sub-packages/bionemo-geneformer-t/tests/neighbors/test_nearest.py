@@ -3,9 +3,9 @@
 import numba
 import numpy as np
 import pytest
-from bionemo.geneformer_t.neighbors.ahead import graph_ahead
 
 from bionemo.geneformer_t.neighbors import nearest
+from bionemo.geneformer_t.neighbors.forward_window import graph_ahead
 from bionemo.geneformer_t.neighbors.nearest import closeness, nearest_others
 
 RNG = np.random.default_rng(0)
