@@ -201,7 +201,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.slow
 @variants
 @pytest.mark.parametrize(
     "every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["three", "every"]
