@@ -108,11 +108,7 @@ def counts_of(
     source = CountSource(
         where=f"{path}: {matrix}",
         cell_ids=cell_ids,
-        gene_names=genes.names,
-        gene_symbols=genes.symbols,
-        left_out=genes.left_out,
-        genomes=genes.genomes,
-        removed=genes.removed(),
+        **genes.of_source(),
         raw_blocks=raw_blocks,
         rounding=Rounding() if choice.round_counts else None,
         options=choice.options,

@@ -88,6 +88,16 @@ class GeneNames:
         """Which columns are genes."""
         return np.array([reason == "" for reason in self.left_out], dtype=bool)
 
+    def of_source(self) -> dict[str, Any]:
+        """What a `CountSource` says of its columns, by its fields: the same for every format."""
+        return {
+            "gene_names": self.names,
+            "gene_symbols": self.symbols,
+            "left_out": self.left_out,
+            "genomes": self.genomes,
+            "removed": self.removed(),
+        }
+
     def removed(self) -> "RemovedFeatures | None":
         """Takes the counts of features that are no genes out of a matrix; None where all are."""
         removed = RemovedFeatures(self.left_out)

@@ -70,11 +70,7 @@ def store_source(
     source = CountSource(
         where=f"{path}: {matrix.name}",
         cell_ids=cell_ids,
-        gene_names=genes.names,
-        gene_symbols=genes.symbols,
-        left_out=genes.left_out,
-        genomes=genes.genomes,
-        removed=genes.removed(),
+        **genes.of_source(),
         var_names=tuple(var.index),
         raw_blocks=matrix.blocks,
         by_rows=matrix.layout != "csc",

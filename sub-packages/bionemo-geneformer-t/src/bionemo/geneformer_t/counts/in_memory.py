@@ -63,11 +63,7 @@ def anndata_source(
     return CountSource(
         where=where,
         cell_ids=tuple(cells.obs_names.astype(str)),
-        gene_names=genes.names,
-        gene_symbols=genes.symbols,
-        left_out=genes.left_out,
-        genomes=genes.genomes,
-        removed=genes.removed(),
+        **genes.of_source(),
         var_names=tuple(var.index.astype(str)),
         raw_blocks=lambda: _blocks(matrix, where),
         by_rows=not isinstance(matrix, CSCDataset),

@@ -242,12 +242,8 @@ def archive_source(folder: Path) -> CountSource:
     return CountSource(
         where=str(folder),
         cell_ids=cell_ids(folder, arrays.num_cells),
-        gene_names=genes.names,
-        gene_symbols=genes.symbols,
+        **genes.of_source(),
         raw_blocks=blocks,
-        left_out=genes.left_out,
-        genomes=genes.genomes,
-        removed=genes.removed(),
     )
 
 
