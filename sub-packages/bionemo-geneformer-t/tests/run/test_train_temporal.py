@@ -14,7 +14,7 @@ import yaml
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
-from bionemo.geneformer_t.training.progress_lines import progress_line
+from bionemo.geneformer_t.training.loggers import progress_line
 
 SMALL = {
     "seq_length": 64,

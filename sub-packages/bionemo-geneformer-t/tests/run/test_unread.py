@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bionemo.geneformer_t.run.unread import UNREAD, ending_unread
+from bionemo.geneformer_t.run.command import UNREAD, ending_unread
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bionemo.geneformer_t import __version__
+from bionemo.geneformer_t.run.command import did_you_mean, ending_unread
 from bionemo.geneformer_t.run.command import main as run
-from bionemo.geneformer_t.run.spelling import did_you_mean
-from bionemo.geneformer_t.run.unread import ending_unread
 
 COMMANDS = {
     "demo": ("demo", "demo", "simulate, train and evaluate; the whole job in minutes"),

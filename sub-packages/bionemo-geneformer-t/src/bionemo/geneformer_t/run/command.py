@@ -8,11 +8,14 @@ defaults and their docstrings are written once. Nothing heavy is imported here.
 import argparse
 import ast
 import inspect
+import os
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
 from functools import update_wrapper
 from pathlib import Path
 from types import NoneType, UnionType
@@ -28,8 +31,6 @@ from typing import (
     get_type_hints,
 )
 
-from bionemo.geneformer_t.run.spelling import did_you_mean
-from bionemo.geneformer_t.run.unread import ending_unread
 from bionemo.geneformer_t.setting_values import typed
 
 P = ParamSpec("P")
@@ -42,6 +43,8 @@ _DAMAGED_YAML = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
 """What PyYAML lets through: dates like 2026-13-45, `!!timestamp x`, nesting without end."""
+UNREAD = 141
+"""Exit status where the reader of the output is gone, as under `| head`: a shell's for SIGPIPE."""
 
 
 def command(settings_type: Callable[P, S]) -> Callable[[Callable[[S], R]], Callable[P, R]]:
@@ -177,7 +180,7 @@ class _Parser(argparse.ArgumentParser):
 def is_ours(error: BaseException) -> bool:
     """Whether this package raised the error itself: others deserve their whole traceback.
 
-    A broken pipe is none of ours, wherever it was written to: `ending_unread` knows it.
+    A broken pipe never is; see `ending_unread`.
     """
     if isinstance(error, BrokenPipeError):
         return False
@@ -185,6 +188,41 @@ def is_ours(error: BaseException) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and "geneformer_t" in trace.tb_frame.f_code.co_filename
+
+
+@contextmanager
+def ending_unread() -> Iterator[None]:
+    """End quietly where standard output has lost its reader; other broken pipes are errors.
+
+    Raises:
+        SystemExit: With `UNREAD`, before all was printed.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        if _can_print("\n"):  # an empty text would not reach the pipe
+            raise
+        raise SystemExit(UNREAD) from None
+    finally:
+        _can_print("")
+
+
+def _can_print(text: str) -> bool:
+    """Whether this and what was printed before can be written; if not, it is thrown away."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - not a path
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return False
+    return True
+
+
+def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
+    """The end of an error message: `; did you mean learning_rate?`, or nothing if none is close."""
+    known = list(known)
+    close = dict.fromkeys(match for name in names for match in get_close_matches(name, known, n=1))
+    return f"; did you mean {' and '.join(close)}?" if close else ""
 
 
 def add_arguments(parser: argparse.ArgumentParser, settings_type: type) -> None:

@@ -94,9 +94,10 @@ def _choice(settings: EmbedSettings) -> "MatrixChoice":
 
 
 def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
+    from tqdm import tqdm
+
     from bionemo.geneformer_t.counts.data_frames import read_index
     from bionemo.geneformer_t.counts.update_h5ad import add_array, add_value, updated_copy
-    from bionemo.geneformer_t.run.progress import counter
     from bionemo.geneformer_t.tl.embeddings import INPUT_TABLE
 
     key, table = settings.key_added, settings.key_added + INPUT_TABLE
@@ -104,10 +105,10 @@ def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
     replaced = {"obsm": (key,), "varm": (key, table), "uns": (key,)}
     with (
         updated_copy(source, settings.output, replaced) as file,
-        counter("embedding", shape[0], "cell") as on_cells,
+        tqdm(total=shape[0], desc="embedding", unit="cell", disable=None, leave=False) as bar,
     ):
         array = add_array(file, "obsm", key, shape)
-        for block in embedder.blocks(on_cells):
+        for block in embedder.blocks(bar.update):
             array[block.first_row : block.first_row + len(block.embeddings)] = block.embeddings
             file.check()
         if settings.gene_embeddings:

@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from bionemo.geneformer_t.data.temporal_datamodule import data_state
 from bionemo.geneformer_t.training.checkpoint_files import LAST, prune, remove_partial
-from bionemo.geneformer_t.training.metrics_file import MetricsFile
+from bionemo.geneformer_t.training.loggers import MetricsFile
 from bionemo.geneformer_t.training.numerics import numerics, warn_of_other_bits
 from bionemo.geneformer_t.training.resume_settings import (
     SIZES_OF_A_BATCH,

@@ -18,7 +18,7 @@ from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.training.checkpoint_files import GO_ON
 from bionemo.geneformer_t.training.checkpointing import RunCheckpoints
 from bionemo.geneformer_t.training.initial_weights import REPORT_FILE
-from bionemo.geneformer_t.training.metrics_file import MetricsFile
+from bionemo.geneformer_t.training.loggers import MetricsFile
 from bionemo.geneformer_t.training.resume_settings import OnResume, changes, described
 from bionemo.geneformer_t.training.run_folder import CONFIG_FILE
 from bionemo.geneformer_t.training.settings import TrainSettings

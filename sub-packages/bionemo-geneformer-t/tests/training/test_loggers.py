@@ -7,7 +7,7 @@ import pytest
 import wandb
 
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
-from bionemo.geneformer_t.training.wandb_log import FILE, WandbLog, drop_unfinished, read_rows
+from bionemo.geneformer_t.training.loggers import WANDB_FILE, WandbLog, sent_rows
 
 SMALL = {
     "seq_length": 64, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2,
@@ -95,7 +95,7 @@ def test_offline_both_parts_carry_the_same_id(tiny_data_dir, tmp_path, monkeypat
     train(tiny_data_dir, tmp_path / "run", num_epochs=1)
     assert wandb.run is None
     train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last")
-    run_id, rows = read_rows(tmp_path / "run" / FILE)
+    run_id, rows = sent_rows(tmp_path / "run" / WANDB_FILE)
     # parts of one second get folders that differ by a counter, so the id is read off the file
     parts = list((tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(parts) == 2
@@ -111,20 +111,29 @@ def test_offline_both_parts_carry_the_same_id(tiny_data_dir, tmp_path, monkeypat
         ('{"id": "abc"}\n[null, []]\n', {(None, ())}),
     ],
 )
-def test_an_unfinished_line_is_dropped(tmp_path, text, rows):
-    (tmp_path / FILE).write_text(text)
-    assert read_rows(tmp_path / FILE) == ("abc", rows)
-    assert (tmp_path / FILE).read_text() == text  # a run that is refused later touches nothing
-    drop_unfinished(tmp_path / FILE)
-    assert (tmp_path / FILE).read_text() == text[: text.rfind("\n") + 1]
+def test_an_unfinished_line_is_dropped(tmp_path, text, rows, monkeypatch):
+    path = tmp_path / WANDB_FILE
+    path.write_text(text)
+    run_id, sent = sent_rows(path)
+    assert (run_id, set(sent)) == ("abc", rows)
+    service = Service()
+    monkeypatch.setattr(wandb, "init", service.init)
+    log = WandbLog(tmp_path, project="p", is_resumed=True)
+    assert path.read_text() == text  # a run that is refused later touches nothing
+    log.log_metrics({"b": 1.0}, 3)
+    log.log_metrics({"b": 1.0}, 3)
+    log.log_metrics({"b": 1.0}, 4)
+    whole = text[: text.rfind("\n") + 1]
+    assert path.read_text() == whole + '[3, ["b"]]\n[4, ["b"]]\n'
+    assert [row["trainer/global_step"] for row in service.runs["abc"]] == [3, 4]
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]\n", '{"id"\n', '{"id": "abc"}\n7\n', '{"id": "a"}\n[[], 1]\n']
 )
 def test_a_damaged_file_makes_a_new_run_and_says_so(tmp_path, text, caplog):
-    (tmp_path / FILE).write_text(text)
-    assert read_rows(tmp_path / FILE) == (None, set())
+    (tmp_path / WANDB_FILE).write_text(text)
+    assert sent_rows(tmp_path / WANDB_FILE) == (None, {})
     assert "goes on as a new W&B run" in caplog.text
     assert WandbLog(tmp_path, project="p", is_resumed=True).version
 
