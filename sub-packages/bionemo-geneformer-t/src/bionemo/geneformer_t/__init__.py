@@ -1,15 +1,68 @@
-"""Geneformer-T: fine-tune Geneformer to predict the next cell of a developmental trajectory."""
+"""Geneformer-T: fine-tune Geneformer to predict the next cell of a developmental trajectory.
+
+    import bionemo.geneformer_t as gft
+
+    gft.prepare_data(input=("cells.h5ad",), output_dir="data/mine", time_key="day")
+    gft.train_temporal_geneformer(data_dir="data/mine", output_dir="outputs/mine")
+
+Each name is imported when it is first used, so the package itself, and `geneformer-t --help`, load
+at once.
+"""
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
+    from bionemo.geneformer_t import pp, tl
+    from bionemo.geneformer_t.config import BioBertConfig
+    from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+    from bionemo.geneformer_t.inference.next_cell import predict_next_cells
+    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+    from bionemo.geneformer_t.run.evaluate import evaluate as evaluate_model
+    from bionemo.geneformer_t.run.prepare import prepare as prepare_data
+    from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 __version__ = "0.1.0"
 
-_TOOLS = ("pp", "tl")
+__all__ = [
+    "BioBertConfig",
+    "TemporalGeneformerDataModule",
+    "TemporalGeneformerModel",
+    "evaluate_model",
+    "pp",
+    "predict_next_cells",
+    "prepare_data",
+    "tl",
+    "train_temporal_geneformer",
+]
+
+# The commands `prepare` and `evaluate` get other names here: `prepare` and `evaluate` are packages
+# of this one, and importing either would replace a function of the same name.
+_HOME = {
+    "BioBertConfig": ("config", "BioBertConfig"),
+    "TemporalGeneformerDataModule": ("data.temporal_datamodule", "TemporalGeneformerDataModule"),
+    "TemporalGeneformerModel": ("model.temporal_model", "TemporalGeneformerModel"),
+    "evaluate_model": ("run.evaluate", "evaluate"),
+    "pp": ("pp", None),
+    "predict_next_cells": ("inference.next_cell", "predict_next_cells"),
+    "prepare_data": ("run.prepare", "prepare"),
+    "tl": ("tl", None),
+    "train_temporal_geneformer": ("run.train_temporal", "train_temporal_geneformer"),
+}
+"""Public name -> module and name in it; None for the module itself."""
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import the tools when they are asked for, so that the package itself stays light."""
-    if name in _TOOLS:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module_name, attribute = _HOME[name]
+    module = import_module(f"{__name__}.{module_name}")
+    value = module if attribute is None else getattr(module, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What tab completion offers."""
+    return sorted({*globals(), *__all__})
