@@ -312,8 +312,10 @@ def test_what_another_computer_left_goes_when_it_has_been_still_for_a_day(tmp_pa
     old = time.time() - files.ABANDONED_AFTER - 60
     os.utime(left, (old, old))
     (tmp_path / ".text.partial-note").write_text("no folder, and nobody's")
+    (tmp_path / ".my-old-project").mkdir()
+    os.utime(tmp_path / ".my-old-project", (0, 0))
     assert remove_abandoned(tmp_path) == [left]
-    assert names(tmp_path) == {".text.partial-note"}
+    assert names(tmp_path) == {".text.partial-note", ".my-old-project"}
 
 
 def test_where_disks_have_no_locks_files_are_written_all_the_same(tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ def test_a_full_disk_is_named_and_nothing_unfinished_is_left(tmp_path: Path, num
         fill(folder)
         raise OSError(number, os.strerror(number))
 
-    with pytest.raises(OSError, match=f"no space left in {tmp_path} .*{CACHE_VARIABLE}"):
+    with pytest.raises(OSError, match=f"no space left for {tmp_path}/name .*{CACHE_VARIABLE}"):
         find_or_build("name", [tmp_path], fail)
     assert not list(tmp_path.iterdir())
 
@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_when_it_is_synced_gets_no_entry(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match=f"no space left in {tmp_path} .*nothing unfinished was kept"):
+    with pytest.raises(OSError, match=f"no space left for {tmp_path}/name .*{CACHE_VARIABLE}"):
         find_or_build("name", [tmp_path], fill)
     assert not list(tmp_path.iterdir())
 

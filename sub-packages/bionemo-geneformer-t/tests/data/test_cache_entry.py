@@ -17,15 +17,13 @@ import pytest
 from bionemo.geneformer_t.data import cache_entry
 from bionemo.geneformer_t.data.cache import find_or_build
 from bionemo.geneformer_t.data.cache_entry import (
-    ABANDONED_AFTER,
     MANIFEST,
     _seal,
     appears,
-    clear_abandoned,
     damage,
-    publish,
-    unfinished,
+    new_entry,
 )
+from bionemo.geneformer_t.files import remove_abandoned, whole_folder
 
 BUILDER = """
 import sys, time
@@ -100,33 +98,9 @@ def test_who_waits_for_a_builder_that_is_killed_builds_itself(tmp_path: Path) ->
 def test_a_living_builder_is_left_alone(tmp_path: Path) -> None:
     living = start_builder(tmp_path, 2.0)
     wait_for(lambda: builds(tmp_path))
-    clear_abandoned(tmp_path)
+    assert not remove_abandoned(tmp_path)
     living.communicate(timeout=60)
     assert (tmp_path / "name" / "half").exists()
-
-
-def test_another_computers_unfinished_folder_goes_when_nothing_moves_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache_entry, "_HOST", "elsewhere")
-    theirs = unfinished(tmp_path, "name")
-    (theirs / "half").touch()
-    monkeypatch.setattr(cache_entry, "_HOST", "here")
-    clear_abandoned(tmp_path)
-    assert theirs.exists()
-    old = time.time() - ABANDONED_AFTER - 60
-    for path in (theirs / "half", theirs):
-        os.utime(path, (old, old))
-    clear_abandoned(tmp_path)
-    assert not theirs.exists()
-
-
-def test_other_hidden_folders_are_never_removed(tmp_path: Path) -> None:
-    other = tmp_path / ".my-old-project"
-    other.mkdir()
-    os.utime(other, (0, 0))
-    clear_abandoned(tmp_path)
-    assert other.exists()
 
 
 def test_without_locks_it_is_built_all_the_same(
@@ -135,10 +109,10 @@ def test_without_locks_it_is_built_all_the_same(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    left = unfinished(tmp_path, "other")
     monkeypatch.setattr(fcntl, "flock", refuse)
-    assert (find_or_build("name", [tmp_path], fill) / "content").exists()
-    assert left.exists()  # its builder may be alive
+    with whole_folder(tmp_path / "other") as left:
+        assert (find_or_build("name", [tmp_path], fill) / "content").exists()
+        assert left.exists()  # its builder may be alive
 
 
 def test_names_in_a_manifest_are_no_paths(tmp_path: Path) -> None:
@@ -174,15 +148,14 @@ def test_a_faster_builders_folder_may_appear_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a file server shows it: our rename is refused by a folder that we do not see yet."""
-    mine = unfinished(tmp_path, "name")
     theirs = tmp_path / "name"
 
     def refuse(*_: object) -> None:
         threading.Timer(0.3, theirs.mkdir).start()
         raise OSError(errno.ENOTEMPTY, "Directory not empty")
 
-    monkeypatch.setattr(Path, "replace", refuse)
-    publish(mine, theirs)
+    with new_entry(theirs):
+        monkeypatch.setattr(Path, "rename", refuse)
     assert theirs.is_dir()
 
 
@@ -190,9 +163,9 @@ def test_a_name_that_never_appears_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_entry, "VISIBLE_WITHIN", 0.2)
-    monkeypatch.setattr(Path, "replace", lambda *_: None)
-    with pytest.raises(FileNotFoundError, match="cannot be seen after 0 s"):
-        publish(unfinished(tmp_path, "name"), tmp_path / "name")
+    message = "cannot be seen after 0 s"
+    with pytest.raises(FileNotFoundError, match=message), new_entry(tmp_path / "name"):
+        monkeypatch.setattr(Path, "rename", lambda *_: None)
 
 
 def test_a_folder_that_cannot_be_put_in_place_is_the_systems_error(
@@ -201,7 +174,5 @@ def test_a_folder_that_cannot_be_put_in_place_is_the_systems_error(
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(cache_entry, "VISIBLE_WITHIN", 0.2)
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="Read-only file system"):
-        publish(unfinished(tmp_path, "name"), tmp_path / "name")
+    with pytest.raises(OSError, match="Read-only file system"), new_entry(tmp_path / "name"):
+        monkeypatch.setattr(Path, "rename", refuse)

@@ -113,7 +113,7 @@ def test_the_conversion_is_done_once_and_again_for_other_data(
     split = write_split()
     paths = {CellStore.open(split).path for _ in range(3)}
     assert len(paths) == 1
-    assert len([r for r in caplog.records if "once, 5 cells x 4 genes" in r.message]) == 1
+    assert len([r for r in caplog.records if "X, 5 cells x 4 genes" in r.message]) == 1
     other = write_split(counts + 1, folder="other")
     shutil.copy(other / "data.h5ad", split / "data.h5ad")
     np.testing.assert_array_equal(to_dense(CellStore.open(split)), counts + 1)
@@ -365,5 +365,5 @@ def test_a_disk_that_is_full_stops_the_conversion_with_a_message(
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     message, left = finished.stdout.splitlines()
-    assert message.startswith(f"no space left in {disk}")
+    assert message.startswith(f"no space left for {disk}/")
     assert left == "[]"

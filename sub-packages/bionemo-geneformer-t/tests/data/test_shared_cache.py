@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from bionemo.geneformer_t.data import cache_lock
 from bionemo.geneformer_t.data.cache import CACHE_VARIABLE, find_or_build, open_or_build
 from bionemo.geneformer_t.data.cache_entry import MANIFEST, damage
 from bionemo.geneformer_t.data.cache_lock import WAIT_VARIABLE, only_builder
 from bionemo.geneformer_t.data.shared_modes import make_folder
+from bionemo.geneformer_t.files import whole_folder
 
 ANNA, BERT, GROUP = 54321, 54322, 54300
 
@@ -176,6 +176,20 @@ def test_what_one_member_of_a_group_builds_the_others_can_use_and_replace(shared
 
 
 @needs_root
+def test_what_another_user_left_unfinished_shuts_nobody_out(shared: Path) -> None:
+    left = as_user(ANNA, leave_unfinished, shared)
+    assert as_user(BERT, build, shared) == str(shared / "name")
+    assert {path.name for path in shared.iterdir()} == {"name", left}
+
+
+def leave_unfinished(place: Path) -> str:
+    with whole_folder(place / "name") as folder:
+        left = folder.parent.with_name(folder.parent.name + "0")
+        shutil.copytree(folder.parent, left)  # as a killed process would leave it, locked by nobody
+    return left.name
+
+
+@needs_root
 def test_where_the_group_may_not_write_the_umask_decides(shared: Path) -> None:
     os.chown(shared, ANNA, ANNA)
     shared.chmod(0o700)
@@ -252,7 +266,7 @@ def test_without_locks_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fcntl, "flock", refuse)
     with only_builder(tmp_path, "name"), only_builder(tmp_path, "name"):
         pass
-    assert not cache_lock.is_free(tmp_path, "name")
+    assert {path.name for path in tmp_path.iterdir()} <= {".name.lock"}
 
 
 def test_a_lock_ends_with_an_error_inside(tmp_path: Path) -> None:

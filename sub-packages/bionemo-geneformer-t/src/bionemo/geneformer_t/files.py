@@ -12,6 +12,7 @@ import errno
 import glob
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
@@ -145,10 +146,27 @@ def remove_abandoned(folder: Path, name: str | None = None) -> list[Path]:
     """
     start = "*" if name is None else glob.escape(name[:_LONGEST])
     found = [path for path in folder.glob(f".{start}{PARTIAL}*-*") if path.is_dir()]
-    removed = [path for path in found if _is_abandoned(path)]
-    for path in removed:
+    abandoned = [path for path in found if _is_abandoned(path)]
+    for path in abandoned:
         shutil.rmtree(path, ignore_errors=True)
-    return removed
+    return [path for path in abandoned if not path.exists()]
+
+
+def discard(path: Path) -> None:
+    """Take a file or folder out of the way at once; other processes may still have it open.
+
+    What cannot be removed, because it is another user's, stays as an abandoned output.
+
+    Raises:
+        OSError: It cannot be moved.
+    """
+    aside = path.with_name(f".{path.name[:_LONGEST]}{PARTIAL}{_HOST}-{secrets.token_hex(4)}")
+    with suppress(FileNotFoundError):
+        path.replace(aside)
+        if aside.is_dir() and not aside.is_symlink():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink()
 
 
 def sync(path: Path) -> None:
@@ -199,7 +217,7 @@ def _partial(final: Path) -> Iterator[Path]:
 def _is_abandoned(place: Path) -> bool:
     """Whether the writer of an unfinished output is certainly dead."""
     host = place.name.rpartition(PARTIAL)[2].split("-", 1)[0]
-    if host == _HOST and (place / _LOCK).exists():
+    if host == _HOST and os.path.exists(place / _LOCK):  # noqa: PTH110 - False in others' folders
         lock = FileLock(place / _LOCK, timeout=0, fallback_to_soft=False)
         try:
             lock.acquire()

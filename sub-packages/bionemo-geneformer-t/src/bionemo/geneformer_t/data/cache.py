@@ -5,14 +5,11 @@ where it is whole; where it is missing or damaged it is built, by one process, w
 it. A place that cannot be used is passed over for the next one, and the log says so.
 """
 
-import errno
 import hashlib
 import logging
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
@@ -21,17 +18,11 @@ import numpy as np
 from jaxtyping import Num
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.cache_entry import (
-    clear_abandoned,
-    damage,
-    discard,
-    publish,
-    unfinished,
-    unused_name,
-)
+from bionemo.geneformer_t.data.cache_entry import damage, new_entry
 from bionemo.geneformer_t.data.cache_lock import only_builder
 from bionemo.geneformer_t.data.content_hash import file_states, fingerprint
 from bionemo.geneformer_t.data.shared_modes import make_folder, share_like
+from bionemo.geneformer_t.files import discard, disk_full_advice, remove_abandoned, write_bytes
 
 T = TypeVar("T")
 
@@ -40,7 +31,9 @@ logger = logging.getLogger(__name__)
 CACHE_VARIABLE = "GENEFORMER_T_CACHE"
 """Environment variable that names the folder for caches."""
 
-_NEARLY_NOTHING = 1 << 20
+_ADVICE = (
+    f"Free some, or name another folder with cache_dir or the environment variable {CACHE_VARIABLE}"
+)
 _HASH_BYTES = hashlib.sha256().digest_size
 _Distrusted = tuple[tuple[int, int], str]
 """Device and inode of an entry that could not be opened, and why."""
@@ -140,33 +133,6 @@ def build_unchanged(
     return name, checked
 
 
-@contextmanager
-def disk_full_advice(place: Path) -> Iterator[None]:
-    """Say what to do where a disk is full.
-
-    Raises:
-        OSError: Instead of the system's own, which does not name the place.
-    """
-    try:
-        yield
-    except TimeoutError:
-        raise
-    except OSError as error:
-        # NumPy's own message about a short write carries no number
-        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} or (
-            error.errno is None and shutil.disk_usage(place).free < _NEARLY_NOTHING
-        )
-        if not is_full:
-            raise
-        full = OSError(
-            f"no space left in {place} for the converted data ({error.strerror or error}); nothing "
-            f"unfinished was kept. Free some, or name another folder with cache_dir or the "
-            f"environment variable {CACHE_VARIABLE}"
-        )
-        full.errno = errno.ENOSPC
-        raise full from error
-
-
 def load_or_compute(path: Path, compute: Callable[[], Num[ndarray, "..."]]) -> Num[ndarray, "..."]:
     """An array kept in a file, mapped from there; computed, and kept if that is possible.
 
@@ -194,22 +160,12 @@ def _kept(path: Path) -> Num[ndarray, "..."]:
 
 
 def _keep(array: Num[ndarray, "..."], path: Path) -> None:
-    """Write an array whole or not at all."""
+    path.parent.stat()  # an entry that was deleted meanwhile is not made again
     content = BytesIO()
     np.save(content, array)
-    partial = unused_name(path.parent, path.name)
-    try:
-        with partial.open("xb") as file:
-            file.write(content.getvalue())
-            file.write(hashlib.sha256(content.getvalue()).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        share_like(path.parent, partial)
-        if path.is_dir():
-            discard(path)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    discard(path)
+    write_bytes(path, content.getvalue() + hashlib.sha256(content.getvalue()).digest())
+    share_like(path.parent, path)
 
 
 def _find_or_build(
@@ -225,7 +181,7 @@ def _find_or_build(
             return place / name
         try:
             _check_writable(place)
-            with disk_full_advice(place):
+            with disk_full_advice(place / name, _ADVICE):
                 path = _build(place, name, build, distrusted)
         except _UnusableError as error:
             refused.append(f"{place} ({error})")
@@ -276,7 +232,8 @@ def _build(
     place: Path, name: str, build: Callable[[Path], None], distrusted: _Distrusted | None
 ) -> Path:
     final = place / name
-    clear_abandoned(place)
+    for path in remove_abandoned(place):
+        logger.info("removed %s, which its builder left unfinished", path)
     with only_builder(place, name):
         problem = _problem(place, name, distrusted)
         if problem is None:
@@ -287,10 +244,6 @@ def _build(
                 discard(final)
             except OSError as error:
                 raise _UnusableError(f"{name} in it is in the way: {error}") from error
-        folder = unfinished(place, name)
-        try:
+        with new_entry(final, (place, *own_place())) as folder:
             build(folder)
-            publish(folder, final, (place, *own_place()))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     return final

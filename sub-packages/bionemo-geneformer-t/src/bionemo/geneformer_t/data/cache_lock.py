@@ -81,24 +81,6 @@ def only_builder(place: Path, name: str) -> Iterator[None]:
             time.sleep(_POLL)
 
 
-def is_free(place: Path, name: str) -> bool:
-    """Whether nobody builds an entry; not where that cannot be found out. Removes a dead lock."""
-    path = _lock_of(place, name)
-    try:
-        descriptor, _ = _open(path)
-    except OSError:
-        return False
-    if descriptor is None:
-        return False
-    try:
-        is_ours = _try_lock(descriptor)
-        if is_ours and _is_same(descriptor, path):
-            _remove(path)
-        return bool(is_ours)
-    finally:
-        os.close(descriptor)
-
-
 def _lock_of(place: Path, name: str) -> Path:
     return place / f".{name}.lock"
 

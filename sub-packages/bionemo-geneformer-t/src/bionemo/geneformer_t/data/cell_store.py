@@ -234,9 +234,7 @@ def _build_from_archive(archive: Path, folder: Path) -> None:
 
 def _build(source: CountSource, folder: Path, *, convert: bool) -> None:
     check_cell_ids(source.cell_ids, source.where)
-    logger.info(
-        "reading %s once, %d cells x %d genes, into %s", source.where, *source.shape, folder.parent
-    )
+    logger.info("converting %s, %d cells x %d genes", source.where, *source.shape)
     found = survey(source)
     np.save(folder / TOTALS, found.totals)
     if source.removed is not None:

@@ -8,15 +8,15 @@ seconds, since the next write may leave the same ctime, and one in a read-only i
 everywhere, as squashfs has them), since another image may have the same numbers.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
 import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from bionemo.geneformer_t.files import write_text
 
 MEMORY = ".hashes"
 """Folder inside a cache that remembers hashes."""
@@ -42,6 +42,16 @@ def fingerprint(files: Sequence[Path], *also: object, memory: Sequence[Path] = (
         name, content = os.path.relpath(file, above), content_digest(file, memory)
         digest.update(f"{name}:{content}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:24]
+
+
+def path_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and hashes of all files of a folder."""
+    if path.is_file():
+        return content_digest(path)
+    digest = hashlib.sha256()
+    for file in sorted(child for child in path.rglob("*") if child.is_file()):
+        digest.update(f"{file.relative_to(path)}:{content_digest(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def content_digest(file: Path, memory: Sequence[Path] = (), *, is_complete: bool = False) -> str:
@@ -107,14 +117,8 @@ def _recall(folder: Path, status: os.stat_result) -> str | None:
 
 def _remember(memory: Sequence[Path], status: os.stat_result, digest: str) -> None:
     for folder in memory:
-        record = _record(folder, status)
-        partial = record.with_name(f"{record.name}.{secrets.token_hex(4)}")
         try:
-            record.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps([_state(status), digest]), encoding="utf-8")
-            partial.replace(record)
+            write_text(_record(folder, status), json.dumps([_state(status), digest]))
         except OSError:  # a hash that is not remembered is only computed again
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
             continue
         return

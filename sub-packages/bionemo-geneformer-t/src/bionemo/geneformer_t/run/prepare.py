@@ -11,7 +11,6 @@ and diffusion maps on GPUs. Bring the result as an array of obsm (`--use_rep`) o
 (`--method precomputed`).
 """
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Mapping
@@ -51,6 +50,7 @@ def prepare(settings: PrepareSettings) -> Path:
     from bionemo.geneformer_t.counts.join_inputs import read_inputs
     from bionemo.geneformer_t.counts.joined_genes import GeneChoice
     from bionemo.geneformer_t.data import write_folder
+    from bionemo.geneformer_t.data.content_hash import path_digest
     from bionemo.geneformer_t.prepare import summary
     from bionemo.geneformer_t.prepare.cell_splits import plan_cells
     from bionemo.geneformer_t.prepare.graphs import (
@@ -69,7 +69,7 @@ def prepare(settings: PrepareSettings) -> Path:
     record = {
         "command": "prepare",
         "settings": _recorded(settings),
-        "inputs": [content_hash(path) for path in settings.input],
+        "inputs": [path_digest(path) for path in settings.input],
     }
     if write_folder.is_done(settings.output_dir, record):
         names = ", ".join(map(str, settings.input))
@@ -167,17 +167,6 @@ def build_splits(
             },
         )
     return contents
-
-
-def content_hash(path: Path) -> str:
-    """A fingerprint of the bytes of a file, or of all files of a folder and their names."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for file_path in sorted(child for child in path.rglob("*") if child.is_file()):
-        digest.update(f"{file_path.relative_to(path)}:{content_hash(file_path)}\n".encode())
-    return digest.hexdigest()
 
 
 def _aliases(settings: PrepareSettings) -> dict[str, str]:
