@@ -24,7 +24,7 @@ from bionemo.geneformer_t.counts.count_file import (
     in_row_order,
     write_count_file,
 )
-from bionemo.geneformer_t.counts.duplicate_cells import row_hashes
+from bionemo.geneformer_t.counts.duplicate_cells import row_digests
 from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice, open_input
 from bionemo.geneformer_t.counts.gene_names import SPIKE_IN, left_out_notes, without_columns
 from bionemo.geneformer_t.counts.joined_genes import (
@@ -53,7 +53,7 @@ class InputCells:
     genes: JoinedGenes
     counts: CountFile
     totals: Float[ndarray, " cell"]
-    hashes: Shaped[ndarray, " cell"]
+    digests: Shaped[ndarray, " cell"]
     """Equal for cells with equal counts."""
     counts_of_column: tuple[Float[ndarray, " _"], ...]
     """For each input, the counts of each of its columns."""
@@ -140,7 +140,7 @@ def read_inputs(
         genes=joined,
         counts=counts,
         totals=np.concatenate(tally.totals),
-        hashes=np.concatenate(tally.hashes),
+        digests=np.concatenate(tally.digests),
         counts_of_column=counts_of_column,
         obsm=obsm,
         obsp=_join_obsp(files),
@@ -161,7 +161,7 @@ class _Tally:
 
     def __init__(self, files: Sequence[InputFile]) -> None:
         self.totals: list[ndarray] = []
-        self.hashes: list[ndarray] = []
+        self.digests: list[ndarray] = []
         self.counts_of_column = [np.zeros(len(file.var)) for file in files]
 
 
@@ -182,7 +182,7 @@ def _rows(
                     shape=(block.shape[0], len(genes.names)),
                 )
                 tally.totals.append(np.asarray(joined.sum(axis=1, dtype=np.float64)).ravel())
-                tally.hashes.append(row_hashes(joined))
+                tally.digests.append(row_digests(joined))
                 yield joined
                 bar.update(block.shape[0])
 

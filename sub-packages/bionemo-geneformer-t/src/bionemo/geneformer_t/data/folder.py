@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
-from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB
 from bionemo.geneformer_t.vocab import GeneVocab
 
-TRAIN, VAL, TEST = "train", "val", "test"
+TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
+VOCAB = "geneformer.vocab"
+MEDIANS = "medians.json"
+
+
+def split_folders(data_dir: Path) -> dict[str, Path]:
+    """The splits that a data folder holds; none where there is no such folder."""
+    return {name: data_dir / name for name in SPLITS if (data_dir / name).is_dir()}
 
 
 def check_folder(data_dir: Path) -> None:

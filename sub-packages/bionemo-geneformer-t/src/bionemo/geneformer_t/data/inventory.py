@@ -14,14 +14,13 @@ from bionemo.geneformer_t.counts.scdl import neighbor_matrix
 from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.data.fingerprints import cells_fingerprint
+from bionemo.geneformer_t.data.folder import MEDIANS, SPLITS, VOCAB, split_folders
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
 from bionemo.geneformer_t.data.successors import ANY_KEY, NEIGHBORS
-from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.token_encoder import counted_columns, names_of, tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.vocab import GeneVocab
 
-SPLITS = ("train", "val", "test")
 IN_ARCHIVE = "the SCDL archive"
 """Stands for the neighbors of an archive, which do not record their key."""
 
@@ -79,27 +78,23 @@ def take_inventory(folder: Path, vocab: GeneVocab | None = None) -> DataInventor
         FileNotFoundError: No such folder, no split in it, or no vocabulary.
         ValueError: A file is damaged, or the values are no raw counts.
     """
-    present = [name for name in SPLITS if (folder / name).is_dir()]
+    present = split_folders(folder)
     if not present:
         raise FileNotFoundError(_no_splits(folder))
-    own = own_vocab(folder / present[0])
+    first = next(iter(present.values()))
+    own = own_vocab(first)
     looked_up = vocab or own
     if looked_up is None:
         raise FileNotFoundError(
-            f"{folder / present[0]} holds no {VOCAB} with {MEDIANS}; expected both beside the "
+            f"{first} holds no {VOCAB} with {MEDIANS}; expected both beside the "
             "training cells. `geneformer-t prepare` writes them"
         )
     return DataInventory(
         folder=folder,
         made_by=_made_by(folder),
         vocab=own,
-        splits={name: _of_split(folder / name, looked_up) for name in present},
+        splits={name: _of_split(path, looked_up) for name, path in present.items()},
     )
-
-
-def holds_splits(folder: Path) -> bool:
-    """Whether a folder holds train, val or test."""
-    return any((folder / name).is_dir() for name in SPLITS)
 
 
 def own_vocab(split_dir: Path) -> GeneVocab | None:

@@ -19,7 +19,7 @@ from bionemo.geneformer_t.counts.data_frames import read_frame
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
-from bionemo.geneformer_t.data.inventory import SPLITS
+from bionemo.geneformer_t.data.folder import SPLITS, split_folders
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
 from bionemo.geneformer_t.data.write_folder import RECORD
 from bionemo.geneformer_t.dictionaries import read_json
@@ -47,7 +47,7 @@ class SplitInput:
     obsm: Mapping[str, ndarray]
 
 
-def split_folders(data_dir: Path) -> dict[str, Path]:
+def splits_or_one(data_dir: Path) -> dict[str, Path]:
     """The splits of a data folder, or the folder itself where it is one.
 
     Raises:
@@ -55,8 +55,7 @@ def split_folders(data_dir: Path) -> dict[str, Path]:
     """
     if not data_dir.is_dir():
         raise FileNotFoundError(f"data_dir: expected a data folder at {data_dir}; there is none")
-    found = {name: data_dir / name for name in SPLITS if (data_dir / name).is_dir()}
-    if found:
+    if found := split_folders(data_dir):
         return found
     if (data_dir / H5AD).is_file():
         return {data_dir.resolve().name: data_dir}

@@ -20,6 +20,7 @@ from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
 from bionemo.geneformer_t.data.masked_pairs import MaskedPairs, frame_contexts
 from bionemo.geneformer_t.data.masking import score, select_tokens
@@ -35,8 +36,6 @@ from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab
 
 logger = logging.getLogger(__name__)
 
-VOCAB = "geneformer.vocab"
-MEDIANS = "medians.json"
 _DROPPED = 1 << 32
 """The stream of a current cell that chooses the genes to leave out; next cells have low numbers."""
 _SHUFFLE_STREAM = 1

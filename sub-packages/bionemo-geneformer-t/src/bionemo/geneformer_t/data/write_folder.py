@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.files import whole_folder
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -120,7 +121,7 @@ def write_split(folder: Path, split: SplitContent, vocab: GeneVocab) -> None:
     folder.mkdir()
     _write_h5ad(folder / "data.h5ad", split)
     _write_neighbors(folder / "neighbors.json", split)
-    vocab.write(folder / "geneformer.vocab", folder / "medians.json")
+    vocab.write(folder / VOCAB, folder / MEDIANS)
 
 
 def _write_h5ad(path: Path, split: SplitContent) -> None:

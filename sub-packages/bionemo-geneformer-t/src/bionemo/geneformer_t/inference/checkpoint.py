@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB, TemporalGeneformerDataset
+from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.inference.checkpoint_file import build_model, read_checkpoint
 from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 from bionemo.geneformer_t.model.compatibility import check_agreement

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.inventory import SPLITS
+from bionemo.geneformer_t.data.folder import TRAIN
 from bionemo.geneformer_t.data.successors import ANY_KEY, successor_keys
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.inference.data_fit import Finding
@@ -34,7 +34,7 @@ def _keys(data_dir: Path) -> tuple[Sequence[str], list[Finding]]:
     """The graphs to look at, and whether training must be told which to follow."""
     default = PairSettings.neighbor_key
     try:
-        held = successor_keys(data_dir / SPLITS[0])
+        held = successor_keys(data_dir / TRAIN)
     except _REFUSALS:
         return [default], []  # which meets the same damage, and names it
     if not held or default in held or ANY_KEY in held:  # the key of all serves the default

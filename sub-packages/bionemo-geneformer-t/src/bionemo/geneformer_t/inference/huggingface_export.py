@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 import bionemo.geneformer_t as package
-from bionemo.geneformer_t.data.temporal_dataset import MEDIANS, VOCAB
+from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.inference.cell_framing import reading_of, untrained_tokens
 from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.rank_distributions import required_vocab

@@ -11,13 +11,13 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.duplicate_cells import UNIQUE, earliest_split, groups_of_copies
 from bionemo.geneformer_t.counts.join_inputs import InputCells
+from bionemo.geneformer_t.data.folder import SPLITS, TRAIN
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import pseudotime_values
 from bionemo.geneformer_t.neighbors.time_labels import time_values
 from bionemo.geneformer_t.prepare.group_splits import split_by_group, split_by_time_point
 from bionemo.geneformer_t.prepare.settings import PrepareSettings
 from bionemo.geneformer_t.prepare.splits import split_by_cell, split_fractions
 
-SPLITS = ("train", "val", "test")
 NOWHERE = ""
 """The split of cells that are left out."""
 
@@ -27,7 +27,7 @@ class CellPlan:
     """Where each cell goes."""
 
     split: Shaped[ndarray, " cell"]
-    """train, val, test, or `NOWHERE`."""
+    """One of `SPLITS`, or `NOWHERE`."""
     times: Float[ndarray, " cell"] | None
     """Time of each cell, where there is a time."""
     left_out: Mapping[str, int]
@@ -145,13 +145,13 @@ def _keep_root_in_training(
     place = int(np.flatnonzero(obs.index == settings.root)[0])
     if split[place] == NOWHERE:
         raise ValueError(f"root: the cell {settings.root!r} is among those that are left out")
-    if split[place] != "train" and settings.split_by is not None:
+    if split[place] != TRAIN and settings.split_by is not None:
         raise ValueError(
             f"root: the cell {settings.root!r} is held out (it is in {split[place]}), and training "
             "cells must not be ordered from a cell that they may not see; name another cell, or a "
             "cluster of cluster_key"
         )
-    split[place] = "train"
+    split[place] = TRAIN
 
 
 def _treat_copies(
@@ -159,9 +159,9 @@ def _treat_copies(
 ) -> tuple[Shaped[ndarray, " cell"], Copies]:
     """The splits after copies were kept, dropped or moved, and what was found."""
     taking_part = split != NOWHERE
-    groups = groups_of_copies(cells.hashes, cells.counts, taking_part)
+    groups = groups_of_copies(cells.digests, taking_part)
     earliest = split.copy()
-    earliest[taking_part] = earliest_split(groups[taking_part], split[taking_part])
+    earliest[taking_part] = earliest_split(groups[taking_part], split[taking_part], SPLITS)
     late = np.flatnonzero(earliest != split)
     examples = []
     for cell in late[:3]:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.join_inputs import InputCells
+from bionemo.geneformer_t.data.folder import TRAIN
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.builders import build
@@ -66,7 +67,7 @@ def points_of_cells(
         points = np.zeros((len(taking_part), given.shape[1]), dtype=np.float32)
         points[rows] = given
         return points
-    train = plan.split == "train"
+    train = plan.split == TRAIN
     axes = fit_axes(
         lambda: cells.counts.blocks(train, "finding principal components"),
         len(cells.genes.names),
@@ -123,13 +124,13 @@ def _of_split(members: Cells, name: str, settings: PrepareSettings) -> SplitGrap
         try:
             graph, said = build(method, known, how)
         except ValueError as error:
-            if name == "train":
+            if name == TRAIN:
                 raise
             # the settings suited the training cells: it is this split that has too little
             graph, said = _empty(members.num_cells), [f"{NO_EDGES}: {error}"]
         graphs[key] = graph
         notes[key] = (*(start if method in FROM_A_ROOT else ()), *said)
-        if name == "train" and not graph.num_edges:
+        if name == TRAIN and not graph.num_edges:
             raise ValueError(
                 f"no training cell has a successor by method {method!r}: "
                 + ("; ".join(said) or "check its settings")
@@ -149,7 +150,7 @@ def _diffusion_pseudotime(
             members, pseudotime_key=None, root=settings.root, cluster_key=settings.cluster_key
         )
     except ValueError:
-        if name == "train":
+        if name == TRAIN:
             raise
         return None, []  # the builder fails for the same reason and says so
 
@@ -216,7 +217,7 @@ def _root_point(
     if settings.cluster_key is None:
         return None
     in_root = (cells.obs[settings.cluster_key].astype(str) == settings.root).to_numpy()
-    of_training = in_root & (plan.split == "train")
+    of_training = in_root & (plan.split == TRAIN)
     if in_root[rows].any() or not of_training.any():
         return None
     return points[of_training].mean(axis=0).astype(np.float64)

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.folder import TRAIN
 from bionemo.geneformer_t.prepare.splits import check_fractions, split_by_cell
 
-TRAIN = "train"
 _SHOWN = 10
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Int, Shaped
 from numpy import ndarray
 
+from bionemo.geneformer_t.data.folder import TEST, TRAIN, VAL
+
 
 def split_by_cell(
     num_cells: int,
@@ -53,12 +55,12 @@ def split_fractions(val_fraction: float, test_fraction: float) -> dict[str, floa
         ValueError: They leave nothing to train on.
     """
     fractions = {
-        "train": 1 - val_fraction - test_fraction,
-        "val": val_fraction,
-        "test": test_fraction,
+        TRAIN: 1 - val_fraction - test_fraction,
+        VAL: val_fraction,
+        TEST: test_fraction,
     }
     check_fractions(fractions)
-    if fractions["train"] <= 1e-9:
+    if fractions[TRAIN] <= 1e-9:
         raise ValueError(
             "val_fraction and test_fraction must leave cells to train on; got "
             f"{val_fraction} + {test_fraction}"

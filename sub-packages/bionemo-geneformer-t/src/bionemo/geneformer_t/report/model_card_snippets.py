@@ -1,7 +1,7 @@
 """The Python of a model card: an exported model in `transformers` alone."""
 
 from bionemo.geneformer_t.config import PositionScheme
-from bionemo.geneformer_t.data.temporal_dataset import VOCAB
+from bionemo.geneformer_t.data.folder import VOCAB
 from bionemo.geneformer_t.inference.cell_framing import Reading
 
 _POSITIONS = {

@@ -53,7 +53,8 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
     A data folder alone is checked as `train` checks it before its first step, and all that it would
     refuse is listed. Ends with exit code 1 where something does not fit or is wrong.
     """
-    from bionemo.geneformer_t.data.inventory import holds_splits, take_inventory
+    from bionemo.geneformer_t.data.folder import split_folders
+    from bionemo.geneformer_t.data.inventory import take_inventory
     from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
     from bionemo.geneformer_t.inference.compatibility import compare
     from bionemo.geneformer_t.inference.data_fit import examine_data, examine_fit
@@ -63,7 +64,7 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
     checkpoint = None if checkpoint_path is None else summarise_checkpoint(checkpoint_path)
     vocab = None if checkpoint is None else checkpoint.vocab
     refused: list[Finding] = []
-    if data_dir is not None and checkpoint is None and holds_splits(data_dir):
+    if data_dir is not None and checkpoint is None and split_folders(data_dir):
         refused = compare(data_dir, settings.neighbor_key)
     try:
         data = None if data_dir is None else take_inventory(data_dir, vocab)

@@ -62,11 +62,11 @@ def graph(settings: GraphSettings) -> Path:
         read_split,
         read_times,
         second_names,
-        split_folders,
+        splits_or_one,
     )
     from bionemo.geneformer_t.report.graph_report import write_graph_report
 
-    found = {name: read_split(path) for name, path in split_folders(settings.data_dir).items()}
+    found = {name: read_split(path) for name, path in splits_or_one(settings.data_dir).items()}
     settings, lines = completed(settings)
     times = {}
     if settings.time_key is not None:
