@@ -157,6 +157,12 @@ def test_validation_and_test_can_be_run_alone(tiny_data_dir: Path) -> None:
 
 def test_settings_have_the_defaults_of_pair_settings(tiny_data_dir: Path) -> None:
     assert TemporalGeneformerDataModule(tiny_data_dir).settings == PairSettings()
+    whole = PairSettings(seq_length=128)
+    assert TemporalGeneformerDataModule(tiny_data_dir, whole).settings is whole
+    with pytest.raises(TypeError, match="give pairs, or seq_length one by one; not both"):
+        TemporalGeneformerDataModule(tiny_data_dir, whole, seq_length=64)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sequence_length'"):
+        TemporalGeneformerDataModule(tiny_data_dir, sequence_length=64)
     data = TemporalGeneformerDataModule(
         str(tiny_data_dir), seq_length=64, mask_prob=0.3, neighbor_key="trajectory_neighbors"
     )

@@ -1,5 +1,6 @@
 """TemporalGeneformerDataModule: a data folder's splits as batches, for Lightning."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,11 +12,7 @@ import lightning as L
 
 from bionemo.geneformer_t.config import (
     MICRO_BATCH_SIZE,
-    NoNeighborPolicy,
-    Objective,
     PairSettings,
-    SuccessorSampling,
-    TokenSelectionPolicy,
     check_batch_size,
 )
 from bionemo.geneformer_t.data.batch_sampler import CellBatchSampler
@@ -48,22 +45,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     Args:
         data_dir: Holds `train`, and maybe `val` and `test`, each with data.h5ad and neighbors.json;
             the vocabulary and medians are those of `train`.
-        objective: See `PairSettings`.
-        seq_length: See `PairSettings`, as for all arguments up to `seed`.
-        mask_prob: See `PairSettings`.
-        mask_token_prob: See `PairSettings`.
-        random_token_prob: See `PairSettings`.
-        neighbor_key: See `PairSettings`.
-        only_cells_with_neighbors: See `PairSettings`.
-        no_neighbor_policy: See `PairSettings`.
-        token_selection_policy: See `PairSettings`.
-        successor_sampling: See `PairSettings`.
-        shuffle_successors: See `PairSettings`.
-        context_dropout: See `PairSettings`.
-        next_cells_per_cell: See `PairSettings`.
-        normalize_gene_expression: See `PairSettings`.
-        target_sum: See `PairSettings`.
-        seed: See `PairSettings`.
+        pairs: How cells become pairs; or its fields one by one, such as `seq_length=1024`.
         micro_batch_size: Current cells for each process and step.
         max_tokens_per_batch: Instead, the most tokens for each process and step: those of the
             current cells, their special tokens, and the scored genes of the next cells.
@@ -72,59 +54,31 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             groups of about 64 pairs.
         token_cache: Encode all cells once and keep them beside the converted data.
         cache_dir: Where converted data are kept; see `CellStore.open`.
+        fields: Those of `PairSettings`, where `pairs` is not given.
 
     Raises:
         FileNotFoundError: No such folder, or no `train` in it.
-        TypeError: A setting is no plain value of its type; names it.
+        TypeError: There is no such setting, it is no plain value of its type, or it is given twice.
         ValueError: A setting is out of range.
     """
 
     def __init__(
         self,
         data_dir: Path | str,
+        pairs: PairSettings | None = None,
         *,
-        objective: Objective = PairSettings.objective,
-        seq_length: int = PairSettings.seq_length,
-        mask_prob: float = PairSettings.mask_prob,
-        mask_token_prob: float = PairSettings.mask_token_prob,
-        random_token_prob: float = PairSettings.random_token_prob,
-        neighbor_key: str = PairSettings.neighbor_key,
-        only_cells_with_neighbors: bool = PairSettings.only_cells_with_neighbors,
-        no_neighbor_policy: NoNeighborPolicy | None = PairSettings.no_neighbor_policy,
-        token_selection_policy: TokenSelectionPolicy = PairSettings.token_selection_policy,
-        successor_sampling: SuccessorSampling = PairSettings.successor_sampling,
-        shuffle_successors: bool = PairSettings.shuffle_successors,
-        context_dropout: float = PairSettings.context_dropout,
-        next_cells_per_cell: int = PairSettings.next_cells_per_cell,
-        normalize_gene_expression: bool = PairSettings.normalize_gene_expression,
-        target_sum: float = PairSettings.target_sum,
-        seed: int = PairSettings.seed,
         micro_batch_size: int = MICRO_BATCH_SIZE,
         max_tokens_per_batch: int | None = None,
         num_workers: int = 0,
         prefetch_factor: int = 4,
         token_cache: bool = True,
         cache_dir: Path | str | None = None,
+        **fields: Any,
     ) -> None:
         super().__init__()
-        self.settings = PairSettings(
-            objective=objective,
-            seq_length=seq_length,
-            mask_prob=mask_prob,
-            mask_token_prob=mask_token_prob,
-            random_token_prob=random_token_prob,
-            neighbor_key=neighbor_key,
-            only_cells_with_neighbors=only_cells_with_neighbors,
-            no_neighbor_policy=no_neighbor_policy,
-            token_selection_policy=token_selection_policy,
-            successor_sampling=successor_sampling,
-            shuffle_successors=shuffle_successors,
-            context_dropout=context_dropout,
-            next_cells_per_cell=next_cells_per_cell,
-            normalize_gene_expression=normalize_gene_expression,
-            target_sum=target_sum,
-            seed=seed,
-        )
+        if pairs is not None and fields:
+            raise TypeError(f"give pairs, or {', '.join(fields)} one by one; not both")
+        self.settings = pairs or PairSettings(**fields)
         plain = typed(TemporalGeneformerDataModule.__init__, {
             "data_dir": data_dir,
             "micro_batch_size": micro_batch_size,
@@ -297,3 +251,10 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
 def data_state(epoch: int, batch: int) -> dict[str, Any]:
     """What a checkpoint holds of the data module."""
     return {"epoch": epoch, "batch": batch}
+
+
+_own = list(inspect.signature(TemporalGeneformerDataModule.__init__).parameters.values())[1:-1]
+TemporalGeneformerDataModule.__signature__ = inspect.Signature(
+    [*_own, *inspect.signature(PairSettings).parameters.values()]
+)
+"""What `help` shows: the fields of `PairSettings` with their defaults, each by its name."""

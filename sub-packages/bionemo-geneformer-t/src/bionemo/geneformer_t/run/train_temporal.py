@@ -78,7 +78,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
     settings = without_workers_where_none_can_start(settings)
     data = TemporalGeneformerDataModule(
         settings.data_dir,
-        **settings.pair_settings(),
+        settings.pair_settings(),
         micro_batch_size=settings.micro_batch_size,
         max_tokens_per_batch=settings.max_tokens_per_batch,
         num_workers=settings.num_workers,

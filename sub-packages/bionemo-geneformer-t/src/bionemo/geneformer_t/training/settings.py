@@ -230,9 +230,9 @@ class TrainSettings(PairSettings):
             rank_knots=self.rank_knots,
         )
 
-    def pair_settings(self) -> dict[str, Any]:
-        """The settings of the data module."""
-        return PairSettings.to_dict(self)
+    def pair_settings(self) -> PairSettings:
+        """How cells become pairs, without the other settings."""
+        return PairSettings(**PairSettings.to_dict(self))
 
     def accumulation(self, processes: int) -> int:
         """Micro-batches per optimizer step.
