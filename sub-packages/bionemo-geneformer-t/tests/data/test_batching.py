@@ -1,9 +1,14 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.batching import BySize, ByTokens, deal, fill
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 
 TYPICAL = np.clip((700 * np.exp(np.random.default_rng(0).normal(0, 0.4, 2_000))), 1, 1_022)
 TYPICAL = TYPICAL.astype(np.int64)
@@ -86,3 +91,33 @@ def test_dealing_shares_numbers_evenly_and_loses_nothing(lengths: list[int], par
 
 def test_filling_gives_to_whoever_has_least() -> None:
     assert fill(np.array([5, 4, 3, 3]), np.array([0, 2])).tolist() == [0, 1, 0, 1]
+
+
+NEXT = PairSettings(mask_prob=0.4, seq_length=43)
+KEEPING_ALL = replace(NEXT, only_cells_with_neighbors=False, no_neighbor_policy="identity")
+
+
+# 4,000 examples, each a hundred calls whose shapes other tests of the same functions verify
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("policy", ["identity", "intersection", "union"])
+@pytest.mark.parametrize(
+    "settings",
+    [NEXT, replace(NEXT, next_cells_per_cell=2), KEEPING_ALL,
+     replace(KEEPING_ALL, no_neighbor_policy="random", next_cells_per_cell=3)],
+)  # fmt: skip
+def test_no_example_has_more_tokens_than_foretold_and_some_have_as_many(
+    tiny_data_dir: Path, settings: PairSettings, policy: str
+) -> None:
+    settings = replace(settings, token_selection_policy=policy)
+    dataset = TemporalGeneformerDataset.from_folder(tiny_data_dir / "train", settings=settings)
+    foretold = dataset.most_tokens()
+    found = np.array([
+        [
+            len(example.context_ids) + sum(len(scored.ids) for scored in example.next_cells)
+            for example in (dataset[epoch, i] for i in range(len(dataset)))
+        ]
+        for epoch in range(8)
+    ])  # fmt: skip
+    assert (found <= foretold).all()
+    if policy != "intersection":  # there, the genes that two cells share are not known before
+        assert (found == foretold).any(axis=0).mean() > 0.5

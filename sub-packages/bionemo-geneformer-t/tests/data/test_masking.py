@@ -11,7 +11,7 @@ from bionemo.geneformer_t.data.masking import (
     score,
     select_tokens,
 )
-from bionemo.geneformer_t.data.random_streams import stream_keys
+from bionemo.geneformer_t.data.sampling import stream_keys
 from bionemo.geneformer_t.ragged import Ragged
 
 GENES = np.arange(10, 60)

@@ -9,8 +9,8 @@ from textbook import packed, random_pair
 
 from bionemo.geneformer_t.batch import pack
 from bionemo.geneformer_t.config import BioBertConfig
-from bionemo.geneformer_t.data.batch_sampler import CellBatchSampler
 from bionemo.geneformer_t.data.batching import BySize
+from bionemo.geneformer_t.data.loader import CellBatchSampler
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.step.finite import NotFiniteError, StepBatches, gradient_norm

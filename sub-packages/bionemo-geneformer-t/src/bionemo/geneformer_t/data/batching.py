@@ -1,8 +1,9 @@
-"""Which examples go together: batches of nearly equal numbers of tokens, and otherwise by chance.
+"""Which examples form a batch: batches of nearly equal numbers of tokens, and otherwise at random.
 
-Ranks wait for the slowest and memory has to hold the largest batch, so batches should cost alike. A
-fixed number of examples is dealt like cards, the costliest first and to whoever has least; under a
-budget of tokens, batches are filled like that too, and hold as many examples as come to fit.
+Ranks wait for the slowest and memory has to hold the largest batch, so batches should cost alike.
+Examples are assigned longest first to the micro-batch with the fewest tokens (LPT scheduling,
+Graham 1969): to batches of a fixed number of examples, or, under a budget of tokens, to as few
+batches as hold them.
 """
 
 import heapq
@@ -15,14 +16,19 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.config import SPECIALS_PER_CONTEXT, PairSettings
+from bionemo.geneformer_t.data.masking import num_scored
+from bionemo.geneformer_t.graph import NeighborGraph
+
 _WINDOW = 16
 """Steps whose examples are exchanged for balance: more would balance better and mix less."""
 _JITTER = 0.2
 """Costs are compared with this much noise, or small data would form the same steps every epoch."""
 _FILL = 0.98
-"""Share of the budget that is planned for, so that there is room to mix."""
-_SHARES_BY_CHANCE = (0.5, 0.25, 0.0)
-"""Shares of the examples that are placed before balance counts; the first that fits is taken."""
+"""Fraction of the budget that is planned for, so that there is room to mix."""
+_RANDOM_FRACTIONS = (0.5, 0.25, 0.0)
+"""Fractions of the examples that are placed at random before balance counts; the first that fits is
+taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +51,10 @@ class BySize:
         """Batches of all ranks in every epoch."""
         return math.ceil(len(self.costs) / (self.ranks * self.size)) * self.ranks
 
-    def shuffled(self, chance: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
         """The batches of all ranks in turn, in steps that cost nearly alike."""
         at_once = self.ranks * self.size
-        for step in balanced_steps(self.costs, at_once * self.accumulated, chance):
+        for step in balanced_steps(self.costs, at_once * self.accumulated, rng):
             by_cost = step[np.argsort(-self.costs[step], kind="stable")]
             yield from deal(by_cost, self.costs, math.ceil(len(step) / at_once) * self.ranks)
 
@@ -92,17 +98,17 @@ class ByTokens:
                 return number
             number += max(1, number // 50)
 
-    def shuffled(self, chance: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
+    def shuffled(self, rng: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
         """The batches of all ranks in turn."""
-        for share in _SHARES_BY_CHANCE:
-            order = chance.permutation(len(self.costs))
+        for share in _RANDOM_FRACTIONS:
+            order = rng.permutation(len(self.costs))
             first = int(share * len(order)) // self.number * self.number
             batch_of = self._filled(order, first)
             if np.bincount(batch_of, self.costs[order]).max() <= self.budget:
                 batches = grouped(order, batch_of, self.number)
-                yield from (batches[i] for i in chance.permutation(self.number))
+                yield from (batches[i] for i in rng.permutation(self.number))
                 return
-        raise AssertionError("without chance the batches are those that `number` found to fit")
+        raise AssertionError("without random examples the batches are those that `number` found")
 
     def in_order(self) -> Iterator[Int[ndarray, " _"]]:
         """The batches of all ranks in turn, filled by cost alone."""
@@ -126,23 +132,23 @@ Batching = BySize | ByTokens
 
 
 def balanced_steps(
-    costs: Int[ndarray, " example"], size: int, chance: np.random.Generator
+    costs: Int[ndarray, " example"], size: int, rng: np.random.Generator
 ) -> Iterator[Int[ndarray, " _"]]:
     """All examples in steps of `size`; what is left over makes a last, shorter step.
 
     Args:
         costs: Tokens of each example.
         size: Examples in a step.
-        chance: Decides the order and the company of each example.
+        rng: Decides the order and the company of each example.
     """
-    order = chance.permutation(len(costs))
+    order = rng.permutation(len(costs))
     in_whole_steps = len(costs) // size * size
     for start in range(0, in_whole_steps, _WINDOW * size):
         window = order[start : min(start + _WINDOW * size, in_whole_steps)]
-        noise = chance.uniform(1 - _JITTER, 1 + _JITTER, len(window))
+        noise = rng.uniform(1 - _JITTER, 1 + _JITTER, len(window))
         by_cost = window[np.argsort(-costs[window] * noise)]
         steps = deal(by_cost, costs, len(window) // size)
-        yield from (steps[i] for i in chance.permutation(len(steps)))
+        yield from (steps[i] for i in rng.permutation(len(steps)))
     if in_whole_steps < len(costs):
         yield order[in_whole_steps:]
 
@@ -150,7 +156,7 @@ def balanced_steps(
 def deal(
     examples: Int[ndarray, " example"], costs: Int[ndarray, " all_examples"], parts: int
 ) -> list[Int[ndarray, " _"]]:
-    """Share examples out: equally many to each part, and nearly equal costs.
+    """Divide examples: equally many for each part, and nearly equal costs.
 
     Args:
         examples: The costliest first.
@@ -189,3 +195,54 @@ def grouped(
     """The examples of each part, in the order given."""
     by_part = examples[np.argsort(part_of, kind="stable")]
     return np.split(by_part, np.cumsum(np.bincount(part_of, minlength=parts))[:-1])
+
+
+def most_tokens(
+    cells: Int[ndarray, " example"],
+    graph: NeighborGraph,
+    num_genes: Int[ndarray, " cell"],
+    settings: PairSettings,
+) -> Int[ndarray, " example"]:
+    """The tokens of each example's context, and the most that its next cells can have scored.
+
+    Which successors are drawn changes from epoch to epoch, so the longest one counts.
+
+    Args:
+        cells: The current cell of each example.
+        graph: Who may follow whom.
+        num_genes: The length of each cell's encoding.
+        settings: How pairs are made.
+    """
+    current = num_genes[cells]
+    degree = graph.out_degree[cells]
+    following = _longest_successor(graph, num_genes)[cells]
+    alone = {"identity": current, "random": np.full_like(current, num_genes.max())}
+    if settings.no_neighbor_policy in alone:
+        following = np.where(degree > 0, following, alone[settings.no_neighbor_policy])
+    if settings.token_selection_policy == "intersection":
+        following = np.minimum(following, current)
+    if settings.token_selection_policy == "union":
+        following = following + current
+    most = settings.genes_per_cell
+    next_cells = _next_cells(degree, len(num_genes), settings)
+    scored = num_scored(np.minimum(following, most), settings.mask_prob)
+    return np.minimum(current, most) + SPECIALS_PER_CONTEXT + next_cells * scored
+
+
+def _next_cells(
+    degree: Int[ndarray, " example"], num_cells: int, settings: PairSettings
+) -> Int[ndarray, " example"]:
+    others = {"identity": 1, "random": num_cells - 1}.get(settings.no_neighbor_policy or "skip", 0)
+    return np.minimum(np.where(degree > 0, degree, others), settings.next_cells_per_cell)
+
+
+def _longest_successor(
+    graph: NeighborGraph, num_genes: Int[ndarray, " cell"]
+) -> Int[ndarray, " cell"]:
+    """The length of each cell's longest successor; 0 where there is none."""
+    longest = np.zeros(graph.num_cells, dtype=np.int64)
+    has_some = graph.out_degree > 0
+    if has_some.any():
+        lengths = num_genes[graph.indices]
+        longest[has_some] = np.maximum.reduceat(lengths, graph.indptr[:-1][has_some])
+    return longest

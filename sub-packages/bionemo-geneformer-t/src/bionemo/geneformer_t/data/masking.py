@@ -1,4 +1,4 @@
-"""Which genes of the next cell are there, which are scored, and what the model sees of those."""
+"""Which genes of the next cell are kept, which are scored, and what the model sees of those."""
 
 from dataclasses import dataclass
 
@@ -7,23 +7,23 @@ from jaxtyping import Bool, Int, Integer, UInt64
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings, TokenSelectionPolicy
-from bionemo.geneformer_t.data.random_streams import substreams, uniform, words
+from bionemo.geneformer_t.data.sampling import substreams, uniform, words
 from bionemo.geneformer_t.ragged import Ragged, offsets_of, places_within
 
-_FATES, _REPLACEMENTS = 1, 2
-"""Streams of a next cell, beside the one that chooses what is scored."""
+_SHOWN_STREAM, _REPLACEMENT_STREAM = 1, 2
+"""Random streams of a next cell, beside the one that chooses what is scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredCells:
-    """The scored genes of many next cells, one cell behind the other."""
+    """The scored genes of many next cells, concatenated."""
 
     ids: Int[ndarray, " scored"]
     """Tokens shown to the model: [MASK], a random gene or the gene itself."""
     ranks: Int[ndarray, " scored"]
     """Their ranks in their cell, from 1, ascending."""
     labels: Int[ndarray, " scored"]
-    """The genes that are really there."""
+    """The true genes."""
     offsets: Int[ndarray, " cells_plus_1"]
     """Where the genes of each cell begin."""
 
@@ -47,9 +47,9 @@ def select_tokens(
 
 
 def num_scored(num_genes: Int[ndarray, " cell"], mask_prob: float) -> Int[ndarray, " cell"]:
-    """How many genes of each next cell are scored: a share, and at least one where there is one."""
-    share = np.rint(mask_prob * num_genes).astype(np.int64)
-    return np.minimum(np.maximum(share, 1), num_genes)
+    """How many genes of each next cell are scored: a fraction, and at least one if there is one."""
+    fraction = np.rint(mask_prob * num_genes).astype(np.int64)
+    return np.minimum(np.maximum(fraction, 1), num_genes)
 
 
 def score(
@@ -66,7 +66,7 @@ def score(
         keys: The random stream of each next cell.
         gene_ids: Tokens that are genes; random replacements come from here.
         mask_id: The token `[MASK]`.
-        settings: The shares that are scored, masked and replaced.
+        settings: The fractions that are scored, masked and replaced.
     """
     lengths = cells.lengths
     number = num_scored(lengths, settings.mask_prob)
@@ -75,13 +75,13 @@ def score(
     scored = lowest(drawn, lengths, number)
     labels, places = cells.values[scored].astype(np.int64), places[scored]
 
-    fate = uniform(np.repeat(substreams(keys, _FATES), number), places)
-    chance = uniform(np.repeat(substreams(keys, _REPLACEMENTS), number), places)
-    replacements = gene_ids[(chance * len(gene_ids)).astype(np.int64)]
+    draw = uniform(np.repeat(substreams(keys, _REPLACEMENT_STREAM), number), places)
+    replacements = gene_ids[(draw * len(gene_ids)).astype(np.int64)]
+    draw = uniform(np.repeat(substreams(keys, _SHOWN_STREAM), number), places)
     shown = np.where(
-        fate < settings.mask_token_prob + settings.random_token_prob, replacements, labels
+        draw < settings.mask_token_prob + settings.random_token_prob, replacements, labels
     )
-    shown[fate < settings.mask_token_prob] = mask_id
+    shown[draw < settings.mask_token_prob] = mask_id
     return ScoredCells(ids=shown, ranks=places + 1, labels=labels, offsets=offsets_of(number))
 
 
@@ -90,11 +90,11 @@ def lowest(
 ) -> Int[ndarray, " scored"]:
     """The genes that drew the lowest words of their cell: a fair choice of `number`, ascending.
 
-    Fair words fill their range evenly, so those below a cut a little above the wanted share are
-    almost surely enough, and only they are sorted: a fifth of the genes, in a third of the time.
+    Random words fill their range evenly, so those below a cut a little above the wanted fraction
+    are almost surely enough, and only they are sorted: a fifth of the genes, a third of the time.
 
     Args:
-        drawn: The word of each gene, cell behind cell; no two of a cell are equal.
+        drawn: The word of each gene of the concatenated cells; no two of a cell are equal.
         lengths: Genes of each cell.
         number: How many are wanted of each.
     """

@@ -15,13 +15,12 @@ from bionemo.geneformer_t.config import (
     PairSettings,
     check_batch_size,
 )
-from bionemo.geneformer_t.data.batch_sampler import CellBatchSampler
 from bionemo.geneformer_t.data.batching import Batching, BySize, ByTokens
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.fingerprints import provenance_of
 from bionemo.geneformer_t.data.folder import TEST, TRAIN, VAL, check_folder, shared_vocab
-from bionemo.geneformer_t.data.loader import PairLoader, next_batch, pair_loader
+from bionemo.geneformer_t.data.loader import CellBatchSampler, PairLoader, next_batch, pair_loader
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.token_cache import with_cache

@@ -18,18 +18,22 @@ from torch.utils.data import Dataset
 
 from bionemo.geneformer_t.batch import TemporalBatch, TemporalExample
 from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.batching import most_tokens
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
-from bionemo.geneformer_t.data.masked_pairs import MaskedPairs, frame_contexts
+from bionemo.geneformer_t.data.masked_pairs import MaskedPairs, PackedBatches, frame_contexts
 from bionemo.geneformer_t.data.masking import score, select_tokens
-from bionemo.geneformer_t.data.packed_batches import PackedBatches
-from bionemo.geneformer_t.data.random_streams import stream_keys, substreams
-from bionemo.geneformer_t.data.sampling import draw_others, draw_successors, drop_genes
+from bionemo.geneformer_t.data.sampling import (
+    draw_others,
+    draw_successors,
+    drop_genes,
+    stream_keys,
+    substreams,
+)
 from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.token_cache import with_cache
-from bionemo.geneformer_t.data.token_costs import most_tokens
 from bionemo.geneformer_t.graph import NeighborGraph, shuffled_graph
 from bionemo.geneformer_t.ragged import Ragged, places_within
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.gene_medians import scaled_by_total
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
-from bionemo.geneformer_t.data.random_streams import generator
+from bionemo.geneformer_t.data.sampling import generator
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 
 MOST_CELLS = 5_000

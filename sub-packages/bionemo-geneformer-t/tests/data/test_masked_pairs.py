@@ -7,7 +7,7 @@ import torch
 
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.packed_batches import PackedBatches
+from bionemo.geneformer_t.data.masked_pairs import PackedBatches
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 
 
