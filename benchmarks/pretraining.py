@@ -57,7 +57,8 @@ def write_folders(folder: Path, num_cells: int, num_pairs: int, num_genes: int) 
     order = np.random.default_rng(1).permutation(num_cells)
     train, val, masked_val, atlas = np.split(order, np.cumsum([num_pairs, NUM_VAL, NUM_VAL]))
     cells = to_anndata(simulation)
-    vocab = learn_vocab(gene_medians(simulation.counts[atlas]), simulation.gene_ids)
+    counts, gene_ids = simulation.counts[atlas], simulation.gene_ids
+    vocab = learn_vocab(gene_medians(lambda: [counts], len(gene_ids)), gene_ids)
 
     def paired(rows: np.ndarray) -> SplitContent:
         graph = known_successors(

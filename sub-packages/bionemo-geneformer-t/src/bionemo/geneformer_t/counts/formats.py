@@ -118,11 +118,11 @@ def counts_of(
 
 
 FORMATS = {
-    ".h5ad": ("anndata_file", "h5ad_input"),
-    ".zarr": ("anndata_file", "zarr_input"),
-    ".h5": ("tenx_h5", "tenx_h5_input"),
+    ".h5ad": ("h5ad", "h5ad_input"),
+    ".zarr": ("h5ad", "zarr_input"),
+    ".h5": ("tenx", "tenx_h5_input"),
     ".loom": ("loom", "loom_input"),
-    "": ("tenx_folder", "mtx_input"),
+    "": ("tenx", "mtx_input"),
 }
 """The ending of an input -> its module and function; a folder without a known ending holds mtx."""
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
+from bionemo.geneformer_t.counts.gene_medians import gene_medians
 from bionemo.geneformer_t.counts.gene_names import name_genes
 from bionemo.geneformer_t.counts.join_inputs import InputCells
-from bionemo.geneformer_t.counts.streamed_medians import streamed_medians
 from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.prepare.learned_vocabulary import learn_vocab, vocab_from_file
@@ -79,7 +79,7 @@ def make_vocab(
     genes = cells.genes
 
     def learned() -> Any:
-        return streamed_medians(
+        return gene_medians(
             lambda: cells.counts.blocks(train, "taking medians"),
             len(genes.names),
             settings.target_sum,

@@ -54,7 +54,7 @@ def embed(settings: EmbedSettings) -> Path:
     Counts are read and embeddings written block by block: memory does not grow with the cells.
     Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
     """
-    from bionemo.geneformer_t.counts.anndata_file import h5ad_input
+    from bionemo.geneformer_t.counts.h5ad import h5ad_input
     from bionemo.geneformer_t.counts.in_memory import row_wise
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
     from bionemo.geneformer_t.inference.embedder import Embedder

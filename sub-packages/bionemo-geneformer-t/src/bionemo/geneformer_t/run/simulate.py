@@ -118,10 +118,13 @@ def _successors(
 
 
 def _vocab(simulation: Simulation, train: "Int[ndarray, ' train_cell']") -> Any:
+    import scipy.sparse as sp
+
     from bionemo.geneformer_t.counts.gene_medians import gene_medians
     from bionemo.geneformer_t.prepare.learned_vocabulary import learn_vocab
 
-    return learn_vocab(gene_medians(simulation.counts[train]), simulation.gene_ids)
+    counts, gene_ids = sp.csr_array(simulation.counts[train]), simulation.gene_ids
+    return learn_vocab(gene_medians(lambda: [counts], len(gene_ids)), gene_ids)
 
 
 def _record(settings: SimulateSettings) -> dict[str, Any]:

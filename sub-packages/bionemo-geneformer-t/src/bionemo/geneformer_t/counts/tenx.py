@@ -1,20 +1,56 @@
-"""Opens a 10x folder: matrix.mtx, features.tsv (or genes.tsv) and barcodes.tsv, gzipped or not."""
+"""Opens what Cell Ranger writes: 10x .h5 files, and folders with matrix.mtx, features and barcodes.
+
+The matrix of genes x cells by columns is one of cells x genes by rows. It is read in blocks;
+scanpy's readers hold all of it.
+"""
 
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice, counts_of
-from bionemo.geneformer_t.counts.stored_matrix import RawBlock
-from bionemo.geneformer_t.counts.tenx_h5 import feature_frame
+from bionemo.geneformer_t.counts.hdf5 import open_hdf5
+from bionemo.geneformer_t.counts.stored_matrix import RawBlock, StoredMatrix
 
 _LINES = 1 << 20
+
+
+@contextmanager
+def tenx_h5_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
+    """A matrix that Cell Ranger wrote, version 2 (one genome) or 3 and later.
+
+    Raises:
+        KeyError: A layer or raw was asked for.
+        ValueError: It is no such file, holds several genomes, or cell ids stand twice.
+    """
+    choice.refuse_for(path, "a 10x file")
+    with open_hdf5(path) as file:
+        group = _matrix_group(file, path)
+        cell_ids = _strings(group["barcodes"])
+        features = _stored_features(group)
+        matrix = StoredMatrix(
+            path=path,
+            name="its matrix",
+            layout="csr",
+            shape=(len(cell_ids), len(features)),
+            element=group,
+        )
+        counts, var, notes = counts_of(path, matrix.name, cell_ids, features, choice, matrix.blocks)
+        yield InputFile(
+            path=path,
+            obs=pd.DataFrame(index=pd.Index(cell_ids, dtype=object)),
+            var=var,
+            counts=counts,
+            notes=notes,
+        )
 
 
 @contextmanager
@@ -29,7 +65,7 @@ def mtx_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
     choice.refuse_for(path, "a 10x folder")
     matrix = _find(path, "matrix.mtx")
     cell_ids = _cell_ids(_find(path, "barcodes.tsv"))
-    features = _features(_find(path, "features.tsv", "genes.tsv"))
+    features = _listed_features(_find(path, "features.tsv", "genes.tsv"))
     num_features, num_cells, num_values = _size(matrix)
     if (num_features, num_cells) != (len(features), len(cell_ids)):
         raise ValueError(
@@ -72,7 +108,7 @@ def _open(path: Path) -> TextIOWrapper:
     return path.open(encoding="utf-8")
 
 
-def _features(path: Path) -> pd.DataFrame:
+def _listed_features(path: Path) -> pd.DataFrame:
     """Ids, and symbols and types where there are columns for them in every row or in none."""
     with _open(path) as file:
         rows = [line.rstrip("\r\n").split("\t") for line in file if line.strip()]
@@ -89,7 +125,7 @@ def _features(path: Path) -> pd.DataFrame:
         )
     columns = [tuple(table[number]) for number in range(min(3, table.shape[1]))]
     ids, symbols = columns[0], columns[min(1, len(columns) - 1)]
-    return feature_frame(ids, symbols, columns[2] if len(columns) > 2 else ())
+    return _feature_frame(ids, symbols, columns[2] if len(columns) > 2 else ())
 
 
 def _cell_ids(path: Path) -> tuple[str, ...]:
@@ -146,3 +182,39 @@ def _blocks(path: Path, num_genes: int, num_cells: int, num_values: int) -> Iter
             f"{path} is truncated: it announces {num_values:,} values and holds {seen:,}. Copy it "
             "again"
         )
+
+
+def _feature_frame(
+    ids: tuple[str, ...], symbols: tuple[str, ...], kinds: tuple[str, ...]
+) -> pd.DataFrame:
+    """`var` of all features: symbols as index, ids, and types where they are given."""
+    var = pd.DataFrame(
+        {"feature_id": np.array(ids, dtype=object)}, index=pd.Index(symbols, dtype=object)
+    )
+    return var.assign(feature_types=np.array(kinds, dtype=object)) if kinds else var
+
+
+def _matrix_group(file: h5py.File, path: Path) -> Any:
+    groups = [
+        name for name in file if isinstance(file[name], h5py.Group) and "indptr" in file[name]
+    ]
+    if len(groups) != 1 or "barcodes" not in file[groups[0]]:
+        held = ", ".join(file) or "nothing"
+        raise ValueError(
+            f"{path}: expected a 10x matrix of one genome; the file holds {held}. Of several "
+            "genomes, write the one you want to a file of its own"
+        )
+    return file[groups[0]]
+
+
+def _stored_features(group: Any) -> pd.DataFrame:
+    if "features" in group:
+        features = group["features"]
+        kinds = _strings(features["feature_type"]) if "feature_type" in features else ()
+        frame = _feature_frame(_strings(features["id"]), _strings(features["name"]), kinds)
+        return frame.assign(genome=_strings(features["genome"])) if "genome" in features else frame
+    return _feature_frame(_strings(group["genes"]), _strings(group["gene_names"]), ())
+
+
+def _strings(dataset: Any) -> tuple[str, ...]:
+    return tuple(dataset.asstr()[:])
