@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.counts.h5ad import h5ad_source
-from bionemo.geneformer_t.counts.in_memory import anndata_source, row_wise
+from bionemo.geneformer_t.counts.in_memory import anndata_source
 
 
 def whole(source) -> np.ndarray:
@@ -25,25 +25,6 @@ def test_genes_are_named_as_in_files(write_split, counts):
         for name in ("cell_ids", "gene_names", "gene_symbols", "shape"):
             assert getattr(source, name) == getattr(expected, name)
     np.testing.assert_array_equal(whole(source), counts)
-
-
-def test_columns_are_turned_into_rows_without_loading_them_all(write_split, counts, monkeypatch):
-    monkeypatch.setattr("bionemo.geneformer_t.counts.stored_matrix._VALUES_OF_COLUMNS", 5)
-    split = write_split()
-    cells = anndata.read_h5ad(split / "data.h5ad")
-    cells.X = cells.X.tocsc()
-    cells.write_h5ad(split / "data.h5ad")
-    with h5ad_source(split / "data.h5ad") as by_columns:
-        assert next(by_columns.blocks()).counts.shape == (5, 1)
-        with row_wise(by_columns) as rows:
-            assert next(rows.blocks()).counts.shape == (5, 4)
-            assert rows.gene_names == by_columns.gene_names
-            np.testing.assert_array_equal(whole(rows), counts)
-
-
-def test_rows_are_passed_through(write_split):
-    with h5ad_source(write_split() / "data.h5ad") as source, row_wise(source) as rows:
-        assert rows is source
 
 
 def test_layers_of_files_are_read_and_missing_ones_named(write_split, counts):

@@ -10,7 +10,8 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.in_memory import anndata_source, row_wise
+from bionemo.geneformer_t.counts.in_memory import anndata_source
+from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
 from bionemo.geneformer_t.data.inventory import read_by
 from bionemo.geneformer_t.inference.cell_tokens_of_file import tokens_of

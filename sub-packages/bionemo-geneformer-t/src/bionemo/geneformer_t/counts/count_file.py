@@ -1,8 +1,9 @@
 """Counts of all cells in row order on disk: what `prepare` reads again and again.
 
 Whatever the format of the input, its counts are checked and brought into rows once; every later
-step reads blocks of rows from here. Files are read, not mapped, so that no page of them counts as
-memory of the process. A value takes 8 bytes of disk until `prepare` is done.
+step reads blocks of rows from here. An SCDL archive would need the number of values of each row
+beforehand, and so a second pass over the inputs. Files are read, not mapped, so that none of their
+pages counts as memory of the process. A value takes 8 bytes of disk until `prepare` is done.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,12 +17,7 @@ from jaxtyping import Bool, Int, Real
 from numpy import ndarray
 from tqdm import tqdm
 
-from bionemo.geneformer_t.counts.source import CountBlock
-
 _ROWS = 2048
-_VALUES_OF_A_PILE = 1 << 22
-_MOST_PILES = 256
-_ENTRY = np.dtype([("row", np.int64), ("column", np.int32), ("count", np.float32)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,54 +83,6 @@ def write_count_file(folder: Path, blocks: Iterable[sp.csr_array], num_genes: in
             block.data.astype(np.float32).tofile(counts)
     indptr = np.cumsum(np.concatenate(lengths))
     return CountFile(folder=folder, indptr=indptr, num_genes=num_genes)
-
-
-def in_row_order(
-    blocks: Iterable[CountBlock], shape: tuple[int, int], num_values: int, folder: Path
-) -> Iterator[sp.csr_array]:
-    """Whole rows from blocks that come by columns, or in any order.
-
-    The values are dealt to piles on disk, one for each range of rows, and each pile is sorted by
-    itself.
-
-    Args:
-        blocks: Rectangles that make up the matrix.
-        shape: Cells and genes.
-        num_values: Stored values, about; decides how many piles are made.
-        folder: Where to keep the piles; they are removed again.
-    """
-    num_cells, num_genes = shape
-    num_piles = min(_MOST_PILES, num_cells, 1 + num_values // _VALUES_OF_A_PILE)
-    height = -(-num_cells // max(1, num_piles))
-    folder.mkdir(parents=True)
-    for block in blocks:
-        _deal(block, height, folder)
-    for start in range(0, num_cells, height):
-        pile = folder / str(start // height)
-        entries = np.fromfile(pile, dtype=_ENTRY) if pile.exists() else np.zeros(0, dtype=_ENTRY)
-        pile.unlink(missing_ok=True)
-        place = (entries["row"] - start, entries["column"])
-        whole = (min(height, num_cells - start), num_genes)
-        rows = sp.csr_array(sp.coo_array((entries["count"], place), shape=whole))
-        for first in range(0, whole[0], _ROWS):
-            yield rows[first : first + _ROWS]
-    folder.rmdir()
-
-
-def _deal(block: CountBlock, height: int, folder: Path) -> None:
-    triplets = block.counts.tocoo()
-    if not triplets.nnz:
-        return
-    entries = np.empty(triplets.nnz, dtype=_ENTRY)
-    entries["row"] = triplets.row + np.int64(block.first_row)
-    entries["column"] = triplets.col + block.first_column
-    entries["count"] = triplets.data
-    pile = entries["row"] // height
-    order = np.argsort(pile, kind="stable")
-    numbers, firsts = np.unique(pile[order], return_index=True)
-    for number, part in zip(numbers, np.split(entries[order], firsts[1:]), strict=True):
-        with (folder / str(number)).open("ab") as file:
-            part.tofile(file)
 
 
 def _part(path: Path, dtype: "np.dtype[Any]", first: int, last: int) -> Real[ndarray, " value"]:

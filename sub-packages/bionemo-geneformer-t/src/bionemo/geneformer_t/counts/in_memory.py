@@ -1,13 +1,6 @@
-"""Cells of an AnnData object, in memory or backed by a file, as a CountSource; and rows of any.
+"""Cells of an AnnData object, in memory or backed by a file, as a CountSource."""
 
-Whatever the layout, `row_wise` hands out whole cells: a matrix that is stored by columns is written
-anew, by rows, into a temporary SCDL archive first.
-"""
-
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +11,6 @@ from anndata.abc import CSCDataset, CSRDataset
 
 from bionemo.geneformer_t.counts.gene_names import name_genes
 from bionemo.geneformer_t.counts.rounding import Rounding
-from bionemo.geneformer_t.counts.scdl import archive_source, survey, write_archive
 from bionemo.geneformer_t.counts.source import (
     CountSource,
     MatrixOptions,
@@ -36,7 +28,6 @@ IN_PYTHON = MatrixOptions(
     rounding="round_counts=True",
 )
 """What functions on AnnData objects call their options."""
-_ARCHIVE = "archive"
 
 
 def anndata_source(
@@ -67,6 +58,7 @@ def anndata_source(
         var_names=tuple(var.index.astype(str)),
         raw_blocks=lambda: _blocks(matrix, where),
         by_rows=not isinstance(matrix, CSCDataset),
+        num_values=matrix.group["data"].shape[0] if isinstance(matrix, CSCDataset) else 0,
         rounding=Rounding() if round_counts else None,
         way_out=lambda: (
             "Give the matrix of raw counts as X; if it is a layer or raw, "
@@ -74,21 +66,6 @@ def anndata_source(
         ),
         options=IN_PYTHON,
     )
-
-
-@contextmanager
-def row_wise(source: CountSource) -> Iterator[CountSource]:
-    """The same matrix with whole cells in every block, from the first to the last."""
-    if source.by_rows:
-        yield source
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / _ARCHIVE
-        write_archive(source, survey(source), archive)
-        # The archive holds checked counts, under the names that its source has.
-        yield replace(
-            source, raw_blocks=archive_source(archive).raw_blocks, by_rows=True, rounding=None
-        )
 
 
 def whole_matrix(matrix: Any) -> Any:

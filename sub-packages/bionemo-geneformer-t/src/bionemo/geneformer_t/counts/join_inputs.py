@@ -18,12 +18,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.counts.count_file import (
-    CountFile,
-    cell_bar,
-    in_row_order,
-    write_count_file,
-)
+from bionemo.geneformer_t.counts.count_file import CountFile, cell_bar, write_count_file
 from bionemo.geneformer_t.counts.duplicate_cells import row_digests
 from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice, open_input
 from bionemo.geneformer_t.counts.gene_names import SPIKE_IN, left_out_notes, without_columns
@@ -35,6 +30,7 @@ from bionemo.geneformer_t.counts.joined_genes import (
     join_genes,
     resolve_genes,
 )
+from bionemo.geneformer_t.counts.row_order import row_wise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,7 +168,7 @@ def _rows(
     with cell_bar("reading counts", sum(len(file.obs) for file in files)) as bar:
         for number, (file, columns) in enumerate(zip(files, genes.gene_of_column, strict=True)):
             in_place = np.array_equal(columns, np.arange(len(columns)))
-            for block in _rows_of(file, folder / f"piles{number}"):
+            for block in _rows_of(file, folder):
                 tally.counts_of_column[number] += np.bincount(
                     block.indices, block.data, minlength=len(columns)
                 )
@@ -189,10 +185,8 @@ def _rows(
 
 def _rows_of(file: InputFile, folder: Path) -> Iterator[sp.csr_array]:
     """The counts of one input in rows; those that do not come so are sorted on disk."""
-    counts = file.counts
-    if counts.by_rows:
-        return (block.counts for block in counts.blocks())
-    return in_row_order(counts.blocks(), counts.shape, counts.num_values, folder)
+    with row_wise(file.counts, folder) as rows:
+        yield from (block.counts for block in rows.blocks())
 
 
 def _with_removed(file: InputFile, counts: Float[ndarray, " column"]) -> Float[ndarray, " column"]:

@@ -55,7 +55,7 @@ def embed(settings: EmbedSettings) -> Path:
     Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
     """
     from bionemo.geneformer_t.counts.h5ad import h5ad_input
-    from bionemo.geneformer_t.counts.in_memory import row_wise
+    from bionemo.geneformer_t.counts.row_order import row_wise
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
     from bionemo.geneformer_t.inference.embedder import Embedder
 

@@ -8,7 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings, Pooling
-from bionemo.geneformer_t.counts.in_memory import anndata_source, row_wise
+from bionemo.geneformer_t.counts.in_memory import anndata_source
+from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
