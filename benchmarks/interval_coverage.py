@@ -22,11 +22,7 @@ from jaxtyping import Float, Int
 from measure import report
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.profile_space import (
-    ProfileSpace,
-    mean_next_profiles,
-    sparse_profiles,
-)
+from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor, Targets
@@ -36,12 +32,13 @@ from bionemo.geneformer_t.evaluate.intervals import (
     cross_entropy_interval,
     mean_interval,
 )
+from bionemo.geneformer_t.evaluate.predictions import each_prediction
 from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
-from bionemo.geneformer_t.evaluate.scores.profiles import rank_weights
+from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles, rank_weights
 from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
-from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums, each_answer
+from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 from bionemo.geneformer_t.evaluate.units import Units
-from bionemo.geneformer_t.evaluate.without_successors import NextProfiles, score_without_parts
+from bionemo.geneformer_t.evaluate.without_successors import score_without_parts
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.simulation import (
     SimulationSettings,
@@ -247,11 +244,8 @@ def whole_cell_gains(
     axes: Float[ndarray, "axis vocab"],
 ) -> Iterator[tuple[str, ndarray, list[ndarray]]]:
     """What the first of two predictors gains in each cell, and without each part of successors."""
-    current = sparse_profiles([t.context for t in targets], NUM_RANKS, pairs.vocab_size).toarray()
-    following = mean_next_profiles(
-        [(t.next_cells, t.weights) for t in targets], NUM_RANKS, pairs.vocab_size
-    ).toarray()
-    profiles = NextProfiles.of(pairs, targets, NUM_RANKS)
+    profiles = PairProfiles.of(pairs, targets, NUM_RANKS)
+    current, following = profiles.current.toarray(), profiles.following.toarray()
     left = [
         [score_without_parts(one, current, following, axes, profiles, level) for one in expected]
         for level in units.levels
@@ -272,7 +266,7 @@ def _first_less_second(both: list[ndarray]) -> ndarray:
 def ask(predictor: Predictor, pairs: CellPairs, targets: list[Targets], units: Units) -> Answer:
     """Cross-entropies and expected profiles; no other measure, to be fast."""
     of_pairs, expected = [], []
-    for target, log_probs in each_answer(predictor, pairs, targets, least_ranks=NUM_RANKS):
+    for target, log_probs in each_prediction(predictor, pairs, targets, least_ranks=NUM_RANKS):
         of_pairs += [
             (len(genes), -float(log_probs[np.arange(len(genes)), genes].sum()))
             for genes in target.next_cells

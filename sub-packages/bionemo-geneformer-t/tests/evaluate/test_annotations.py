@@ -18,16 +18,16 @@ def folders(tiny_data_dir):
 
 def test_columns_with_usual_names_are_found_and_named(folders) -> None:
     facts, text = evaluation_facts(folders, None, None)
-    assert facts["test"].donors.tolist() == [f"d{i % 3}" for i in range(16)]
-    assert facts["test"].clusters is None
-    np.testing.assert_array_equal(np.unique(facts["train"].times), [0, 1])
+    assert facts["test"].labels("batch").tolist() == [f"d{i % 3}" for i in range(16)]
+    assert facts["test"].cluster is None
+    np.testing.assert_array_equal(np.unique(facts["train"].time), [0, 1])
     for words in ("Times: obs['day']", "Clusters: none", "Donors: obs['donor_id']"):
         assert words in text
 
 
 def test_a_column_that_is_named_wins(folders) -> None:
     facts, text = evaluation_facts(folders, None, "lane", "lane")
-    assert set(facts["test"].donors) == set(facts["test"].clusters) == {"x", "y"}
+    assert set(facts["test"].batch) == set(facts["test"].cluster) == {"x", "y"}
     assert "Donors: obs['lane']" in text
 
 
@@ -41,7 +41,7 @@ def test_a_column_that_is_missing_is_named_with_those_that_are_there(folders, se
 def test_what_the_graph_was_made_from_comes_before_usual_names(folders) -> None:
     recorded = {"time_key": "lane", "time_order": ("y", "x"), "batch_key": "lane"}
     facts, text = evaluation_facts(folders, None, None, None, recorded)
-    assert facts["test"].times.tolist() == [1, 0] * 8
+    assert facts["test"].time.tolist() == [1, 0] * 8
     assert "Times: obs['lane']" in text
     assert "Donors: obs['lane']" in text
 

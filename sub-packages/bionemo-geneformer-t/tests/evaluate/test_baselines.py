@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scored import score_tokens
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
-from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_similar_cells
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     TrainingPairs,
@@ -15,7 +16,6 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
 )
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
-from bionemo.geneformer_t.evaluate.scores.token_scores import score_tokens
 
 
 @pytest.mark.parametrize("fit", BASELINES.values(), ids=BASELINES)
@@ -40,7 +40,7 @@ def test_the_same_generator_gives_the_same_baseline(fit, random_split, fitted) -
 def test_frequencies_are_tuned_once_and_handed_to_every_baseline(random_split) -> None:
     generator = np.random.default_rng(0)
     training = TrainingPairs.of(random_split(), generator)
-    for fit in (fit_copy_current, fit_mean_change, fit_ridge, fit_similar_cells):
+    for fit in (fit_copy_current, fit_mean_change, fit_ridge, fit_knn_successors):
         assert fit(training, generator).frequencies is training.frequencies
     assert fit_rank_frequency(training, generator) is training.frequencies
     again = tune_rank_frequency(training.fitted, training.held_out, generator)
@@ -75,7 +75,7 @@ def test_copying_wins_where_cells_repeat(random_split, fitted) -> None:
     train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
     copying = fitted(fit_copy_current, train)
     frequencies = fitted(fit_rank_frequency, train)
-    assert copying.share > 0.5
+    assert copying.fraction > 0.5
     copied, counted = (score_tokens(p, test).all.scores for p in (copying, frequencies))
     assert copied.cross_entropy < counted.cross_entropy - 0.5
     assert copied.top1 > 0.5
@@ -103,7 +103,7 @@ def two_fates(split_of):
     return build
 
 
-@pytest.mark.parametrize("fit", [fit_similar_cells, fit_ridge], ids=["similar", "ridge"])
+@pytest.mark.parametrize("fit", [fit_knn_successors, fit_ridge], ids=["similar", "ridge"])
 def test_baselines_that_see_the_current_cell_tell_fates_apart(fit, two_fates, fitted) -> None:
     train, test = two_fates(0), two_fates(1)
     told_apart, counted = (

@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, best_baseline, cluster_gains
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, evaluate
-from bionemo.geneformer_t.evaluate.scores.cell_scores import CellFacts
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
 
 def guess(contexts, num_ranks):
@@ -54,12 +55,13 @@ def test_intervals_are_over_the_donors_of_a_cluster(random_split, evaluation) ->
     """Two donors are too few for a verdict; one donor leaves the interval over cells."""
     train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
     labels = np.full(60, "all")
+    donors = (None, pd.Categorical(np.repeat(["x", "y"], 30)), pd.Categorical(labels))
     over_cells, over_donors, over_one = (
         cluster_gains(
-            evaluate(guess, test, train, np.random.default_rng(0), facts=CellFacts(donors=who)),
+            evaluate(guess, test, train, np.random.default_rng(0), facts=CellFacts(batch=who)),
             labels,
         ).clusters[0].gain
-        for who in (None, np.repeat(["x", "y"], 30), labels)
+        for who in donors
     )  # fmt: skip
     assert over_donors.mean == over_cells.mean
     assert over_donors.verdict == "too few"

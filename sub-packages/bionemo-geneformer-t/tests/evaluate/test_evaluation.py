@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
@@ -14,8 +15,9 @@ from bionemo.geneformer_t.evaluate.evaluation import (
 )
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
 from bionemo.geneformer_t.evaluate.intervals import Interval
-from bionemo.geneformer_t.evaluate.scores.cell_scores import NO_CHANGE, CellFacts
+from bionemo.geneformer_t.evaluate.scores.cell_scores import NO_CHANGE
 from bionemo.geneformer_t.evaluate.text import NO_INFORMATION, gap_sentence, summary, table
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
 
 @pytest.fixture
@@ -122,7 +124,11 @@ def test_intervals_are_over_donors_too_where_they_are_known(random_split, number
     donors = np.array([f"donor {cell % number}" for cell in range(60)])
     uniform = Uniform.over(pairs.gene_ids, pairs.vocab_size)
     evaluation = evaluate(
-        uniform, pairs, pairs, np.random.default_rng(0), facts=CellFacts(donors=donors)
+        uniform,
+        pairs,
+        pairs,
+        np.random.default_rng(0),
+        facts=CellFacts(batch=pd.Categorical(donors)),
     )
     assert evaluation.units.num_donors == number
     text = summary(evaluation)

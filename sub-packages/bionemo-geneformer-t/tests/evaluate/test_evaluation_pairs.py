@@ -53,7 +53,7 @@ def test_the_selection_policy_of_training_makes_the_next_cell(split_of) -> None:
     assert common.next_cells[0].tolist() == [6]
 
 
-def test_remembered_cells_are_encoded_once_and_only_as_many_as_fit(random_split) -> None:
+def test_cached_cells_are_encoded_once_and_only_as_many_as_fit(random_split) -> None:
     pairs, asked = random_split(), []
 
     def encode(cell: int) -> np.ndarray:
@@ -66,8 +66,15 @@ def test_remembered_cells_are_encoded_once_and_only_as_many_as_fit(random_split)
     counted = replace(pairs, encode=encode)
     for room, most in ((2**20, 1), (0, 10)):
         asked.clear()
-        remembered = counted.remembered(room)
+        cached = counted.cached(room)
         for _ in range(2):
-            assert as_lists(remembered.targets()) == as_lists(pairs.targets())
+            assert as_lists(cached.targets()) == as_lists(pairs.targets())
         assert np.bincount(asked).max() <= most
         assert (np.bincount(asked).max() == 1) == (most == 1)
+
+
+def test_means_of_successors_are_weighted(split_of) -> None:
+    pairs = split_of([[5], [6], [7]], {0: {1: 3.0, 2: 1.0}, 1: {2: 1.0}})
+    places = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 8.0]])
+    ends = pairs.mean_of_successors(places[pairs.following])
+    np.testing.assert_allclose(ends, [[3, 2], [0, 8]])

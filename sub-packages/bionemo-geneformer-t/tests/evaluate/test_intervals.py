@@ -184,7 +184,7 @@ def test_better_and_worse_are_said_of_whole_intervals(low, high, is_enough, verd
     assert nothing.verdict == "not known"
 
 
-def test_heights_of_successors_vary_with_shared_next_cells(split_of) -> None:
+def test_ranks_of_successors_vary_with_shared_next_cells(split_of) -> None:
     """Fifty current cells of ten next cells say as much as ten cells, not as fifty."""
     edges = {i: {50 + i % 10: 1.0} for i in range(50)}
     units = Units.of(split_of([[5]] * 60, edges))
@@ -193,4 +193,4 @@ def test_heights_of_successors_vary_with_shared_next_cells(split_of) -> None:
     shared = mean_half_widths(of_pairs, of_pairs, units)
     alone = mean_half_widths(heights[:, None], None, Units.of_cells(np.arange(10)))
     assert shared[0] == pytest.approx(alone[0], rel=0.15)
-    assert sp.issparse(units.levels[0].gathering)
+    assert sp.issparse(units.levels[0].parts.gathering)

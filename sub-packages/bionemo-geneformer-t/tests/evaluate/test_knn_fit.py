@@ -1,9 +1,9 @@
-"""Fitting a look-up: the right number, width and weights win, and nothing is its own neighbor."""
+"""Fitting a kNN prediction: the right number, width and weights win; no cell finds itself."""
 
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.evaluate.knn_fit import NUMBERS, fit_look_up, library_of
+from bionemo.geneformer_t.evaluate.knn_fit import NUMBERS, fit_knn, index_of
 
 
 def uniform(_target, ranks, _genes) -> np.ndarray:
@@ -27,10 +27,10 @@ def test_no_more_cells_are_taken_than_are_of_the_kind(two_kinds) -> None:
     """Nineteen others are of a cell's kind, and the successors of all beyond tell it nothing."""
     targets = list(two_kinds.targets())
     points = points_of(targets)
-    library = library_of(two_kinds, targets, points)
+    index = index_of(two_kinds, targets, points)
     itself = list(range(len(targets)))
     rng = np.random.default_rng(0)
-    chosen = fit_look_up(library, targets, points, itself, uniform, rng)
+    chosen = fit_knn(index, targets, points, itself, uniform, rng)
     assert chosen.number in {5, 15}
     assert chosen.weights[0] > 0.95
     assert sum(chosen.weights) == pytest.approx(1)
@@ -43,10 +43,10 @@ def test_what_is_held_out_is_not_found_through_itself(split_of) -> None:
     pairs = split_of(cells, {i: {i + 7: 1.0} for i in range(7)})
     targets = list(pairs.targets())
     points = np.arange(7, dtype=np.float32)[:, None]
-    library = library_of(pairs, targets, points)
+    index = index_of(pairs, targets, points)
     rng = np.random.default_rng(0)
-    honest = fit_look_up(library, targets, points, list(range(7)), uniform, rng)
-    leaky = fit_look_up(library, targets, points, [None] * 7, uniform, rng)
+    honest = fit_knn(index, targets, points, list(range(7)), uniform, rng)
+    leaky = fit_knn(index, targets, points, [None] * 7, uniform, rng)
     assert honest.cross_entropy == pytest.approx(np.log(20), abs=0.01)
     assert leaky.cross_entropy < honest.cross_entropy - 0.5
     assert honest.number in (*NUMBERS, 7)

@@ -2,13 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from scored import score_tokens
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate import simulated_data as module
 from bionemo.geneformer_t.evaluate.evaluation import SIMULATOR
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.scores.token_scores import score_tokens
 from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
 from bionemo.geneformer_t.run.simulate import simulate
 
@@ -45,7 +45,7 @@ class Untuned:
 def test_simulated_counts_are_encoded_as_those_of_the_folder(folder, dataset, monkeypatch) -> None:
     seen = []
     monkeypatch.setattr(
-        module, "tune_simulators_own", lambda places, _: seen.append(places) or Untuned
+        module, "fit_simulator_bound", lambda places, _: seen.append(places) or Untuned
     )
     simulated_bounds(folder, dataset)
     (places,) = seen

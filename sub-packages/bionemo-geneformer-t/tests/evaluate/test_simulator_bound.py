@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scored import score_tokens
 
-from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_similar_cells
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, CellPredictor
-from bionemo.geneformer_t.evaluate.scores.token_scores import score_tokens
 from bionemo.geneformer_t.evaluate.simulator_bound import (
     Places,
     draw_places,
-    tune_simulators_own,
+    fit_simulator_bound,
 )
 from bionemo.geneformer_t.simulation import SimulationSettings, Tree, known_successors, simulate
 
@@ -66,12 +66,12 @@ def training_pairs(simulation) -> CellPairs:
 
 
 def test_every_row_is_a_distribution_and_every_gene_possible(places, pairs) -> None:
-    own = tune_simulators_own(places, pairs.cells, draws=40)
+    own = fit_simulator_bound(places, pairs.cells, draws=40)
     probabilities = np.exp(own.of_cells(pairs.cells[:3], MAX_GENES).astype(np.float64))
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-4)
     assert (probabilities[..., :50] > 0).all()
     assert (probabilities[..., 50:] == 0).all()
-    again = tune_simulators_own(places, pairs.cells, draws=40).of_cells(pairs.cells[:1], 5)
+    again = fit_simulator_bound(places, pairs.cells, draws=40).of_cells(pairs.cells[:1], 5)
     np.testing.assert_array_equal(again[0], own.of_cells(pairs.cells[:1], 5)[0])
 
 
@@ -109,17 +109,17 @@ def test_successors_are_drawn_as_those_of_simulated_splits_are() -> None:
 
 @pytest.mark.slow
 def test_no_predictor_that_sees_counts_is_below_it(places, pairs, training_pairs, fitted) -> None:
-    own = tune_simulators_own(places, pairs.cells, draws=300)
+    own = fit_simulator_bound(places, pairs.cells, draws=300)
     assert 0 < own.excess < 0.2
     some = pairs.draw_cells(80, np.random.default_rng(0))
     bound = score_tokens(CellPredictor(of_cells=own.of_cells), some).all.scores.cross_entropy
-    for fit in (fit_similar_cells, fit_rank_frequency):
+    for fit in (fit_knn_successors, fit_rank_frequency):
         found = score_tokens(fitted(fit, training_pairs), some).all.scores.cross_entropy
         assert found > bound
 
 
 def test_more_draws_bring_it_closer(places, pairs) -> None:
-    few, many = (tune_simulators_own(places, pairs.cells, draws=n) for n in (20, 400))
+    few, many = (fit_simulator_bound(places, pairs.cells, draws=n) for n in (20, 400))
     assert many.excess < few.excess
 
 

@@ -33,9 +33,9 @@ def test_without_a_part_its_weight_goes_to_the_other_successors(pairs, donors) -
     totals = level.sums(values[:, None])
     found = level.without_parts(totals, values[:, None])[:, 0]
     cells = pairs.cells
-    for part, (cell, weight) in enumerate(zip(level.part_cells, level.part_weights, strict=True)):
+    for part, (cell, weight) in enumerate(zip(level.parts.cells, level.parts.weights, strict=True)):
         mine = pairs.current == cells[cell]
-        gone = level.gathering[[part]].toarray()[0] > 0
+        gone = level.parts.gathering[[part]].toarray()[0] > 0
         rest = mine & ~gone
         assert weight == pytest.approx(pairs.weights[gone].sum())
         assert len(set(labels[pairs.following[gone]])) == 1
@@ -50,7 +50,7 @@ def test_without_a_part_its_weight_goes_to_the_other_successors(pairs, donors) -
 def test_a_unit_takes_its_current_cells_along_and_cells_without_another_successor(pairs) -> None:
     level = Units.of(pairs).levels[0]
     ones = np.ones((3, 1))
-    changes = level.changes(ones, np.ones((len(level.part_cells), 1)))
+    changes = level.changes(ones, np.ones((len(level.parts.cells), 1)))
     number = dict(zip(np.unique([*pairs.current, *pairs.following]), changes[:, 0], strict=True))
     # 3 is the only successor of 1; 2 has no current cell that needs it
     assert number == {0: -1, 1: -1, 2: 0, 3: -1, 4: -1}
@@ -87,5 +87,5 @@ def test_some_cells_have_units_of_their_own(pairs) -> None:
     for mine, theirs in zip(some.levels, whole.levels, strict=True):
         assert mine.effective() == pytest.approx(theirs.effective())
         assert mine.current.tolist() == theirs.current.tolist()
-        assert mine.part_weights == pytest.approx(theirs.part_weights)
+        assert mine.parts.weights == pytest.approx(theirs.parts.weights)
     assert some.num_next_cells == whole.num_next_cells == 3

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.evaluate.baselines.profile_space import mean_next_profiles
 from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
-from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles
+from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles, mean_next_profiles
 from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.units import Units
-from bionemo.geneformer_t.evaluate.without_successors import NextProfiles, score_without_parts
+from bionemo.geneformer_t.evaluate.without_successors import score_without_parts
 
 NUM_RANKS, VOCAB = 6, 25
 
@@ -16,22 +15,19 @@ def test_scores_are_those_of_pairs_that_were_never_there(random_split, donors) -
     rng, pairs = np.random.default_rng(0), random_split(num_cells=30)
     level = Units.of(pairs, donors).levels[-1]
     targets = list(pairs.targets())
-    current = cell_profiles([t.context for t in targets], NUM_RANKS, VOCAB)
-    following = mean_next_profiles([(t.next_cells, t.weights) for t in targets], NUM_RANKS, VOCAB)
+    profiles = PairProfiles.of(pairs, targets, NUM_RANKS)
+    current, following = profiles.current.toarray(), profiles.following.toarray()
     predicted = rng.random(current.shape)
     axes = np.linalg.qr(rng.normal(size=(VOCAB, 4)))[0].T
-    profiles = NextProfiles.of(pairs, targets, NUM_RANKS)
-    found = score_without_parts(predicted, current, following.toarray(), axes, profiles, level)
+    found = score_without_parts(predicted, current, following, axes, profiles, level)
     checked = 0
-    for part, cell in enumerate(level.part_cells):
-        gone = level.gathering[[part]].toarray()[0] > 0
+    for part, cell in enumerate(level.parts.cells):
+        gone = level.parts.gathering[[part]].toarray()[0] > 0
         rest = (pairs.current == pairs.cells[cell]) & ~gone
         if not rest.any():
             continue
         [left] = pairs.keep(rest).targets()
-        [profile] = mean_next_profiles(
-            [(left.next_cells, left.weights)], NUM_RANKS, VOCAB
-        ).toarray()
+        [profile] = mean_next_profiles([left], NUM_RANKS, VOCAB).toarray()
         change = change_correlation(predicted[[cell]], current[[cell]], profile[None])
         steps = (x @ axes.T - current[[cell]] @ axes.T for x in (predicted[[cell]], profile[None]))
         assert found.change[part] == pytest.approx(change[0], abs=1e-5, nan_ok=True)

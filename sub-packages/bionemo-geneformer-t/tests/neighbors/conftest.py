@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.expression_pca import expression_pca
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.simulation import Simulation, SimulationSettings, simulate
 
 

@@ -4,7 +4,7 @@ from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
 from bionemo.geneformer_t.report.calibration_section import calibration_section
 
 
-def test_every_predictor_has_its_error_and_its_doubt(evaluation) -> None:
+def test_every_predictor_has_its_error_and_its_entropy(evaluation) -> None:
     section = calibration_section(evaluation)
     page = Page(section.shown().text)
     for name in (MODEL, *BASELINES):

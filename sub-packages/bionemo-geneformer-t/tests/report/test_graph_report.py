@@ -7,7 +7,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.report.graph_report import (
     REPORT,
     SplitGraphs,

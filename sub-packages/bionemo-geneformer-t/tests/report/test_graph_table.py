@@ -4,7 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts, graph_quality
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.report.graph_table import graph_table
 
 

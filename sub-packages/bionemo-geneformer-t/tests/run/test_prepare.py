@@ -203,7 +203,7 @@ def test_too_few_counts_on_known_genes_are_an_error(tmp_path: Path) -> None:
         ({"method": ("time", "knn"), "neighbor_key": "a"}, ValueError, "names a single graph"),
         ({"test_groups": ("D0",)}, ValueError, "test_groups need split_by"),
         ({"split_by": "day"}, ValueError, "is the time: name the time points"),
-        ({"split_by": "donor"}, KeyError, "split_by: the input has no column 'donor'"),
+        ({"split_by": "donor"}, KeyError, "split_by: obs of the input has no column 'donor'"),
         ({"split_by": "donor", "duplicates": "move"}, ValueError, "would tear the groups"),
         ({"use_rep": "X_umap"}, KeyError, "no array 'X_umap'"),
         ({"vocab": "geneformer-gc31M"}, FileNotFoundError, "expected data, geneformer-gc30M"),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from foreign import write_foreign
+from scored import score_tokens
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.scores.token_scores import score_tokens
 from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
 from bionemo.geneformer_t.inference.rank_distributions import model_predictor
 from bionemo.geneformer_t.run.command import resolve

@@ -1,4 +1,4 @@
-"""NeighborGraph: who may come after whom, as sparse rows.
+"""NeighborGraph: the possible successors of each cell, as sparse rows.
 
 Row i lists the successors of cell i and their weights. Builders make it, files carry it, the
 dataset draws from it.
@@ -15,14 +15,14 @@ _LARGEST_EXPONENT = 960
 """Of the largest weight of a row, as a power of two: sums of 2**63 weights stay finite, and one
 that is 2**60 times smaller has all its digits."""
 _ROUNDS = 1000
-"""Attempts at mending a shuffled graph; most need a few."""
+"""Attempts at repairing a shuffled graph; most need a few."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeighborGraph:
     """A directed graph over the cells of one split, in CSR form.
 
-    No self-loops, no duplicate edges, positive finite weights: `from_matrix` sees to it.
+    No self-loops, no duplicate edges, positive finite weights: `from_matrix` ensures it.
     """
 
     indptr: Int[ndarray, " cells_plus_1"]
@@ -43,6 +43,23 @@ class NeighborGraph:
     def out_degree(self) -> Int[ndarray, " cells"]:
         """Successors of each cell."""
         return np.diff(self.indptr)
+
+    @property
+    def in_degree(self) -> Int[ndarray, " cells"]:
+        """How many cells each cell is a successor of."""
+        return np.bincount(self.indices, minlength=self.num_cells)
+
+    @property
+    def current(self) -> Int[ndarray, " edges"]:
+        """The cell that each edge leaves."""
+        return np.repeat(np.arange(self.num_cells), self.out_degree)
+
+    @property
+    def probabilities(self) -> Float[ndarray, " edges"]:
+        """Weights, scaled to sum to 1 over the successors of each cell."""
+        current = self.current
+        total = np.bincount(current, self.weights, minlength=self.num_cells)
+        return self.weights / total[current]
 
     def successors(self, cell: int) -> tuple[Int[ndarray, " degree"], Float[ndarray, " degree"]]:
         """The successors of one cell and their weights."""
@@ -124,16 +141,15 @@ def _summable(
 
 
 def shuffled_graph(graph: NeighborGraph, generator: np.random.Generator) -> NeighborGraph:
-    """The same graph with its successors dealt to random current cells.
+    """The same graph with its successors permuted among the current cells.
 
-    Every cell keeps its number of successors with their weights, and is a successor as often as
-    before; who follows whom is chance. Edges that would lead a cell to itself, or twice to the same
-    cell, change places with random others.
+    Out-degrees with their weights and in-degrees stay; which cell follows which is random. Edges
+    that would lead a cell to itself, or twice to the same cell, are exchanged with random others.
 
     Raises:
         ValueError: No such graph was found, as where every cell is followed by all others.
     """
-    rows = np.repeat(np.arange(graph.num_cells), graph.out_degree)
+    rows = graph.current
     indices = generator.permutation(graph.indices)
     for _ in range(_ROUNDS):
         wrong = np.flatnonzero(_is_no_edge(rows, indices, graph.num_cells))

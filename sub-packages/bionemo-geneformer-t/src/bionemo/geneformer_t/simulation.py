@@ -1,10 +1,10 @@
-"""A simulated differentiation whose successors and whose probabilities are known.
+"""A simulated differentiation with known successors and known probabilities.
 
 Cells move along a tree: a root that forks, with one branch that forks again. Genes form
 programmes: each switches on along one branch and may switch off later (sigmoids of pseudotime),
 beside housekeeping genes that never change. Counts are negative binomial around the expected
-expression at the cell's place, so `Programmes` is the exact conditional distribution behind the
-data, and what the best possible prediction scores can be sampled from it.
+expression at the cell's branch and pseudotime, so `Programmes` is the exact conditional
+distribution of the data, and the score of the best possible prediction can be sampled from it.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class SimulationSettings(Settings):
     """A branching differentiation.
 
     Raises:
-        ValueError: A size or a level is not positive, or a share lies outside [0, 1].
+        ValueError: A size or a level is not positive, or a fraction is not in [0, 1].
     """
 
     num_cells: int = 3000
@@ -39,7 +39,7 @@ class SimulationSettings(Settings):
     num_branches: int = 2
     """Branches into which the root forks; the first of them forks again, into two."""
     housekeeping_share: float = 0.25
-    """Share of the genes that are the same in every cell."""
+    """Fraction of the genes that are the same in every cell."""
     counts_per_cell: float = 1500.0
     """Mean total count of a cell."""
     depth_spread: float = 0.3
@@ -51,9 +51,9 @@ class SimulationSettings(Settings):
     dispersion: float = 0.1
     """Overdispersion: the variance of a count is mean + dispersion * mean^2."""
     step: float = 0.3
-    """How far ahead in pseudotime the successors of a cell lie, on average."""
+    """How far ahead in pseudotime the successors of a cell are, on average."""
     num_successors: int = 5
-    """Successors of a cell at most."""
+    """Up to so many successors of a cell."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,9 +62,7 @@ class SimulationSettings(Settings):
             if value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
                 raise ValueError(f"{field.name} must be positive; got {value}")
         if self.housekeeping_share > 1:
-            raise ValueError(
-                f"housekeeping_share must lie in [0, 1]; got {self.housekeeping_share}"
-            )
+            raise ValueError(f"housekeeping_share must be in [0, 1]; got {self.housekeeping_share}")
         if self.num_branches < 2:
             raise ValueError(f"num_branches must be at least 2; got {self.num_branches}")
 
@@ -135,7 +133,7 @@ class Programmes:
     def mean_expression(
         self, branch: Int[ndarray, " cell"], pseudotime: Float[ndarray, " cell"]
     ) -> Float[ndarray, "cell gene"]:
-        """The share of a cell's counts that each gene is expected to have; rows sum to 1."""
+        """The expected fraction of a cell's counts of each gene; rows sum to 1."""
         activity = self.activity(branch, pseudotime)
         level = self.baseline * self.fold_change**activity
         return level / level.sum(axis=1, keepdims=True)
@@ -145,13 +143,13 @@ class Programmes:
         branch: Int[ndarray, " cell"],
         pseudotime: Float[ndarray, " cell"],
         depth: Float[ndarray, " cell"],
-        generator: np.random.Generator,
+        rng: np.random.Generator,
     ) -> sp.csr_matrix:
         """Negative binomial counts of cells with the given expected totals."""
         mean = depth[:, None] * self.mean_expression(branch, pseudotime)
         if self.dispersion:
-            mean *= generator.gamma(1 / self.dispersion, self.dispersion, size=mean.shape)
-        return sp.csr_matrix(generator.poisson(mean).astype(np.float32))
+            mean *= rng.gamma(1 / self.dispersion, self.dispersion, size=mean.shape)
+        return sp.csr_matrix(rng.poisson(mean).astype(np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,26 +164,25 @@ class Simulation:
     depth: Float[ndarray, " cell"]
     """The total that was expected of each cell."""
     latent: Float[ndarray, "cell 2"]
-    """A place for each cell in a drawing of the tree: pseudotime, and sideways the branch."""
+    """Coordinates of each cell in a drawing of the tree: pseudotime, and sideways the branch."""
     successors: NeighborGraph
     programmes: Programmes
 
 
-def simulate(settings: SimulationSettings, generator: np.random.Generator) -> Simulation:
+def simulate(settings: SimulationSettings, rng: np.random.Generator) -> Simulation:
     """Draw a tree's programmes, cells on it, their counts and their successors."""
     tree = Tree.forked(settings.num_branches)
-    programmes = draw_programmes(settings, tree, generator)
-    branch = generator.permutation(np.arange(settings.num_cells) % len(tree.names))
-    pseudotime = tree.starts[branch] + generator.random(settings.num_cells)
-    spread = generator.normal(0, settings.depth_spread, settings.num_cells)
-    depth = settings.counts_per_cell * np.exp(spread - settings.depth_spread**2 / 2)
+    programmes = draw_programmes(settings, tree, rng)
+    branch = rng.permutation(np.arange(settings.num_cells) % len(tree.names))
+    pseudotime = tree.starts[branch] + rng.random(settings.num_cells)
+    depth = draw_depths(settings, settings.num_cells, rng)
     return Simulation(
-        counts=programmes.sample_counts(branch, pseudotime, depth, generator),
+        counts=programmes.sample_counts(branch, pseudotime, depth, rng),
         gene_ids=tuple(f"ENSG{i:011d}" for i in range(1, settings.num_genes + 1)),
         branch=branch,
         pseudotime=pseudotime,
         depth=depth,
-        latent=layout(tree, branch, pseudotime, generator),
+        latent=layout(tree, branch, pseudotime, rng),
         successors=known_successors(
             tree, branch, pseudotime, step=settings.step, num_successors=settings.num_successors
         ),
@@ -193,23 +190,31 @@ def simulate(settings: SimulationSettings, generator: np.random.Generator) -> Si
     )
 
 
+def draw_depths(
+    settings: SimulationSettings, num_cells: int, rng: np.random.Generator
+) -> Float[ndarray, " cell"]:
+    """Expected total counts of cells."""
+    spread = rng.normal(0, settings.depth_spread, num_cells)
+    return np.asarray(settings.counts_per_cell * np.exp(spread - settings.depth_spread**2 / 2))
+
+
 def draw_programmes(
-    settings: SimulationSettings, tree: Tree, generator: np.random.Generator
+    settings: SimulationSettings, tree: Tree, rng: np.random.Generator
 ) -> Programmes:
     """Give every gene a level, and programme genes a branch and the times of their switches."""
     num, margin = settings.num_genes, 2.5 * settings.switch_width
     branch = np.full(num, HOUSEKEEPING)
-    programmed = generator.permutation(num)[round(num * settings.housekeeping_share) :]
-    branch[programmed] = generator.permutation(np.arange(len(programmed)) % len(tree.names))
-    # a switch lies well inside its branch, so that expression does not jump at a fork
-    on = tree.starts[branch] + generator.uniform(margin, 1 - margin, num)
-    from_start = (branch == 0) & (generator.random(num) < 0.5)
-    duration = generator.uniform(0.4, 1.2, num)
+    programmed = rng.permutation(num)[round(num * settings.housekeeping_share) :]
+    branch[programmed] = rng.permutation(np.arange(len(programmed)) % len(tree.names))
+    # a switch is well inside its branch, so that expression does not jump at a fork
+    on = tree.starts[branch] + rng.uniform(margin, 1 - margin, num)
+    from_start = (branch == 0) & (rng.random(num) < 0.5)
+    duration = rng.uniform(0.4, 1.2, num)
     off = np.where(from_start, duration, on + duration)
-    ends = generator.random(num) < 0.85
+    ends = rng.random(num) < 0.85
     is_housekeeping = branch == HOUSEKEEPING
-    broad, narrow = generator.normal(0, 1.6, num), generator.normal(0, 0.6, num)
-    change = settings.fold_change * np.exp(generator.normal(0, 0.3, num))
+    broad, narrow = rng.normal(0, 1.6, num), rng.normal(0, 0.6, num)
+    change = settings.fold_change * np.exp(rng.normal(0, 0.3, num))
     return Programmes(
         tree=tree,
         # programme genes are faint, yet not silent, where they are off
@@ -233,7 +238,7 @@ def known_successors(
 ) -> NeighborGraph:
     """The cells nearest to one step ahead, on the same branch or on those it leads to.
 
-    Candidates lie between half a step and one and a half steps ahead, never behind. Weights are
+    Candidates are half a step to one and a half steps ahead, never behind. Weights are
     Gaussian in the distance from the full step, with a width of half a step.
     """
     by_time = np.argsort(pseudotime, kind="stable")
@@ -257,7 +262,7 @@ def layout(
     tree: Tree,
     branch: Int[ndarray, " cell"],
     pseudotime: Float[ndarray, " cell"],
-    generator: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Float[ndarray, "cell 2"]:
     """Draw the tree from left to right: branches part smoothly after their fork."""
     heights = _heights(tree.parents)
@@ -265,7 +270,7 @@ def layout(
     origins = heights[np.maximum(np.array(tree.parents), 0)]
     parted = along * along * (3 - 2 * along)
     sideways = origins[branch] + (heights - origins)[branch] * parted
-    return np.column_stack([pseudotime, sideways + generator.normal(0, 0.05, len(branch))])
+    return np.column_stack([pseudotime, sideways + rng.normal(0, 0.05, len(branch))])
 
 
 def _heights(parents: Sequence[int]) -> Float[ndarray, " branch"]:

@@ -40,18 +40,18 @@ def test_certainty_falls_into_the_last_bin_and_weights_count() -> None:
     assert EDGES[-1] == 1
 
 
-def test_doubt_goes_with_error_where_hard_cells_are_known_to_be_hard() -> None:
+def test_entropy_goes_with_error_where_hard_cells_are_known_to_be_hard() -> None:
     rng = np.random.default_rng(0)
     parts = []
     for concentration in np.logspace(-1, 1, 40):
         truth = rng.dirichlet(np.full(10, concentration), size=200)
         parts.append(drawn(truth, truth, 2))
     joined = Calibration.join(parts)
-    assert joined.doubt > 0.9
+    assert joined.entropy_vs_error > 0.9
     assert joined.positions.sum() == 40 * 200
 
 
 def test_nothing_scored_is_nothing_known() -> None:
     nothing = Calibration.join([])
     assert np.isnan(nothing.expected_error)
-    assert np.isnan(nothing.doubt)
+    assert np.isnan(nothing.entropy_vs_error)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scored import score_tokens
 
 from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform
-from bionemo.geneformer_t.evaluate.scores.token_scores import position_measures, score_tokens
+from bionemo.geneformer_t.evaluate.scores.token_scores import position_measures
 
 
 def perfect(pairs):

@@ -26,8 +26,15 @@ def test_an_order_of_the_column_itself_is_kept() -> None:
 
 
 def test_numbers_are_labels_of_batches() -> None:
-    batch = cell_facts(OBS, batch_key="lane").batch
-    assert list(batch) == ["1", "2", "1", "2", "1"]
+    facts = cell_facts(OBS, batch_key="lane")
+    assert list(facts.batch) == ["1", "2", "1", "2", "1"]
+    assert facts.labels("batch").tolist() == ["1", "2", "1", "2", "1"]
+
+
+def test_labels_are_text_and_tell_what_is_missing() -> None:
+    facts = cell_facts(OBS, cluster_key="kind")
+    assert facts.labels("cluster").tolist() == ["late", "early", "nan", "late", "middle"]
+    assert facts.labels("batch") is None
 
 
 def test_a_root_is_a_cell_or_a_cluster_or_in_another_split() -> None:

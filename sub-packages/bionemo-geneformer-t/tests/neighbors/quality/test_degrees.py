@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from bionemo.geneformer_t.neighbors.quality.degrees import dead_ends, degrees, hubs, in_degree
+from bionemo.geneformer_t.neighbors.quality.degrees import dead_ends, degrees, hubs
 
 
 def test_isolated_cells_are_counted(graph_of) -> None:
     graph = graph_of([(0, 1), (0, 2), (1, 2)], 6)
-    out, received = degrees(graph.out_degree), degrees(in_degree(graph))
+    out, received = degrees(graph.out_degree), degrees(graph.in_degree)
     assert (out.num_zero, received.num_zero) == (4, 4)
     assert (out.maximum, received.maximum) == (2, 2)
     assert out.mean == received.mean == 0.5

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts, graph_quality
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 
 
 def test_measures_without_their_fact_are_left_out(chain) -> None:

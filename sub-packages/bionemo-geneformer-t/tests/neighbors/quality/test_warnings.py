@@ -9,7 +9,8 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.nearest import nearest
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts, graph_quality
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
 
 

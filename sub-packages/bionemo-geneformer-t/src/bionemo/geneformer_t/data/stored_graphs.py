@@ -27,6 +27,7 @@ from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.expression_pca import fit_axes
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import DIFFUSION_PSEUDOTIME, FROM_A_ROOT
 from bionemo.geneformer_t.neighbors.time_labels import time_values
+from bionemo.geneformer_t.obs_columns import obs_column
 
 ARCHIVE_KEY = "next_cell_ids"
 """What the successors of an SCDL archive, which do not record their key, are called."""
@@ -148,14 +149,10 @@ def read_times(
         KeyError: A split has no such column.
         ValueError: The labels cannot be read as times.
     """
-    columns: dict[str, Any] = {}
-    for name, split in splits.items():
-        if time_key not in split.obs:
-            raise KeyError(
-                f"time_key: obs of {split.folder} has no column {time_key!r}; it has: "
-                f"{', '.join(map(str, split.obs.columns)) or 'none'}"
-            )
-        columns[name] = split.obs[time_key]
+    columns = {
+        name: obs_column(split.obs, time_key, "time_key", str(split.folder))
+        for name, split in splits.items()
+    }
     if order is None and all(map(pd.api.types.is_float_dtype, columns.values())):
         return {name: column.to_numpy(dtype=np.float64) for name, column in columns.items()}
     # columns of the same ordered categories stay one

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bionemo.geneformer_t.evaluate.scores.cell_scores import CellFacts
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts, cell_facts
+from bionemo.geneformer_t.obs_columns import obs_column
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,59 +49,54 @@ def evaluation_facts(
     from bionemo.geneformer_t.data.stored_graphs import read_split
 
     splits = {name: read_split(folder) for name, folder in folders.items()}
-    times, time_name = _times(splits, time_key, recorded)
-    cluster_keys = (*_recorded(recorded, "cluster_key"), *CLUSTER_KEYS)
-    clusters, cluster_name = _labels(splits, cluster_key, cluster_keys, "cluster_key")
-    donor_keys = (*_recorded(recorded, "batch_key"), *DONOR_KEYS)
-    donors, donor_name = _labels(splits, donor_key, donor_keys, "donor_key")
+    times, time_key = _times(splits, time_key, recorded)
+    cluster = _label_key(splits, cluster_key, recorded.get("cluster_key"), CLUSTER_KEYS, "cluster")
+    donor = _label_key(splits, donor_key, recorded.get("batch_key"), DONOR_KEYS, "donor")
     facts = {
-        name: CellFacts(times=times.get(name), clusters=clusters.get(name), donors=donors.get(name))
-        for name in splits
+        name: cell_facts(split.obs, time=times.get(name), cluster_key=cluster, batch_key=donor)
+        for name, split in splits.items()
     }
-    return facts, (
-        f"Times: {time_name or 'none (give time_key)'}. "
-        f"Clusters: {cluster_name or 'none (give cluster_key)'}. "
-        f"Donors: {donor_name or 'none (give donor_key)'}."
+    found = {"time": time_key, "cluster": cluster, "donor": donor}
+    return facts, " ".join(
+        f"{what.capitalize()}s: {f'none (give {what}_key)' if key is None else f'obs[{key!r}]'}."
+        for what, key in found.items()
     )
 
 
 def _times(
     splits: "Mapping[str, SplitInput]", given: str | None, recorded: "Mapping[str, Any]"
-) -> tuple[dict[str, np.ndarray], str]:
+) -> tuple[dict[str, np.ndarray], str | None]:
     from bionemo.geneformer_t.data.stored_graphs import read_times
 
-    own = _recorded(recorded, "time_key")
-    order = {key: recorded.get("time_order") for key in own}
-    if given is not None:
-        return read_times(splits, given, order.get(given)), f"obs[{given!r}]"
-    for key in _common(splits, (*own, *TIME_KEYS)):
+    own = recorded.get("time_key")
+    keys = [given] if given is not None else _common(splits, own, TIME_KEYS)
+    for key in keys:
+        order = recorded.get("time_order") if key == own else None
         try:
-            return read_times(splits, key, order.get(key)), f"obs[{key!r}]"
+            return read_times(splits, key, order), key
         except ValueError:  # labels such as `N1` are no times: the next name may be
-            continue
-    return {}, ""
+            if given is not None:
+                raise
+    return {}, None
 
 
-def _labels(
-    splits: "Mapping[str, SplitInput]", given: str | None, usual: tuple[str, ...], setting: str
-) -> tuple[dict[str, np.ndarray], str]:
-    if given is not None:
-        for split in splits.values():
-            if given not in split.obs:
-                raise KeyError(
-                    f"{setting}: obs of {split.folder} has no column {given!r}; it has: "
-                    f"{', '.join(map(str, split.obs.columns)) or 'none'}"
-                )
-    keys = [given] if given is not None else _common(splits, usual)
-    if not keys:
-        return {}, ""
-    labels = {name: split.obs[keys[0]].astype(str).to_numpy() for name, split in splits.items()}
-    return labels, f"obs[{keys[0]!r}]"
+def _label_key(
+    splits: "Mapping[str, SplitInput]",
+    given: str | None,
+    recorded: str | None,
+    usual: tuple[str, ...],
+    what: str,
+) -> str | None:
+    """The column that was named, or the first with a usual name; None where there is none."""
+    if given is None:
+        return next(iter(_common(splits, recorded, usual)), None)
+    for split in splits.values():
+        obs_column(split.obs, given, f"{what}_key", str(split.folder))
+    return given
 
 
-def _recorded(recorded: "Mapping[str, Any]", name: str) -> tuple[str, ...]:
-    return (recorded[name],) if recorded.get(name) is not None else ()
-
-
-def _common(splits: "Mapping[str, SplitInput]", names: tuple[str, ...]) -> list[str]:
+def _common(
+    splits: "Mapping[str, SplitInput]", recorded: str | None, usual: tuple[str, ...]
+) -> list[str]:
+    names = usual if recorded is None else (recorded, *usual)
     return [name for name in names if all(name in split.obs for split in splits.values())]

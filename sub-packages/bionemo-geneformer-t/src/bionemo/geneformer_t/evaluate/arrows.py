@@ -1,4 +1,4 @@
-"""Where current cells go on a map: to the mean of their true successors, and to the prediction."""
+"""Arrows on a map from current cells to the mean of their true successors and to the prediction."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
+from bionemo.geneformer_t.evaluate.predictions import batches
 from bionemo.geneformer_t.evaluate.scores.profiles import (
     cell_profiles,
     expected_profiles,
-    mean_cosine,
     place,
     typical_length,
 )
-from bionemo.geneformer_t.evaluate.scores.token_scores import batches
+from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 
 _AT_ONCE = 8
 
@@ -29,9 +29,9 @@ class Arrows:
     true_ends: Float[ndarray, "current_cell 2"]
     """Weighted mean place of each current cell's successors."""
     predicted_ends: Float[ndarray, "current_cell 2"]
-    """Mean place of the cells that look most like the prediction."""
+    """Mean place of the cells that are most similar to the prediction."""
     cosine: float
-    """Mean cosine between true and predicted arrows."""
+    """Mean cosine between true and predicted arrows; NaN where none has a length."""
 
 
 def arrows(
@@ -49,27 +49,18 @@ def arrows(
     pairs = CellPairs.from_dataset(dataset)
     num_ranks = typical_length(dataset.tokens.num_genes, pairs.max_genes)
     reference = np.flatnonzero(dataset.tokens.num_genes > 0)
-    profiles = cell_profiles(
-        (pairs.encode(int(cell)) for cell in reference), num_ranks, pairs.vocab_size
-    )
+    encoded = (pairs.encode(int(cell)) for cell in reference)
+    profiles = cell_profiles(encoded, num_ranks, pairs.vocab_size).toarray()
     contexts = (pairs.encode(int(cell))[: pairs.max_genes] for cell in pairs.cells)
     expected = expected_profiles(predictor, batches(contexts, _AT_ONCE), num_ranks)
     predicted_ends = place(expected, profiles, coordinates[reference])
-    true_ends = successor_means(pairs, coordinates)
+    true_ends = pairs.mean_of_successors(coordinates[pairs.following])
     starts = coordinates[pairs.cells]
+    agreement = cosines(true_ends - starts, predicted_ends - starts)
+    known = agreement[np.isfinite(agreement)]
     return Arrows(
         cells=pairs.cells,
         true_ends=true_ends,
         predicted_ends=predicted_ends,
-        cosine=mean_cosine(true_ends - starts, predicted_ends - starts),
+        cosine=float(known.mean()) if len(known) else float("nan"),
     )
-
-
-def successor_means(
-    pairs: CellPairs, coordinates: Float[ndarray, "cell axis"]
-) -> Float[ndarray, "current_cell axis"]:
-    """The weighted mean place of the successors of each current cell."""
-    cells, index = np.unique(pairs.current, return_inverse=True)
-    means = np.zeros((len(cells), coordinates.shape[1]))
-    np.add.at(means, index, pairs.weights[:, None] * coordinates[pairs.following])
-    return means

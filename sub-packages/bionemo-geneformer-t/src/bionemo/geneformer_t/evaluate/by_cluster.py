@@ -1,4 +1,4 @@
-"""Where in the data the model has skill: its gain over a baseline, cluster by cluster."""
+"""The gain of the model over the best baseline, cluster by cluster."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from bionemo.geneformer_t.evaluate.intervals import Interval, advantage
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 
 LEAST_CELLS = 10
-"""Smaller clusters are left out: an interval over their cells says nothing."""
+"""Smaller clusters are left out: too few cells for an interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class ClusterGains:
 
 
 def best_baseline(evaluation: Evaluation) -> str:
-    """The baseline with the lowest cross-entropy; control models are none."""
+    """The baseline with the lowest cross-entropy; control models do not count."""
     baselines = [name for name in evaluation.advantages if name in BASELINES]
     return min(baselines, key=lambda name: evaluation.rows[name].all.cross_entropy)
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
-from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_similar_cells
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs, fit_rank_frequency
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
@@ -25,17 +25,17 @@ from bionemo.geneformer_t.evaluate.intervals import (
     mean_interval,
     share_intervals,
 )
-from bionemo.geneformer_t.evaluate.predictions import ask
+from bionemo.geneformer_t.evaluate.predictions import Predictions
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
 from bionemo.geneformer_t.evaluate.scores.cell_scores import (
     NOTHING_KNOWN,
-    CellFacts,
     Reference,
     WholeCellScores,
 )
 from bionemo.geneformer_t.evaluate.scores.population import PopulationDistance
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores, TokenSums
 from bionemo.geneformer_t.evaluate.units import Units
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
 MODEL = "the model"
 RANDOM_WEIGHTS = "a model of random weights"
@@ -43,7 +43,7 @@ SHUFFLED = "a model of shuffled successors"
 SIMULATOR = "the simulator's own distribution"
 BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
-    "successors of similar cells": fit_similar_cells,
+    "successors of similar cells": fit_knn_successors,
     "the mean change": fit_mean_change,
     "ridge regression": fit_ridge,
     "gene frequencies at each rank": fit_rank_frequency,
@@ -57,12 +57,8 @@ Progress = Callable[[str, Iterable[Targets], int], Iterable[Targets]]
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """How one predictor did."""
+    """The scores of one predictor."""
 
-    all: PositionScores
-    """Over every position of every next cell."""
-    changed: PositionScores
-    """Over genes that the current cell does not express; NaN where there are none."""
     interval: Interval
     """Cross-entropy over all positions, 95 % interval over cells and donors."""
     sums: TokenSums
@@ -71,6 +67,16 @@ class Scores:
     calibration: Calibration
     reliability: tuple[Interval, ...]
     """How often the most probable gene is there, for each bin of its probability."""
+
+    @property
+    def all(self) -> PositionScores:
+        """Over every position of every next cell."""
+        return self.sums.all.scores
+
+    @property
+    def changed(self) -> PositionScores:
+        """Over genes that the current cell does not express; NaN where there are none."""
+        return self.sums.changed.scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,28 +102,40 @@ class Evaluation:
     advantages: Mapping[str, Advantage]
     """Name of the control or baseline -> what the model gains over it."""
     gaps: Mapping[str, Interval]
-    """Name of what cannot be beaten -> by how many nats per position the model is above it."""
+    """Name of a bound -> by how many nats per position the model is above it."""
     population_marks: Mapping[str, PopulationDistance]
-    """What population distances are to be read against."""
+    """References for population distances."""
     bandwidth: float
     """Of the Gaussian kernel of the MMD."""
     units: Units
     """What intervals are over: current and next cells, and donors where there are several."""
-    num_cells: int
-    """Current cells that were scored."""
-    num_pairs: int
-    """Pairs of a current cell and a successor."""
-    num_positions: int
-    """Positions of all these next cells."""
-    num_changed: int
-    """Those whose gene the current cell does not express."""
+
+    @property
+    def num_cells(self) -> int:
+        """Current cells that were scored."""
+        return len(self.rows[MODEL].sums.all.cells)
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs of a current cell and a successor."""
+        return len(self.rows[MODEL].sums.all.of_pairs)
+
+    @property
+    def num_positions(self) -> int:
+        """Positions of all these next cells."""
+        return int(self.rows[MODEL].sums.all.of_pairs[:, 0].sum())
+
+    @property
+    def num_changed(self) -> int:
+        """Positions whose gene the current cell does not express."""
+        return int(self.rows[MODEL].sums.changed.of_pairs[:, 0].sum())
 
 
 def evaluate(
     model: Predictor,
     pairs: CellPairs,
     training_pairs: CellPairs,
-    generator: np.random.Generator,
+    rng: np.random.Generator,
     *,
     controls: Mapping[str, Predictor] = MappingProxyType({}),
     bounds: Mapping[str, CellPredictor] = MappingProxyType({}),
@@ -128,11 +146,11 @@ def evaluate(
     """Score a model and every baseline on the same pairs.
 
     Args:
-        model: What is judged.
-        pairs: The split that it is judged on.
+        model: What is scored.
+        pairs: The split that it is scored on.
         training_pairs: The split that baselines are fitted on.
-        generator: Chooses what is held out for tuning, and the cells drawn from predictions.
-        controls: Models that the judged one must beat, such as one of random weights.
+        rng: Draws what is held out for tuning, and cells from predictions.
+        controls: Models that the scored one must beat, such as one of random weights.
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
         facts: Times, clusters and donors of the split's cells.
         training_facts: Times of the training cells.
@@ -141,47 +159,40 @@ def evaluate(
     Raises:
         ValueError: The training split is too small to tune a baseline on.
     """
-    pairs, training = pairs.remembered(), TrainingPairs.of(training_pairs, generator)
-    baselines = {name: fit(training, generator) for name, fit in BASELINES.items()}
+    pairs, training = pairs.cached(), TrainingPairs.of(training_pairs, rng)
+    baselines = {name: fit(training, rng) for name, fit in BASELINES.items()}
     others = {**controls, **baselines}
     predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
-    reference = Reference.of(pairs, training_pairs, generator, facts, training_facts)
+    reference = Reference.of(pairs, training_pairs, rng, facts, training_facts)
     units, rows = reference.units, {}
-    _skip_former_draws(units, generator)
+    _skip_former_draws(units, rng)
     for name, predictor in predictors.items():
         targets = progress(name, pairs.targets(), len(pairs.cells))
-        answers = ask(predictor, pairs, reference.num_ranks, generator, targets)
+        found = Predictions.of(predictor, pairs, reference.profiles.num_ranks, rng, targets)
         rows[name] = Scores(
-            all=answers.tokens.all.scores,
-            changed=answers.tokens.changed.scores,
-            interval=cross_entropy_interval(answers.tokens.all, units),
-            sums=answers.tokens,
-            whole=reference.score(answers, generator),
-            calibration=answers.calibration.summed(),
-            reliability=share_intervals(answers.calibration.of_pairs, units),
+            interval=cross_entropy_interval(found.tokens.all, units),
+            sums=found.tokens,
+            whole=reference.score(found, rng),
+            calibration=found.calibration.summed(),
+            reliability=share_intervals(found.calibration.of_pairs, units),
         )
-    num_positions, num_changed = count_positions(pairs)
     return Evaluation(
         rows=rows,
         advantages={name: _gains(rows[MODEL], rows[name], units) for name in others},
         gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, units) for name in bounds},
-        population_marks=reference.population_marks(generator),
+        population_marks=reference.population_marks(rng),
         bandwidth=reference.bandwidth,
         units=units,
-        num_cells=len(pairs.cells),
-        num_pairs=pairs.num_pairs,
-        num_positions=num_positions,
-        num_changed=num_changed,
     )
 
 
-def _skip_former_draws(units: Units, generator: np.random.Generator) -> None:
-    """Take 2,000 draws that nobody reads, so that population distances keep their last digit.
+def _skip_former_draws(units: Units, rng: np.random.Generator) -> None:
+    """Take 2,000 unused draws, so that population distances keep their last digit.
 
     Cells are drawn from predictions with the same generator, after these.
     """
-    number = units.levels[-1].num_units_of_current
-    generator.multinomial(number, np.full(number, 1 / number), size=2000)
+    number = len(np.unique(units.levels[-1].unit))
+    rng.multinomial(number, np.full(number, 1 / number), size=2000)
 
 
 def _gains(model: Scores, baseline: Scores, units: Units) -> Advantage:
@@ -190,32 +201,19 @@ def _gains(model: Scores, baseline: Scores, units: Units) -> Advantage:
     return Advantage(
         all=advantage(model.sums.all, baseline.sums.all, units),
         changed=advantage(model.sums.changed, baseline.sums.changed, units),
-        # a prediction that changes nothing has no correlation with what changes
         change=mean_interval(
-            _zero_for_none(mine.cells.delta_pearson) - _zero_for_none(theirs.cells.delta_pearson),
-            [_zero_for_none(one.change) - _zero_for_none(other.change) for one, other in both],
+            _gain(mine.cells.delta_pearson, theirs.cells.delta_pearson),
+            [_gain(one.change, other.change) for one, other in both],
             units,
         ),
         direction=mean_interval(
-            _zero_for_none(mine.direction.cosine) - _zero_for_none(theirs.direction.cosine),
-            [
-                _zero_for_none(one.direction) - _zero_for_none(other.direction)
-                for one, other in both
-            ],
+            _gain(mine.direction.cosine, theirs.direction.cosine),
+            [_gain(one.direction, other.direction) for one, other in both],
             units,
         ),
     )
 
 
-def _zero_for_none(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), 0.0, values)
-
-
-def count_positions(pairs: CellPairs) -> tuple[int, int]:
-    """Positions of all next cells, and those whose gene the current cell does not express."""
-    positions, changed = 0, 0
-    for target in pairs.targets():
-        for genes in target.next_cells:
-            positions += len(genes)
-            changed += int((~np.isin(genes, target.expressed)).sum())
-    return positions, changed
+def _gain(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """The difference; a prediction that changes nothing has no correlation, which counts as 0."""
+    return np.where(np.isnan(mine), 0.0, mine) - np.where(np.isnan(theirs), 0.0, theirs)

@@ -1,26 +1,27 @@
 """Pairs of a current cell and a successor, as everything that is scored sees them.
 
 A predictor gets the current cell's genes, cut as in training, and nothing else. All successors of a
-cell are scored, each with its share of the cell's weight, so that every current cell counts alike.
+cell are scored, weighted by their probabilities, so that every current cell counts alike.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import TokenSelectionPolicy
 from bionemo.geneformer_t.data.masking import select_tokens
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.ragged import places_within
 
 Predictor = Callable[[list[Int[ndarray, " _"]], int], Float[ndarray, "context rank vocab"]]
 """Current cells (their genes' ids in rank order) and a number of ranks -> natural log-probabilities
 of every token at ranks 1, 2, ... of the next cell; each row is a distribution over genes."""
 
-_REMEMBERED = 2**28
+_MAX_CACHED = 2**28
 """Bytes of encoded cells that are kept; those beyond are encoded whenever they are needed."""
 
 
@@ -48,7 +49,7 @@ class Targets:
     next_cells: list[Int[ndarray, " _"]]
     """The genes of each successor in rank order, cut as in training."""
     weights: list[float]
-    """The successors' shares; they sum to one."""
+    """The successors' probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class CellPairs:
     following: Int[ndarray, " pair"]
     """Rows of the next cells."""
     weights: Float[ndarray, " pair"]
-    """How likely the successor is; sums to one over the pairs of a current cell."""
+    """Probability of the successor; sums to one over the pairs of a current cell."""
     max_genes: int
     """Genes that each cell keeps, the highest ranks."""
     gene_ids: Int[ndarray, " gene"]
@@ -81,13 +82,10 @@ class CellPairs:
         """
         if graph.num_edges == 0:
             raise ValueError("no cell of this split has a successor, so nothing can be scored")
-        degree = graph.out_degree
-        current = np.repeat(np.arange(graph.num_cells), degree)
-        total = np.bincount(current, graph.weights, minlength=graph.num_cells)
         return cls(
-            current=current,
+            current=graph.current,
             following=graph.indices,
-            weights=graph.weights / total[current],
+            weights=graph.probabilities,
             **fields,  # type: ignore[arg-type]
         )
 
@@ -113,6 +111,23 @@ class CellPairs:
         """Rows of the current cells, each once."""
         return np.unique(self.current)
 
+    @property
+    def next_ids(self) -> Int[ndarray, " pair"]:
+        """A number for each pair, the same where next cells have the same genes.
+
+        A policy other than `identity` makes a next cell's genes depend on the current cell.
+        """
+        return self.following if self.policy == "identity" else np.arange(self.num_pairs)
+
+    def mean_of_successors(
+        self, values: Shaped[ndarray, "pair ..."]
+    ) -> Float[ndarray, "current_cell ..."]:
+        """The weighted mean over the successors of each current cell."""
+        cells, index = np.unique(self.current, return_inverse=True)
+        means = np.zeros((len(cells), *values.shape[1:]))
+        np.add.at(means, index, (self.weights * values.T).T)
+        return means
+
     def targets(self) -> Iterator[Targets]:
         """Each current cell with its successors."""
         starts = np.flatnonzero(np.diff(self.current, prepend=-1))
@@ -126,10 +141,10 @@ class CellPairs:
                 weights=self.weights[start:stop].tolist(),
             )
 
-    def remembered(self, most_bytes: int = _REMEMBERED) -> "CellPairs":
+    def cached(self, max_bytes: int = _MAX_CACHED) -> "CellPairs":
         """The same, with cells encoded once: they are kept until they take too much memory."""
         kept: dict[int, ndarray] = {}
-        room = most_bytes
+        room = max_bytes
 
         def encode(cell: int) -> Int[ndarray, " _"]:
             nonlocal room
@@ -143,7 +158,7 @@ class CellPairs:
         return replace(self, encode=encode)
 
     def keep(self, pairs: ndarray) -> "CellPairs":
-        """The same with some of the pairs, weights shared out anew."""
+        """The same with some of the pairs, their weights again scaled to sum to one."""
         current, weights = self.current[pairs], self.weights[pairs]
         total = np.bincount(current, weights, minlength=current.max(initial=0) + 1)
         return replace(
@@ -153,16 +168,16 @@ class CellPairs:
             weights=weights / total[current],
         )
 
-    def draw_cells(self, number: int, generator: np.random.Generator) -> "CellPairs":
+    def draw_cells(self, number: int, rng: np.random.Generator) -> "CellPairs":
         """All pairs of `number` current cells, or of all where there are no more."""
         cells = self.cells
         if len(cells) <= number:
             return self
-        drawn = generator.choice(cells, number, replace=False)
+        drawn = rng.choice(cells, number, replace=False)
         return self.keep(np.isin(self.current, drawn))
 
     def hold_out(
-        self, share: float, generator: np.random.Generator
+        self, fraction: float, rng: np.random.Generator
     ) -> tuple["CellPairs", "CellPairs"]:
         """Split by next cell, so that no scored cell is among those that were counted.
 
@@ -178,9 +193,17 @@ class CellPairs:
                 f"baselines are tuned on next cells held out of training; the training split has "
                 f"{len(cells)}, and at least 2 are needed"
             )
-        number = min(max(round(share * len(cells)), 1), len(cells) - 1)
-        held_out = np.isin(self.following, generator.permutation(cells)[:number])
+        number = min(max(round(fraction * len(cells)), 1), len(cells) - 1)
+        held_out = np.isin(self.following, rng.permutation(cells)[:number])
         return self.keep(~held_out), self.keep(held_out)
 
     def _next(self, current: Int[ndarray, " _"], cell: int) -> Int[ndarray, " _"]:
         return select_tokens(self.encode(cell), current, self.policy)[: self.max_genes]
+
+
+def positions(
+    next_cells: Sequence[Int[ndarray, " _"]], weights: Sequence[float] | Float[ndarray, " cell"]
+) -> tuple[Int[ndarray, " position"], Int[ndarray, " position"], Float[ndarray, " position"]]:
+    """Ranks (from 0), genes and weights of all positions of some next cells."""
+    lengths = np.array([len(genes) for genes in next_cells])
+    return places_within(lengths), np.concatenate(next_cells), np.repeat(weights, lengths)

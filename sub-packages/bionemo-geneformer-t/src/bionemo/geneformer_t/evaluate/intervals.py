@@ -37,15 +37,12 @@ class Interval:
 
     @property
     def verdict(self) -> Verdict:
-        """What a gain says: better or worse only where the whole interval does."""
+        """Better or worse only where the whole interval is above or below zero."""
         if math.isnan(self.mean):
             return "not known"
         if not self.is_enough or math.isnan(self.low):
             return "too few"
         return "better" if self.low > 0 else "worse" if self.high < 0 else "no better"
-
-
-_NOTHING = Interval(mean=math.nan, low=math.nan, high=math.nan, is_enough=False)
 
 
 def cross_entropy_interval(sums: CellSums, units: Units) -> Interval:
@@ -74,20 +71,13 @@ def mean_interval(
         units: What is left out in turn.
     """
     known = np.isfinite(values)
-    if not known.any():
-        return _NOTHING
-    totals, halves, is_enough = _counted(values), [], True
-    for level, rest in zip(units.levels, without, strict=True):
-        counts = known.astype(np.float64)
-        effective = min(level.effective(counts, counts[level.current]))
-        changes = level.changes(totals, _counted(rest))
-        halves.append(half_width(effective, totals.sum(axis=0), changes))
-        is_enough &= effective >= level.least
-    return _interval(float(values[known].mean()), halves, is_enough=is_enough)
+    mean = float(values[known].mean()) if known.any() else math.nan
+    totals, rests = _counted(values), [_counted(rest) for rest in without]
+    return _interval(mean, totals, totals[units.levels[0].current, 0], rests, units)
 
 
 def share_intervals(of_pairs: Float[ndarray, "pair bin 2"], units: Units) -> tuple[Interval, ...]:
-    """Shares of positions in each bin, with their intervals.
+    """Fractions of positions in each bin, with their intervals.
 
     Args:
         of_pairs: Of each pair, unweighted: positions, and those among them that count.
@@ -98,8 +88,8 @@ def share_intervals(of_pairs: Float[ndarray, "pair bin 2"], units: Units) -> tup
     for some in np.moveaxis(of_pairs.astype(np.float64), 1, 0):
         of_cells = level.sums(some)
         positions, counted = of_cells.sum(axis=0)
-        share = float(counted / positions) if positions else math.nan
-        found.append(_of_pairs(share, of_cells, some, units))
+        fraction = float(counted / positions) if positions else math.nan
+        found.append(_of_pairs(fraction, of_cells, some, units))
     return tuple(found)
 
 
@@ -113,7 +103,7 @@ def mean_half_widths(
     Args:
         values: Of each current cell.
         of_pairs: Of each successor, where a current cell's value is the mean of its successors';
-            None where next cells have no part in it.
+            None where it does not depend on next cells.
         units: What is left out in turn.
     """
     number, columns = values.shape
@@ -121,7 +111,7 @@ def mean_half_widths(
     counted = np.column_stack([np.ones(number), values])
     halves = []
     for level in units.levels:
-        without = counted[level.part_cells]
+        without = counted[level.parts.cells]
         if of_pairs is not None:
             without[:, 1:] = level.without_parts(values, of_pairs)
         changes = level.changes(counted, without)
@@ -137,19 +127,34 @@ def _of_pairs(
     of_pairs: Float[ndarray, "pair 2"],
     units: Units,
 ) -> Interval:
-    """The interval of the second sum over the first."""
+    """The interval of the second sum over the first, of sums over pairs."""
+    without = [level.without_parts(of_cells, of_pairs) for level in units.levels]
+    return _interval(mean, of_cells, of_pairs[:, 0], without, units)
+
+
+def _interval(
+    mean: float,
+    totals: Float[ndarray, "cell 2"],
+    number: Float[ndarray, " pair"],
+    without: Sequence[Float[ndarray, "_ 2"]],
+    units: Units,
+) -> Interval:
+    """The widest of the intervals over each kind of units.
+
+    Args:
+        mean: The second sum over the first; NaN where there is nothing to sum.
+        totals: Summands of each current cell.
+        number: The first summand of each pair.
+        without: For each level of units, summands without each part of the successors.
+        units: What is left out in turn.
+    """
     if math.isnan(mean):
-        return _NOTHING
+        return Interval(mean=math.nan, low=math.nan, high=math.nan, is_enough=False)
     halves, is_enough = [], True
-    for level in units.levels:
-        effective = min(level.effective(of_cells[:, 0], of_pairs[:, 0]))
-        changes = level.changes(of_cells, level.without_parts(of_cells, of_pairs))
-        halves.append(half_width(effective, of_cells.sum(axis=0), changes))
+    for level, rest in zip(units.levels, without, strict=True):
+        effective = min(level.effective(totals[:, 0], number))
+        halves.append(half_width(effective, totals.sum(axis=0), level.changes(totals, rest)))
         is_enough &= effective >= level.least
-    return _interval(mean, halves, is_enough=is_enough)
-
-
-def _interval(mean: float, halves: Sequence[Float[ndarray, ""]], *, is_enough: bool) -> Interval:
     half = float(np.max(halves))
     return Interval(mean=mean, low=mean - half, high=mean + half, is_enough=is_enough)
 

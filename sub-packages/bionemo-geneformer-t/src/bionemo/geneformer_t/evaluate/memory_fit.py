@@ -1,4 +1,4 @@
-"""Give a trained model a memory of its training cells, mixed as validation cells ask for."""
+"""Fit the kNN memory of a trained model: its training cells, weighted on validation cells."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
-from bionemo.geneformer_t.evaluate.knn_fit import fit_look_up, library_of
+from bionemo.geneformer_t.evaluate.knn_fit import fit_knn, index_of
 from bionemo.geneformer_t.inference.rank_distributions import (
     frame,
     next_cell_log_probs,
@@ -17,10 +17,10 @@ from bionemo.geneformer_t.inference.rank_distributions import (
 from bionemo.geneformer_t.model.knn_memory import Mixing, SuccessorMemory
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
-MOST_REMEMBERED = 20_000
-"""Training cells that are kept, drawn at random where there are more."""
-MOST_ASKED = 200
-"""Validation cells that the mixture is chosen on."""
+MAX_CELLS = 20_000
+"""Training cells that are indexed, drawn at random where there are more."""
+MAX_HELD_OUT = 200
+"""Validation cells on which the mixture is chosen."""
 _AT_ONCE = 32
 
 
@@ -28,20 +28,20 @@ def fit_memory(
     model: TemporalGeneformerModel,
     training: CellPairs,
     validation: CellPairs,
-    generator: np.random.Generator,
+    rng: np.random.Generator,
 ) -> SuccessorMemory:
-    """The successors of training cells, looked up where the model finds cells similar.
+    """The successors of training cells, found by similarity of the model's hidden states.
 
     Args:
         model: Trained, in evaluation mode, without a memory.
-        training: Pairs to remember.
+        training: Pairs to index.
         validation: Pairs of cells that the weights were not fitted to.
-        generator: Draws cells and positions where there are many.
+        rng: Draws cells and positions where there are many.
     """
     assert model.memory is None
-    training = training.draw_cells(MOST_REMEMBERED, generator).remembered()
+    training = training.draw_cells(MAX_CELLS, rng).cached()
     kept = list(training.targets())
-    asked = list(validation.draw_cells(MOST_ASKED, generator).targets())
+    held_out = list(validation.draw_cells(MAX_HELD_OUT, rng).targets())
     gene_ids = required_vocab(model).gene_ids
 
     def others(target: Targets, ranks: ndarray, genes: ndarray) -> Float[ndarray, "position 2"]:
@@ -49,13 +49,13 @@ def fit_memory(
         uniform = np.full(len(ranks), 1 / len(gene_ids))
         return np.stack([np.exp(own[ranks, genes]), uniform], axis=1)
 
-    library = library_of(training, kept, points_of(model, kept))
-    chosen = fit_look_up(
-        library, asked, points_of(model, asked), [None] * len(asked), others, generator
+    index = index_of(training, kept, points_of(model, kept))
+    chosen = fit_knn(
+        index, held_out, points_of(model, held_out), [None] * len(held_out), others, rng
     )
     memory, network, uniform = chosen.weights
     return SuccessorMemory(
-        library=library,
+        library=index,
         gene_ids=gene_ids,
         mixing=Mixing(
             number=chosen.number,
@@ -70,7 +70,7 @@ def fit_memory(
 def points_of(
     model: TemporalGeneformerModel, targets: Sequence[Targets]
 ) -> Float[ndarray, "cell hidden"]:
-    """Where the model finds the current cells to lie."""
+    """The points of current cells: means of the model's hidden states."""
     vocab, found = required_vocab(model), []
     for first in range(0, len(targets), _AT_ONCE):
         cells = [frame(target.context, vocab) for target in targets[first : first + _AT_ONCE]]

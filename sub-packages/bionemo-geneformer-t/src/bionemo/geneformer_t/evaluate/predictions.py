@@ -1,12 +1,14 @@
-"""One pass over a split: everything that is kept of a predictor's answers.
+"""One pass over a split: everything that is kept of a predictor's distributions.
 
 Distributions over all ranks and genes are large (gigabytes for thousands of cells); what is scored
 is summed up cell by cell, and of the distribution itself only two profiles remain: its expectation,
 and that of one cell drawn from it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -20,17 +22,17 @@ from bionemo.geneformer_t.evaluate.evaluation_pairs import (
 )
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration, calibration
 from bionemo.geneformer_t.evaluate.scores.profiles import rank_weights
-from bionemo.geneformer_t.evaluate.scores.token_scores import (
-    TokenSums,
-    each_answer,
-    sums_of,
-    token_sums,
-)
+from bionemo.geneformer_t.evaluate.scores.token_scores import TokenSums, token_sums
+
+T = TypeVar("T")
+
+_NUMBERS_AT_ONCE = 2**25
+"""Log-probabilities asked of a predictor at a time: 128 MiB of float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """What a predictor said about every current cell, in the order of the cells."""
+class Predictions:
+    """What is kept of the predictions for all current cells, in the order of the cells."""
 
     tokens: TokenSums
     calibration: Calibration
@@ -39,41 +41,74 @@ class Answers:
     drawn: Float[ndarray, "cell vocab"]
     """Profile of one next cell drawn from the prediction."""
 
+    @classmethod
+    def of(
+        cls,
+        predictor: Predictor | CellPredictor,
+        pairs: CellPairs,
+        num_ranks: int,
+        rng: np.random.Generator,
+        targets: Iterable[Targets] | None = None,
+    ) -> "Predictions":
+        """Predict the next cell of every current cell.
 
-def ask(
+        Args:
+            predictor: What predicts.
+            pairs: Current and next cells.
+            num_ranks: Ranks of the profiles.
+            rng: Draws cells from the predictions.
+            targets: `pairs.targets()`, where the caller shows progress over it.
+        """
+        sums, calibrations, expected, drawn = [], [], [], []
+        for target, log_probs in each_prediction(predictor, pairs, targets, least_ranks=num_ranks):
+            sums.append(token_sums(target, log_probs))
+            calibrations.append(calibration(log_probs, target.next_cells, target.weights))
+            probabilities = np.exp(log_probs[:num_ranks].astype(np.float32))
+            expected.append(rank_weights(num_ranks).astype(np.float32) @ probabilities)
+            drawn.append(draw_profile(probabilities, rng))
+        return cls(
+            tokens=TokenSums.join(sums),
+            calibration=Calibration.join(calibrations),
+            expected=np.array(expected, dtype=np.float32),
+            drawn=np.array(drawn, dtype=np.float32),
+        )
+
+
+def each_prediction(
     predictor: Predictor | CellPredictor,
     pairs: CellPairs,
-    num_ranks: int,
-    generator: np.random.Generator,
     targets: Iterable[Targets] | None = None,
-) -> Answers:
-    """Ask a predictor about every current cell.
+    *,
+    least_ranks: int = 0,
+) -> Iterator[tuple[Targets, Float[ndarray, "rank vocab"]]]:
+    """Every current cell with the distributions predicted for it, as far as its next cells reach.
 
     Args:
-        predictor: What to ask.
+        predictor: What predicts, some cells at a time.
         pairs: Current and next cells.
-        num_ranks: Ranks that profiles look at.
-        generator: Draws cells from the predictions.
-        targets: `pairs.targets()`, where the caller shows progress over it.
+        targets: `pairs.targets()`, where the caller has it already.
+        least_ranks: Predict at least so many ranks.
     """
-    sums, calibrations, expected, drawn = [], [], [], []
-    for target, log_probs in each_answer(predictor, pairs, targets, least_ranks=num_ranks):
-        sums.append(sums_of(target, log_probs))
-        calibrations.append(calibration(log_probs, target.next_cells, target.weights))
-        probabilities = np.exp(log_probs[:num_ranks].astype(np.float32))
-        expected.append(rank_weights(num_ranks).astype(np.float32) @ probabilities)
-        drawn.append(draw_profile(probabilities, generator))
-    size = (len(sums), pairs.vocab_size)
-    return Answers(
-        tokens=token_sums(sums),
-        calibration=Calibration.join(calibrations),
-        expected=np.array(expected, dtype=np.float32).reshape(size),
-        drawn=np.array(drawn, dtype=np.float32).reshape(size),
-    )
+    size = max(1, _NUMBERS_AT_ONCE // (pairs.max_genes * pairs.vocab_size))
+    for some in batches(pairs.targets() if targets is None else targets, size):
+        longest = max((len(n) for t in some for n in t.next_cells), default=0)
+        num_ranks = max(longest, least_ranks)
+        if isinstance(predictor, CellPredictor):
+            found = predictor.of_cells(np.array([t.cell for t in some]), num_ranks)
+        else:
+            found = predictor([t.context for t in some], num_ranks)
+        yield from zip(some, found, strict=True)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Items in lists of `size`; the last may be shorter."""
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
+        yield some
 
 
 def draw_profile(
-    probabilities: Float[ndarray, "rank vocab"], generator: np.random.Generator
+    probabilities: Float[ndarray, "rank vocab"], rng: np.random.Generator
 ) -> Float[ndarray, " vocab"]:
     """The profile of a cell with one gene drawn at each rank; a gene drawn twice keeps its highest.
 
@@ -81,7 +116,7 @@ def draw_profile(
     """
     num_ranks, vocab_size = probabilities.shape
     cumulated = np.cumsum(probabilities, axis=1)
-    aims = generator.random(num_ranks) * cumulated[:, -1]
+    aims = rng.random(num_ranks) * cumulated[:, -1]
     genes = np.array([np.searchsorted(row, aim) for row, aim in zip(cumulated, aims, strict=True)])
     profile = np.zeros(vocab_size, dtype=np.float32)
     # backwards, so that the highest rank of a gene is written last

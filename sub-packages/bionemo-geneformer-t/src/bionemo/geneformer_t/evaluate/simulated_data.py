@@ -1,4 +1,4 @@
-"""For a folder that `simulate` wrote: the simulator's own distribution, to stand beside models."""
+"""For a folder that `simulate` wrote: the simulator's own distribution as a bound of the loss."""
 
 import re
 from dataclasses import fields
@@ -16,7 +16,7 @@ from bionemo.geneformer_t.data.write_folder import RECORD
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.evaluate.evaluation import SIMULATOR
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
-from bionemo.geneformer_t.evaluate.simulator_bound import Encode, Places, tune_simulators_own
+from bionemo.geneformer_t.evaluate.simulator_bound import Encode, Places, fit_simulator_bound
 from bionemo.geneformer_t.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.simulation import NEIGHBOR_KEY, Simulation, SimulationSettings, simulate
 
@@ -26,7 +26,8 @@ def simulated_bounds(
 ) -> tuple[dict[str, CellPredictor], str]:
     """The simulator's own distribution for the cells of a split, and a sentence about it.
 
-    Both are empty where the cells were not simulated, or their successors are not the simulator's.
+    Both are empty where the cells were not simulated, or other successors than the simulator's are
+    used.
     """
     record = data_dir / RECORD
     made_by = read_json(record) if record.is_file() else {}
@@ -53,12 +54,12 @@ def simulated_bounds(
         vocab_size=len(dataset.vocab),
         seed=values["seed"],
     )
-    own = tune_simulators_own(places, np.flatnonzero(dataset.graph.out_degree > 0))
-    return {SIMULATOR: CellPredictor(of_cells=own.of_cells)}, (
-        f"{name}: {own.draws:,} next cells simulated at the true "
+    bound = fit_simulator_bound(places, np.flatnonzero(dataset.graph.out_degree > 0))
+    return {SIMULATOR: CellPredictor(of_cells=bound.of_cells)}, (
+        f"{name}: {bound.draws:,} next cells simulated at the true "
         f"place (branch and pseudotime) of each current cell, smoothed over ranks (width "
-        f"{own.width:g}). More draws would lower it by some {max(own.excess, 0):.3f} nats. Models "
-        "see counts and not the place: it is a bound, which none can be expected to reach."
+        f"{bound.width:g}). More draws would lower it by some {max(bound.excess, 0):.3f} nats. "
+        "Models see counts and not the place: it is a bound, which none can be expected to reach."
     )
 
 

@@ -1,11 +1,11 @@
-"""What the simulator itself would predict: the loss that no model can be expected to go below.
+"""The simulator's own prediction: a lower bound of the loss of any model.
 
-At the true place of a current cell (its branch and pseudotime) next cells are simulated: other
-cells of the split anew, those among them that are its successors, and their counts. The genes at
-each rank are counted, smoothed over ranks, and mixed with the average of some places and the
-uniform distribution, so that no gene is impossible; width and weights are chosen on further
+At the true place of a current cell (its branch and pseudotime) next cells are simulated: the other
+cells of the split are drawn again, then those among them that are its successors, and their counts.
+The genes at each rank are counted, smoothed over ranks, and mixed with the average of some places
+and the uniform distribution, so that no gene is impossible; width and weights are chosen on further
 simulated cells. Given its place, the counts of a current cell say nothing more about the next cell.
-A model sees the counts alone, so this is a bound, not a mark that it could reach.
+A model sees the counts alone, so the bound cannot be reached.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import WIDTHS, smooth
-from bionemo.geneformer_t.evaluate.mixture import cross_entropy, mixture_weights
-from bionemo.geneformer_t.simulation import Programmes, SimulationSettings, Tree
+from bionemo.geneformer_t.evaluate.evaluation_pairs import positions
+from bionemo.geneformer_t.evaluate.mixture import best_mixture
+from bionemo.geneformer_t.simulation import Programmes, SimulationSettings, Tree, draw_depths
 
 DRAWS = 1000
 """Next cells that are simulated for each current cell."""
@@ -27,7 +28,7 @@ _TUNED_ON = 20
 _HELD_OUT = 100
 """Further next cells of each of these places."""
 _PATIENCE = 100
-"""Rounds of drawing after which a place without a single successor is given up."""
+"""Rounds of drawing after which a place without a single successor is abandoned."""
 
 Encode = Callable[[sp.csr_matrix], list[Int[ndarray, " _"]]]
 """Counts, cells x genes of the simulation -> the tokens of each cell in rank order."""
@@ -35,7 +36,7 @@ Encode = Callable[[sp.csr_matrix], list[Int[ndarray, " _"]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where the cells of a split are, and how its next cells come about."""
+    """The places of the cells of a split, and how next cells are simulated there."""
 
     programmes: Programmes
     settings: SimulationSettings
@@ -55,34 +56,32 @@ class Places:
 
         A pure function of (seed, stream, cell).
         """
-        generator = np.random.default_rng([self.seed, stream, cell])
-        settings = self.settings
+        rng = np.random.default_rng([self.seed, stream, cell])
         branch, time, weights = draw_places(
             self.programmes.tree, int(self.branch[cell]), float(self.pseudotime[cell]),
-            settings, len(self.branch), number, generator,
+            self.settings, len(self.branch), number, rng,
         )  # fmt: skip
-        spread = generator.normal(0, settings.depth_spread, len(branch))
-        depth = settings.counts_per_cell * np.exp(spread - settings.depth_spread**2 / 2)
-        counts = self.programmes.sample_counts(branch, time, depth, generator)
+        depth = draw_depths(self.settings, len(branch), rng)
+        counts = self.programmes.sample_counts(branch, time, depth, rng)
         return [genes[: self.max_genes] for genes in self.encode(counts)], weights
 
     def count(self, cell: int, number: int, stream: int = 0) -> Float[ndarray, "rank vocab"]:
-        """How often each gene stands at each rank of these next cells."""
-        ranks, genes, weights = _flat(*self.next_cells(cell, number, stream))
+        """How often each gene is at each rank of these next cells."""
+        ranks, genes, weights = positions(*self.next_cells(cell, number, stream))
         size = self.max_genes * self.vocab_size
         counts = np.bincount(ranks * self.vocab_size + genes, weights, minlength=size)
         return counts.reshape(self.max_genes, self.vocab_size).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulatorsOwn:
-    """The tuned distribution; ask `of_cells`."""
+class SimulatorBound:
+    """The fitted distribution; `of_cells` predicts."""
 
     places: Places
     draws: int
     width: float
     """Standard deviation of the smoothing, in ranks."""
-    mix: tuple[float, float, float]
+    mix: tuple[float, ...]
     """Weights of a place's own counts, of the average place and of the uniform distribution."""
     average: Float[ndarray, "rank vocab"]
     excess: float
@@ -103,10 +102,10 @@ class SimulatorsOwn:
             return np.log(np.array(tables, dtype=np.float32)[:, :num_ranks])
 
 
-def tune_simulators_own(
+def fit_simulator_bound(
     places: Places, cells: Int[ndarray, " current_cell"], draws: int = DRAWS
-) -> SimulatorsOwn:
-    """Choose width and weights on simulated cells of some places, and see what more draws bring.
+) -> SimulatorBound:
+    """Choose width and weights on simulated cells of some places, and measure what draws are worth.
 
     Args:
         places: The simulated split.
@@ -114,22 +113,22 @@ def tune_simulators_own(
         draws: Next cells to simulate for each current cell.
     """
     chosen = cells[np.linspace(0, len(cells) - 1, min(_TUNED_ON, len(cells))).astype(np.int64)]
-    held_out = [_flat(*places.next_cells(int(cell), _HELD_OUT, 1)) for cell in chosen]
+    held_out = [positions(*places.next_cells(int(cell), _HELD_OUT, 1)) for cell in chosen]
+    weights = np.concatenate([weights for _, _, weights in held_out])
     losses = []
     for number in (draws // 2, draws):
         counts = [places.count(int(cell), number) for cell in chosen]
-        best = (np.inf, 0.0, np.zeros(3))
-        for width in WIDTHS:
-            found, weights = _held_out_probabilities(counts, held_out, width, len(places.gene_ids))
-            mix = mixture_weights(found, weights)
-            best = min(best, (cross_entropy(found, weights, mix), width, mix), key=lambda b: b[0])
-        losses.append(best[0])
-    _, width, mix = best
-    return SimulatorsOwn(
+        candidates = (
+            (width, _held_out_probabilities(counts, held_out, width, len(places.gene_ids)))
+            for width in WIDTHS
+        )
+        width, mix, nats = best_mixture(candidates, weights)
+        losses.append(nats)
+    return SimulatorBound(
         places=places,
         draws=draws,
         width=width,
-        mix=(float(mix[0]), float(mix[1]), float(mix[2])),
+        mix=mix,
         average=smooth(np.sum(counts, axis=0), width),
         excess=losses[0] - losses[1],
     )
@@ -142,9 +141,9 @@ def draw_places(
     settings: SimulationSettings,
     num_cells: int,
     number: int,
-    generator: np.random.Generator,
+    rng: np.random.Generator,
 ) -> tuple[Int[ndarray, " drawn"], Float[ndarray, " drawn"], Float[ndarray, " drawn"]]:
-    """The places of the successors of a cell in splits of `num_cells` cells, drawn anew each time.
+    """The places of the successors of a cell in splits of `num_cells` cells, each drawn again.
 
     Returns:
         Branches, pseudotimes, and weights that sum to one over the successors in each split.
@@ -159,7 +158,7 @@ def draw_places(
     drawn = 0
     while drawn < number:
         splits = -(-number // most)
-        times = tree.starts[reached] + generator.random((splits, len(reached)))
+        times = tree.starts[reached] + rng.random((splits, len(reached)))
         off = np.abs(times - time - step)
         off[off > step / 2] = np.inf
         order = np.argsort(off, axis=1)[:, :most]
@@ -172,7 +171,7 @@ def draw_places(
              weights[is_there])
         )  # fmt: skip
         drawn += int(is_there.sum())
-        # near the ends of the tree few splits hold a successor: look on, but not without end
+        # near the ends of the tree few splits hold a successor
         if len(found) == _PATIENCE:
             break
     if not drawn:
@@ -180,25 +179,13 @@ def draw_places(
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]
 
 
-def _flat(
-    cells: list[Int[ndarray, " _"]], weights: Float[ndarray, " cell"]
-) -> tuple[Int[ndarray, " position"], Int[ndarray, " position"], Float[ndarray, " position"]]:
-    """Ranks, genes and weights of all positions."""
-    lengths = [len(genes) for genes in cells]
-    return (
-        np.concatenate([np.arange(length) for length in lengths]),
-        np.concatenate(cells),
-        np.repeat(weights, lengths),
-    )
-
-
 def _held_out_probabilities(
     counts: list[Float[ndarray, "rank vocab"]],
     held_out: list[tuple[ndarray, ndarray, ndarray]],
     width: float,
     num_genes: int,
-) -> tuple[Float[ndarray, "position 3"], Float[ndarray, " position"]]:
-    """What a place's own counts, the average and the uniform gave the genes held out."""
+) -> Float[ndarray, "position 3"]:
+    """What a place's own counts, the average and the uniform gave the held-out genes."""
     average = smooth(np.sum(counts, axis=0), width)
     found = [
         np.stack(
@@ -208,7 +195,4 @@ def _held_out_probabilities(
         )
         for own, (ranks, genes, _) in zip(counts, held_out, strict=True)
     ]  # fmt: skip
-    return (
-        np.concatenate(found).astype(np.float64),
-        np.concatenate([weights for _, _, weights in held_out]),
-    )
+    return np.concatenate(found)

@@ -77,7 +77,7 @@ def population_table(evaluation: Evaluation) -> str:
         row = evaluation.rows.get(name)
         known = [math.nan] * 2
         if row is not None:
-            known = [100 * row.calibration.expected_error, row.calibration.doubt]
+            known = [100 * row.calibration.expected_error, row.calibration.entropy_vs_error]
         figures = [(found.energy, 3), (found.wasserstein, 3), (found.mmd, 4), (known[0], 2),
                    (known[1], 2)]  # fmt: skip
         rows.append([name, *(_number(value, digits) for value, digits in figures)])

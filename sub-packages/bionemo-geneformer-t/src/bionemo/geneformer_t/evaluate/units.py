@@ -1,15 +1,15 @@
-"""What varies between one split and another: its current cells, its next cells, its donors.
+"""The units of the jackknife: what varies between splits is current cells, next cells and donors.
 
-Scores are means over current cells and their successors, and what they estimate is the same mean
-over the population that these cells and donors were drawn from. Many current cells may share one
-next cell, so that a cell is a unit in both roles, and a donor with all of its cells. `Level` knows
-what the scores would be without each unit: its current cells are gone, and where it holds some
-successors of other current cells, the others share their weight.
+Scores are means over current cells and their successors, and estimate the same mean over the
+population that these cells and donors were drawn from. Many current cells may have the same next
+cell, so that a cell is a unit in both roles, and a donor with all of its cells. `Level` computes
+the scores without each unit: its current cells are gone, and where it holds some successors of
+other current cells, the weights of their other successors are scaled to sum to one.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,20 +19,28 @@ from numpy import ndarray
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 
 LEAST_UNITS = 10
-"""Effective number of current and of next cells below which nobody is called better."""
+"""Effective number of current and of next cells below which there is no verdict."""
 LEAST_DONORS = 4
 """The same of donors."""
 _ALL = 1 - 1e-9
-"""A share of a cell's successors that is all of them, up to rounding."""
+"""A weight that is that of all successors of a cell, up to rounding."""
+
+
+class Parts(NamedTuple):
+    """The successors of one current cell that belong to the same unit, another than its own."""
+
+    cells: Int[ndarray, " part"]
+    """The current cell of each part."""
+    units: Int[ndarray, " part"]
+    weights: Float[ndarray, " part"]
+    """The weight of a part among the successors of its cell."""
+    gathering: sp.csr_array
+    """Parts x pairs: weights, to sum pairs into parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """One kind of unit: each cell, or each donor with all of its cells.
-
-    The successors of one current cell that belong to the same unit, another than its own, are one
-    part: they go together.
-    """
+    """One kind of unit: each cell, or each donor with all of its cells."""
 
     least: int
     """Effective number of units below which an interval is not to be trusted."""
@@ -42,80 +50,61 @@ class Level:
     current: Int[ndarray, " pair"]
     """The current cell of each pair, as an index into `unit`."""
     weights: Float[ndarray, " pair"]
-    """Shares of the successors; they sum to one over the pairs of a current cell."""
+    """Of the successors; they sum to one over the pairs of a current cell."""
 
     @property
     def num_units(self) -> int:
         """Units, numbered from 0; all are seen in one role or the other."""
         return int(max(self.unit.max(initial=-1), self.unit_of_next.max(initial=-1))) + 1
 
-    @property
-    def num_units_of_current(self) -> int:
-        """Those that hold a current cell."""
-        return len(np.unique(self.unit))
-
     def effective(
         self,
         of_cells: Float[ndarray, " cell"] | None = None,
         of_pairs: Float[ndarray, " pair"] | None = None,
     ) -> tuple[float, float]:
-        """How many equally large units the current and the next cells are worth (Kish 1965).
+        """Effective numbers of current and of next cells, as equally large units (Kish 1965).
 
         Args:
-            of_cells: What of each current cell is scored, such as positions; by default all alike.
+            of_cells: What of each current cell is scored, such as positions; by default equal.
             of_pairs: The same of each pair.
         """
         ones = np.ones(len(self.unit)) if of_cells is None else of_cells
-        shares = self.weights if of_pairs is None else self.weights * of_pairs
+        weights = self.weights if of_pairs is None else self.weights * of_pairs
         return (
             effective_number(np.bincount(self.unit, ones)),
-            effective_number(np.bincount(self.unit_of_next, shares)),
+            effective_number(np.bincount(self.unit_of_next, weights)),
         )
 
-    @property
-    def part_cells(self) -> Int[ndarray, " part"]:
-        """The current cell of each part."""
-        return self._parts[0]
-
-    @property
-    def part_weights(self) -> Float[ndarray, " part"]:
-        """The share of its successors that a part holds."""
-        return self._parts[2]
-
-    @property
-    def gathering(self) -> sp.csr_array:
-        """Parts x pairs: weights, to sum pairs into parts."""
-        return self._parts[3]
-
     @cached_property
-    def _parts(self) -> tuple[ndarray, ndarray, ndarray, sp.csr_array]:
+    def parts(self) -> Parts:
+        """All parts, which are left out together with their unit."""
         foreign = np.flatnonzero(self.unit[self.current] != self.unit_of_next)
         keys = self.current[foreign] * self.num_units + self.unit_of_next[foreign]
         found, part = np.unique(keys, return_inverse=True)
         shape = (len(found), len(self.current))
         gathering = sp.csr_array((self.weights[foreign], (part, foreign)), shape=shape)
         cells, units = np.divmod(found, max(self.num_units, 1))
-        return cells, units, gathering.sum(axis=1), gathering
+        return Parts(cells, units, gathering.sum(axis=1), gathering)
 
     @cached_property
     def _factors(self) -> Float[ndarray, " unit"]:
-        """What makes the squared change by a unit's next cells unbiased for their variance.
+        """Factors that make the squared change by a unit's next cells unbiased for their variance.
 
         A current cell's mean m contains x, which is taken out: m - x varies less than x does. With
-        shares W (cell x unit), c = W'W and d = column sums of W, the sum of w (m - x) over current
+        weights W (cell x unit), c = W'W and d = column sums of W, the sum of w (m - x) over current
         cells has the variance d^2 - 2 d c_xx + sum of c_xy^2 over all units y, where that of x is
-        d^2. It is the correction HC2 (MacKinnon and White 1985) for means that share members.
+        d^2. It is the correction HC2 (MacKinnon and White 1985) for means with common members.
         """
-        cells, units, weights, _ = self._parts
+        cells, units, weights, _ = self.parts
         shape, some = (len(self.unit), self.num_units), weights < _ALL
         taken = sp.csr_array((weights[some], (cells[some], units[some])), shape=shape)
         everything = sp.coo_array((self.weights, (self.current, self.unit_of_next)), shape=shape)
         both = taken.T @ everything.tocsr()
-        shares = taken.sum(axis=0)
+        total = taken.sum(axis=0)
         squares = both.multiply(both).sum(axis=1)
-        spread = shares**2 - 2 * shares * both.diagonal() + squares
+        spread = total**2 - 2 * total * both.diagonal() + squares
         factors: ndarray = np.divide(
-            shares, np.sqrt(np.maximum(spread, 0)), out=np.zeros(self.num_units), where=spread > 0
+            total, np.sqrt(np.maximum(spread, 0)), out=np.zeros(self.num_units), where=spread > 0
         )
         return factors
 
@@ -131,10 +120,10 @@ class Level:
         """Weighted sums over the successors of a current cell, without each part.
 
         Args:
-            totals: Sums over all successors, each with its share.
+            totals: Weighted sums over all successors.
             of_pairs: What is summed, for each pair.
         """
-        cells, _, weights, gathering = self._parts
+        cells, _, weights, gathering = self.parts
         rest = np.maximum(1 - weights, 1 - _ALL)[:, None]
         found: ndarray = (totals[cells] - gathering @ of_pairs) / rest
         return found
@@ -145,11 +134,11 @@ class Level:
         """By how much the sum over current cells changes without each unit.
 
         Args:
-            totals: What each current cell adds to the sum.
-            without: What it would add without each part; where a part holds all its successors, it
-                adds nothing, whatever stands here.
+            totals: The summand of each current cell.
+            without: The same without each part; not read where a part is all its successors, as the
+                cell then drops out.
         """
-        cells, units, weights, _ = self._parts
+        cells, units, weights, _ = self.parts
         before = totals[cells]
         scale = ((1 - weights) * self._factors[units])[:, None]
         moved = np.where((weights >= _ALL)[:, None], -before, scale * (without - before))
@@ -178,29 +167,25 @@ class Units:
             donors: Of every cell of the split.
         """
         cells, current = np.unique(pairs.current, return_inverse=True)
-        return _units(
-            cells, pairs.following, current, pairs.weights, None if donors is None
-            else (donors[cells], donors[pairs.following]),
-        )  # fmt: skip
+        of_donors = None if donors is None else (donors[cells], donors[pairs.following])
+        return _units((cells, pairs.following), of_donors, current, pairs.weights)
 
     @classmethod
     def of_cells(
         cls, cells: Int[ndarray, " cell"], donors: Shaped[ndarray, " _"] | None = None
     ) -> "Units":
         """The units of current cells alone, for what does not depend on next cells."""
-        whose = None if donors is None else (donors[cells], donors[cells])
-        return _units(cells, cells, np.arange(len(cells)), np.ones(len(cells)), whose)
+        of_donors = None if donors is None else (donors[cells], donors[cells])
+        return _units((cells, cells), of_donors, np.arange(len(cells)), np.ones(len(cells)))
 
     def only(self, which: Bool[ndarray, " cell"]) -> "Units":
         """The units of some of the current cells."""
-        cells, *donors = self.levels
-        kept = which[cells.current]
-        current = np.cumsum(which)[cells.current[kept]] - 1
-        labels = [(level.unit[which], level.unit_of_next[kept]) for level in donors]
-        return _units(
-            cells.unit[which], cells.unit_of_next[kept], current, cells.weights[kept],
-            labels[0] if labels else None,
-        )  # fmt: skip
+        kept = which[self.levels[0].current]
+        current = np.cumsum(which)[self.levels[0].current[kept]] - 1
+        of_cells, *of_donors = (
+            (level.unit[which], level.unit_of_next[kept]) for level in self.levels
+        )
+        return _units(of_cells, next(iter(of_donors), None), current, self.levels[0].weights[kept])
 
     @property
     def effective_cells(self) -> tuple[float, float]:
@@ -220,35 +205,28 @@ def effective_number(weights: Float[ndarray, " unit"]) -> float:
 
 
 def _units(
-    cells: ndarray,
-    following: ndarray,
+    cells: tuple[ndarray, ndarray],
+    donors: tuple[ndarray, ndarray] | None,
     current: Int[ndarray, " pair"],
     weights: Float[ndarray, " pair"],
-    donors: tuple[ndarray, ndarray] | None,
 ) -> Units:
-    labels = [(LEAST_UNITS, cells, following)]
-    num_donors = None
-    if donors is not None:
-        num_donors = len(np.unique(donors[0]))
-        if num_donors > 1:  # how donors differ cannot be seen in one
-            labels.append((LEAST_DONORS, *donors))
+    """Units from the labels of current cells and of the next cells of pairs."""
+    num_donors = None if donors is None else len(np.unique(donors[0]))
+    labels = [(LEAST_UNITS, *cells)]
+    if donors is not None and num_donors != 1:  # one donor does not show how donors differ
+        labels.append((LEAST_DONORS, *donors))
     levels = []
     for least, mine, theirs in labels:
-        numbers = _numbered([mine, theirs])
+        _, numbers = np.unique(np.concatenate([mine, theirs]), return_inverse=True)
         levels.append(
             Level(
                 least=least,
-                unit=numbers[0],
-                unit_of_next=numbers[1],
+                unit=numbers[: len(mine)],
+                unit_of_next=numbers[len(mine) :],
                 current=current,
                 weights=weights,
             )
         )
     return Units(
-        levels=tuple(levels), num_next_cells=len(np.unique(following)), num_donors=num_donors
+        levels=tuple(levels), num_next_cells=len(np.unique(cells[1])), num_donors=num_donors
     )
-
-
-def _numbered(labels: Sequence[ndarray]) -> list[Int[ndarray, " _"]]:
-    _, numbers = np.unique(np.concatenate(labels), return_inverse=True)
-    return np.split(numbers, np.cumsum([len(some) for some in labels])[:-1])

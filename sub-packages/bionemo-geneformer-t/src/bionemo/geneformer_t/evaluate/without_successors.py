@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.profile_space import sparse_profiles
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
 from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
+from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
 from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.units import Level
 
@@ -33,55 +32,12 @@ class WithoutParts:
     """Cosine between the predicted and the true step."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NextProfiles:
-    """The profile of every next cell, once."""
-
-    table: sp.csr_matrix
-    """Next cells x vocabulary."""
-    of_pair: Int[ndarray, " pair"]
-    """The row of each pair."""
-
-    @classmethod
-    def of(cls, pairs: CellPairs, targets: list[Targets], num_ranks: int) -> "NextProfiles":
-        """The profiles of all successors of some current cells."""
-        # a policy other than `identity` makes a next cell's genes depend on the current cell
-        names = pairs.following if pairs.policy == "identity" else np.arange(pairs.num_pairs)
-        _, first, of_pair = np.unique(names, return_index=True, return_inverse=True)
-        genes = [cell for target in targets for cell in target.next_cells]
-        table = sparse_profiles([genes[i] for i in first], num_ranks, pairs.vocab_size)
-        return cls(table=table, of_pair=of_pair)
-
-    def without_parts(
-        self, following: Float[ndarray, "cell vocab"], level: Level
-    ) -> Iterator[tuple[slice, Float[ndarray, "some_part vocab"]]]:
-        """Mean profiles of the successors of current cells without each part, some at a time.
-
-        Args:
-            following: Mean profiles of all successors.
-            level: Names the parts.
-        """
-        cells, weights = level.part_cells, level.part_weights
-        number, size = len(self.of_pair), max(1, _NUMBERS_AT_ONCE // following.shape[1])
-        to_next = sp.csr_array(
-            (np.ones(number), (np.arange(number), self.of_pair)),
-            shape=(number, self.table.shape[0]),
-        )
-        gathering = level.gathering @ to_next
-        for first in range(0, len(cells), size):
-            some = slice(first, first + size)
-            gone = (gathering[some] @ self.table).toarray()
-            rest = np.maximum(1 - weights[some], _LEAST)[:, None]
-            left = (following[cells[some]] - gone) / rest
-            yield some, np.where(left > _LEAST, left, 0)
-
-
 def score_without_parts(
     predicted: Float[ndarray, "cell vocab"],
     current: Float[ndarray, "cell vocab"],
     following: Float[ndarray, "cell vocab"],
     axes: Float[ndarray, "axis vocab"],
-    profiles: NextProfiles,
+    profiles: PairProfiles,
     level: Level,
 ) -> WithoutParts:
     """Score change and direction of every current cell without each part of its successors.
@@ -94,11 +50,29 @@ def score_without_parts(
         profiles: Those of single successors.
         level: Names the parts.
     """
-    number = len(level.part_cells)
-    change, direction = np.full((2, number), np.nan)
+    change, direction = np.full((2, len(level.parts.cells)), np.nan)
     steps, points = (predicted - current) @ axes.T, current @ axes.T
-    for some, left in profiles.without_parts(following, level):
-        cells = level.part_cells[some]
+    for some, left in _means_without_parts(following, profiles, level):
+        cells = level.parts.cells[some]
         change[some] = change_correlation(predicted[cells], current[cells], left)
         direction[some] = cosines(steps[cells], left @ axes.T - points[cells])
     return WithoutParts(change=change, direction=direction)
+
+
+def _means_without_parts(
+    following: Float[ndarray, "cell vocab"], profiles: PairProfiles, level: Level
+) -> Iterator[tuple[slice, Float[ndarray, "some_part vocab"]]]:
+    """Mean profiles of the successors of current cells without each part, some at a time."""
+    cells, _, weights, gathering = level.parts
+    number, size = len(profiles.of_pair), max(1, _NUMBERS_AT_ONCE // following.shape[1])
+    to_next = sp.csr_array(
+        (np.ones(number), (np.arange(number), profiles.of_pair)),
+        shape=(number, profiles.next_cells.shape[0]),
+    )
+    gathering = gathering @ to_next
+    for first in range(0, len(cells), size):
+        some = slice(first, first + size)
+        gone = (gathering[some] @ profiles.next_cells).toarray()
+        rest = np.maximum(1 - weights[some], _LEAST)[:, None]
+        left = (following[cells[some]] - gone) / rest
+        yield some, np.where(left > _LEAST, left, 0)

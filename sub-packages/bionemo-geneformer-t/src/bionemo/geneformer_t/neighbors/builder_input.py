@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from numpy import ndarray
 
 
@@ -31,7 +31,7 @@ class Cells:
     expression: Any = None
     """Cells x genes, log-normalised. Only CytoTRACE reads it."""
     root_point: Float[ndarray, " component"] | None = None
-    """Where the root cell lies, for a split that does not hold it: the nearest cell is the root."""
+    """Coordinates of the root, for a split without it: the cell nearest to them is the root."""
 
     def __post_init__(self) -> None:
         num_cells = len(self.obs)
@@ -51,33 +51,3 @@ class Cells:
     def num_cells(self) -> int:
         """Rows of `obs`."""
         return len(self.obs)
-
-    def column(self, setting: str, key: str | None) -> "pd.Series[Any]":
-        """The column of obs that a setting names.
-
-        Raises:
-            ValueError: The setting is empty.
-            KeyError: There is no such column.
-        """
-        held = ", ".join(map(str, self.obs.columns)) or "none"
-        if key is None:
-            raise ValueError(f"{setting} must name a column of obs; it has: {held}")
-        if key not in self.obs:
-            raise KeyError(f"{setting}: obs has no column {key!r}; it has: {held}")
-        return self.obs[key]
-
-    def labels(self, setting: str, key: str | None) -> Shaped[ndarray, " cell"]:
-        """Such a column as text; every cell must have a label.
-
-        Raises:
-            ValueError: The setting is empty, or cells have no label.
-            KeyError: There is no such column.
-        """
-        column = self.column(setting, key)
-        missing = int(column.isna().sum())
-        if missing:
-            raise ValueError(
-                f"{setting}: {missing} of {len(column)} cells have no label in obs[{key!r}]; "
-                "label them or leave them out"
-            )
-        return column.astype(str).to_numpy(dtype=np.str_)

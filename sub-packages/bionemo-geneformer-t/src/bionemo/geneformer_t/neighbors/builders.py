@@ -28,6 +28,7 @@ from bionemo.geneformer_t.neighbors.trajectory_neighbors import (
     connection_note,
     trajectory_neighbors,
 )
+from bionemo.geneformer_t.obs_columns import obs_column, obs_labels
 from bionemo.geneformer_t.setting_values import Settings
 
 
@@ -124,7 +125,7 @@ def _pseudotime(cells: Cells, settings: BuilderSettings) -> Built:
 
 
 def _trajectory(cells: Cells, settings: BuilderSettings) -> Built:
-    clusters = cells.labels("cluster_key", settings.cluster_key)
+    clusters = obs_labels(cells.obs, settings.cluster_key, "cluster_key")
     if settings.trajectory_method != "paga":
         return _by_kernel(cells, clusters, settings)
     values, notes = _ordered(cells, settings)
@@ -179,7 +180,7 @@ def _precomputed(cells: Cells, settings: BuilderSettings) -> Built:
 
 
 def _times(cells: Cells, settings: BuilderSettings) -> Float[ndarray, " cell"]:
-    column = cells.column("time_key", settings.time_key)
+    column = obs_column(cells.obs, settings.time_key, "time_key")
     return time_values(column, settings.time_order)
 
 

@@ -11,6 +11,7 @@ from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.diffusion import diffusion_pseudotime
 from bionemo.geneformer_t.neighbors.forward_window import graph_ahead
+from bionemo.geneformer_t.obs_columns import obs_column, obs_labels
 
 DIFFUSION_PSEUDOTIME = "dpt_pseudotime"
 """Column of obs that keeps a pseudotime computed from a root; scanpy's name."""
@@ -83,7 +84,7 @@ def pseudotime_of(
             + ("both are given" if root is not None else "neither is given")
         )
     if pseudotime_key is not None:
-        column = cells.column("pseudotime_key", pseudotime_key)
+        column = obs_column(cells.obs, pseudotime_key, "pseudotime_key")
         return pseudotime_values(column), []
     if cells.root_point is not None:
         nearest_cell = int(((cells.points - cells.root_point) ** 2).sum(axis=1).argmin())
@@ -96,7 +97,7 @@ def pseudotime_of(
                 f"root: no cell is named {root!r}; to start from a cluster, name its column of obs "
                 f"as cluster_key; obs has: {', '.join(map(str, cells.obs.columns)) or 'none'}"
             )
-        labels = cells.labels("cluster_key", cluster_key)
+        labels = obs_labels(cells.obs, cluster_key, "cluster_key")
         if root not in labels:
             raise KeyError(
                 f"root: {root!r} is neither a cell nor a cluster of obs[{cluster_key!r}], which "

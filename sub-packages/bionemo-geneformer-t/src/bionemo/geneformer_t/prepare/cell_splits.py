@@ -14,6 +14,7 @@ from bionemo.geneformer_t.counts.join_inputs import InputCells
 from bionemo.geneformer_t.data.folder import SPLITS, TRAIN
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import pseudotime_values
 from bionemo.geneformer_t.neighbors.time_labels import time_values
+from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.prepare.group_splits import split_by_group, split_by_time_point
 from bionemo.geneformer_t.prepare.settings import PrepareSettings
 from bionemo.geneformer_t.prepare.splits import split_by_cell, split_fractions
@@ -95,19 +96,19 @@ def usable_cells(
         np.logical_and(kept, has, out=kept)
 
     if settings.time_key is not None:
-        column = _column(obs, "time_key", settings.time_key)
+        column = obs_column(obs, settings.time_key, "time_key", "the input")
         times = time_values(column, settings.time_order)
         require(np.isfinite(times), f"without a time in obs[{settings.time_key!r}]")
     if settings.pseudotime_key is not None:
-        column = _column(obs, "pseudotime_key", settings.pseudotime_key)
+        column = obs_column(obs, settings.pseudotime_key, "pseudotime_key", "the input")
         has = np.isfinite(pseudotime_values(column))
         require(has, f"without a finite pseudotime in obs[{settings.pseudotime_key!r}]")
     if settings.batch_key is not None:
-        _column(obs, "batch_key", settings.batch_key)
+        obs_column(obs, settings.batch_key, "batch_key", "the input")
     for setting in ("cluster_key", "split_by"):
         key = getattr(settings, setting)
         if key is not None and key != settings.time_key:
-            has = _column(obs, setting, key).notna().to_numpy()
+            has = obs_column(obs, key, setting, "the input").notna().to_numpy()
             require(has, f"without a label in obs[{key!r}]")
     require(totals > 0, "without any count")
     if not kept.any():
@@ -174,12 +175,3 @@ def _treat_copies(
     elif settings.duplicates == "move":
         treated[late] = earliest[late]
     return treated, copies
-
-
-def _column(obs: pd.DataFrame, setting: str, key: str) -> "pd.Series[Any]":
-    if key not in obs:
-        raise KeyError(
-            f"{setting}: the input has no column {key!r} in obs; it has: "
-            f"{', '.join(map(str, obs.columns)) or 'none'}"
-        )
-    return obs[key]

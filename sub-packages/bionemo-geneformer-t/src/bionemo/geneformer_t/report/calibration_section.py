@@ -16,10 +16,14 @@ def calibration_section(evaluation: Evaluation) -> Section:
         "calibration",
         "Left, how often the likeliest gene is there against its claimed probability; right, the "
         f"cross-entropy of each cell against the entropy of its prediction, with rank correlation "
-        f"{number(own.doubt, 2)}.",
+        f"{number(own.entropy_vs_error, 2)}.",
     )
     rows = [
-        [name, percent(row.calibration.expected_error, 2), number(row.calibration.doubt, 2)]
+        [
+            name,
+            percent(row.calibration.expected_error, 2),
+            number(row.calibration.entropy_vs_error, 2),
+        ]
         for name, row in evaluation.rows.items()
     ]
     names = list(evaluation.rows)

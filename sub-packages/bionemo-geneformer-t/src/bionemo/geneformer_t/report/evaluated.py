@@ -11,8 +11,8 @@ from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.arrows import Arrows, arrows
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
-from bionemo.geneformer_t.evaluate.scores.cell_scores import CellFacts
 from bionemo.geneformer_t.model.knn_memory import Mixing
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.report.evaluation_files import Scored
 from bionemo.geneformer_t.report.figures.cell_map import CellMap, cell_map
 from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, METRICS_FILE

@@ -15,7 +15,8 @@ import numpy as np
 
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts, GraphQuality, graph_quality
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality, graph_quality
 from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
 from bionemo.geneformer_t.report.graph_table import graph_table
 

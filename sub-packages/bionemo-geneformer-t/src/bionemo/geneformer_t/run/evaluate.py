@@ -246,7 +246,7 @@ def _means(measures: dict[Any, Any]) -> dict[str, Any]:
 def _calibration(found: "Calibration") -> dict[str, Any]:
     return {
         "expected_error": found.expected_error,
-        "doubt": found.doubt,
+        "entropy_vs_error": found.entropy_vs_error,
         "claimed": found.claimed.tolist(),
         "right": found.right.tolist(),
         "positions": found.positions.tolist(),

@@ -64,8 +64,9 @@ def gather(evaluated: Evaluated, genes: Sequence[str], num_genes: int) -> Conten
     named, vocab = named_genes(evaluated.checkpoint, genes)
     place, place_name = _place(evaluated)
     facts = evaluated.facts[evaluated.split]
+    clusters = facts.labels("cluster")
     trends = gene_trends(
-        evaluated.predictor, evaluated.pairs, place, named, num_genes, facts.donors
+        evaluated.predictor, evaluated.pairs, place, named, num_genes, facts.labels("batch")
     )
     checkpoint = summarise_checkpoint(evaluated.checkpoint)
     return Contents(
@@ -82,15 +83,13 @@ def gather(evaluated: Evaluated, genes: Sequence[str], num_genes: int) -> Conten
         gene_names=gene_names(trends.genes, vocab),
         place_name=place_name,
         is_shuffled=evaluated.is_shuffled,
-        gains=None
-        if facts.clusters is None
-        else cluster_gains(evaluated.evaluation, facts.clusters),
+        gains=None if clusters is None else cluster_gains(evaluated.evaluation, clusters),
     )
 
 
 def _place(evaluated: Evaluated) -> tuple[Float[ndarray, " cell"], str]:
     """Where cells lie on the trajectory: at their times, or else in the order of the graph."""
-    times = evaluated.facts[evaluated.split].times
+    times = evaluated.facts[evaluated.split].time
     if times is not None and np.isfinite(times[evaluated.pairs.cells]).any():
         return times, "time of the current cell"
     return position_along(evaluated.dataset.graph), "place of the current cell along the graph"

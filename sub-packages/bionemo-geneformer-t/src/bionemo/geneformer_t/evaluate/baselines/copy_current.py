@@ -14,9 +14,9 @@ from bionemo.geneformer_t.evaluate.baselines.expected_order import (
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 
 
-def fit_copy_current(training: TrainingPairs, generator: np.random.Generator) -> ExpectedOrder:
+def fit_copy_current(training: TrainingPairs, rng: np.random.Generator) -> ExpectedOrder:
     """Choose on held-out next cells how much is copied, and how exactly."""
-    return fit_expected_order(training, generator, lambda _pairs: _same)
+    return fit_expected_order(training, rng, lambda _pairs: _same)
 
 
 def _same(context: Int[ndarray, " gene"]) -> Int[ndarray, " gene"]:

@@ -1,9 +1,9 @@
-"""The successors of the training cells that look like the current cell.
+"""The successors of the training cells that are most similar to the current cell.
 
 The genes of those successors are counted at each rank, smoothed over ranks, and mixed with the rank
 frequencies and the uniform distribution. The number of cells, the width and the weights are chosen
 on held-out next cells. No network, and a strong one: a model that does not beat this has learned
-less than a look-up in the training data.
+less than the training data hold.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
     TrainingPairs,
 )
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
-from bionemo.geneformer_t.evaluate.knn_fit import LookUp, fit_look_up, library_of
+from bionemo.geneformer_t.evaluate.knn_fit import KnnChoice, fit_knn, index_of
 from bionemo.geneformer_t.model.successor_index import Library, add_found
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimilarCells:
-    """A predictor that looks similar cells up."""
+class KnnSuccessors:
+    """A predictor that finds similar training cells."""
 
     space: ProfileSpace
-    library: Library
+    index: Library
     frequencies: RankFrequency
-    chosen: LookUp
-    """Weights of the successors, the rank frequencies and the uniform distribution among it."""
+    chosen: KnnChoice
+    """Among it the weights of the successors, the rank frequencies and the uniform distribution."""
     gene_ids: Int[ndarray, " gene"]
 
     def __call__(
@@ -43,17 +43,17 @@ class SimilarCells:
         rest[:, self.gene_ids] += np.float32(uniform / len(self.gene_ids))
         found = np.repeat(rest[None], len(contexts), axis=0)
         for row, point in zip(found, self.space.points(contexts), strict=True):
-            places = self.library.nearest(point, chosen.number)
-            genes, smoothed = self.library.frequencies(places, num_ranks, chosen.width)
+            places = self.index.nearest(point, chosen.number)
+            genes, smoothed = self.index.frequencies(places, num_ranks, chosen.width)
             add_found(row, genes, smoothed, local)
         with np.errstate(divide="ignore"):
             return np.log(found)
 
 
-def fit_similar_cells(training: TrainingPairs, generator: np.random.Generator) -> SimilarCells:
-    """Choose number, width and weights on held-out next cells, then look in all of them."""
-    space, library, cells = _library(training.fitted)
-    asked = list(training.held_out.draw_cells(MAX_HELD_OUT, generator).targets())
+def fit_knn_successors(training: TrainingPairs, rng: np.random.Generator) -> KnnSuccessors:
+    """Choose number, width and weights on held-out next cells, then index all of them."""
+    space, index, cells = _index(training.fitted)
+    held_out = list(training.held_out.draw_cells(MAX_HELD_OUT, rng).targets())
     place_of = {int(cell): place for place, cell in enumerate(cells)}
     table, gene_ids = training.frequencies_of_fitted.table, training.all.gene_ids
 
@@ -61,28 +61,27 @@ def fit_similar_cells(training: TrainingPairs, generator: np.random.Generator) -
         uniform = np.full(len(ranks), 1 / len(gene_ids))
         return np.stack([table[ranks, genes], uniform], axis=1)
 
-    chosen = fit_look_up(
-        library,
-        asked,
-        space.points([target.context for target in asked]),
-        [place_of.get(target.cell) for target in asked],
+    chosen = fit_knn(
+        index,
+        held_out,
+        space.points([target.context for target in held_out]),
+        [place_of.get(target.cell) for target in held_out],
         others,
-        generator,
+        rng,
     )
-    space, library, _ = _library(training.all)
-    return SimilarCells(
+    space, index, _ = _index(training.all)
+    return KnnSuccessors(
         space=space,
-        library=library,
+        index=index,
         frequencies=training.frequencies,
         chosen=chosen,
         gene_ids=gene_ids,
     )
 
 
-def _library(pairs: CellPairs) -> tuple[ProfileSpace, Library, Int[ndarray, " cell"]]:
+def _index(pairs: CellPairs) -> tuple[ProfileSpace, Library, Int[ndarray, " cell"]]:
     """All current cells of the pairs in a space of their own, and their rows."""
     targets = list(pairs.targets())
     contexts = [target.context for target in targets]
     space = ProfileSpace.fit(contexts, pairs.max_genes, pairs.vocab_size)
-    cells = np.array([target.cell for target in targets])
-    return space, library_of(pairs, targets, space.points(contexts)), cells
+    return space, index_of(pairs, targets, space.points(contexts)), pairs.cells

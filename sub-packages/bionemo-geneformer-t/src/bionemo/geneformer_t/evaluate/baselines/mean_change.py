@@ -13,28 +13,25 @@ from bionemo.geneformer_t.evaluate.baselines.expected_order import (
     Order,
     fit_expected_order,
 )
-from bionemo.geneformer_t.evaluate.baselines.profile_space import (
-    mean_next_profiles,
-    sparse_profiles,
-)
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles, mean_next_profiles
 
 
-def fit_mean_change(training: TrainingPairs, generator: np.random.Generator) -> ExpectedOrder:
+def fit_mean_change(training: TrainingPairs, rng: np.random.Generator) -> ExpectedOrder:
     """Average the changes; choose on held-out next cells how exactly they are expected."""
-    return fit_expected_order(training, generator, _mean_change)
+    return fit_expected_order(training, rng, _mean_change)
 
 
 def _mean_change(pairs: CellPairs) -> Order:
     size = pairs.max_genes, pairs.vocab_size
     targets = list(pairs.targets())
-    before = sparse_profiles([target.context for target in targets], *size)
-    after = mean_next_profiles([(t.next_cells, t.weights) for t in targets], *size)
+    before = cell_profiles([target.context for target in targets], *size)
+    after = mean_next_profiles(targets, *size)
     change = np.asarray((after - before).mean(axis=0)).ravel()
 
     def order(context: Int[ndarray, " gene"]) -> Int[ndarray, " expected_gene"]:
-        profile = change + sparse_profiles([context], *size).toarray()[0]
+        profile = change + cell_profiles([context], *size).toarray()[0]
         return highest(profile, pairs.max_genes)
 
     return order

@@ -1,8 +1,8 @@
 """Gene frequencies at each rank of the training split's next cells.
 
 The current cell is ignored, so beating this is the least that a next-cell model must do. Counts at
-a single rank are sparse; a Gaussian over ranks smooths them, and its width is the one that suits
-next cells held out of the counting best.
+a single rank are sparse; a Gaussian over ranks smooths them, and its width is the best one for next
+cells that are held out of the counting.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.mixture import cross_entropy, mixture_weights
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, positions
+from bionemo.geneformer_t.evaluate.mixture import best_mixture
 
 WIDTHS = (0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Standard deviations in ranks that are tried."""
 HELD_OUT = 0.2
-"""Share of the next cells that choose the width and the weights."""
+"""Fraction of the next cells on which the width and the weights are chosen."""
 MAX_CELLS = 4000
 """Current cells that are counted; more change a frequency little."""
 MAX_HELD_OUT = 200
 """Current cells on which baselines that see the current cell are tuned."""
 MAX_POSITIONS = 100_000
-"""Held-out positions that choose the width and the weights."""
+"""Held-out positions on which the width and the weights are chosen."""
 _LEAST_COUNT = np.float32(1e-6)
 """Smoothed counts below this come from ranks too far away to say anything."""
 
@@ -36,7 +36,7 @@ class RankFrequency:
     """Probabilities."""
     width: float
     """The chosen standard deviation, in ranks."""
-    mix: tuple[float, float, float]
+    mix: tuple[float, ...]
     """Weights of the smoothed frequencies, the frequencies over all ranks, and the uniform."""
 
     def __call__(
@@ -52,8 +52,8 @@ class RankFrequency:
 class TrainingPairs:
     """The training split as all baselines are fitted and tuned on it, frequencies included.
 
-    What is held out, and the frequencies that every other baseline mixes in, are the same for all:
-    they are chosen once.
+    The held-out cells, and the frequencies that every other baseline mixes in, are the same for
+    all.
     """
 
     all: CellPairs
@@ -68,15 +68,15 @@ class TrainingPairs:
     """Of `fitted`, with the same width and weights."""
 
     @classmethod
-    def of(cls, pairs: CellPairs, generator: np.random.Generator) -> "TrainingPairs":
+    def of(cls, pairs: CellPairs, rng: np.random.Generator) -> "TrainingPairs":
         """Hold next cells out and tune the frequencies on them.
 
         Raises:
             ValueError: There are fewer than two next cells.
         """
-        pairs = pairs.draw_cells(MAX_CELLS, generator).remembered()
-        fitted, held_out = pairs.hold_out(HELD_OUT, generator)
-        of_fitted = tune_rank_frequency(fitted, held_out, generator)
+        pairs = pairs.draw_cells(MAX_CELLS, rng).cached()
+        fitted, held_out = pairs.hold_out(HELD_OUT, rng)
+        of_fitted = tune_rank_frequency(fitted, held_out, rng)
         return cls(
             all=pairs,
             fitted=fitted,
@@ -86,41 +86,43 @@ class TrainingPairs:
         )
 
 
-def fit_rank_frequency(training: TrainingPairs, _generator: np.random.Generator) -> RankFrequency:
+def fit_rank_frequency(training: TrainingPairs, _rng: np.random.Generator) -> RankFrequency:
     """The frequencies that are tuned already."""
     return training.frequencies
 
 
 def tune_rank_frequency(
-    pairs: CellPairs, held_out: CellPairs, generator: np.random.Generator
+    pairs: CellPairs, held_out: CellPairs, rng: np.random.Generator
 ) -> RankFrequency:
-    """The frequencies of `pairs`, with the width and weights that suit the held-out ones.
+    """The frequencies of `pairs`, with the width and weights that fit the held-out ones best.
 
     Args:
         pairs: What is counted.
         held_out: What width and weights are chosen on.
-        generator: Draws positions where there are more than enough.
+        rng: Draws positions where there are more than enough.
     """
-    ranks, genes, weights = flat_positions(held_out)
-    drawn = draw_positions(len(ranks), generator)
-    ranks, genes, weights = ranks[drawn], genes[drawn], weights[drawn]
-    counts = count_ranks(pairs)
-    best = (np.inf, 0.0, np.zeros(3))
-    for width in WIDTHS:
-        parts = _components(counts, width, pairs.gene_ids)
-        probabilities = np.stack([part[ranks, genes] for part in parts], axis=1).astype(np.float64)
-        mix = mixture_weights(probabilities, weights)
-        candidate = (cross_entropy(probabilities, weights, mix), width, mix)
-        best = min(best, candidate, key=lambda one: one[0])
-    _, width, mix = best
-    return _frequencies(counts, width, (float(mix[0]), float(mix[1]), float(mix[2])), pairs)
+    targets = list(held_out.targets())
+    ranks, genes, weights = positions(
+        [cell for target in targets for cell in target.next_cells],
+        [weight for target in targets for weight in target.weights],
+    )
+    drawn = draw_positions(len(ranks), rng)
+    ranks, genes, counts = ranks[drawn], genes[drawn], count_ranks(pairs)
+    candidates = (
+        (
+            width,
+            np.stack(
+                [part[ranks, genes] for part in _components(counts, width, pairs.gene_ids)], axis=1
+            ),
+        )
+        for width in WIDTHS
+    )
+    width, mix, _ = best_mixture(candidates, weights[drawn])
+    return _frequencies(counts, width, mix, pairs)
 
 
 def _frequencies(
-    counts: Float[ndarray, "rank vocab"],
-    width: float,
-    mix: tuple[float, float, float],
-    pairs: CellPairs,
+    counts: Float[ndarray, "rank vocab"], width: float, mix: tuple[float, ...], pairs: CellPairs
 ) -> RankFrequency:
     smoothed, overall, uniform = _components(counts, width, pairs.gene_ids)
     table = (mix[0] * smoothed + mix[1] * overall + mix[2] * uniform).astype(np.float32)
@@ -128,7 +130,7 @@ def _frequencies(
 
 
 def count_ranks(pairs: CellPairs) -> Float[ndarray, "rank vocab"]:
-    """How often each gene stands at each rank of a next cell, pairs weighted by their share."""
+    """How often each gene is at each rank of a next cell, pairs weighted by their probability."""
     counts = np.zeros((pairs.max_genes, pairs.vocab_size), dtype=np.float32)
     for target in pairs.targets():
         for genes, weight in zip(target.next_cells, target.weights, strict=True):
@@ -136,27 +138,11 @@ def count_ranks(pairs: CellPairs) -> Float[ndarray, "rank vocab"]:
     return counts
 
 
-def flat_positions(
-    pairs: CellPairs,
-) -> tuple[Int[ndarray, " position"], Int[ndarray, " position"], Float[ndarray, " position"]]:
-    """Ranks (from 0), genes and weights of all positions of all next cells."""
-    cells = [
-        (genes, weight)
-        for target in pairs.targets()
-        for genes, weight in zip(target.next_cells, target.weights, strict=True)
-    ]
-    return (
-        np.concatenate([np.arange(len(genes)) for genes, _ in cells]),
-        np.concatenate([genes for genes, _ in cells]),
-        np.concatenate([np.full(len(genes), weight) for genes, weight in cells]),
-    )
-
-
-def draw_positions(number: int, generator: np.random.Generator) -> Int[ndarray, " position"]:
+def draw_positions(number: int, rng: np.random.Generator) -> Int[ndarray, " position"]:
     """At most `MAX_POSITIONS` of `number` positions."""
     if number <= MAX_POSITIONS:
         return np.arange(number)
-    return generator.choice(number, MAX_POSITIONS, replace=False)
+    return rng.choice(number, MAX_POSITIONS, replace=False)
 
 
 def smooth(counts: Float[ndarray, "rank vocab"], width: float) -> Float[ndarray, "rank vocab"]:

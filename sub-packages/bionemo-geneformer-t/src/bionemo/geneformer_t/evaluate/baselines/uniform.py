@@ -1,4 +1,4 @@
-"""Every gene alike: the point of reference for all other figures."""
+"""The uniform distribution over all genes: the reference of all other scores."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
 
 @dataclass(frozen=True, kw_only=True)
 class Uniform:
-    """A predictor that knows which tokens are genes and nothing else."""
+    """A predictor that knows only which tokens are genes."""
 
     log_probs: Float[ndarray, " vocab"]
 
@@ -29,6 +29,6 @@ class Uniform:
         return np.broadcast_to(self.log_probs, (len(contexts), num_ranks, len(self.log_probs)))
 
 
-def fit_uniform(training: TrainingPairs, _generator: np.random.Generator) -> Uniform:
+def fit_uniform(training: TrainingPairs, _rng: np.random.Generator) -> Uniform:
     """Nothing is fitted; the pairs say which tokens are genes."""
     return Uniform.over(training.all.gene_ids, training.all.vocab_size)

@@ -1,4 +1,4 @@
-"""Calibration: are genes that are called likely as often there, and does entropy tell the error?"""
+"""Calibration: whether probabilities are true frequencies, and whether entropy goes with error."""
 
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +19,7 @@ class Calibration:
     """Sums over positions, to which those of other cells can be added."""
 
     claimed: Float[ndarray, " bin"]
-    """Sum of the probabilities given to the likeliest gene, by that probability."""
+    """Sum of the probabilities of the most probable genes, binned by that probability."""
     right: Float[ndarray, " bin"]
     """How often that gene was there."""
     positions: Float[ndarray, " bin"]
@@ -38,7 +38,7 @@ class Calibration:
         return float(np.abs(self.claimed - self.right).sum() / total) if total else float("nan")
 
     @property
-    def doubt(self) -> float:
+    def entropy_vs_error(self) -> float:
         """Spearman correlation over cells between entropy and cross-entropy."""
         from bionemo.geneformer_t.evaluate.scores.expression_change import spearman
 
@@ -75,12 +75,12 @@ def calibration(
     Args:
         log_probs: Predicted distributions.
         next_cells: Genes of the true successors in rank order.
-        weights: The successors' shares.
+        weights: The successors' probabilities.
     """
     probs = np.exp(log_probs.astype(np.float64))
     entropies = -np.where(probs > 0, probs * np.maximum(log_probs, -700), 0).sum(axis=1)
-    likeliest = log_probs.argmax(axis=1)
-    claimed = probs[np.arange(len(probs)), likeliest]
+    top = log_probs.argmax(axis=1)
+    claimed = probs[np.arange(len(probs)), top]
     where = np.clip(np.searchsorted(EDGES, claimed, side="left") - 1, 0, len(EDGES) - 2)
     sums = np.zeros((3, len(EDGES) - 1))
     entropy = loss = count = 0.0
@@ -88,9 +88,9 @@ def calibration(
     for pair, (genes, weight) in enumerate(zip(next_cells, weights, strict=True)):
         ranks = np.arange(len(genes))
         np.add.at(of_pairs[pair, :, 0], where[ranks], 1)
-        np.add.at(of_pairs[pair, :, 1], where[ranks], likeliest[ranks] == genes)
+        np.add.at(of_pairs[pair, :, 1], where[ranks], top[ranks] == genes)
         np.add.at(sums[0], where[ranks], weight * claimed[ranks])
-        np.add.at(sums[1], where[ranks], weight * (likeliest[ranks] == genes))
+        np.add.at(sums[1], where[ranks], weight * (top[ranks] == genes))
         np.add.at(sums[2], where[ranks], weight)
         entropy += weight * float(entropies[ranks].sum())
         loss -= weight * float(log_probs[ranks, genes].sum())

@@ -10,13 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.profile_space import (
-    ProfileSpace,
-    mean_next_profiles,
-    sparse_profiles,
-)
+from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.predictions import Answers
+from bionemo.geneformer_t.evaluate.predictions import Predictions
 from bionemo.geneformer_t.evaluate.scores.differential_expression import GroupScores, group_scores
 from bionemo.geneformer_t.evaluate.scores.expression_change import CellScores, cell_scores
 from bionemo.geneformer_t.evaluate.scores.population import (
@@ -24,33 +20,18 @@ from bionemo.geneformer_t.evaluate.scores.population import (
     median_bandwidth,
     population_distance,
 )
-from bionemo.geneformer_t.evaluate.scores.profiles import typical_length
+from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
 from bionemo.geneformer_t.evaluate.scores.step_direction import (
     DirectionScores,
     direction_scores,
     time_of,
 )
 from bionemo.geneformer_t.evaluate.units import Units
-from bionemo.geneformer_t.evaluate.without_successors import (
-    NextProfiles,
-    WithoutParts,
-    score_without_parts,
-)
+from bionemo.geneformer_t.evaluate.without_successors import WithoutParts, score_without_parts
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
 NO_CHANGE, SPLIT_IN_TWO, TRAINING_CELLS = "no change", "noise ceiling", "training cells"
 _MAX_FITTED = 4000
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellFacts:
-    """What is known about the cells of a split; rows are the split's rows."""
-
-    times: Float[ndarray, " cell"] | None = None
-    """Time or pseudotime, NaN where it is not known."""
-    clusters: Shaped[ndarray, " cell"] | None = None
-    """Cluster or cell type."""
-    donors: Shaped[ndarray, " cell"] | None = None
-    """Whose cells they are: donor, sample or batch."""
 
 
 NOTHING_KNOWN = CellFacts()
@@ -73,12 +54,10 @@ class WholeCellScores:
 class Reference:
     """What predictions are compared with; one row for each current cell that is scored."""
 
-    num_ranks: int
-    """Ranks that profiles look at."""
+    profiles: PairProfiles
     current: Float[ndarray, "cell vocab"]
     following: Float[ndarray, "cell vocab"]
     """Mean profile of the true successors."""
-    next_profiles: NextProfiles
     units: Units
     """What varies between splits."""
     space: ProfileSpace
@@ -90,7 +69,7 @@ class Reference:
     training_times: Float[ndarray, " training_cell"] | None
     time_step: Float[ndarray, " cell"] | None
     labels: Shaped[ndarray, " cell"]
-    """The cluster of each current cell; all alike where clusters are not known."""
+    """The cluster of each current cell; the same for all where clusters are not known."""
     crosses: Bool[ndarray, " cell"] | None
     bandwidth: float
     """Of the kernel of the MMD: the median distance between true successors."""
@@ -100,49 +79,45 @@ class Reference:
         cls,
         pairs: CellPairs,
         training_pairs: CellPairs,
-        generator: np.random.Generator,
+        rng: np.random.Generator,
         facts: CellFacts = NOTHING_KNOWN,
         training_facts: CellFacts = NOTHING_KNOWN,
     ) -> "Reference":
         """Everything from the scored split, and the space and times from the training split."""
         targets = list(pairs.targets())
-        lengths = np.array([len(genes) for t in targets for genes in t.next_cells])
-        num_ranks, size = typical_length(lengths, pairs.max_genes), pairs.vocab_size
-        rows = _some(np.union1d(training_pairs.current, training_pairs.following), generator)
-        training = [training_pairs.encode(int(row))[:num_ranks] for row in rows]
-        space = ProfileSpace.fit(training, num_ranks, size)
-        current = sparse_profiles([t.context for t in targets], num_ranks, size).toarray()
-        following = mean_next_profiles(
-            [(t.next_cells, t.weights) for t in targets], num_ranks, size
-        )
+        profiles = PairProfiles.of(pairs, targets)
+        rows = _some(np.union1d(training_pairs.current, training_pairs.following), rng)
+        training = [training_pairs.encode(int(row))[: profiles.num_ranks] for row in rows]
+        space = ProfileSpace.fit(training, profiles.num_ranks, pairs.vocab_size)
+        current = profiles.current.toarray()
         next_rows = np.unique(pairs.following)
         next_points = space.points([pairs.encode(int(row)) for row in next_rows])
-        times, clusters = facts.times, facts.clusters
+        times, clusters = facts.time, facts.labels("cluster")
         return cls(
-            num_ranks=num_ranks,
+            profiles=profiles,
             current=current,
-            following=following.toarray(),
-            next_profiles=NextProfiles.of(pairs, targets, num_ranks),
-            units=Units.of(pairs, facts.donors),
+            following=profiles.following.toarray(),
+            units=Units.of(pairs, facts.labels("batch")),
             space=space,
             current_points=current @ space.axes.T,
-            following_points=np.asarray(following @ space.axes.T),
+            following_points=np.asarray(profiles.following @ space.axes.T),
             next_points=next_points,
             training_points=space.points(training),
-            training_times=None if training_facts.times is None else training_facts.times[rows],
+            training_times=None if training_facts.time is None else training_facts.time[rows],
             time_step=None if times is None else _mean_step(pairs, times),
             labels=np.full(len(targets), "all") if clusters is None else clusters[pairs.cells],
             crosses=None if clusters is None else _crosses(pairs, clusters),
-            bandwidth=median_bandwidth(next_points, generator),
+            bandwidth=median_bandwidth(next_points, rng),
         )
 
-    def score(self, answers: Answers, generator: np.random.Generator) -> WholeCellScores:
-        """Compare what a predictor expects, and what was drawn from it, with the truth."""
-        points = answers.expected @ self.space.axes.T
+    def score(self, predictions: Predictions, rng: np.random.Generator) -> WholeCellScores:
+        """Compare expected next cells, and cells drawn from the predictions, with the truth."""
+        expected = predictions.expected
+        points = expected @ self.space.axes.T
         has_time = self.training_times is not None and self.time_step is not None
         return WholeCellScores(
-            cells=cell_scores(answers.expected, self.current, self.following),
-            groups=group_scores(answers.expected, self.current, self.following, self.labels),
+            cells=cell_scores(expected, self.current, self.following),
+            groups=group_scores(expected, self.current, self.following, self.labels),
             direction=direction_scores(
                 points,
                 self.current_points,
@@ -151,38 +126,37 @@ class Reference:
                 predicted_time_step=self._time_step(points) if has_time else None,
                 crosses=self.crosses,
             ),
-            population=self.distance(answers.drawn @ self.space.axes.T, generator),
+            population=self.distance(predictions.drawn @ self.space.axes.T, rng),
             without=tuple(
                 score_without_parts(
-                    answers.expected, self.current, self.following, self.space.axes,
-                    self.next_profiles, level,
+                    expected, self.current, self.following, self.space.axes, self.profiles, level
                 )
                 for level in self.units.levels
             ),
-        )  # fmt: skip
+        )
 
     def distance(
-        self, points: Float[ndarray, "cell axis"], generator: np.random.Generator
+        self, points: Float[ndarray, "cell axis"], rng: np.random.Generator
     ) -> PopulationDistance:
         """How far some cells are from the true successors."""
-        return population_distance(points, self.next_points, self.bandwidth, generator)
+        return population_distance(points, self.next_points, self.bandwidth, rng)
 
-    def population_marks(self, generator: np.random.Generator) -> dict[str, PopulationDistance]:
-        """What population distances are to be read against.
+    def population_marks(self, rng: np.random.Generator) -> dict[str, PopulationDistance]:
+        """References for population distances.
 
         The true successors split in two (no prediction can be expected to come closer), current
         cells as they are, and training cells of all kinds.
         """
-        order = generator.permutation(len(self.next_points))
+        order = rng.permutation(len(self.next_points))
         half = len(order) // 2
         marks = {
-            NO_CHANGE: self.distance(self.current_points, generator),
-            TRAINING_CELLS: self.distance(self.training_points, generator),
+            NO_CHANGE: self.distance(self.current_points, rng),
+            TRAINING_CELLS: self.distance(self.training_points, rng),
         }
         if half:
             one, other = self.next_points[order[:half]], self.next_points[order[half:]]
             marks = {
-                SPLIT_IN_TWO: population_distance(one, other, self.bandwidth, generator),
+                SPLIT_IN_TWO: population_distance(one, other, self.bandwidth, rng),
                 **marks,
             }
         return marks
@@ -198,19 +172,15 @@ class Reference:
 
 def _mean_step(pairs: CellPairs, times: Float[ndarray, " cell"]) -> Float[ndarray, " current"]:
     """How much later the successors of each current cell are on average."""
-    cells, index = np.unique(pairs.current, return_inverse=True)
-    later = np.bincount(index, pairs.weights * times[pairs.following], minlength=len(cells))
-    return later - times[cells]
+    return pairs.mean_of_successors(times[pairs.following]) - times[pairs.cells]
 
 
 def _crosses(pairs: CellPairs, clusters: Shaped[ndarray, " cell"]) -> Bool[ndarray, " current"]:
-    """Whether more than half of the weight of a cell's successors lies in other clusters."""
-    cells, index = np.unique(pairs.current, return_inverse=True)
-    away = clusters[pairs.following] != clusters[pairs.current]
-    return np.bincount(index, pairs.weights * away, minlength=len(cells)) > 0.5
+    """Whether a successor is more probably of another cluster than of the same."""
+    return pairs.mean_of_successors(clusters[pairs.following] != clusters[pairs.current]) > 0.5
 
 
-def _some(rows: ndarray, generator: np.random.Generator) -> ndarray:
+def _some(rows: ndarray, rng: np.random.Generator) -> ndarray:
     if len(rows) <= _MAX_FITTED:
         return rows
-    return np.sort(generator.choice(rows, _MAX_FITTED, replace=False))
+    return np.sort(rng.choice(rows, _MAX_FITTED, replace=False))

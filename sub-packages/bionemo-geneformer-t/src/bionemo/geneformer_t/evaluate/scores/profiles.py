@@ -1,15 +1,21 @@
-"""Cells and predictions in one space, so that a prediction can be placed among cells.
+"""Cells and predictions as profiles: normalised ranks of all genes, in one space for all.
 
-A gene counts 1 at the first rank and falls evenly to 0 at the last. A cell's profile is that of its
-own order; a prediction's is its expectation over the predicted distribution at each rank. Profiles
-are compared by the correlation of what sets them apart from the average cell.
+The normalised rank of a gene is 1 at the first rank and falls evenly to 0 after the last rank that
+counts and for genes that are absent. The profile of a cell holds those of its genes; that of a
+prediction is its expectation over the predicted distribution at each rank. Profiles are compared by
+the correlation of their differences from the average cell.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
+from bionemo.geneformer_t.ragged import offsets_of
 
 NEAREST = 10
 """Cells whose coordinates are averaged."""
@@ -21,21 +27,73 @@ def rank_weights(num_ranks: int) -> Float[ndarray, " rank"]:
 
 
 def typical_length(lengths: Int[ndarray, " cell"], max_genes: int) -> int:
-    """The number of ranks that profiles look at: the median cell's, as far as cells are kept."""
+    """The number of ranks of profiles: the median cell's, as far as cells are kept."""
     return max(1, min(max_genes, int(np.median(lengths))))
 
 
 def cell_profiles(
     cells: Iterable[Int[ndarray, " _"]], num_ranks: int, vocab_size: int
-) -> Float[ndarray, "cell vocab"]:
-    """The profile of each cell, given as genes in rank order."""
-    weights, rows = rank_weights(num_ranks).astype(np.float32), []
-    for genes in cells:
-        row = np.zeros(vocab_size, dtype=np.float32)
-        kept = genes[:num_ranks]
-        row[kept] = weights[: len(kept)]
-        rows.append(row)
-    return np.array(rows).reshape(-1, vocab_size)
+) -> sp.csr_matrix:
+    """The profile of each cell, given as genes in rank order; cells x vocabulary."""
+    weights = rank_weights(num_ranks).astype(np.float32)
+    kept = [genes[:num_ranks] for genes in cells]
+    lengths = [len(genes) for genes in kept]
+    columns = np.concatenate([*kept, np.zeros(0, dtype=np.int64)])
+    values = np.concatenate([*(weights[:length] for length in lengths), np.zeros(0, np.float32)])
+    return sp.csr_matrix((values, columns, offsets_of(lengths)), shape=(len(kept), vocab_size))
+
+
+def mean_next_profiles(
+    targets: Sequence[Targets], num_ranks: int, vocab_size: int
+) -> sp.csr_matrix:
+    """The weighted mean profile of the next cells of each current cell."""
+    genes = [cell for target in targets for cell in target.next_cells]
+    owner = np.repeat(np.arange(len(targets)), [len(target.next_cells) for target in targets])
+    weights = np.array([w for target in targets for w in target.weights], dtype=np.float32)
+    averaging = sp.csr_matrix(
+        (weights, (owner, np.arange(len(genes)))), shape=(len(targets), len(genes))
+    )
+    return averaging @ cell_profiles(genes, num_ranks, vocab_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairProfiles:
+    """Profiles of current cells and of their next cells."""
+
+    num_ranks: int
+    """Ranks of the profiles."""
+    current: sp.csr_matrix
+    """Current cells x vocabulary."""
+    following: sp.csr_matrix
+    """The same of the mean of each one's next cells."""
+    next_cells: sp.csr_matrix
+    """Next cells, each once, x vocabulary."""
+    of_pair: Int[ndarray, " pair"]
+    """The row of `next_cells` of each pair."""
+
+    @classmethod
+    def of(
+        cls, pairs: CellPairs, targets: Sequence[Targets], num_ranks: int | None = None
+    ) -> "PairProfiles":
+        """The profiles of all cells of some pairs.
+
+        Args:
+            pairs: Current and next cells.
+            targets: `pairs.targets()`.
+            num_ranks: Ranks of the profiles; by default those of the median next cell.
+        """
+        genes = [cell for target in targets for cell in target.next_cells]
+        if num_ranks is None:
+            num_ranks = typical_length(np.array([len(cell) for cell in genes]), pairs.max_genes)
+        size = num_ranks, pairs.vocab_size
+        _, first, of_pair = np.unique(pairs.next_ids, return_index=True, return_inverse=True)
+        return cls(
+            num_ranks=num_ranks,
+            current=cell_profiles([target.context for target in targets], *size),
+            following=mean_next_profiles(targets, *size),
+            next_cells=cell_profiles([genes[i] for i in first], *size),
+            of_pair=of_pair,
+        )
 
 
 def expected_profiles(
@@ -65,16 +123,6 @@ def place(
     similarity = _unit(profiles) @ _unit(reference).T
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEAREST]
     return coordinates[nearest].mean(axis=1)
-
-
-def mean_cosine(arrows: Float[ndarray, "cell axis"], others: Float[ndarray, "cell axis"]) -> float:
-    """How far two sets of arrows point the same way: 1 the same, 0 unrelated, -1 opposite."""
-    lengths = np.linalg.norm(arrows, axis=1) * np.linalg.norm(others, axis=1)
-    has_direction = lengths > 0
-    if not has_direction.any():
-        return float("nan")
-    dots = (arrows * others).sum(axis=1)[has_direction]
-    return float((dots / lengths[has_direction]).mean())
 
 
 def _unit(profiles: Float[ndarray, "row vocab"]) -> Float[ndarray, "row vocab"]:

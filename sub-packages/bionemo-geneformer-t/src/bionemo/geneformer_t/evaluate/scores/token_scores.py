@@ -4,28 +4,17 @@ Every rank of every successor is scored, all shown as [MASK]. Sums are kept for 
 and for each pair, because cells, not positions, are what a confidence interval rests on.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.evaluation_pairs import (
-    CellPairs,
-    CellPredictor,
-    Predictor,
-    Targets,
-)
-
-T = TypeVar("T")
+from bionemo.geneformer_t.evaluate.evaluation_pairs import Targets
 
 TOP = (1, 10, 100)
 MEASURES = ("cross_entropy", *(f"top{k}" for k in TOP))
-_NUMBERS_AT_ONCE = 2**25
-"""Log-probabilities asked of a predictor at a time: 128 MiB of float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +24,11 @@ class PositionScores:
     cross_entropy: float
     """Nats per position."""
     top1: float
-    """Share of positions whose gene is the likeliest one."""
+    """Fraction of positions whose gene is the most probable one."""
     top10: float
-    """Share of positions whose gene is among the ten likeliest."""
+    """Fraction of positions whose gene is among the ten most probable."""
     top100: float
-    """Share of positions whose gene is among the hundred likeliest."""
+    """Fraction of positions whose gene is among the hundred most probable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +38,7 @@ class CellSums:
     cells: Int[ndarray, " cell"]
     """Rows of the current cells."""
     sums: Float[ndarray, "cell measure"]
-    """Columns as in `MEASURES`; pairs weighted by their share."""
+    """Columns as in `MEASURES`; pairs weighted by their probability."""
     positions: Float[ndarray, " cell"]
     """Weighted number of positions; sums / positions are means."""
     of_pairs: Float[ndarray, "pair 2"]
@@ -71,6 +60,18 @@ class CellSums:
         """The means with their names."""
         return PositionScores(**dict(zip(MEASURES, self.mean().tolist(), strict=True)))
 
+    @classmethod
+    def join(cls, parts: "Sequence[CellSums]") -> "CellSums":
+        """The sums of several cells, one after the other."""
+        # the last digits of means depend on the layout: positions and sums are columns of one table
+        table = np.concatenate([np.column_stack([p.positions, p.sums]) for p in parts])
+        return cls(
+            cells=np.concatenate([part.cells for part in parts]),
+            positions=table[:, 0],
+            sums=table[:, 1:],
+            of_pairs=np.concatenate([part.of_pairs for part in parts]),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenSums:
@@ -80,81 +81,27 @@ class TokenSums:
     changed: CellSums
     """Positions whose gene the current cell does not express."""
 
-
-def score_tokens(
-    predictor: Predictor | CellPredictor, pairs: CellPairs, targets: Iterable[Targets] | None = None
-) -> TokenSums:
-    """Ask a predictor about every current cell and score all its successors.
-
-    Args:
-        predictor: What to score.
-        pairs: Current and next cells.
-        targets: `pairs.targets()`, where the caller has it already or shows progress over it.
-    """
-    answers = each_answer(predictor, pairs, targets)
-    return token_sums([sums_of(target, rows) for target, rows in answers])
+    @classmethod
+    def join(cls, parts: "Sequence[TokenSums]") -> "TokenSums":
+        """The sums of several cells, one after the other."""
+        return cls(
+            all=CellSums.join([part.all for part in parts]),
+            changed=CellSums.join([part.changed for part in parts]),
+        )
 
 
-def each_answer(
-    predictor: Predictor | CellPredictor,
-    pairs: CellPairs,
-    targets: Iterable[Targets] | None = None,
-    *,
-    least_ranks: int = 0,
-) -> Iterator[tuple[Targets, Float[ndarray, "rank vocab"]]]:
-    """Every current cell with the distributions predicted for it, as far as its next cells reach.
+def token_sums(target: Targets, log_probs: Float[ndarray, "rank vocab"]) -> TokenSums:
+    """The sums of one current cell.
 
     Args:
-        predictor: What to ask, some cells at a time.
-        pairs: Current and next cells.
-        targets: `pairs.targets()`, where the caller has it already.
-        least_ranks: Ask about so many ranks at least.
+        target: The current cell and its successors.
+        log_probs: The predicted distributions, as far as the successors reach.
     """
-    size = max(1, _NUMBERS_AT_ONCE // (pairs.max_genes * pairs.vocab_size))
-    for some in batches(pairs.targets() if targets is None else targets, size):
-        longest = max((len(n) for t in some for n in t.next_cells), default=0)
-        num_ranks = max(longest, least_ranks)
-        if isinstance(predictor, CellPredictor):
-            found = predictor.of_cells(np.array([t.cell for t in some]), num_ranks)
-        else:
-            found = predictor([t.context for t in some], num_ranks)
-        yield from zip(some, found, strict=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetSums:
-    """One current cell: number of positions and sums of their measures."""
-
-    cell: int
-    all: Float[ndarray, " count_and_sum"]
-    """Weighted sums over its successors."""
-    changed: Float[ndarray, " count_and_sum"]
-    """The same over genes that the current cell does not express."""
-    pairs: Float[ndarray, "which successor 2"]
-    """All and changed positions of each successor: their number and summed cross-entropy."""
-
-
-def sums_of(target: Targets, log_probs: Float[ndarray, "rank vocab"]) -> TargetSums:
-    """The weighted number of positions of one current cell and the sums of their measures."""
-    everything, changed = np.zeros((2, 1 + len(MEASURES)))
-    pairs = np.zeros((2, len(target.next_cells), 2))
-    for i, (genes, weight) in enumerate(zip(target.next_cells, target.weights, strict=True)):
-        measures = position_measures(log_probs[: len(genes)], genes)
-        is_new = ~np.isin(genes, target.expressed)
-        sums = _count_and_sum(measures, np.ones_like(is_new)), _count_and_sum(measures, is_new)
-        everything += weight * sums[0]
-        changed += weight * sums[1]
-        pairs[:, i] = sums[0][:2], sums[1][:2]
-    return TargetSums(cell=target.cell, all=everything, changed=changed, pairs=pairs)
-
-
-def token_sums(rows: list[TargetSums]) -> TokenSums:
-    """The sums of all current cells."""
-    cells = np.array([row.cell for row in rows], dtype=np.int64)
-    all_pairs, changed_pairs = np.concatenate([np.zeros((2, 0, 2)), *(r.pairs for r in rows)], 1)
+    measures = [position_measures(log_probs[: len(genes)], genes) for genes in target.next_cells]
+    changed = [~np.isin(genes, target.expressed) for genes in target.next_cells]
     return TokenSums(
-        all=_cell_sums(cells, [row.all for row in rows], all_pairs),
-        changed=_cell_sums(cells, [row.changed for row in rows], changed_pairs),
+        all=_cell_sums(target, measures, [np.ones_like(which) for which in changed]),
+        changed=_cell_sums(target, measures, changed),
     )
 
 
@@ -163,8 +110,8 @@ def position_measures(
 ) -> Float[ndarray, "rank measure"]:
     """Cross-entropy and hits of each position, columns as in `MEASURES`.
 
-    Genes that are equally likely share the places they take, as if ties were broken at random: a
-    uniform predictor over v genes is right with probability k / v among the top k.
+    Genes of equal probability share their ranks, as if ties were broken at random: a uniform
+    predictor over v genes is right with probability k / v among the top k.
     """
     own = log_probs[np.arange(len(genes)), genes]
     better = (log_probs > own[:, None]).sum(axis=1)
@@ -173,23 +120,20 @@ def position_measures(
     return np.stack([-own.astype(np.float64), *hits], axis=1)
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Items in lists of `size`; the last may be shorter."""
-    iterator = iter(items)
-    while some := list(islice(iterator, size)):
-        yield some
-
-
-def _count_and_sum(
-    measures: Float[ndarray, "rank measure"], which: Bool[ndarray, " rank"]
-) -> Float[ndarray, " measure_and_count"]:
-    return np.array([which.sum(), *measures[which].sum(axis=0)])
-
-
 def _cell_sums(
-    cells: Int[ndarray, " cell"],
-    rows: list[Float[ndarray, " _"]],
-    of_pairs: Float[ndarray, "pair 2"],
+    target: Targets,
+    measures: list[Float[ndarray, "_ measure"]],
+    counted: list[Bool[ndarray, " _"]],
 ) -> CellSums:
-    table = np.array(rows).reshape(len(rows), 1 + len(MEASURES))
-    return CellSums(cells=cells, positions=table[:, 0], sums=table[:, 1:], of_pairs=of_pairs)
+    """The sums over the positions that are counted."""
+    of_pairs = np.array(
+        [[c.sum(), *m[c].sum(axis=0)] for m, c in zip(measures, counted, strict=True)]
+    )
+    weighted = zip(target.weights, of_pairs, strict=True)
+    total = sum((weight * sums for weight, sums in weighted), np.zeros(1 + len(MEASURES)))
+    return CellSums(
+        cells=np.array([target.cell], dtype=np.int64),
+        positions=total[:1],
+        sums=total[None, 1:],
+        of_pairs=of_pairs[:, :2],
+    )

@@ -1,16 +1,41 @@
-"""What `obs` knows about cells, as the graph report wants it."""
+"""What is known about cells: their times, clusters, batches or donors, and coordinates.
 
-from typing import TYPE_CHECKING
+Graph reports and evaluations read them alike, from columns of `obs`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts
+from bionemo.geneformer_t.obs_columns import obs_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellFacts:
+    """What is known about cells, one row each; measures that lack their fact are left out."""
+
+    representation: Float[ndarray, "cell component"] | None = None
+    """Coordinates in which distance means difference in expression, such as `obsm["X_pca"]`."""
+    time: Float[ndarray, " cell"] | None = None
+    """Time or pseudotime; NaN where it is not known."""
+    batch: pd.Categorical | None = None
+    """Batch, sample or donor."""
+    cluster: pd.Categorical | None = None
+    """Cluster or cell type."""
+    roots: Bool[ndarray, " cell"] | None = None
+    """Cells where the trajectory begins; by default the earliest ones, where there is a time."""
+
+    def labels(self, fact: Literal["batch", "cluster"]) -> Shaped[ndarray, " cell"] | None:
+        """Batches or clusters as text, `nan` where a cell has none; None where not known."""
+        found: pd.Categorical | None = getattr(self, fact)
+        return None if found is None else np.asarray(found.astype(object)).astype(str)
 
 
 def cell_facts(
@@ -62,11 +87,7 @@ def root_cells(
 
 
 def _labels(obs: pd.DataFrame, key: str, option: str) -> pd.Categorical:
-    if key not in obs:
-        raise KeyError(
-            f"{option}: obs has no column {key!r}; it has: {', '.join(obs.columns) or 'none'}"
-        )
-    column = obs[key]
+    column = obs_column(obs, key, option)
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(str).where(column.notna()).astype("category")
     used = column.cat.remove_unused_categories()

@@ -32,11 +32,6 @@ def degrees(count: Int[ndarray, " cell"]) -> Degrees:
     )
 
 
-def in_degree(graph: NeighborGraph) -> Int[ndarray, " cell"]:
-    """How many cells each cell is a successor of."""
-    return np.bincount(graph.indices, minlength=graph.num_cells)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Hubs:
     """Whether a few cells are the successors of most others."""
@@ -54,14 +49,13 @@ def hubs(
 
     Where time comes in points, the cells of the first one are not expected to be successors.
     """
-    received = in_degree(graph)
     can_follow = np.ones(graph.num_cells, dtype=bool)
     if time is not None:
         groups, are_points = groups_in_time(time)
         can_follow = (groups != 0) if are_points else can_follow
     number = max(int(can_follow.sum()), 1)
     return Hubs(
-        num_holders=_holders_of_half(received),
+        num_holders=_holders_of_half(graph.in_degree),
         by_chance=_holders_of_half(generator.poisson(graph.num_edges / number, number)),
     )
 

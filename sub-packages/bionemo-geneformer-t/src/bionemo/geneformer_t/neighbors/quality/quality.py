@@ -1,18 +1,16 @@
-"""What a graph of successors is worth, before anyone trains on it.
+"""Quality of a graph of successors, before a model is trained on it.
 
-Training takes every edge as true. `graph_quality` says whether there is reason to: whether edges go
-forward, join cells that are alike, cross batches, and lead from the root to everywhere.
+Training takes every edge as true. `graph_quality` measures whether edges go forward in time, join
+similar cells, cross batches, and lead from the root to all cells.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float
-from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.neighbors.quality.composition import (
     BatchCrossing,
     ClusterFlow,
@@ -26,7 +24,6 @@ from bionemo.geneformer_t.neighbors.quality.degrees import (
     dead_ends,
     degrees,
     hubs,
-    in_degree,
 )
 from bionemo.geneformer_t.neighbors.quality.distances import Distances, distances
 from bionemo.geneformer_t.neighbors.quality.time_direction import (
@@ -41,24 +38,8 @@ from bionemo.geneformer_t.neighbors.quality.time_direction import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellFacts:
-    """What is known about the cells of a graph; measures that lack their fact are left out."""
-
-    representation: Float[ndarray, "cell component"] | None = None
-    """Coordinates in which distance means difference in expression, such as `obsm["X_pca"]`."""
-    time: Float[ndarray, " cell"] | None = None
-    """Time or pseudotime; NaN where it is not known."""
-    batch: pd.Categorical | None = None
-    """Batch or donor."""
-    cluster: pd.Categorical | None = None
-    """Cluster or cell type."""
-    roots: Bool[ndarray, " cell"] | None = None
-    """Cells where the trajectory begins; by default the earliest ones, where there is a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class GraphQuality:
-    """Measures of one graph; None stands where the facts for a measure were not given."""
+    """Measures of one graph; None where the facts for a measure were not given."""
 
     num_cells: int
     num_edges: int
@@ -108,7 +89,7 @@ def graph_quality(
         num_cells=graph.num_cells,
         num_edges=graph.num_edges,
         out_degree=degrees(graph.out_degree),
-        in_degree=degrees(in_degree(graph)),
+        in_degree=degrees(graph.in_degree),
         dropped=dict(dropped or {}),
         dead_ends=dead_ends(graph, time),
         hubs=hubs(graph, time, generator),

@@ -25,9 +25,9 @@ def calibration_figure(found: Calibration, shares: Sequence[Interval]) -> Figure
         shares: The intervals of how often the most probable gene is there, for each bin.
     """
     figure = new_figure(10.4, 4.2)
-    reliability, doubt = figure.subplots(1, 2)
+    reliability, entropy = figure.subplots(1, 2)
     _draw_reliability(reliability, found, shares)
-    _draw_doubt(doubt, found)
+    _draw_entropy(entropy, found)
     return figure
 
 
@@ -62,7 +62,7 @@ def _draw_reliability(axes: Any, found: Calibration, shares: Sequence[Interval])
     quieten(axes, grid="both")
 
 
-def _draw_doubt(axes: Any, found: Calibration) -> None:
+def _draw_entropy(axes: Any, found: Calibration) -> None:
     is_many = len(found.entropy) > 500
     axes.scatter(
         found.entropy, found.cross_entropy, s=14, color=MODEL, alpha=0.5, linewidths=0,
@@ -76,7 +76,7 @@ def _draw_doubt(axes: Any, found: Calibration) -> None:
             ends, ends, color=QUIET, linewidth=1, linestyle="--", label="as large as the entropy"
         )
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-    title = f"Entropy vs. error: rank correlation {number(found.doubt, 2)}"
+    title = f"Entropy vs. error: rank correlation {number(found.entropy_vs_error, 2)}"
     axes.set_title(title, **_TITLE)
     axes.set_xlabel("entropy of the prediction, nats per position")
     axes.set_ylabel("cross-entropy, nats per position")

@@ -87,7 +87,7 @@ def _computed(tokens: CellTokens, seed: int) -> tuple[str, Float[ndarray, "cell 
     num_ranks = typical_length(tokens.num_genes, int(tokens.num_genes.max()))
     vocab_size = int(tokens.token_of_column.max()) + 1
     encoded = (tokens.encode(cell) for cell in range(len(tokens)))
-    profiles = cell_profiles(encoded, num_ranks, vocab_size)
+    profiles = cell_profiles(encoded, num_ranks, vocab_size).toarray()
     number = min(_COMPONENTS, *profiles.shape)
     components = PCA(number, random_state=seed).fit_transform(profiles)
     return in_two_dimensions(components, seed, _COMPONENTS)

@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality.degrees import in_degree
+from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.neighbors.quality.distances import Distances
 from bionemo.geneformer_t.neighbors.quality.edge_blocks import groups_in_time
-from bionemo.geneformer_t.neighbors.quality.quality import CellFacts, GraphQuality
+from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality
 from bionemo.geneformer_t.report.figures.cell_arrows import (
     GRID,
     draw_arrows,
@@ -193,7 +193,7 @@ def _draw_distances(axes: Any, found: Distances) -> None:
 
 
 def _draw_degrees(axes: Any, graph: NeighborGraph) -> None:
-    out, received = graph.out_degree, in_degree(graph)
+    out, received = graph.out_degree, graph.in_degree
     maximum = int(max(out.max(), received.max()))
     limits = degree_limits(maximum)
     places = np.arange(len(limits) - 1)
