@@ -1,11 +1,11 @@
-"""Every column of every input has one fate, and all counts are accounted for."""
+"""Every column of every input has one status, and all counts are accounted for."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bionemo.geneformer_t.counts.gene_status import gene_fates, strongest, summary
+from bionemo.geneformer_t.counts.gene_status import gene_status, strongest, summary
 from bionemo.geneformer_t.counts.joined_genes import GeneChoice, join_genes, resolve_genes
 
 NAMES = GeneChoice(gene_names={"OCT4": "ENSG1", "POU5F1": "ENSG1"})
@@ -17,23 +17,23 @@ def test_fates() -> None:
     genes = join_genes([first, second])
     counts = [np.array([1.0, 2, 3, 4]), np.array([5.0, 5])]
     known = np.isin(genes.names, ["ENSG1", "ENSG2"])
-    fates = gene_fates(genes, counts, known, [Path("a"), Path("b")])
-    assert fates["fate"].tolist() == ["kept", "mapped", "merged", "dropped", "mapped", "dropped"]
-    assert fates["gene"].tolist() == ["ENSG2", "ENSG1", "ENSG1", "rest", "ENSG1", "other"]
-    table = summary(fates)
+    statuses = gene_status(genes, counts, known, [Path("a"), Path("b")])
+    assert statuses["status"].tolist() == ["kept", "mapped", "merged", "dropped", "mapped", "dropped"]
+    assert statuses["gene"].tolist() == ["ENSG2", "ENSG1", "ENSG1", "rest", "ENSG1", "other"]
+    table = summary(statuses)
     assert table["columns"].to_dict() == {
         "kept": 1, "mapped": 2, "merged": 1, "dropped": 2, "left out": 0,
     }  # fmt: skip
     assert table.loc["dropped", "share"] == 9 / 20
     assert table["share"].sum() == 1
-    assert strongest(fates, "dropped") == ["other", "rest"]
+    assert strongest(statuses, "dropped") == ["other", "rest"]
 
 
 def test_what_is_no_gene_is_listed_with_its_reason() -> None:
     table = resolve_genes(pd.DataFrame(index=["ERCC-00002", "A", "B"]))
     genes = join_genes([table])
-    fates = gene_fates(genes, [np.array([6.0, 3, 1])], np.array([True, False]), [Path("a")])
-    assert fates["fate"].tolist() == ["left out", "kept", "dropped"]
-    assert fates["gene"].tolist() == ["", "A", "B"]
-    assert fates["why"].tolist() == ["spike-ins", "", ""]
-    assert fates["share"].tolist() == [0.6, 0.3, 0.1]
+    statuses = gene_status(genes, [np.array([6.0, 3, 1])], np.array([True, False]), [Path("a")])
+    assert statuses["status"].tolist() == ["left out", "kept", "dropped"]
+    assert statuses["gene"].tolist() == ["", "A", "B"]
+    assert statuses["why"].tolist() == ["spike-ins", "", ""]
+    assert statuses["share"].tolist() == [0.6, 0.3, 0.1]

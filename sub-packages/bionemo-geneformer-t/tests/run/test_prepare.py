@@ -158,9 +158,9 @@ def test_symbols_are_mapped_and_doubles_summed(
     assert vocab.gene_to_ens["S0"] == vocab.gene_to_ens["S1"] == GENES[1]
     assert vocab.genes == tuple(GENES[1:35])
     assert "merged           1" in capsys.readouterr().out
-    fates = pd.read_csv(folder / "genes.csv")
-    assert fates["fate"].tolist() == ["mapped", "merged", *["mapped"] * 33, *["dropped"] * 5]
-    assert fates["counts"].sum() == dataset().X.sum()
+    statuses = pd.read_csv(folder / "genes.csv")
+    assert statuses["status"].tolist() == ["mapped", "merged", *["mapped"] * 33, *["dropped"] * 5]
+    assert statuses["counts"].sum() == dataset().X.sum()
 
 
 def test_a_vocabulary_and_medians_from_files(
@@ -340,8 +340,8 @@ def test_geneformers_own_vocabulary(real_data: Path, tmp_path: Path) -> None:
     cells, _, vocab = read(folder, "train")
     assert len(vocab) == 25426 + 3
     assert vocab.decode(vocab.encode(["TNNT2"])) == ["ENSG00000118194"]
-    fates = pd.read_csv(folder / "genes.csv").groupby("fate")["share"].sum()
-    assert fates["mapped"] > 0.9
+    statuses = pd.read_csv(folder / "genes.csv").groupby("status")["share"].sum()
+    assert statuses["mapped"] > 0.9
     assert cells.var.loc["TNNT2", "feature_id"] == "ENSG00000118194"
 
 

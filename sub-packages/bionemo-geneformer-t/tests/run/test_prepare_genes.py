@@ -93,9 +93,9 @@ def test_antibodies_and_spike_ins_are_no_genes(
     assert f"1 features of type Antibody Capture (such as CD4), with {share[0]:.1%}" in report
     assert "1 spike-ins (such as ERCC-00002)" in report
     assert "left out 3" in report
-    fates = pd.read_csv(tmp_path / "data" / "genes.csv", keep_default_na=False)
-    assert fates["fate"].tolist() == ["kept"] * 40 + ["left out"] * 3
-    assert fates["why"].iloc[42] == "spike-ins"
+    statuses = pd.read_csv(tmp_path / "data" / "genes.csv", keep_default_na=False)
+    assert statuses["status"].tolist() == ["kept"] * 40 + ["left out"] * 3
+    assert statuses["why"].iloc[42] == "spike-ins"
 
 
 def test_spike_ins_that_training_has_are_read_again(tmp_path: Path) -> None:
@@ -134,5 +134,5 @@ def test_the_report_and_training_name_genes_alike(
     assert "38 of 40 genes are in the vocabulary" in capsys.readouterr().out
     assert training(tmp_path).num_genes_known == 38
     assert cells.var["feature_id"].tolist() == [*IDS[:38], *ids[38:]]
-    fates = pd.read_csv(tmp_path / "data" / "genes.csv")
-    assert (fates["fate"] == "dropped").sum() == 2
+    statuses = pd.read_csv(tmp_path / "data" / "genes.csv")
+    assert (statuses["status"] == "dropped").sum() == 2

@@ -20,12 +20,12 @@ from bionemo.geneformer_t.counts.joined_genes import JoinedGenes
 if TYPE_CHECKING:
     import pandas as pd
 
-KEPT, MAPPED, MERGED, DROPPED, LEFT_OUT = FATES = (
+KEPT, MAPPED, MERGED, DROPPED, LEFT_OUT = STATUSES = (
     "kept", "mapped", "merged", "dropped", "left out",
 )  # fmt: skip
 
 
-def gene_fates(
+def gene_status(
     genes: JoinedGenes,
     counts_of_column: Sequence[Float[ndarray, " _"]],
     in_vocabulary: Bool[ndarray, " gene"],
@@ -48,38 +48,38 @@ def gene_fates(
         is_gene = columns >= 0
         names = np.where(is_gene, np.array(genes.names, dtype=object)[columns], "")
         given = np.array(table.given, dtype=object)
-        fate = np.where(given == names, KEPT, MAPPED).astype(object)
+        status = np.where(given == names, KEPT, MAPPED).astype(object)
         is_first = np.zeros(len(columns), dtype=bool)
         is_first[np.unique(columns, return_index=True)[1]] = True
-        fate[~is_first] = MERGED
-        fate[~in_vocabulary[columns]] = DROPPED
-        fate[~is_gene] = LEFT_OUT
+        status[~is_first] = MERGED
+        status[~in_vocabulary[columns]] = DROPPED
+        status[~is_gene] = LEFT_OUT
         frames.append(
             pd.DataFrame(
                 {
                     "input": str(path),
                     "name": given,
                     "gene": names,
-                    "fate": fate,
+                    "status": status,
                     "counts": np.rint(counts).astype(np.int64),
                     "num_inputs": np.where(is_gene, genes.num_inputs[columns], 0),
                     "why": table.left_out,
                 }
             )
         )
-    fates = pd.concat(frames, ignore_index=True)
-    fates["share"] = fates["counts"] / max(1, int(fates["counts"].sum()))
-    return fates
+    statuses = pd.concat(frames, ignore_index=True)
+    statuses["share"] = statuses["counts"] / max(1, int(statuses["counts"].sum()))
+    return statuses
 
 
-def summary(fates: "pd.DataFrame") -> "pd.DataFrame":
-    """Columns and share of all counts of each fate."""
-    grouped = fates.groupby("fate")
+def summary(statuses: "pd.DataFrame") -> "pd.DataFrame":
+    """Columns and share of all counts of each status."""
+    grouped = statuses.groupby("status")
     found = grouped.agg(columns=("name", "size"), share=("share", "sum"))
-    return found.reindex(list(FATES), fill_value=0)
+    return found.reindex(list(STATUSES), fill_value=0)
 
 
-def strongest(fates: "pd.DataFrame", fate: str, number: int = 5) -> list[str]:
-    """The names of that fate with most counts."""
-    chosen = fates[fates["fate"] == fate].sort_values("counts", ascending=False, kind="stable")
+def strongest(statuses: "pd.DataFrame", status: str, number: int = 5) -> list[str]:
+    """The names of that status with most counts."""
+    chosen = statuses[statuses["status"] == status].sort_values("counts", ascending=False, kind="stable")
     return [str(name) for name in chosen["name"].drop_duplicates().head(number)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.prepare.settings import PrepareSettings
 
 GENES = "genes.csv"
-"""File of the data folder with the fate of every column."""
+"""File of the data folder with the status of every column."""
 _MOST_TIMES, _WIDTH = 40, 100
 
 
@@ -31,7 +31,7 @@ def text(
     cells: "InputCells",
     plan: "CellPlan",
     graphs: "Mapping[str, SplitGraph]",
-    fates: "pd.DataFrame",
+    statuses: "pd.DataFrame",
     known: Bool[ndarray, " gene"],
     vocab: GeneVocab,
     mapped_share: float,
@@ -44,7 +44,7 @@ def text(
     lines += _cells(settings, cells, plan)
     lines += [f"left out: {count:,} cells {why}" for why, count in plan.left_out.items() if count]
     lines += map(_wrapped, _copies(settings, plan))
-    lines += ["", *_genes(cells, fates, int(known.sum()), len(vocab), mapped_share)]
+    lines += ["", *_genes(cells, statuses, int(known.sum()), len(vocab), mapped_share)]
     lines += ["", *_edges(settings, graphs, graph_table)]
     said = [*cells.notes, *notes, *_cautions(settings, cells, plan)]
     said += _notes_on_graphs(graphs)
@@ -100,19 +100,19 @@ def _copies(settings: "PrepareSettings", plan: "CellPlan") -> list[str]:
 
 
 def _genes(
-    cells: "InputCells", fates: "pd.DataFrame", known: int, num_tokens: int, mapped_share: float
+    cells: "InputCells", statuses: "pd.DataFrame", known: int, num_tokens: int, mapped_share: float
 ) -> list[str]:
-    found = summary(fates)
+    found = summary(statuses)
     remarks = {
         "mapped": "to another name, such as a symbol to its id",
         "merged": "summed into another column of the same gene",
         "left out": "not genes of these cells; counted in no total, see the notes",
-        "dropped": f"not in the vocabulary; most counts: {', '.join(strongest(fates, DROPPED))}",
+        "dropped": f"not in the vocabulary; most counts: {', '.join(strongest(statuses, DROPPED))}",
     }
     lines = [f"{'genes':<9}{'columns':>9}{'of counts':>11}"]
-    for fate, row in found[found["columns"] > 0].iterrows():
-        numbers = f"{fate!s:<9}{int(row['columns']):>9,}{row['share']:>11.1%}"
-        lines.append(f"{numbers}  {remarks.get(str(fate), '')}".rstrip())
+    for status, row in found[found["columns"] > 0].iterrows():
+        numbers = f"{status!s:<9}{int(row['columns']):>9,}{row['share']:>11.1%}"
+        lines.append(f"{numbers}  {remarks.get(str(status), '')}".rstrip())
     lines += [
         f"{known:,} of {len(cells.genes.names):,} genes are in the vocabulary of {num_tokens:,} "
         f"tokens and hold {mapped_share:.1%} of the counts",

@@ -46,7 +46,7 @@ def prepare(settings: PrepareSettings) -> Path:
     computes neighbors and diffusion maps) and bring them with --use_rep or --method precomputed.
     """
     from bionemo.geneformer_t.counts.formats import MatrixChoice
-    from bionemo.geneformer_t.counts.gene_status import gene_fates
+    from bionemo.geneformer_t.counts.gene_status import gene_status
     from bionemo.geneformer_t.counts.join_inputs import read_inputs
     from bionemo.geneformer_t.counts.joined_genes import GeneChoice
     from bionemo.geneformer_t.data import write_folder
@@ -110,14 +110,14 @@ def prepare(settings: PrepareSettings) -> Path:
         logger.info("graphs are there")
         for name, split in build_splits(cells, plan, points, graphs, settings).items():
             write_folder.write_split(folder / name, split, vocab)
-        fates = gene_fates(cells.genes, cells.counts_of_column, known, settings.input)
-        fates.to_csv(folder / summary.GENES, index=False, float_format="%.6g")
+        statuses = gene_status(cells.genes, cells.counts_of_column, known, settings.input)
+        statuses.to_csv(folder / summary.GENES, index=False, float_format="%.6g")
         shutil.rmtree(scratch)
         logger.info("splits are written")
         table = report_on_graphs(folder / FOLDER, cells, plan, points, graphs, settings)
         logger.info("the report is written")
         report = summary.text(
-            settings, cells, plan, graphs, fates, known, vocab, mapped_share, table, notes
+            settings, cells, plan, graphs, statuses, known, vocab, mapped_share, table, notes
         )
     print(report)
     return settings.output_dir
