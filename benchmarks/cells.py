@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from bionemo.scdl.util.scdl_constants import FileNames
 
+from bionemo.geneformer_t.counts.gene_names import GeneNames
 from bionemo.geneformer_t.counts.scdl import survey, write_archive
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.counts.stored_matrix import row_blocks
@@ -60,8 +61,7 @@ def make_split(folder: Path, lengths: np.ndarray) -> Path:
     source = CountSource(
         where=str(folder),
         cell_ids=tuple(map(str, range(num_cells))),
-        gene_names=vocab.genes,
-        gene_symbols=vocab.genes,
+        genes=GeneNames.of(vocab.genes),
         raw_blocks=blocks,
     )
     folder.mkdir(parents=True)

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from bionemo.geneformer_t.counts.gene_names import (
+from bionemo.geneformer_t.counts.features import (
     NO_NAME,
     SPIKE_IN,
     RemovedFeatures,
-    choose_genome,
     left_out_notes,
-    name_genes,
 )
+from bionemo.geneformer_t.counts.gene_names import name_genes
+from bionemo.geneformer_t.counts.joined_genes import choose_genome
 
 IDS = [f"ENSG{i:011d}" for i in range(6)]
 SYMBOLS = ["TNNT2", "SOX2", "CD4", "C1orf112", "MT-CO1", "GAPDH"]
@@ -189,7 +189,7 @@ def test_summaries_of_reads_are_no_genes() -> None:
     rows = ["__no_feature", "__alignment_not_unique", "N_unmapped", "N_noFeature"]
     genes = name_genes(table([*IDS, *rows]))
     assert genes.left_out == ("",) * 6 + ("features of type summary of reads",) * 4
-    removed = genes.removed()
+    removed = genes.removed
     assert removed is not None
     assert removed.is_removed.tolist() == [False] * 6 + [True] * 4
 

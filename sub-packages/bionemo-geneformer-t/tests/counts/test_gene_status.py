@@ -11,14 +11,21 @@ from bionemo.geneformer_t.counts.joined_genes import GeneChoice, join_genes, res
 NAMES = GeneChoice(gene_names={"OCT4": "ENSG1", "POU5F1": "ENSG1"})
 
 
-def test_fates() -> None:
+def test_every_column_has_a_status() -> None:
     first = resolve_genes(pd.DataFrame(index=["ENSG2", "OCT4", "POU5F1", "rest"]), NAMES)
     second = resolve_genes(pd.DataFrame(index=["POU5F1", "other"]), NAMES)
     genes = join_genes([first, second])
     counts = [np.array([1.0, 2, 3, 4]), np.array([5.0, 5])]
     known = np.isin(genes.names, ["ENSG1", "ENSG2"])
     statuses = gene_status(genes, counts, known, [Path("a"), Path("b")])
-    assert statuses["status"].tolist() == ["kept", "mapped", "merged", "dropped", "mapped", "dropped"]
+    assert statuses["status"].tolist() == [
+        "kept",
+        "mapped",
+        "merged",
+        "dropped",
+        "mapped",
+        "dropped",
+    ]
     assert statuses["gene"].tolist() == ["ENSG2", "ENSG1", "ENSG1", "rest", "ENSG1", "other"]
     table = summary(statuses)
     assert table["columns"].to_dict() == {

@@ -22,7 +22,7 @@ def test_genes_are_named_as_in_files(write_split, counts):
     split = write_split(var={"feature_id": ["a", "b", "c", "d"]})
     source = anndata_source(anndata.read_h5ad(split / "data.h5ad"))
     with h5ad_source(split / "data.h5ad") as expected:
-        for name in ("cell_ids", "gene_names", "gene_symbols", "shape"):
+        for name in ("cell_ids", "genes", "shape"):
             assert getattr(source, name) == getattr(expected, name)
     np.testing.assert_array_equal(whole(source), counts)
 

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bionemo.geneformer_t.counts.gene_names import GeneNames
 from bionemo.geneformer_t.counts.h5ad import h5ad_source
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.counts.source import CountSource
@@ -47,12 +48,10 @@ def test_values_in_any_order_become_rows(
     ends = [(tall, wide), (tall, num_genes), (num_cells, wide), (num_cells, num_genes)]
     blocks = [(counts[r:s, c:d], r, c) for (r, c), (s, d) in zip(corners, ends, strict=True)]
     shuffled = [blocks[i] for i in rng.permutation(4)]
-    genes = tuple(f"g{i}" for i in range(num_genes))
     source = CountSource(
         where="the test",
         cell_ids=tuple(f"c{i}" for i in range(num_cells)),
-        gene_names=genes,
-        gene_symbols=genes,
+        genes=GeneNames.of([f"g{i}" for i in range(num_genes)]),
         raw_blocks=lambda: iter(shuffled),
         by_rows=False,
         num_values=num_values,

@@ -72,7 +72,7 @@ def test_counts_come_back_from_every_layout(
     np.testing.assert_array_equal(to_dense(store), counts)
     np.testing.assert_array_equal(store.total_counts, counts.sum(axis=1))
     assert store.cell_ids == ("c0", "c1", "c2", "c3", "c4")
-    assert store.gene_names == store.gene_symbols == ("g0", "g1", "g2", "g3")
+    assert store.gene_names == store.genes.symbols == ("g0", "g1", "g2", "g3")
 
 
 def test_rows_are_the_rows_one_after_the_other(write_split: WriteSplit) -> None:
@@ -96,7 +96,7 @@ def test_genes_are_named_by_the_column_of_var_with_ids(
     ids = ["ENSG1", "ENSG2", "ENSG3", "ENSG4"]
     store = CellStore.open(write_split(var={"other": ["x"] * 4, column: ids}))
     assert store.gene_names == tuple(ids)
-    assert store.gene_symbols == ("g0", "g1", "g2", "g3")
+    assert store.genes.symbols == ("g0", "g1", "g2", "g3")
 
 
 def test_a_store_pickles_as_its_paths(write_split: WriteSplit) -> None:

@@ -35,7 +35,7 @@ def everything(split: Path, vocab: GeneVocab) -> dict[str, Any]:
     cells = np.arange(len(store))
     return {
         "cells": store.cell_ids,
-        "genes": (store.gene_names, store.gene_symbols),
+        "genes": (store.gene_names, store.genes.symbols),
         "counts": [[part.tolist() for part in store.row(cell)] for cell in range(5)],
         "totals": (store.total_counts.tolist(), gene_totals(store).tolist()),
         "tokens": [row.tolist() for row in tokens.rows_of(cells)],

@@ -108,7 +108,7 @@ def counts_of(
     source = CountSource(
         where=f"{path}: {matrix}",
         cell_ids=cell_ids,
-        **genes.of_source(),
+        genes=genes,
         raw_blocks=raw_blocks,
         rounding=Rounding() if choice.round_counts else None,
         options=choice.options,

@@ -81,5 +81,7 @@ def summary(statuses: "pd.DataFrame") -> "pd.DataFrame":
 
 def strongest(statuses: "pd.DataFrame", status: str, number: int = 5) -> list[str]:
     """The names of that status with most counts."""
-    chosen = statuses[statuses["status"] == status].sort_values("counts", ascending=False, kind="stable")
+    chosen = statuses[statuses["status"] == status].sort_values(
+        "counts", ascending=False, kind="stable"
+    )
     return [str(name) for name in chosen["name"].drop_duplicates().head(number)]

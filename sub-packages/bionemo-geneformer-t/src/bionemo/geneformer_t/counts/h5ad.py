@@ -13,7 +13,7 @@ from anndata.io import read_elem
 
 from bionemo.geneformer_t.counts.data_frames import native_matrix, read_frame, read_index
 from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice
-from bionemo.geneformer_t.counts.gene_names import name_genes
+from bionemo.geneformer_t.counts.gene_names import GeneNames, name_genes
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 from bionemo.geneformer_t.counts.rounding import Rounding
 from bionemo.geneformer_t.counts.source import (
@@ -144,7 +144,7 @@ def store_source(
     source = CountSource(
         where=f"{path}: {matrix.name}",
         cell_ids=cell_ids,
-        **genes.of_source(),
+        genes=genes,
         var_names=tuple(var.index),
         raw_blocks=matrix.blocks,
         by_rows=matrix.layout != "csc",
@@ -222,8 +222,7 @@ def _is_counts(element: Any, path: Path, name: str) -> bool:
         source = CountSource(
             where="",
             cell_ids=(),
-            gene_names=(),
-            gene_symbols=(),
+            genes=GeneNames.of(()),
             raw_blocks=stored_matrix(element, path, name).blocks,
             way_out=str,
         )

@@ -54,7 +54,7 @@ def anndata_source(
     return CountSource(
         where=where,
         cell_ids=tuple(cells.obs_names.astype(str)),
-        **genes.of_source(),
+        genes=genes,
         var_names=tuple(var.index.astype(str)),
         raw_blocks=lambda: _blocks(matrix, where),
         by_rows=not isinstance(matrix, CSCDataset),

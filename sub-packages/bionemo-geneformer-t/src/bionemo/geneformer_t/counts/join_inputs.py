@@ -20,8 +20,8 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.count_file import CountFile, cell_bar, write_count_file
 from bionemo.geneformer_t.counts.duplicate_cells import row_digests
+from bionemo.geneformer_t.counts.features import SPIKE_IN, left_out_notes, without_columns
 from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice, open_input
-from bionemo.geneformer_t.counts.gene_names import SPIKE_IN, left_out_notes, without_columns
 from bionemo.geneformer_t.counts.joined_genes import (
     GeneChoice,
     GeneTable,

@@ -1,5 +1,6 @@
 """Genes of the inputs under one name each: symbols mapped, versions stripped, doubles summed."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -8,11 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.counts.gene_names import (
-    SPIKE_IN,
-    choose_genome,
-    name_genes,
-)
+from bionemo.geneformer_t.counts.features import SPIKE_IN, of_genome
+from bionemo.geneformer_t.counts.gene_names import GeneNames, name_genes
 from bionemo.geneformer_t.gene_lookup import (
     GeneLookup,
     ensembl_species,
@@ -24,6 +22,8 @@ from bionemo.geneformer_t.gene_lookup import (
 if TYPE_CHECKING:
     import pandas as pd
 
+ALL_GENOMES = "all"
+"""Takes the genes of all genomes of a file."""
 _SHOWN = 3
 
 
@@ -129,6 +129,42 @@ def resolve_genes(
         genomes=tuple(sorted({*genes.genomes} - {""})),
         notes=notes,
     )
+
+
+def choose_genome(
+    genes: GeneNames, genome: str | None, where: str
+) -> tuple[GeneNames, tuple[str, ...]]:
+    """Leave out the genes of other genomes, where there are several.
+
+    Args:
+        genes: The columns of an input.
+        genome: The one to keep, or `ALL_GENOMES`.
+        where: What to call the input.
+
+    Returns:
+        The columns, and a note where several genomes are kept.
+
+    Raises:
+        ValueError: It has several genomes and none is named, or another one.
+    """
+    counted = zip(genes.genomes, genes.left_out, strict=True)
+    there = Counter(name for name, reason in counted if name and not reason)
+    if not there:
+        return genes, ()
+    shown = ", ".join(f"{name} ({number:,} genes)" for name, number in sorted(there.items()))
+    if genome == ALL_GENOMES:
+        return genes, (f"{where}: genes of {len(there)} genomes are taken: {shown}",)
+    if genome not in there:
+        named = "" if genome is None else f"; there is no {genome}"
+        raise ValueError(
+            f"{where} holds genes of {len(there)} genomes: {shown}{named}. Choose one with "
+            f"--genome {min(there)}, or take all with --genome {ALL_GENOMES}"
+        )
+    left_out = (
+        reason or ("" if name in {"", genome} else of_genome(name))
+        for reason, name in zip(genes.left_out, genes.genomes, strict=True)
+    )
+    return replace(genes, left_out=tuple(left_out)), ()
 
 
 def join_genes(tables: Sequence[GeneTable]) -> JoinedGenes:

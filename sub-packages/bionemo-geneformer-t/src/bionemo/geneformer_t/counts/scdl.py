@@ -125,9 +125,9 @@ def write_archive(source: CountSource, found: Survey, folder: Path) -> None:
         free[rows] += lengths
     genes = {
         OWN_COLUMN: np.array(source.gene_names, dtype=object),
-        SYMBOL_COLUMNS[0]: np.array(source.gene_symbols, dtype=object),
-        _LEFT_OUT: np.array(source.left_out or [""] * source.shape[1], dtype=object),
-        _GENOME: np.array(source.genomes or [""] * source.shape[1], dtype=object),
+        SYMBOL_COLUMNS[0]: np.array(source.genes.symbols, dtype=object),
+        _LEFT_OUT: np.array(source.genes.left_out, dtype=object),
+        _GENOME: np.array(source.genes.genomes, dtype=object),
     }
     cells = {CELL_ID_COLUMNS[0]: np.array(source.cell_ids, dtype=object)}
     archive.var_features().append_features(num_cells, genes, label=source.where)
@@ -242,7 +242,7 @@ def archive_source(folder: Path) -> CountSource:
     return CountSource(
         where=str(folder),
         cell_ids=cell_ids(folder, arrays.num_cells),
-        **genes.of_source(),
+        genes=genes,
         raw_blocks=blocks,
     )
 

@@ -20,7 +20,8 @@ from bionemo.geneformer_t.counts.checks import (
     native_counts,
 )
 from bionemo.geneformer_t.counts.data_frames import native_matrix
-from bionemo.geneformer_t.counts.gene_names import RemovedFeatures
+from bionemo.geneformer_t.counts.features import RemovedFeatures
+from bionemo.geneformer_t.counts.gene_names import GeneNames
 from bionemo.geneformer_t.counts.rounding import Rounding
 from bionemo.geneformer_t.counts.stored_matrix import RawBlock
 
@@ -70,18 +71,10 @@ class CountSource:
     where: str
     """What to call it in messages."""
     cell_ids: tuple[str, ...]
-    gene_names: tuple[str, ...]
-    """What the vocabulary may know a column by."""
-    gene_symbols: tuple[str, ...]
-    """The second name of each column, to fall back on."""
+    genes: GeneNames
+    """What the columns are called; features that are no genes are taken out of the blocks."""
     raw_blocks: Callable[[], Iterator[RawBlock]]
     """Rectangles (dense, CSR or CSC) with their first row and column; left to right in each row."""
-    left_out: tuple[str, ...] = ()
-    """Why each column is no gene that is counted, empty where it is one; no value where all are."""
-    genomes: tuple[str, ...] = ()
-    """The genome of each column, where there are several."""
-    removed: RemovedFeatures | None = None
-    """Takes features that are no genes out of the blocks."""
     by_rows: bool = True
     """Whether they are whole rows from the first to the last; otherwise they come in any order."""
     num_values: int = 0
@@ -98,6 +91,16 @@ class CountSource:
     def shape(self) -> tuple[int, int]:
         """Cells and genes."""
         return len(self.cell_ids), len(self.gene_names)
+
+    @property
+    def gene_names(self) -> tuple[str, ...]:
+        """The first name of each column, by which the vocabulary may know it."""
+        return self.genes.names
+
+    @property
+    def removed(self) -> RemovedFeatures | None:
+        """What the last pass took out of the blocks; None where all columns are genes."""
+        return self.genes.removed
 
     @property
     def notes_on_rounding(self) -> tuple[str, ...]:

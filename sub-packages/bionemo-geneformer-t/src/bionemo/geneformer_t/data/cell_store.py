@@ -134,22 +134,7 @@ class CellStore:
     @property
     def gene_names(self) -> tuple[str, ...]:
         """The name of each column: its feature id or Ensembl id where there is one."""
-        return self._genes.names
-
-    @property
-    def gene_symbols(self) -> tuple[str, ...]:
-        """The second name of each column."""
-        return self._genes.symbols
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Why each column is no gene that is counted; empty where it is one."""
-        return self._genes.left_out
-
-    @property
-    def genomes(self) -> tuple[str, ...]:
-        """The genome of each column, where there are several."""
-        return self._genes.genomes
+        return self.genes.names
 
     @property
     def removed_counts(self) -> Float[ndarray, " column"]:
@@ -158,7 +143,8 @@ class CellStore:
         return np.asarray(np.load(path)) if path.is_file() else np.zeros(len(self.gene_names))
 
     @cached_property
-    def _genes(self) -> GeneNames:
+    def genes(self) -> GeneNames:
+        """What the columns are called, and which of them are counted."""
         return gene_features(self.archive)
 
     @property

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.data.token_encoder import names_of, tokens_of_columns
+from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -63,10 +63,10 @@ def are_same_cells(fingerprint: str, store: CellStore, vocab: GeneVocab) -> bool
     """
     if fingerprint == cells_fingerprint(store):
         return True
-    tokens = tokens_of_columns(names_of(store), vocab)
+    tokens = tokens_of_columns(store.genes, vocab)
     return bool(
-        np.array_equal(vocab.encode(store.gene_symbols), tokens)
-        and fingerprint == cells_fingerprint(store, store.gene_symbols)
+        np.array_equal(vocab.encode(store.genes.symbols), tokens)
+        and fingerprint == cells_fingerprint(store, store.genes.symbols)
     )
 
 

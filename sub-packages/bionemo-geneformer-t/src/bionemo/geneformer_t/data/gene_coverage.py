@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.counts.gene_names import left_out_notes
+from bionemo.geneformer_t.counts.features import left_out_notes
 from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
-from bionemo.geneformer_t.data.token_encoder import counted_columns, names_of, why_left_out
+from bionemo.geneformer_t.data.token_encoder import counted_columns, why_left_out
 
 GENE_TOTALS = "gene_totals.npy"
 
@@ -49,7 +49,7 @@ def coverage(tokens: CellTokens, covered: Bool[ndarray, " vocab"]) -> Coverage:
         covered: Which tokens of the vocabulary count.
     """
     token = tokens.token_of_column
-    totals = gene_totals(tokens.store) * counted_columns(names_of(tokens.store), token)
+    totals = gene_totals(tokens.store) * counted_columns(tokens.store.genes, token)
     is_covered = (token >= 0) & covered[token]
     is_expressed = totals > 0
     return Coverage(
@@ -67,7 +67,7 @@ def notes_on_left_out(store: CellStore, tokens: Int[ndarray, " column"]) -> list
         store: The cells.
         tokens: The token of each column, -1 where it has none.
     """
-    reasons = why_left_out(names_of(store), tokens)
+    reasons = why_left_out(store.genes, tokens)
     if not any(reasons):
         return []
     counts = gene_totals(store) + store.removed_counts

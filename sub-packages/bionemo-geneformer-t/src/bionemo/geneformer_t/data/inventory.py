@@ -17,7 +17,7 @@ from bionemo.geneformer_t.data.fingerprints import cells_fingerprint
 from bionemo.geneformer_t.data.folder import MEDIANS, SPLITS, VOCAB, split_folders
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
 from bionemo.geneformer_t.data.successors import ANY_KEY, NEIGHBORS
-from bionemo.geneformer_t.data.token_encoder import counted_columns, names_of, tokens_of_columns
+from bionemo.geneformer_t.data.token_encoder import counted_columns, tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -132,7 +132,7 @@ def read_by(
         store: The cells.
         tokens: The token of each column, -1 where it has none.
     """
-    is_known, is_counted = tokens >= 0, counted_columns(names_of(store), tokens)
+    is_known, is_counted = tokens >= 0, counted_columns(store.genes, tokens)
     known, total, lengths = 0.0, 0.0, np.zeros(len(store), dtype=np.int64)
     for rows in row_blocks(len(store)):
         counts, columns, pointers = store.rows(rows.start, rows.stop)
@@ -145,8 +145,7 @@ def read_by(
 
 def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
     store = CellStore.open(folder)
-    genes = names_of(store)
-    tokens = tokens_of_columns(genes, vocab)
+    tokens = tokens_of_columns(store.genes, vocab)
     share, lengths = read_by(store, tokens)
     return SplitInventory(
         folder=folder,
@@ -154,7 +153,7 @@ def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
         graphs=stored_graphs(folder, store),
         own_vocab=own_vocab(folder),
         fingerprint=cells_fingerprint(store),
-        genes=int(counted_columns(genes, tokens).sum()),
+        genes=int(counted_columns(store.genes, tokens).sum()),
         genes_known=int((tokens >= 0).sum()),
         counts_known=share,
         genes_per_cell=int(np.median(lengths)),

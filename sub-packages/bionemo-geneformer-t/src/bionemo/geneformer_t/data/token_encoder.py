@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Int, Integer, Real
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.counts.gene_names import SPIKE_IN, GeneNames, of_genome
+from bionemo.geneformer_t.counts.features import SPIKE_IN, of_genome
+from bionemo.geneformer_t.counts.gene_names import GeneNames
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.rank_value import merge_tokens, rank_value_encode
@@ -32,9 +33,9 @@ class TokenEncoder:
     """
 
     def __init__(
-        self, genes: NamesGenes, where: str, vocab: GeneVocab, settings: PairSettings
+        self, columns: NamesGenes, where: str, vocab: GeneVocab, settings: PairSettings
     ) -> None:
-        self.names = names_of(genes)
+        self.names = columns.genes
         self.token_of_column = tokens_of_columns(self.names, vocab)
         self.is_counted: Bool[ndarray, " column"] = counted_columns(
             self.names, self.token_of_column
@@ -45,7 +46,7 @@ class TokenEncoder:
         if not len(known):
             raise ValueError(
                 f"the vocabulary knows none of the {len(self.token_of_column):,} genes of {where} "
-                f"(such as {', '.join(genes.gene_names[:3])}); it names genes like "
+                f"(such as {', '.join(self.names.names[:3])}); it names genes like "
                 f"{', '.join(vocab.genes[:3])}. Use the vocabulary of the same species and the "
                 "same kind of gene ids"
             )
@@ -84,17 +85,6 @@ class TokenEncoder:
             counts, tokens, lengths = merge_tokens(counts, tokens, lengths)
         tokens = rank_value_encode(counts, tokens, self.median_of_id[tokens], lengths)
         return Ragged(values=tokens, offsets=offsets_of(lengths))
-
-
-def names_of(columns: NamesGenes) -> GeneNames:
-    """What the columns of a source or a store are called."""
-    nothing = ("",) * len(columns.gene_names)
-    return GeneNames(
-        names=columns.gene_names,
-        symbols=columns.gene_symbols,
-        left_out=columns.left_out or nothing,
-        genomes=columns.genomes or nothing,
-    )
 
 
 def tokens_of_columns(genes: GeneNames, vocab: GeneVocab) -> Int[ndarray, " column"]:

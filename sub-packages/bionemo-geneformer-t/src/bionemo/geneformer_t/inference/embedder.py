@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.gene_names import left_out_notes
+from bionemo.geneformer_t.counts.features import left_out_notes
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder, why_left_out
 from bionemo.geneformer_t.inference.cell_framing import reading_of
