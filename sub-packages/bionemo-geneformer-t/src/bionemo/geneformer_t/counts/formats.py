@@ -88,8 +88,8 @@ def counts_of(
     choice: MatrixChoice,
     raw_blocks: Callable[[], Iterator[RawBlock]],
     **more: Any,
-) -> "tuple[CountSource, pd.DataFrame, tuple[str, ...]]":
-    """The counts of a format other than anndata's, `var` of the genes, and notes.
+) -> CountSource:
+    """The counts of a file of any format.
 
     Args:
         path: The input.
@@ -104,17 +104,16 @@ def counts_of(
         ValueError: Cell ids stand twice, or no feature is a gene.
     """
     check_cell_ids(cell_ids, str(path))
-    genes = name_genes(var, str(path))
-    source = CountSource(
+    return CountSource(
         where=f"{path}: {matrix}",
         cell_ids=cell_ids,
-        genes=genes,
+        genes=name_genes(var, str(path)),
+        var_names=tuple(var.index.astype(str)),
         raw_blocks=raw_blocks,
         rounding=Rounding() if choice.round_counts else None,
         options=choice.options,
         **more,
     )
-    return source, var, genes.notes
 
 
 FORMATS = {

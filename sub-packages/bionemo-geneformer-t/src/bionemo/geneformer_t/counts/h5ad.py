@@ -12,15 +12,13 @@ import scipy.sparse as sp
 from anndata.io import read_elem
 
 from bionemo.geneformer_t.counts.data_frames import native_matrix, read_frame, read_index
-from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice
-from bionemo.geneformer_t.counts.gene_names import GeneNames, name_genes
+from bionemo.geneformer_t.counts.formats import InputFile, MatrixChoice, counts_of
+from bionemo.geneformer_t.counts.gene_names import GeneNames
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
-from bionemo.geneformer_t.counts.rounding import Rounding
 from bionemo.geneformer_t.counts.source import (
     OF_PREPARE,
     CountSource,
     MatrixOptions,
-    check_cell_ids,
 )
 from bionemo.geneformer_t.counts.stored_matrix import StoredMatrix, stored_matrix
 from bionemo.geneformer_t.counts.velocity_transitions import (
@@ -71,15 +69,7 @@ def _describe(store: Any, path: Path, choice: MatrixChoice) -> InputFile:
         ValueError: It holds no X, `obs` or `var` cannot be read, its parts do not fit together, or
             cell ids stand twice.
     """
-    counts, var, notes = store_source(
-        store,
-        path,
-        layer=choice.layer,
-        use_raw=choice.use_raw,
-        round_counts=choice.round_counts,
-        options=choice.options,
-    )
-    check_cell_ids(counts.cell_ids, str(path))
+    counts, var = _counts(store, path, choice)
     obsm, left_out = _dense_arrays(store, len(counts.cell_ids))
     return InputFile(
         path=path,
@@ -89,9 +79,9 @@ def _describe(store: Any, path: Path, choice: MatrixChoice) -> InputFile:
         obsm=obsm,
         obsp={
             **_velocity_matrices(store, len(counts.cell_ids)),
-            **{key: partial(_square, store, key) for key in keys_of(store, "obsp")},
+            **{key: partial(_square, store, key) for key in _keys_of(store, "obsp")},
         },
-        notes=notes,
+        notes=counts.genes.notes,
         left_out=tuple(f"{path}: obsm[{key!r}] is no dense array; left out" for key in left_out),
     )
 
@@ -106,67 +96,43 @@ def h5ad_source(path: Path, layer: str | None = None) -> Iterator[CountSource]:
             together.
     """
     with open_hdf5(path) as file:
-        yield store_source(file, path, layer=layer, options=OF_PREPARE)[0]
+        yield _counts(file, path, MatrixChoice(layer=layer, options=OF_PREPARE))[0]
 
 
-def store_source(
-    store: Store,
-    path: Path,
-    *,
-    layer: str | None = None,
-    use_raw: bool = False,
-    round_counts: bool = False,
-    options: MatrixOptions = OF_PREPARE,
-) -> tuple[CountSource, pd.DataFrame, tuple[str, ...]]:
-    """The counts of a store, the `var` of their genes, and notes on what was left out.
-
-    Args:
-        store: An open HDF5 file, or a zarr group.
-        path: What to call it in messages.
-        layer: The layer that holds the counts; X by default.
-        use_raw: Take counts and genes from `raw`.
-        round_counts: Round expected counts.
-        options: How the command calls these three.
-
-    Raises:
-        KeyError: No such layer, or no `raw`.
-        ValueError: It holds no such matrix, or its parts do not fit together.
-    """
-    matrix = _choose(store, path, layer=layer, use_raw=use_raw, options=options)
+def _counts(store: Store, path: Path, choice: MatrixChoice) -> tuple[CountSource, pd.DataFrame]:
+    """The counts of a store, and the `var` of their genes."""
+    matrix = _choose(store, path, choice)
     cell_ids = read_index(store, "obs", str(path))
-    var = read_frame(_raw(store) if use_raw else store, "var", str(path))
+    var = read_frame(_raw(store) if choice.use_raw else store, "var", str(path))
     if matrix.shape != (len(cell_ids), len(var)):
         raise ValueError(
             f"{path}: {matrix.name} has shape {matrix.shape}, but obs and var name "
             f"{len(cell_ids)} cells and {len(var)} genes"
         )
-    genes = name_genes(var, str(path))
-    source = CountSource(
-        where=f"{path}: {matrix.name}",
-        cell_ids=cell_ids,
-        genes=genes,
-        var_names=tuple(var.index),
-        raw_blocks=matrix.blocks,
+    counts = counts_of(
+        path,
+        matrix.name,
+        cell_ids,
+        var,
+        choice,
+        matrix.blocks,
         by_rows=matrix.layout != "csc",
         num_values=matrix.num_values,
-        rounding=Rounding() if round_counts else None,
-        way_out=lambda: _way_out(store, path, matrix.name, options),
-        options=options,
+        way_out=lambda: _way_out(store, path, matrix.name, choice.options),
     )
-    return source, var, genes.notes
+    return counts, var
 
 
-def keys_of(store: Store, name: str) -> list[str]:
+def _keys_of(store: Store, name: str) -> list[str]:
     """The entries of a group such as `layers`, `obsm` or `obsp`; none where it is no group."""
     group = store.get(name, {})
     return sorted(group) if hasattr(group, "keys") else []
 
 
-def _choose(
-    store: Store, path: Path, *, layer: str | None, use_raw: bool, options: MatrixOptions
-) -> StoredMatrix:
-    """The matrix that was asked for."""
-    if use_raw:
+def _choose(store: Store, path: Path, choice: MatrixChoice) -> StoredMatrix:
+    """The matrix that was chosen."""
+    layer, options = choice.layer, choice.options
+    if choice.use_raw:
         raw = _raw(store)
         if "X" not in raw:
             raise KeyError(
@@ -181,7 +147,7 @@ def _choose(
                 f"{_way_out(store, path, 'X', options)}"
             )
         return stored_matrix(store["X"], path, "X")
-    layers = keys_of(store, "layers")
+    layers = _keys_of(store, "layers")
     if layer not in layers:
         raise KeyError(f"{path} holds no layer {layer!r}; it holds: {', '.join(layers) or 'none'}")
     return stored_matrix(store["layers"][layer], path, _layer_name(layer))
@@ -199,7 +165,7 @@ def _way_out(store: Store, path: Path, tried: str, options: MatrixOptions) -> st
     others = {}
     if _holds_x(store):
         others["X"] = (f"X ({options.neither})", store["X"])
-    for layer in keys_of(store, "layers"):
+    for layer in _keys_of(store, "layers"):
         others[_layer_name(layer)] = (options.layer.format(layer), store["layers"][layer])
     if "X" in (raw := _raw(store)):
         others["raw"] = (options.raw, raw["X"])
@@ -244,7 +210,7 @@ def _layer_name(layer: str) -> str:
 def _dense_arrays(store: Any, num_cells: int) -> tuple[Mapping[str, Any], list[str]]:
     """The arrays of obsm with numbers for each cell, and the names of what is something else."""
     found, left_out = {}, []
-    for key in keys_of(store, "obsm"):
+    for key in _keys_of(store, "obsm"):
         element = store["obsm"][key]
         shape = tuple(getattr(element, "shape", ()))
         dtype = np.dtype(getattr(element, "dtype", object))

@@ -62,7 +62,7 @@ def loom_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
             var["feature_id"] = var[named].astype(str)
         others = " or ".join(options.layer.format(name) for name in layers if name != layer)
         what = "its matrix" if layer is None else f"layer {layer!r}"
-        counts, var, notes = counts_of(
+        counts = counts_of(
             path,
             what,
             tuple(obs.index),
@@ -81,7 +81,7 @@ def loom_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
             obs=obs,
             var=var,
             counts=counts,
-            notes=(*which, *notes),
+            notes=(*which, *counts.genes.notes),
             left_out=(*no_cells, *no_genes),
         )
 

@@ -43,13 +43,13 @@ def tenx_h5_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
             shape=(len(cell_ids), len(features)),
             element=group,
         )
-        counts, var, notes = counts_of(path, matrix.name, cell_ids, features, choice, matrix.blocks)
+        counts = counts_of(path, matrix.name, cell_ids, features, choice, matrix.blocks)
         yield InputFile(
             path=path,
             obs=pd.DataFrame(index=pd.Index(cell_ids, dtype=object)),
-            var=var,
+            var=features,
             counts=counts,
-            notes=notes,
+            notes=counts.genes.notes,
         )
 
 
@@ -72,7 +72,7 @@ def mtx_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
             f"{matrix} is {num_features:,} genes x {num_cells:,} cells, but the files beside it "
             f"name {len(features):,} genes and {len(cell_ids):,} cells"
         )
-    counts, var, notes = counts_of(
+    counts = counts_of(
         path,
         matrix.name,
         cell_ids,
@@ -85,9 +85,9 @@ def mtx_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
     yield InputFile(
         path=path,
         obs=pd.DataFrame(index=pd.Index(cell_ids, dtype=object)),
-        var=var,
+        var=features,
         counts=counts,
-        notes=notes,
+        notes=counts.genes.notes,
     )
 
 

@@ -6,7 +6,7 @@ nothing, and workers share its pages.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from bionemo.geneformer_t.counts.scdl import (
     write_archive,
 )
 from bionemo.geneformer_t.counts.source import CountSource, check_cell_ids
+from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cache import build_unchanged, cache_places, open_or_build
 
 logger = logging.getLogger(__name__)
@@ -181,6 +182,12 @@ class CellStore:
         pointers = self._row_ptr[start : stop + 1].astype(np.int64)
         here = slice(pointers[0], pointers[-1])
         return self._counts[here], self._columns[here], pointers - pointers[0]
+
+    def blocks(self) -> Iterator[tuple[slice, Real[ndarray, " _"], Real[ndarray, " _"], ndarray]]:
+        """All cells, some at a time: which these are, and what `rows` returns of them."""
+        for rows in row_blocks(len(self)):
+            counts, columns, pointers = self.rows(rows.start, rows.stop)
+            yield rows, counts, columns, pointers
 
 
 def _find_archive(split_dir: Path) -> Path:

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Int, Integer
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
@@ -91,8 +90,7 @@ class CellTokens:
 
     def _count_genes(self) -> Int[ndarray, " cell"]:
         lengths = np.zeros(len(self), dtype=np.int32)
-        for rows in row_blocks(len(self)):
-            _, columns, pointers = self.store.rows(rows.start, rows.stop)
+        for rows, _, columns, pointers in self.store.blocks():
             tokens = self.token_of_column[columns]
             counted = tokens >= 0
             if self._encoder.merges:

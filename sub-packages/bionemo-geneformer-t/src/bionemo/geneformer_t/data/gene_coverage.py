@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.features import left_out_notes
-from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cache import load_or_compute
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
@@ -82,7 +81,6 @@ def gene_totals(store: CellStore) -> Float[ndarray, " column"]:
 def _sum_columns(store: CellStore) -> Float[ndarray, " column"]:
     number = len(store.gene_names)
     totals = np.zeros(number)
-    for rows in row_blocks(len(store)):
-        counts, columns, _ = store.rows(rows.start, rows.stop)
+    for _, counts, columns, _ in store.blocks():
         totals += np.bincount(columns.astype(np.int64), weights=counts, minlength=number)
     return totals

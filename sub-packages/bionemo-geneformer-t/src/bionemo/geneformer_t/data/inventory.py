@@ -11,7 +11,6 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 from bionemo.geneformer_t.counts.scdl import neighbor_matrix
-from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.data.fingerprints import cells_fingerprint
 from bionemo.geneformer_t.data.folder import MEDIANS, SPLITS, VOCAB, split_folders
@@ -134,8 +133,7 @@ def read_by(
     """
     is_known, is_counted = tokens >= 0, counted_columns(store.genes, tokens)
     known, total, lengths = 0.0, 0.0, np.zeros(len(store), dtype=np.int64)
-    for rows in row_blocks(len(store)):
-        counts, columns, pointers = store.rows(rows.start, rows.stop)
+    for rows, counts, columns, pointers in store.blocks():
         counted = is_known[columns]
         known += float(np.sum(counts[counted], dtype=np.float64))
         total += float(np.sum(counts[is_counted[columns]], dtype=np.float64))

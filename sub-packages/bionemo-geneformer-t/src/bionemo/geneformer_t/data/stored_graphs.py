@@ -17,7 +17,6 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.data_frames import read_frame
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
-from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.data.folder import SPLITS, split_folders
 from bionemo.geneformer_t.data.successors import read_successors, successor_keys
@@ -204,7 +203,6 @@ def _are_same(one: NeighborGraph, other: NeighborGraph) -> bool:
 
 
 def _blocks(store: CellStore) -> Iterator[sp.csr_array]:
-    for rows in row_blocks(len(store)):
-        counts, columns, pointers = store.rows(rows.start, rows.stop)
+    for _, counts, columns, pointers in store.blocks():
         shape = (len(pointers) - 1, len(store.gene_names))
         yield sp.csr_array((counts.astype(np.float32), columns.astype(np.int64), pointers), shape)
