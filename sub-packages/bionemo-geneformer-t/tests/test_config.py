@@ -35,7 +35,7 @@ def test_pairs_with_restarted_positions_need_those_of_the_longer_cell():
     [
         ({"num_attention_heads": 7}, "7 heads for a hidden size of 512"),
         ({"hidden_size": 0}, "hidden_size must be positive; got 0"),
-        ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob must lie in \[0, 1\)"),
+        ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob must be in \[0, 1\)"),
     ],
 )
 def test_impossible_models_are_refused(settings, message):
@@ -47,8 +47,8 @@ def test_impossible_models_are_refused(settings, message):
     ("settings", "message"),
     [
         ({"seq_length": 4}, "seq_length must be at least 5"),
-        ({"mask_prob": 0.0}, r"mask_prob must lie in \(0, 1\]"),
-        ({"mask_token_prob": -0.1}, "mask_token_prob must lie in"),
+        ({"mask_prob": 0.0}, r"mask_prob must be in \(0, 1\]"),
+        ({"mask_token_prob": -0.1}, "mask_token_prob must be in"),
         ({"mask_token_prob": 0.8, "random_token_prob": 0.3}, "must not exceed 1; got 0.8 [+] 0.3"),
         ({"next_cells_per_cell": 0}, "next_cells_per_cell must be positive"),
         ({"target_sum": 0.0}, "target_sum must be positive"),

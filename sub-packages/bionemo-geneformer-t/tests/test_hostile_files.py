@@ -26,8 +26,7 @@ from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.command import read_config
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_checkpoint
-from bionemo.geneformer_t.training.run_folder import checkpoint_to_resume
-from bionemo.geneformer_t.training.run_record import RunRecord
+from bionemo.geneformer_t.training.run_folder import RunRecord, checkpoint_to_resume
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
 

@@ -172,7 +172,7 @@ def test_layers_that_the_model_lacks_are_refused(model, cells, layer):
     ("setting", "message"),
     [
         ({"token_budget": 0}, "token_budget must be at least 1"),
-        ({"min_mapped_counts": 2.0}, "min_mapped_counts must lie in"),
+        ({"min_mapped_counts": 2.0}, "min_mapped_counts must be in"),
     ],
 )
 def test_wrong_settings_are_refused(setting, message):

@@ -107,7 +107,7 @@ def test_a_user_error_is_one_plain_message(capsys):
             prog="train",
         )
     assert stopped.value.code == 2
-    assert capsys.readouterr().err == "\ntrain: mask_prob must lie in (0, 1]; got 2.0\n"
+    assert capsys.readouterr().err == "\ntrain: mask_prob must be in (0, 1]; got 2.0\n"
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_lora_checkpoint_is_used_like_any_other_without_peft(
         ({"lora_rank": 2}, "lora_rank is 2, but there are no pretrained weights"),
         ({"freeze_layers": 1}, "freeze_layers is 1, but there are no pretrained weights"),
         ({"freeze_layers": -1}, "freeze_layers must not be negative"),
-        ({"layer_lr_decay": 1.5}, r"layer_lr_decay must lie in \(0, 1\]; got 1.5"),
+        ({"layer_lr_decay": 1.5}, r"layer_lr_decay must be in \(0, 1\]; got 1.5"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tiny_data_dir, tmp_path, settings, message):

@@ -207,7 +207,7 @@ def test_too_few_counts_on_known_genes_are_an_error(tmp_path: Path) -> None:
         ({"split_by": "donor", "duplicates": "move"}, ValueError, "would tear the groups"),
         ({"use_rep": "X_umap"}, KeyError, "no array 'X_umap'"),
         ({"vocab": "geneformer-gc31M"}, FileNotFoundError, "expected data, geneformer-gc30M"),
-        ({"min_mapped_counts": 2.0}, ValueError, "must lie in"),
+        ({"min_mapped_counts": 2.0}, ValueError, "must be in"),
     ],
 )
 def test_wrong_settings(

@@ -17,7 +17,7 @@ from bionemo.geneformer_t.run.doctor import doctor
 from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.export import export
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
-from bionemo.geneformer_t.training.recipes import RECIPES, SMALL, Recipe
+from bionemo.geneformer_t.training.recipes import RECIPES
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -37,19 +37,19 @@ def test_single_cells_are_pretrained_without_what_pairs_need() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_sets_settings_of_training_and_nothing_else(name) -> None:
-    assert {f.name for f in fields(Recipe)} <= {f.name for f in fields(TrainSettings)}
+    assert RECIPES[name].keys() <= {field.name for field in fields(TrainSettings)}
     pretrained = {"pretrained": "weights"} if name == "finetune" else {}
     settings = resolve(TrainSettings, {**FOLDERS, **pretrained, "recipe": name})
-    for field, value in RECIPES[name].settings().items():
+    for field, value in RECIPES[name].items():
         assert getattr(settings, field) == value
 
 
-def test_what_is_given_or_stands_in_the_config_wins(tmp_path) -> None:
+def test_what_is_given_in_the_call_or_the_config_wins(tmp_path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("recipe: small\nnum_layers: 5\nhidden_size: 64\n")
     settings = resolve(TrainSettings, {**FOLDERS, "config": config, "hidden_size": 32})
     assert (settings.num_layers, settings.hidden_size) == (5, 32)
-    assert settings.seq_length == SMALL.seq_length
+    assert settings.seq_length == RECIPES["small"]["seq_length"]
 
 
 def test_without_a_recipe_the_defaults_are_those_of_the_specification() -> None:
@@ -130,7 +130,6 @@ def test_the_memory_of_successors_is_refused_where_there_are_none() -> None:
 
 
 def test_without_validation_cells_the_model_goes_without(tiny_data_dir, tmp_path, caplog) -> None:
-
     shutil.rmtree(tiny_data_dir / "val")
     best = train_temporal_geneformer(data_dir=tiny_data_dir, output_dir=tmp_path / "run", **TINY)
     assert load_model(best).memory is None

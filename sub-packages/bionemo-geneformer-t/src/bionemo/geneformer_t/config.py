@@ -1,8 +1,8 @@
-"""Settings: the model's sizes and how cells become training pairs.
+"""Settings: the sizes of the model, and how cells become training pairs.
 
-Each setting lives in exactly one field here. Signatures and the command line take their defaults
-from these fields, checkpoints and `config.yaml` carry them, and wrong values are refused when the
-object is built, so that the rest of the package can trust them.
+Each setting is defined in one field here. Signatures and the command line take their defaults from
+these fields, and checkpoints and `config.yaml` contain them. Wrong values are refused when the
+object is built, so the rest of the package need not check them.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ GeneEmbeddings = Literal["random", "expression"]
 Pooling = Literal["mean", "cls"]
 
 MICRO_BATCH_SIZE = 8
-"""Current cells per process and forward pass where nothing else is said."""
+"""Current cells per process and forward pass, by default."""
 Recompute = Literal["nothing", "feed_forward", "layers"]
-"""What the backward pass computes again instead of finding it kept: nothing, feed-forward networks
-(for up to a tenth more time) or whole layers (for up to a quarter more time and least memory)."""
+"""What the backward pass recomputes to save memory: nothing, feed-forward networks (up to a tenth
+more time) or whole layers (up to a quarter more time, and the least memory)."""
 
 SPECIALS_PER_PAIR = 3
 """`[CLS]` and two `[SEP]` in every pair of cells."""
@@ -33,7 +33,7 @@ SPECIALS_PER_CONTEXT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class BioBertConfig(Settings):
-    """The sizes of a BERT over genes, in Hugging Face's words.
+    """The sizes of a BERT over genes, with Hugging Face's names.
 
     Raises:
         TypeError: A value is of another type than its field.
@@ -60,15 +60,15 @@ class BioBertConfig(Settings):
     type_vocab_size: int = 2
     """Token types: 0 the context, 1 the next cell."""
     initializer_range: float = 0.02
-    """Standard deviation of freshly drawn weights."""
+    """Standard deviation of random initial weights."""
     layer_norm_eps: float = 1e-12
     """The epsilon of every LayerNorm."""
     position_scheme: PositionScheme = "continued"
     """`continued`: BERT's 0..L-1; `restarted`: rank r of the next cell has the position of rank r
     of the current one."""
     rank_knots: int = 0
-    """Ranks at which the vocabulary head has a bias of its own (`model/rank_bias.py`); 0 for one
-    bias at all ranks, as BERT has it."""
+    """Ranks at which the vocabulary head has a separate bias (`model/rank_bias.py`); 0 for one bias
+    at all ranks, as in BERT."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,7 +81,7 @@ class BioBertConfig(Settings):
             _require_positive(self, name)
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie in [0, 1); got {getattr(self, name)}")
+                raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads must divide hidden_size; got {self.num_attention_heads} "
@@ -108,45 +108,48 @@ class PairSettings(Settings):
     """
 
     objective: Objective = "next_cell"
-    """What is learned: the genes of the next cell (`next_cell`), or a cell's own masked genes from
-    all its others, as Geneformer was pretrained (`mlm`), which takes no neighbors."""
+    """What is predicted: the genes of the next cell (`next_cell`), or the masked genes of a cell
+    from its other genes, as in Geneformer's pretraining (`mlm`), which needs no neighbors."""
     seq_length: int = 2048
-    """Tokens for a current cell, a next cell and their three special tokens; each cell is cut to
-    its half, lowest ranks dropped. Under `mlm` one cell and two special tokens have it all."""
+    """Tokens of a pair: a current cell, a next cell and three special tokens. Each cell is
+    truncated to half of the rest; its lowest-ranked genes are dropped. With `mlm`, tokens of one
+    cell and two special tokens."""
     mask_prob: float = 0.15
-    """Share of the next cell's genes that are scored."""
+    """Fraction of the next cell's genes that are scored."""
     mask_token_prob: float = 0.8
-    """Share of the scored genes shown as [MASK]."""
+    """Fraction of the scored genes that are replaced by [MASK]."""
     random_token_prob: float = 0.1
-    """Share of the scored genes shown as a random gene; the rest stay as they are."""
+    """Fraction of the scored genes that are replaced by a random gene; the others are not
+    changed."""
     neighbor_key: str = "next_cell_ids"
-    """Which graph to follow, in neighbors.json or obsp."""
+    """Key of the graph of successors, in neighbors.json or obsp."""
     only_cells_with_neighbors: bool = True
     """Train on cells with successors only."""
     no_neighbor_policy: NoNeighborPolicy | None = None
-    """For cells without successors, when only_cells_with_neighbors is false: take the cell itself
-    (`identity`, the default then) or any other cell of the split (`random`), or `skip` them all
-    the same."""
+    """The next cell of a cell without successors, if only_cells_with_neighbors is false: the cell
+    itself (`identity`, the default then), a random other cell of the split (`random`), or none
+    (`skip`)."""
     token_selection_policy: TokenSelectionPolicy = "identity"
-    """Genes of the next cell: as they are (`identity`), only those that the current cell also
-    expresses (`intersection`), or followed by those that only the current cell expresses
+    """Genes of the next cell: all of its own (`identity`), only those that the current cell also
+    expresses (`intersection`), or its own followed by those that only the current cell expresses
     (`union`)."""
     successor_sampling: SuccessorSampling = "weighted"
-    """Draw successors in proportion to their weights, or all alike."""
+    """Draw successors in proportion to their weights (`weighted`), or with equal probability
+    (`uniform`)."""
     shuffle_successors: bool = False
-    """Give every successor to a random current cell instead of its own. A model that learns from
-    this is a control: what it lacks beside the true one is what the graph was worth."""
+    """Assign every successor to a random current cell, as a control: the difference in score
+    between this model and the true one is the contribution of the graph."""
     context_dropout: float = 0.0
-    """Largest share of the current cell's genes to leave out in training: for each cell and epoch
-    a share between 0 and this is drawn, and each gene is left out with that chance, as shallower
-    sequencing would have missed some. Validation leaves out none."""
+    """Largest fraction of the current cell's genes that is left out in training, as in shallower
+    sequencing. For each cell and epoch a fraction between 0 and this is drawn, and each gene is
+    left out with that probability. Validation leaves out none."""
     next_cells_per_cell: int = 1
-    """Successors per current cell and step; they share one encoded context."""
+    """Successors per current cell and step; the current cell is encoded once for all of them."""
     normalize_gene_expression: bool = True
     """Rank by count / total count * target_sum / median of the gene; otherwise by count."""
     target_sum: float = 10_000.0
-    """Total count to which cells are scaled before the medians divide. It scales rank values; the
-    order of genes does not depend on it."""
+    """Total count to which cells are scaled before division by the medians. It scales rank values;
+    the order of genes does not depend on it."""
     seed: int = 42
     """Masks and successors are a pure function of (seed, epoch, cell)."""
 
@@ -162,17 +165,17 @@ class PairSettings(Settings):
                 f"{SPECIALS_PER_PAIR} special tokens); got {self.seq_length}"
             )
         if not 0 < self.mask_prob <= 1:
-            raise ValueError(f"mask_prob must lie in (0, 1]; got {self.mask_prob}")
+            raise ValueError(f"mask_prob must be in (0, 1]; got {self.mask_prob}")
         for name in ("mask_token_prob", "random_token_prob"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1]; got {getattr(self, name)}")
+                raise ValueError(f"{name} must be in [0, 1]; got {getattr(self, name)}")
         if self.mask_token_prob + self.random_token_prob > 1:
             raise ValueError(
                 "mask_token_prob + random_token_prob must not exceed 1; got "
                 f"{self.mask_token_prob} + {self.random_token_prob}; lower one of them"
             )
         if not 0 <= self.context_dropout < 1:
-            raise ValueError(f"context_dropout must lie in [0, 1); got {self.context_dropout}")
+            raise ValueError(f"context_dropout must be in [0, 1); got {self.context_dropout}")
         if self.context_dropout and self.objective == "mlm":
             raise ValueError(
                 f"context_dropout is {self.context_dropout}, but under objective 'mlm' the current "
@@ -208,22 +211,22 @@ class EmbeddingSettings(Settings):
     """
 
     layer: int = -2
-    """Hidden layer of the model that is read, not a layer of the file (that is counts_layer): index
-    into the hidden states as Hugging Face counts them, 0 the input embeddings, n the output of
-    layer n; -1 the last layer, -2 the second to last, which is more general."""
+    """Hidden layer of the model (counts_layer is the layer of the file), numbered as in Hugging
+    Face's hidden_states: 0 is the input embeddings, n the output of layer n, -1 the last layer and
+    -2 the second to last, which is less specialised for the training objective."""
     pooling: Pooling = "mean"
-    """`mean` over the genes of a cell, or the state of `[CLS]` (`cls`)."""
+    """`mean` over the genes of a cell, or the hidden state of `[CLS]` (`cls`)."""
     token_budget: int = 16_384
-    """Tokens that are encoded at once; sets the memory."""
+    """Tokens that are encoded at once; more take more memory."""
     min_mapped_counts: float = 0.5
-    """Least share of the counts that must be on genes of the model's vocabulary."""
+    """Smallest fraction of the counts that must be on genes of the model's vocabulary."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.token_budget < 1:
             raise ValueError(f"token_budget must be at least 1; got {self.token_budget}")
         if not 0 <= self.min_mapped_counts <= 1:
-            raise ValueError(f"min_mapped_counts must lie in [0, 1]; got {self.min_mapped_counts}")
+            raise ValueError(f"min_mapped_counts must be in [0, 1]; got {self.min_mapped_counts}")
 
 
 def positions_needed(settings: PairSettings, scheme: PositionScheme) -> int:

@@ -39,21 +39,21 @@ class SimulationSettings(Settings):
     num_branches: int = 2
     """Branches into which the root forks; the first of them forks again, into two."""
     housekeeping_share: float = 0.25
-    """Fraction of the genes that are the same in every cell."""
+    """Fraction of the genes with the same expected expression in every cell."""
     counts_per_cell: float = 1500.0
     """Mean total count of a cell."""
     depth_spread: float = 0.3
-    """Standard deviation of the log of the cells' depths."""
+    """Standard deviation of the log total count."""
     fold_change: float = 40.0
-    """How much stronger a gene is expressed when its programme is on; genes vary around it."""
+    """Median fold change of a gene when its programme is on."""
     switch_width: float = 0.06
     """Width of a switch's sigmoid; each branch is 1 long."""
     dispersion: float = 0.1
     """Overdispersion: the variance of a count is mean + dispersion * mean^2."""
     step: float = 0.3
-    """How far ahead in pseudotime the successors of a cell are, on average."""
+    """Mean distance in pseudotime to the successors of a cell."""
     num_successors: int = 5
-    """Up to so many successors of a cell."""
+    """Successors of a cell, at most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -234,7 +234,7 @@ def layer_depth(layer: int, num_layers: int) -> int:
     depth = layer if layer >= 0 else num_layers + 1 + layer
     if not 0 <= depth <= num_layers:
         raise ValueError(
-            f"layer must lie between {-num_layers - 1} and {num_layers} for a model of "
+            f"layer must be between {-num_layers - 1} and {num_layers} for a model of "
             f"{num_layers} layers (0 the input embeddings, -1 the last layer); got {layer}"
         )
     return depth

@@ -62,7 +62,7 @@ class IsolatedBert(nn.Module):
         depth = len(self.layers) if num_layers is None else num_layers
         if not 0 <= depth <= len(self.layers):
             raise ValueError(
-                f"num_layers must lie between 0 and {len(self.layers)}, the layers of this model; "
+                f"num_layers must be between 0 and {len(self.layers)}, the layers of this model; "
                 f"got {num_layers}"
             )
         segments = torch.full_like(ids, Segment.CONTEXT)

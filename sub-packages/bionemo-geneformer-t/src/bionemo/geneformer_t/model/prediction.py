@@ -125,7 +125,7 @@ def _check_ranks(asked: int, longest: int, config: BioBertConfig, vocab: GeneVoc
         )
     if not 1 <= asked <= room:
         raise ValueError(
-            f"num_predictions must lie between 1 and {room} for a longest current cell of "
+            f"num_predictions must be between 1 and {room} for a longest current cell of "
             f"{longest} tokens, {config.max_position_embeddings} positions and "
             f"{len(vocab.genes)} genes; got {asked}"
         )

@@ -37,34 +37,34 @@ class BuilderSettings(Settings):
     """How successors are found. Every builder reads the settings that concern it."""
 
     num_neighbors: int = 5
-    """Successors of each cell at most."""
+    """Successors of each cell, at most."""
     time_key: str | None = None
-    """time: column of obs with each cell's time: D6, E7.75, 16 weeks, or numbers."""
+    """time: column of obs with the time of each cell, such as D6, E7.75, 16 weeks, or a number."""
     time_order: tuple[str, ...] | None = None
-    """time: the labels from early to late, where they cannot be read as numbers and the column is
-    no ordered categorical."""
+    """time: the labels from early to late, if they are not numbers and the column is not an ordered
+    categorical."""
     time_method: TimeMethod = "auto"
-    """time: `ot` couples time points by optimal transport (moscot), `mutual` takes mutual nearest
-    neighbors, `auto` takes `ot` where moscot is installed."""
+    """time: `ot` couples time points by optimal transport (moscot), `mutual` uses mutual nearest
+    neighbors, `auto` uses `ot` if moscot is installed."""
     pseudotime_key: str | None = None
-    """pseudotime, trajectory: column of obs with each cell's pseudotime."""
+    """pseudotime, trajectory: column of obs with the pseudotime of each cell."""
     root: str | None = None
-    """pseudotime, trajectory: a cell, or a cluster of `cluster_key`, from which diffusion
-    pseudotime is computed."""
+    """pseudotime, trajectory: the cell, or cluster of cluster_key, where diffusion pseudotime
+    starts."""
     cluster_key: str | None = None
-    """pseudotime (a root cluster), trajectory: column of obs with each cell's cluster."""
+    """pseudotime (for a root cluster), trajectory: column of obs with the cluster of each cell."""
     step: float = 0.1
-    """pseudotime, trajectory: how far ahead successors lie, as a share of the cells."""
+    """pseudotime, trajectory: the distance to successors, as a fraction of the cells."""
     trajectory_method: Literal[
         "paga", "pseudotime_kernel", "cytotrace_kernel", "realtime_kernel"
     ] = "paga"
     """trajectory: PAGA-constrained steps, or one of CellRank's kernels."""
     min_connectivity: float = 0.05
-    """trajectory: PAGA's connectivity from which on two clusters count as connected."""
+    """trajectory: the PAGA connectivity above which two clusters count as connected."""
     obsp_key: str | None = None
-    """precomputed: the matrix of obsp to take, or scVelo's velocity_graph of uns."""
+    """precomputed: the matrix in obsp, or scVelo's velocity_graph in uns."""
     transposed: bool = False
-    """precomputed: columns, not rows, are the current cells."""
+    """precomputed: the current cells are columns, not rows."""
 
 
 Built: TypeAlias = tuple[NeighborGraph, list[str]]

@@ -58,7 +58,7 @@ def graph_ahead(
     """
     check_num_neighbors(num_neighbors)
     if not 0 < step < 1:
-        raise ValueError(f"step is a share of the cells and must lie between 0 and 1; got {step}")
+        raise ValueError(f"step is a share of the cells and must be between 0 and 1; got {step}")
     place = places(pseudotime)
     groups = np.zeros(len(points), dtype=np.int64) if group is None else group
     allowed = np.ones((1, 1), dtype=bool) if may_follow is None else may_follow

@@ -66,7 +66,7 @@ def connected_clusters(
         ValueError: `min_connectivity` does not lie in [0, 1], or there is only one cell.
     """
     if not 0 <= min_connectivity <= 1:
-        raise ValueError(f"min_connectivity must lie in [0, 1]; got {min_connectivity}")
+        raise ValueError(f"min_connectivity must be in [0, 1]; got {min_connectivity}")
     names, cluster = np.unique(clusters, return_inverse=True)
     found, _ = nearest_others(points, _NUM_NEIGHBORS)
     edges = (np.ones(found.size), (np.repeat(np.arange(len(found)), found.shape[1]), found.ravel()))

@@ -32,74 +32,74 @@ class PrepareSettings(BuilderSettings):
     """
 
     input: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Raw counts: .h5ad, .zarr, .loom, 10x .h5 files or 10x mtx folders. Several are joined."""
+    """Raw counts: .h5ad, .zarr, .loom or 10x .h5 files, or 10x mtx folders. Several are joined."""
     output_dir: Path
     """Folder to write; new or empty."""
     method: tuple[str, ...] | None = None
-    """How successors are found, one or several of: time, pseudotime, trajectory, precomputed, knn.
-    Each gets a graph of its own; `time` by default where time_key is given."""
+    """How successors are found: one or several of time, pseudotime, trajectory, precomputed and
+    knn. Each makes one graph. By default `time`, if time_key is given."""
     layer: str | None = None
-    """Layer of the file that holds the raw counts; X by default. `embed` calls it counts_layer."""
+    """Layer of the file with the raw counts (`counts_layer` of embed); by default X."""
     use_raw: bool = False
-    """Take counts and genes from `raw`."""
+    """Read counts and genes from raw."""
     round_counts: bool = False
     """Round expected counts, such as those of RSEM, Salmon, alevin, kallisto or STARsolo with EM,
-    to the nearest whole number (halves to the even one); what is below one half becomes 0. The
-    note says how many values changed. Without it, fractions are refused."""
+    to the nearest whole number (halves to the even one); values below one half become 0. A note
+    says how many values changed. Without this option, fractional counts are refused."""
     use_rep: str | None = None
-    """Array of obsm in which neighbors are found, such as X_pca; by default principal components
-    whose genes and axes are learned from the training cells."""
+    """Array of obsm to find neighbors in, such as X_pca; by default principal components that are
+    fitted on the training cells."""
     num_components: int = 30
-    """Principal components in which neighbors are found."""
+    """Number of principal components to find neighbors in."""
     neighbor_key: str | None = None
-    """Name of the graph in neighbors.json and obsp, where there is one method; by default
-    next_cell_ids for time, else the method's own name."""
+    """Key of the graph in neighbors.json and obsp, if there is one method; by default next_cell_ids
+    for time, and the method with _neighbors for others."""
     val_fraction: float = 0.1
-    """Share of the cells to validate on."""
+    """Fraction of the cells used for validation."""
     test_fraction: float = 0.1
-    """Share of the cells to test on."""
+    """Fraction of the cells used for testing."""
     split_by: str | None = None
-    """Column of obs (donor, batch, lineage, time point) whose groups are never divided between
-    splits; by default cells are split one by one, in equal shares of each time point or cluster."""
+    """Column of obs (donor, batch, lineage or time point) whose groups are kept within one split;
+    by default single cells are drawn, the same fraction of each time point or cluster."""
     val_groups: tuple[str, ...] | None = None
-    """Groups of split_by to validate on; drawn at random by default."""
+    """Groups of split_by used for validation; by default drawn at random."""
     test_groups: tuple[str, ...] | None = None
-    """Groups of split_by to test on; drawn at random by default. Where split_by is time_key, a
-    share (test_fraction) of the time point before goes along as current cells."""
+    """Groups of split_by used for testing; by default drawn at random. If split_by is time_key, a
+    fraction (test_fraction) of the previous time point is added as current cells."""
     duplicates: Literal["keep", "drop", "move"] = "keep"
-    """Held-out cells with exactly the counts of a cell in an earlier split (train, val, test):
-    keep and report them, drop them, or move them to that split."""
+    """What to do with held-out cells whose counts are exactly those of a cell in an earlier split
+    (train, val, test): keep and report them, drop them, or move them to that split."""
     vocab: str | Path = LEARNED
-    """`data` learns the vocabulary from the training cells (any species); geneformer-gc30M and
-    geneformer-gc95M are Geneformer's; or a file: geneformer.vocab, a Geneformer token dictionary,
-    or one gene a line."""
+    """The vocabulary: that of the training cells (`data`, for any species); Geneformer's
+    (geneformer-gc30M or geneformer-gc95M); or a file, which may be a geneformer.vocab, a Geneformer
+    token dictionary, or text with one gene a line."""
     dictionaries: Path | None = None
-    """Folder with Geneformer's dictionary files; by default GENEFORMER_T_DICTIONARIES, else an
+    """Folder with Geneformer's dictionary files; by default GENEFORMER_T_DICTIONARIES, or an
     installed geneformer package."""
     medians: Path | None = None
-    """Gene medians to use (JSON or pickle); by default the vocabulary's, or those of the training
+    """File of gene medians (JSON or pickle); by default those of the vocabulary, or of the training
     cells."""
     gene_names: Path | None = None
-    """Dictionary of gene symbols, synonyms and old ids to Ensembl ids (JSON or pickle), beside the
-    vocabulary's own."""
+    """Dictionary from gene symbols, synonyms and old ids to Ensembl ids (JSON or pickle), in
+    addition to that of the vocabulary."""
     genome: str | None = None
-    """Of a file with genes of several genomes, such as a mixture of species, the one to keep; `all`
-    keeps them all. Without it such a file is refused."""
+    """The genome to keep of a file with several, such as a mixture of species; `all` keeps all.
+    Without this option, such a file is refused."""
     keep_spike_ins: bool = False
-    """Take spike-ins (ERCC, SIRV) as genes; by default they are left out."""
+    """Keep spike-ins (ERCC, SIRV) as genes; by default they are left out."""
     min_shared_genes: float = 0.5
-    """Of several inputs, the least share of the genes of the smaller of two that the other must
-    have too; inputs that share none are always refused."""
+    """With several inputs: the smallest fraction of the genes of one input that another, larger one
+    must share. Inputs without shared genes are always refused."""
     batch_key: str | None = None
-    """Column of obs with each cell's batch, for the graph report."""
+    """Column of obs with the batch of each cell, for the graph report."""
     pictures: bool = True
-    """Draw each graph of each split into graph_report/."""
+    """Draw a figure of each graph and split into graph_report/."""
     min_mapped_counts: float = 0.5
-    """Least share of all counts that must be on genes of the vocabulary."""
+    """Smallest fraction of all counts that must be on genes of the vocabulary."""
     target_sum: float = 10_000.0
-    """Total to which cells are scaled for the medians."""
+    """Total count to which cells are scaled before medians are computed."""
     seed: int = 42
-    """Decides the split."""
+    """Seed for the split."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,9 +107,9 @@ class PrepareSettings(BuilderSettings):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
         if not 0 <= self.min_mapped_counts <= 1:
-            raise ValueError(f"min_mapped_counts must lie in [0, 1]; got {self.min_mapped_counts}")
+            raise ValueError(f"min_mapped_counts must be in [0, 1]; got {self.min_mapped_counts}")
         if not 0 <= self.min_shared_genes <= 1:
-            raise ValueError(f"min_shared_genes must lie in [0, 1]; got {self.min_shared_genes}")
+            raise ValueError(f"min_shared_genes must be in [0, 1]; got {self.min_shared_genes}")
         if not self.input:
             raise ValueError("input must name at least one file")
         self._check_methods()

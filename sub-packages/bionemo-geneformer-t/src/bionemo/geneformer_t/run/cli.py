@@ -1,6 +1,6 @@
-"""`geneformer-t COMMAND ...`: the one table of commands.
+"""`geneformer-t COMMAND ...`: the table of commands.
 
-A command's module is imported when it is asked for, so that `--help` is instant.
+The module of a command is only imported when the command runs, so that `--help` is instant.
 """
 
 import logging
@@ -13,23 +13,23 @@ from bionemo.geneformer_t.run.command import did_you_mean, ending_unread
 from bionemo.geneformer_t.run.command import main as run
 
 COMMANDS = {
-    "demo": ("demo", "demo", "simulate, train and evaluate; the whole job in minutes"),
-    "simulate": ("simulate", "simulate", "write a simulated differentiation as a data folder"),
-    "prepare": ("prepare", "prepare", "turn an .h5ad of counts into a data folder"),
-    "graph": ("graph", "graph", "say what a data folder's graphs of successors are worth"),
-    "train": ("train_temporal", "train_temporal_geneformer", "train on a data folder"),
+    "demo": ("demo", "demo", "simulate, train, evaluate and draw, in minutes"),
+    "simulate": ("simulate", "simulate", "simulate a differentiation and write a data folder"),
+    "prepare": ("prepare", "prepare", "make a data folder from raw counts"),
+    "graph": ("graph", "graph", "report on the quality of the graphs in a data folder"),
+    "train": ("train_temporal", "train_temporal_geneformer", "train a model on a data folder"),
     "predict": ("predict", "predict", "predict the next cell of every cell"),
-    "evaluate": ("evaluate", "evaluate", "score a checkpoint beside baselines"),
-    "report": ("report", "report", "score a checkpoint and write it all into one page"),
+    "evaluate": ("evaluate", "evaluate", "score a checkpoint and baselines"),
+    "report": ("report", "report", "score a checkpoint and write a report in one HTML file"),
     "embed": ("embed", "embed", "add embeddings of cells and genes to an .h5ad"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),
-    "doctor": ("doctor", "doctor", "say what a checkpoint or a data folder holds"),
+    "doctor": ("doctor", "doctor", "check a checkpoint, a data folder, or whether they match"),
 }
 """Name -> (module, function, one line)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its result may carry an `exit_code`."""
+    """Run one command; its result may have an `exit_code`."""
     with ending_unread():
         return _run(list(sys.argv[1:] if argv is None else argv))
 
@@ -46,7 +46,7 @@ def _run(arguments: list[str]) -> int:
         meant = did_you_mean([name], COMMANDS)
         print(f"geneformer-t: no command {name!r}{meant}\n\n{_overview()}", file=sys.stderr)
         return 2
-    if name == "train":  # a run of hours says how far it is, also into a file
+    if name == "train":  # a long run logs its progress, also into a file
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     module, function, _ = COMMANDS[name]
     result = run(

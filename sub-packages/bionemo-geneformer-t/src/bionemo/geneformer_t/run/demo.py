@@ -1,6 +1,6 @@
-"""`geneformer-t demo`: simulate, train, evaluate and draw; the whole job in minutes.
+"""`geneformer-t demo`: simulate, train, evaluate and draw, in minutes.
 
-What is finished is kept: a second run with the same settings prints the result again.
+Finished steps are kept: a second run with the same settings prints the result again.
 """
 
 import json
@@ -20,7 +20,7 @@ DATA, MODEL = "data", "model"
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings(Settings):
-    """A demonstration that two cores finish in minutes.
+    """A demonstration that takes minutes on two cores.
 
     Raises:
         ValueError: A number is not positive.
@@ -29,7 +29,7 @@ class DemoSettings(Settings):
     output_dir: Path = Path("outputs/demo")
     """Folder for the data, the model, the scores and the pictures."""
     fresh: bool = False
-    """Begin again, whatever is there from an earlier demo."""
+    """Start again, and remove the results of an earlier demo."""
     num_cells: int = 3000
     """Cells to simulate."""
     num_epochs: int = 8
@@ -39,7 +39,7 @@ class DemoSettings(Settings):
     num_layers: int = 2
     """Transformer layers."""
     seq_length: int = 256
-    """Tokens of a pair of cells; each cell keeps its 126 highest-ranked genes."""
+    """Tokens of a pair; by default each cell keeps its 126 top-ranked genes."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
 
@@ -54,8 +54,8 @@ class DemoSettings(Settings):
 def demo(settings: DemoSettings) -> Path:
     """Simulate a branching differentiation, train a small model on it, score it and draw it.
 
-    The table shows the model beside baselines on cells that it was not trained on. Returns the
-    output folder.
+    The table shows the scores of the model and of baselines on cells that were not used for
+    training. Returns the output folder.
     """
     with owned(settings.output_dir):
         return _demo(settings)

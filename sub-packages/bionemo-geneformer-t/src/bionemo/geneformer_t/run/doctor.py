@@ -1,4 +1,4 @@
-"""`geneformer-t doctor`: what a checkpoint or a data folder holds, and whether the two fit."""
+"""`geneformer-t doctor`: contents of a checkpoint or data folder, and whether they match."""
 
 import sys
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ class DoctorSettings(Settings):
     """What to look at."""
 
     first: Path = field(metadata=POSITIONAL)
-    """A checkpoint, or a data folder."""
+    """A checkpoint or a data folder."""
     other: Path | None = field(default=None, metadata=POSITIONAL)
-    """The data folder that should fit the checkpoint, or the checkpoint that should fit it."""
+    """The data folder to compare the checkpoint with, or the other way round."""
     neighbor_key: str | None = None
-    """Graph that `train` is to follow in a data folder alone; by default all that it has are looked
-    at. A checkpoint names its own."""
+    """For a data folder alone, key of the graph to train on; by default all its graphs are checked.
+    With a checkpoint, its own graph is checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What was found."""
+    """The contents that were read, and the findings."""
 
     checkpoint: "CheckpointSummary | None"
     data: "DataInventory | None"
@@ -48,10 +48,10 @@ class Diagnosis:
 
 @command(DoctorSettings)
 def doctor(settings: DoctorSettings) -> Diagnosis:
-    """Print what a checkpoint or a data folder holds; given both, whether they fit each other.
+    """Print the contents of a checkpoint or a data folder; given both, check whether they match.
 
-    A data folder alone is checked as `train` checks it before its first step, and all that it would
-    refuse is listed. Ends with exit code 1 where something does not fit or is wrong.
+    A data folder alone is checked as `train` does before its first step, and every problem is
+    listed. Ends with exit code 1 if there is a problem.
     """
     from bionemo.geneformer_t.data.folder import split_folders
     from bionemo.geneformer_t.data.inventory import take_inventory

@@ -1,4 +1,4 @@
-"""`geneformer-t embed`: cells and genes of an .h5ad as a checkpoint's encoder sees them."""
+"""`geneformer-t embed`: embeddings of the cells and genes of an .h5ad."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +23,21 @@ class EmbedSettings(EmbeddingSettings):
     """
 
     checkpoint: Path
-    """Checkpoint of a trained model, which carries its vocabulary and medians; or a folder with
-    pretrained weights in Hugging Face's layout and their dictionaries."""
+    """Checkpoint of a trained model, with its vocabulary and medians; or a folder with pretrained
+    weights in Hugging Face's layout and their dictionaries."""
     input: Path
     """An .h5ad with raw counts, or a folder such as data/test."""
     output: Path
-    """The .h5ad to write: the input, with embeddings added. It may be the input itself."""
+    """The .h5ad to write, a copy of the input with embeddings added. It may be the input file."""
     key_added: str = "X_geneformer_t"
-    """Where to write, in obsm, varm and uns."""
+    """Key of the embeddings in obsm, varm and uns."""
     counts_layer: str | None = None
-    """Layer of the .h5ad that holds the raw counts, which `prepare` calls layer; X by default."""
+    """Layer of the .h5ad with the raw counts (`layer` of prepare and predict); by default X."""
     use_raw: bool = False
-    """Take counts and genes from `raw`; embeddings of genes are written for those of var."""
+    """Read counts and genes from raw; embeddings of genes are written for the genes of var."""
     round_counts: bool = False
     """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
-    number; what is below one half becomes 0. Without it, fractions are refused."""
+    number; values below one half become 0. Without this option, fractional counts are refused."""
     gene_embeddings: bool = True
     """Also write embeddings of genes to varm."""
 

@@ -26,7 +26,7 @@ CHOSEN_BY_VAL = (
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings(Settings):
-    """What to score and where to write it.
+    """What to score, and where to write the scores.
 
     Raises:
         ValueError: `max_cells` is negative.
@@ -35,31 +35,32 @@ class EvaluateSettings(Settings):
     checkpoint: Path
     """Checkpoint of a trained model."""
     data_dir: Path
-    """Data folder; baselines are fitted on its `train`."""
+    """Data folder; baselines are fitted on its train/."""
     split: str = "test"
-    """The folder in it that is scored."""
+    """Split to score."""
     output_dir: Path | None = None
-    """Folder for evaluation.json and pictures; nothing is written without it."""
+    """Folder for evaluation.json, evaluation.txt and figures; without it, nothing is written."""
     neighbor_key: str | None = None
-    """Graph that names the successors; by default that of the training."""
+    """Key of the graph of successors; by default that of the training."""
     max_cells: int = 2000
-    """Score so many current cells at most, drawn at random; 0 for all."""
+    """Number of current cells to score, at most, drawn at random; 0 for all."""
     time_key: str | None = None
-    """Column of obs with each cell's time or pseudotime; by default that of the graph, or a column
-    with a usual name."""
+    """Column of obs with the time or pseudotime of each cell; by default that of the graph, or a
+    column with a usual name."""
     cluster_key: str | None = None
-    """Column of obs with each cell's cluster; by default one with a usual name."""
+    """Column of obs with the cluster of each cell; by default one with a usual name."""
     donor_key: str | None = None
-    """Column of obs that says whose cells they are (donor, sample, batch): intervals are over
-    these too. By default one with a usual name."""
+    """Column of obs with the donor (or sample, or batch) of each cell, for intervals over donors;
+    by default one with a usual name."""
     controls: bool = False
-    """Also score a model of the same sizes with random weights and, where `simulate` made the data,
-    the simulator's own distribution."""
+    """Also score a model of the same sizes with random weights and, for data from `simulate`, the
+    true distribution."""
     shuffled_checkpoint: Path | None = None
-    """Also score this model, trained with shuffle_successors and otherwise like the checkpoint:
-    what it lacks is what the graph was worth."""
+    """Also score this model, trained with shuffle_successors and otherwise like the checkpoint. The
+    difference between the two is the contribution of the graph."""
     seed: int = 42
-    """Chooses what baselines are tuned on, cells drawn from predictions and for `max_cells`."""
+    """Seed for the cells that baselines are tuned on, the cells drawn from predictions, and the
+    cells drawn for max_cells."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,9 +70,9 @@ class EvaluateSettings(Settings):
 
 @command(EvaluateSettings)
 def evaluate(settings: EvaluateSettings) -> "Evaluation":
-    """Score a checkpoint: every position of every successor masked, beside baselines.
+    """Score a checkpoint and baselines on every gene of every successor, all of them masked.
 
-    Prints the table and what it means, and returns the same as a value.
+    Prints tables of scores with a summary, and returns the scores.
     """
     return evaluate_checkpoint(settings).evaluation
 

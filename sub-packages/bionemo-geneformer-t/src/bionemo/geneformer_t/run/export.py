@@ -14,7 +14,7 @@ CARD = "README.md"
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings(Settings):
-    """What to export, and where to."""
+    """What to export, and where to write it."""
 
     checkpoint: Path
     """Checkpoint of a trained model; or a folder with pretrained weights in Hugging Face's layout
@@ -23,7 +23,7 @@ class ExportSettings(Settings):
     """Folder to write; new or empty."""
     evaluation: Path | None = None
     """The evaluation.json of this checkpoint, for the model card; by default the one in the run's
-    folder, if it holds the scores of these very weights."""
+    folder, if its scores are those of exactly these weights."""
     name: str | None = None
     """Title of the model card; by default the name of the folder."""
 
@@ -32,8 +32,8 @@ class ExportSettings(Settings):
 def export(settings: ExportSettings) -> Path:
     """Write a folder that transformers' `BertForMaskedLM.from_pretrained` loads.
 
-    It holds config.json, model.safetensors, the vocabulary and medians as JSON and as Geneformer's
-    own dictionaries, and a model card. Weights keep their bits.
+    The folder has config.json, model.safetensors, the vocabulary and medians as JSON and as
+    Geneformer's dictionaries, and a model card. Weights are exactly those of the checkpoint.
     """
     from bionemo.geneformer_t.data.write_folder import is_done, new_data_folder
     from bionemo.geneformer_t.inference.checkpoint import load_encoder

@@ -1,4 +1,4 @@
-"""`geneformer-t graph`: what the graphs of successors in a data folder are worth."""
+"""`geneformer-t graph`: the quality of the graphs of successors in a data folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,33 +21,32 @@ FOLDER = "graph_report"
 
 @dataclass(frozen=True, kw_only=True)
 class GraphSettings(Settings):
-    """Which graphs to look at, and what is known about their cells."""
+    """The graphs to report on, and what is known about their cells."""
 
     data_dir: Path = field(metadata=POSITIONAL)
     """A data folder with train, val or test, or a single split."""
     output_dir: Path | None = None
     """Folder for graph_report.json and pictures; by default graph_report in the data folder."""
     neighbor_key: tuple[str, ...] | None = None
-    """The graphs; by default all of neighbors.json, or of obsp where there is no such file."""
+    """Keys of the graphs; by default all in neighbors.json, or in obsp if there is no such file."""
     time_key: str | None = None
-    """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell. This,
-    the order, batches, clusters and the root are by default those that `prepare` was given."""
+    """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell. By default,
+    this and time_order, batch_key, cluster_key and root are those that prepare was given."""
     time_order: tuple[str, ...] | None = None
-    """The time labels from early to late, where they cannot be read as numbers."""
+    """The time labels from early to late, if they are not numbers."""
     batch_key: str | None = None
     """Column of obs with the batch or donor."""
     cluster_key: str | None = None
     """Column of obs with the cluster or cell type; by default the time points."""
     root: str | None = None
-    """The first cell, or the cluster of cluster_key that comes first; by default the earliest
-    cells."""
+    """The first cell, or the first cluster of cluster_key; by default the earliest cells."""
     use_rep: str | None = None
-    """Array of obsm in which distances are measured; by default X_pca, or principal components of
-    the counts where there is none."""
+    """Array of obsm for distances; by default X_pca, or principal components of the counts if there
+    is none."""
     pictures: bool = True
-    """Draw a picture of each graph and split."""
+    """Draw a figure of each graph and split."""
     seed: int = 42
-    """Draws the random pairs that edges are compared with, and the cells on the map."""
+    """Seed for the random pairs that edges are compared with, and the cells on the map."""
 
 
 @command(GraphSettings)

@@ -30,27 +30,27 @@ class PredictSettings(Settings):
     """
 
     checkpoint: Path
-    """Checkpoint of a trained model; it carries its vocabulary and medians."""
+    """Checkpoint of a trained model, with its vocabulary and medians."""
     input: Path
     """Raw counts: an .h5ad, .zarr, .loom or 10x .h5 file, a 10x mtx folder, or a folder such as
     data/test."""
     output: Path
-    """A .csv with one line for each cell and rank, or an .h5ad with one row for each cell."""
+    """A .csv with one row for each cell and rank, or an .h5ad with one row for each cell."""
     layer: str | None = None
-    """Layer of the file that holds the raw counts; X by default."""
+    """Layer of the file with the raw counts; by default X."""
     use_raw: bool = False
-    """Take counts and genes from `raw`."""
+    """Read counts and genes from raw."""
     round_counts: bool = False
     """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
-    number; what is below one half becomes 0. Without it, fractions are refused."""
+    number; values below one half become 0. Without this option, fractional counts are refused."""
     num_predictions: int = 10
-    """Ranks of the next cell to predict, from the highest."""
+    """Number of top ranks of the next cell to predict."""
     batch_size: int = 16
-    """Cells that are predicted at once."""
+    """Cells to predict at once."""
     max_tokens_per_batch: int | None = None
-    """Instead, as many cells as come to so many tokens, predicted ones included."""
+    """Alternatively, tokens to predict at once, at most, including the predicted ones."""
     min_mapped_counts: float = EmbeddingSettings.min_mapped_counts
-    """Least share of the counts that must be on genes of the checkpoint's vocabulary."""
+    """Smallest fraction of the counts that must be on genes of the checkpoint's vocabulary."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +64,7 @@ class PredictSettings(Settings):
                 f"max_tokens_per_batch must be at least 1; got {self.max_tokens_per_batch}"
             )
         if not 0 <= self.min_mapped_counts <= 1:
-            raise ValueError(f"min_mapped_counts must lie in [0, 1]; got {self.min_mapped_counts}")
+            raise ValueError(f"min_mapped_counts must be in [0, 1]; got {self.min_mapped_counts}")
 
 
 @command(PredictSettings)

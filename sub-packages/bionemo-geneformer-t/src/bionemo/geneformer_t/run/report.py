@@ -1,4 +1,4 @@
-"""`geneformer-t report`: everything that there is to say about a checkpoint, as one page."""
+"""`geneformer-t report`: scores, figures and data of a checkpoint, on one page."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +16,19 @@ FIGURES = "report_figures"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSettings(EvaluateSettings):
-    """What to report on and where to write it.
+    """What to report on, and where to write it.
 
     Raises:
         ValueError: `max_cells` or `num_genes` is negative.
     """
 
     output_dir: Path | None = None
-    """Folder for report.html, its pictures and evaluation.json; by default `report` in the folder
-    of the training run."""
+    """Folder for report.html, its figures and evaluation.json; by default report/ in the folder of
+    the training run."""
     genes: tuple[str, ...] = ()
-    """Genes to follow along the trajectory, by symbol or id, separated by commas or spaces."""
+    """Genes to show along the trajectory, by symbol or id, separated by commas or spaces."""
     num_genes: int = 8
-    """How many of the genes that change most are followed beside them."""
+    """Number of genes to show in addition, those that change most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,7 +40,7 @@ class ReportSettings(EvaluateSettings):
 
 @command(ReportSettings)
 def report(settings: ReportSettings) -> Path:
-    """Score a checkpoint and write report.html: one file that needs no other and no network.
+    """Score a checkpoint and write report.html, a single file that needs no network.
 
     Returns the path of the page.
     """

@@ -17,25 +17,25 @@ _SPLIT_STREAM = 1
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateSettings(SimulationSettings):
-    """What to simulate, and where to."""
+    """What to simulate, and where to write it."""
 
     output_dir: Path
     """Folder to write; new or empty."""
     val_fraction: float = 0.1
-    """Share of the cells to validate on."""
+    """Fraction of the cells used for validation."""
     test_fraction: float = 0.1
-    """Share of the cells to test on."""
+    """Fraction of the cells used for testing."""
     seed: int = 42
-    """The same seed and settings give the same bytes."""
+    """The same seed and settings give the same files."""
 
 
 @command(SimulateSettings)
 def simulate(settings: SimulateSettings) -> Path:
     """Write a simulated branching differentiation with known successors as a data folder.
 
-    `obs` holds each cell's `pseudotime`, `branch` and `expected_depth`, `obsm["X_latent"]` its
-    place in a drawing of the tree, and `next_cell_ids` the cells a short step ahead in the same
-    split.
+    `obs` has the `pseudotime`, `branch` and `expected_depth` of each cell, `obsm["X_latent"]` its
+    coordinates in a drawing of the tree, and `next_cell_ids` the cells of the same split that are
+    slightly later in pseudotime.
     """
     import numpy as np
 

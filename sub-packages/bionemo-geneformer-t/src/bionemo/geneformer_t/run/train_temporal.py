@@ -10,24 +10,6 @@ from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.final_evaluation import final_evaluation
-from bionemo.geneformer_t.training.data_driven_weights import start_from_cells
-from bionemo.geneformer_t.training.initial_weights import (
-    read_start,
-    report_coverage,
-    start_model,
-    with_sizes,
-)
-from bionemo.geneformer_t.training.memory import remember
-from bionemo.geneformer_t.training.run_folder import (
-    CHECKPOINTS,
-    LOSS_CURVE,
-    METRICS_FILE,
-    checkpoint_to_resume,
-    refuse_other_run,
-    step_of,
-)
-from bionemo.geneformer_t.training.run_lock import owned
-from bionemo.geneformer_t.training.same_data import check_same_data, check_same_settings
 from bionemo.geneformer_t.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -52,6 +34,8 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
         MemoryError: Memory ran out; the message names the settings to lower.
     """
     from bionemo.geneformer_t.training.loggers import quiet_lightning
+    from bionemo.geneformer_t.training.run_folder import refuse_other_run
+    from bionemo.geneformer_t.training.run_lock import owned
     from bionemo.geneformer_t.training.trainer import (
         out_of_memory_advice,
         refuse_in_spawned_process,
@@ -69,11 +53,27 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
+    from bionemo.geneformer_t.training.initial_weights import (
+        read_start,
+        report_coverage,
+        start_model,
+        with_sizes,
+    )
+    from bionemo.geneformer_t.training.memory import remember
+    from bionemo.geneformer_t.training.run_folder import (
+        CHECKPOINTS,
+        LOSS_CURVE,
+        METRICS_FILE,
+        checkpoint_to_resume,
+        step_of,
+    )
+    from bionemo.geneformer_t.training.same_data import check_same_data, check_same_settings
     from bionemo.geneformer_t.training.trainer import (
         make_trainer,
         validation_interval,
         without_workers_where_none_can_start,
     )
+    from bionemo.geneformer_t.training.weights_from_cells import set_weights_from_cells
 
     settings = without_workers_where_none_can_start(settings)
     data = TemporalGeneformerDataModule(
@@ -97,7 +97,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
         check_same_data(resume, data)
     report_coverage(settings, model, data)
     if resume is None:
-        start_from_cells(settings, model, data)
+        set_weights_from_cells(settings, model, data)
     steps = step_of(resume)
     is_used = settings.resume_from_checkpoint is not None
     trainer = make_trainer(

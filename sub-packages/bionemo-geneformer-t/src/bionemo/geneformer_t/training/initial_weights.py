@@ -1,27 +1,32 @@
-"""Where a training run's model starts: from random weights, or from pretrained ones.
+"""The model that a training run starts from: random weights, or pretrained ones.
 
 Sizes come from the pretrained weights. A size that was left at its default is taken from there, so
-that `config.yaml` holds what the model has; one that was given and disagrees is refused.
+that `config.yaml` has the sizes of the model; a size that was given and differs is refused.
 """
 
 import logging
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from bionemo.geneformer_t.config import BioBertConfig, positions_needed
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.data.gene_coverage import coverage
+from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+from bionemo.geneformer_t.model.step.optimizer import freeze_layers, num_trainable
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.weight_checks import check_sizes_of, naming
+from bionemo.geneformer_t.model.weights.lora import add_adapters
+from bionemo.geneformer_t.model.weights.pretrained import Pretrained, read_pretrained
+from bionemo.geneformer_t.model.weights.safe_files import load_plain
+from bionemo.geneformer_t.prepare.published_vocabulary import NAMED, find_vocab
 from bionemo.geneformer_t.training.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from bionemo.geneformer_t.data.cell_tokens import CellTokens
-    from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-    from bionemo.geneformer_t.model.weights.pretrained import Pretrained
-    from bionemo.geneformer_t.vocab import GeneVocab
+from bionemo.geneformer_t.vocab import GeneVocab
 
 logger = logging.getLogger(__name__)
 
-REPORT_FILE = "pretrained.json"
 SIZES = {
     "hidden_size": "hidden_size",
     "num_layers": "num_hidden_layers",
@@ -31,10 +36,10 @@ SIZES = {
 """Settings that pretrained weights decide, and their names in `BioBertConfig`."""
 
 
-def read_start(settings: TrainSettings, resume: Path | None) -> "Pretrained | BioBertConfig | None":
-    """The pretrained weights that a run is to start from, if any.
+def read_start(settings: TrainSettings, resume: Path | None) -> Pretrained | BioBertConfig | None:
+    """The pretrained weights that a run starts from, if any.
 
-    A run that resumes has its weights already; only their sizes are read.
+    For a run that resumes, whose weights are in its checkpoint, only the sizes are read.
 
     Raises:
         FileNotFoundError: They, or their vocabulary, are missing.
@@ -42,11 +47,6 @@ def read_start(settings: TrainSettings, resume: Path | None) -> "Pretrained | Bi
     """
     if settings.pretrained is None:
         return None
-    from bionemo.geneformer_t.model.weight_checks import check_sizes_of, naming
-    from bionemo.geneformer_t.model.weights.pretrained import read_pretrained
-    from bionemo.geneformer_t.model.weights.safe_files import load_plain
-    from bionemo.geneformer_t.prepare.published_vocabulary import NAMED, find_vocab
-
     if resume is not None:
         checkpoint = load_plain(resume)
         with naming(resume):
@@ -63,9 +63,7 @@ def read_start(settings: TrainSettings, resume: Path | None) -> "Pretrained | Bi
     return read_pretrained(settings.pretrained, files.tokens, files.medians)
 
 
-def with_sizes(
-    settings: TrainSettings, start: "Pretrained | BioBertConfig | None"
-) -> TrainSettings:
+def with_sizes(settings: TrainSettings, start: Pretrained | BioBertConfig | None) -> TrainSettings:
     """The settings with the sizes of what the run starts from.
 
     The position scheme is among them where the weights were trained on next cells.
@@ -96,7 +94,7 @@ def with_sizes(
     return replace(settings, **theirs)
 
 
-def num_positions(settings: TrainSettings, pretrained: "Pretrained") -> int:
+def num_positions(settings: TrainSettings, pretrained: Pretrained) -> int:
     """Rows of the position table: what the weights have, or more where that was asked for.
 
     Raises:
@@ -115,11 +113,9 @@ def num_positions(settings: TrainSettings, pretrained: "Pretrained") -> int:
 
 
 def start_model(
-    settings: TrainSettings, vocab: "GeneVocab", start: "Pretrained | BioBertConfig | None"
-) -> "TemporalGeneformerModel":
+    settings: TrainSettings, vocab: GeneVocab, start: Pretrained | BioBertConfig | None
+) -> TemporalGeneformerModel:
     """The model of a run, before its first step."""
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-
     training: dict[str, Any] = {
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
@@ -148,16 +144,13 @@ def start_model(
     return model
 
 
-def restrict_training(settings: TrainSettings, model: "TemporalGeneformerModel") -> None:
+def restrict_training(settings: TrainSettings, model: TemporalGeneformerModel) -> None:
     """Freeze what the settings say, or put low-rank updates on top, and say what trains.
 
     Raises:
         ModuleNotFoundError: LoRA is asked for and peft is not installed.
         ValueError: There are fewer layers than should be frozen.
     """
-    from bionemo.geneformer_t.model.step.optimizer import freeze_layers, num_trainable
-    from bionemo.geneformer_t.model.weights.lora import add_adapters
-
     if settings.lora_rank is not None:
         add_adapters(model.net, settings.lora_rank)
     freeze_layers(model.net, settings.freeze_layers)
@@ -168,8 +161,8 @@ def restrict_training(settings: TrainSettings, model: "TemporalGeneformerModel")
 
 def report_coverage(
     settings: TrainSettings,
-    model: "TemporalGeneformerModel",
-    data: "TemporalGeneformerDataModule",
+    model: TemporalGeneformerModel,
+    data: TemporalGeneformerDataModule,
 ) -> None:
     """Say how much of the training cells is pretrained, in the log and the model.
 
@@ -178,9 +171,6 @@ def report_coverage(
     """
     if model.start is None:
         return
-    import numpy as np
-
-    from bionemo.geneformer_t.data.gene_coverage import coverage
 
     covered = np.isin(np.arange(len(data.vocab)), data.vocab.gene_ids)
     covered[data.vocab.encode(model.start.genes_new)] = False
@@ -200,7 +190,7 @@ def report_coverage(
         )
 
 
-def _advice(tokens: "CellTokens") -> str:
+def _advice(tokens: CellTokens) -> str:
     names = ", ".join(tokens.store.gene_names[:3])
     return (
         f"The data name genes like {names}; prepare them with the vocabulary of the weights and a "

@@ -1,34 +1,28 @@
-"""After training: give the best checkpoint a memory of the training cells, where settings ask."""
+"""After training: give the best checkpoint a kNN memory of the training cells, on request."""
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.evaluate.memory_fit import fit_memory
+from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
+from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_checkpoint
 from bionemo.geneformer_t.training.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 
 logger = logging.getLogger(__name__)
 
 
-def remember(
-    settings: TrainSettings, data: "TemporalGeneformerDataModule", checkpoint: Path
-) -> None:
+def remember(settings: TrainSettings, data: TemporalGeneformerDataModule, checkpoint: Path) -> None:
     """Fit the memory on the validation cells and write it into the checkpoint.
 
     The checkpoint is replaced as a whole or not at all. One that has a memory, as when a finished
     run is resumed, is left as it is; without validation cells there is nothing to fit on, and the
-    log says so.
+    log warns.
     """
-    import numpy as np
-
-    from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-    from bionemo.geneformer_t.evaluate.memory_fit import fit_memory
-    from bionemo.geneformer_t.inference.checkpoint import load_model
-    from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
-    from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_checkpoint
-
     if data.val is None or not data.val.graph.num_edges or not data.train.graph.num_edges:
         logger.warning(
             "successor_memory needs training cells with successors, and validation cells with "

@@ -1,130 +1,79 @@
 """Recipes: sets of training settings that go together, by name.
 
-A recipe is what `train --recipe NAME` starts from; settings that are given beside it win, and those
-that it leaves at None keep the defaults of the specification. docs/recipes.md says why `small` is
-what it is and what it was measured to do, and docs/log.md holds the trials; the other two have not
-been measured.
+`train --recipe NAME` starts from one; settings that are given beside it win, and all others keep
+the defaults of the specification. docs/recipes.md explains `small` and has its measured scores,
+docs/log.md the trials; the other two have not been measured.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from bionemo.geneformer_t.config import GeneEmbeddings, PositionScheme
+_ALL: Mapping[str, Any] = {
+    "mask_prob": 0.25,
+    "mask_token_prob": 1.0,  # scored genes are always shown as [MASK], as in prediction
+    "random_token_prob": 0.0,
+    "position_scheme": "restarted",
+    "rank_knots": 24,
+}
 
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    # from scratch on hundreds to some thousands of cells: minutes on two cores
+    "small": {
+        **_ALL,
+        "seq_length": 768,
+        "context_dropout": 0.6,
+        "hidden_size": 128,
+        "num_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 256,
+        "gene_embeddings": "expression",
+        "successor_memory": True,
+        "micro_batch_size": 16,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.05,
+        "num_epochs": 1000,
+        "max_steps": 200,
+    },
+    # from pretrained weights, whose sizes it takes
+    "finetune": {
+        **_ALL,
+        "context_dropout": 0.3,
+        "successor_memory": True,
+        "learning_rate": 1e-4,
+        "layer_lr_decay": 0.9,
+        "weight_decay": 0.01,
+        "num_epochs": 10,
+        "early_stopping_patience": 3,
+    },
+    # from scratch on hundreds of thousands of cells and more, on a GPU
+    "large": {
+        **_ALL,
+        "seq_length": 2048,
+        "context_dropout": 0.3,
+        "next_cells_per_cell": 4,
+        "hidden_size": 256,
+        "num_layers": 6,
+        "num_attention_heads": 4,
+        "intermediate_size": 512,
+        "gene_embeddings": "expression",
+        "successor_memory": False,
+        "max_tokens_per_batch": 65_536,
+        "learning_rate": 5e-4,
+        "weight_decay": 0.01,
+        "num_epochs": 10,
+        "early_stopping_patience": 3,
+    },
+}
+"""Name -> settings of `TrainSettings`."""
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Settings that go together; the fields are those of `TrainSettings`."""
-
-    seq_length: int | None = None
-    """Tokens for a pair of cells."""
-    mask_prob: float
-    """Share of the next cell's genes that are scored; none of them sees another's answer."""
-    mask_token_prob: float = 1.0
-    """All scored genes are shown as [MASK], as in prediction."""
-    random_token_prob: float = 0.0
-    """None is shown as another gene."""
-    context_dropout: float
-    """Largest share of the current cell's genes to leave out."""
-    next_cells_per_cell: int = 1
-    """Successors per current cell and step."""
-    hidden_size: int | None = None
-    """Width of a token's representation; None where pretrained weights decide."""
-    num_layers: int | None = None
-    """Transformer layers."""
-    num_attention_heads: int | None = None
-    """Attention heads."""
-    intermediate_size: int | None = None
-    """Width of the feed-forward layer."""
-    position_scheme: PositionScheme = "restarted"
-    """A rank has the same position in both cells."""
-    rank_knots: int = 24
-    """Ranks at which the head has a bias of its own, from the training cells' frequencies."""
-    gene_embeddings: GeneEmbeddings | None = None
-    """Where embeddings of genes start."""
-    successor_memory: bool
-    """Mix the network's answer with the successors of similar training cells."""
-    micro_batch_size: int | None = None
-    """Current cells per process and forward pass."""
-    max_tokens_per_batch: int | None = None
-    """Instead, the most tokens."""
-    learning_rate: float
-    """Peak learning rate."""
-    layer_lr_decay: float | None = None
-    """Factor on the learning rate from each layer to the one below it."""
-    weight_decay: float
-    """Weight decay of matrices."""
-    num_epochs: int
-    """Passes over the training cells at most."""
-    max_steps: int | None = None
-    """Optimizer steps at most."""
-    early_stopping_patience: int | None = None
-    """Validations without a better loss before the run ends."""
-
-    def settings(self) -> dict[str, Any]:
-        """The settings that the recipe sets."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-SMALL = Recipe(
-    seq_length=768,
-    mask_prob=0.25,
-    context_dropout=0.6,
-    hidden_size=128,
-    num_layers=2,
-    num_attention_heads=4,
-    intermediate_size=256,
-    gene_embeddings="expression",
-    successor_memory=True,
-    micro_batch_size=16,
-    learning_rate=1e-3,
-    weight_decay=0.05,
-    num_epochs=1000,
-    max_steps=200,
-)
-"""From scratch on hundreds to some thousands of cells: minutes on two cores."""
-
-FINETUNE = Recipe(
-    mask_prob=0.25,
-    context_dropout=0.3,
-    successor_memory=True,
-    learning_rate=1e-4,
-    layer_lr_decay=0.9,
-    weight_decay=0.01,
-    num_epochs=10,
-    early_stopping_patience=3,
-)
-"""From pretrained weights, whose sizes it takes."""
-
-LARGE = Recipe(
-    seq_length=2048,
-    mask_prob=0.25,
-    context_dropout=0.3,
-    next_cells_per_cell=4,
-    hidden_size=256,
-    num_layers=6,
-    num_attention_heads=4,
-    intermediate_size=512,
-    gene_embeddings="expression",
-    successor_memory=False,
-    max_tokens_per_batch=65_536,
-    learning_rate=5e-4,
-    weight_decay=0.01,
-    num_epochs=10,
-    early_stopping_patience=3,
-)
-"""From scratch on hundreds of thousands of cells and more, on a GPU."""
-
-SIZES = ("hidden_size", "num_layers", "num_attention_heads", "intermediate_size")
-"""What pretrained weights bring."""
-
-RECIPES: Mapping[str, Recipe] = {"small": SMALL, "finetune": FINETUNE, "large": LARGE}
-"""Name -> settings."""
+_FROM_WEIGHTS = (
+    "hidden_size", "num_layers", "num_attention_heads", "intermediate_size", "gene_embeddings",
+)  # fmt: skip
+_FOR_PAIRS = ("context_dropout", "successor_memory")
 
 
 def recipe_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recipe that is named among given settings sets.
+    """The settings of the recipe that is named among the given ones, as far as they apply.
 
     Raises:
         ValueError: No recipe has this name, or it starts from pretrained weights and there are
@@ -140,15 +89,13 @@ def recipe_settings(given: Mapping[str, Any]) -> dict[str, Any]:
             "recipe 'finetune' starts from pretrained weights; give pretrained, or take the recipe "
             "'small' or 'large', which start from the training cells alone"
         )
-    settings = RECIPES[name].settings()
+    left_out: set[str] = set()
     if given.get("pretrained") is not None:
-        for brought in (*SIZES, "gene_embeddings"):
-            settings.pop(brought, None)
-    if given.get("objective") == "mlm":  # single cells: no current cell, no successors
-        for needless in ("context_dropout", "successor_memory"):
-            settings.pop(needless)
+        left_out.update(_FROM_WEIGHTS)
+    if given.get("objective") == "mlm":  # single cells have no current cell and no successors
+        left_out.update(_FOR_PAIRS)
     if {"micro_batch_size", "global_batch_size"} & given.keys():
-        settings.pop("max_tokens_per_batch", None)
+        left_out.add("max_tokens_per_batch")
     if given.get("max_tokens_per_batch") is not None:
-        settings.pop("micro_batch_size", None)
-    return settings
+        left_out.add("micro_batch_size")
+    return {key: value for key, value in RECIPES[name].items() if key not in left_out}

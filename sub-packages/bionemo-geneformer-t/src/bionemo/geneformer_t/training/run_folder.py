@@ -1,9 +1,30 @@
-"""The folder of a run: whose it is, and where in it a run that was cut short goes on."""
+"""The folder of a run: the checkpoint in it that a run resumes from, and the record of settings.
 
+Lightning opens the files of loggers before it restores a checkpoint, and a run that fails early
+must leave no trace. So the trainer gets its loggers, and settings and rows of an earlier part are
+touched, when the first batch is about to be trained on.
+"""
+
+import json
 import logging
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import lightning as L
+import yaml
+from lightning.pytorch.loggers.logger import Logger
+
+from bionemo.geneformer_t.files import write_text
+from bionemo.geneformer_t.training.checkpoint_files import GO_ON, newest_intact, read_checkpoint
+from bionemo.geneformer_t.training.checkpointing import RunCheckpoints
+from bionemo.geneformer_t.training.loggers import MetricsFile
+from bionemo.geneformer_t.training.resume_settings import OnResume, changes, described
 from bionemo.geneformer_t.training.settings import LAST, TrainSettings
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 logger = logging.getLogger(__name__)
 
@@ -11,6 +32,11 @@ CHECKPOINTS = "checkpoints"
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.csv"
 LOSS_CURVE = "loss_curve.png"
+PRETRAINED_FILE = "pretrained.json"
+
+_CHANGE = re.compile(r"# step (\d+): ")
+"""Begins the lines of config.yaml that say since when a setting is what it is."""
+_NAMED: Sequence[OnResume] = (OnResume.USED, OnResume.BETWEEN_EPOCHS, OnResume.CHECKED_WITH_DATA)
 
 
 def refuse_other_run(settings: TrainSettings) -> None:
@@ -37,8 +63,6 @@ def checkpoint_to_resume(settings: TrainSettings) -> Path | None:
         FileNotFoundError: There is no checkpoint at the path given.
         ValueError: It is damaged, or all that `last` could take are.
     """
-    from bionemo.geneformer_t.training.checkpoint_files import newest_intact, read_checkpoint
-
     if settings.resume_from_checkpoint is None:
         return None
     if settings.resume_from_checkpoint == LAST:
@@ -59,6 +83,78 @@ def checkpoint_to_resume(settings: TrainSettings) -> Path | None:
 
 def step_of(checkpoint: Path | None) -> int:
     """The number of optimizer steps behind a checkpoint; 0 without one."""
-    from bionemo.geneformer_t.training.checkpoint_files import read_checkpoint
-
     return 0 if checkpoint is None else int(read_checkpoint(checkpoint)["global_step"])
+
+
+class RunRecord(L.Callback):
+    """Writes config.yaml and pretrained.json, and drops rows that are about to come again.
+
+    Args:
+        settings: The run's.
+        loggers: Its loggers.
+        steps: Optimizer steps behind the checkpoint that it goes on from.
+    """
+
+    def __init__(self, settings: TrainSettings, loggers: Sequence[Logger], *, steps: int) -> None:
+        self.settings = settings
+        self.loggers = loggers
+        self.steps = steps
+        self._before: dict[str, Any] = {}  # the settings behind the checkpoint
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """See which settings the run goes on from: config.yaml may tell of later steps."""
+        carried = checkpoint.get("callbacks", {}).get(RunCheckpoints.__qualname__, {})
+        self._before = dict(carried.get("settings") or {})
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: "TemporalGeneformerModel") -> None:
+        """Write it all.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        if trainer.is_global_zero:
+            self._write_config()
+            if pl_module.start is not None and not self.steps:
+                report = json.dumps(pl_module.start.to_dict(), indent=2)
+                write_text(self.settings.output_dir / PRETRAINED_FILE, report, GO_ON)
+        for each in self.loggers:
+            if isinstance(each, MetricsFile):
+                each.rewind(self.steps)
+            each.log_hyperparams(pl_module.hparams_initial)
+            each.save()
+        trainer.loggers = list(self.loggers)
+
+    def _write_config(self) -> None:
+        path = self.settings.output_dir / CONFIG_FILE
+        is_resumed = bool(self.steps) and path.exists()
+        history = self._history(path.read_text(encoding="utf-8")) if is_resumed else []
+        settings = yaml.safe_dump(self.settings.to_plain(), sort_keys=False)
+        write_text(path, "".join([*history, settings]), GO_ON)
+
+    def _history(self, text: str) -> list[str]:
+        try:
+            written = yaml.safe_load(text)
+        except yaml.YAMLError:
+            written = None
+        if not isinstance(written, dict):
+            logger.warning("config.yaml is damaged and is written anew")
+            written = {}
+        before = self._before or written  # older checkpoints carry no settings
+        # a change right behind the checkpoint is part of it if it was written after that change
+        end = self.steps + (not changes(before, written, *_NAMED))
+        told = [
+            line
+            for line in text.splitlines(keepends=True)
+            if (change := _CHANGE.match(line)) and int(change[1]) < end
+        ]
+        found = changes(before, self.settings.to_plain(), *_NAMED)
+        if not found:
+            return told
+        told_now = " ".join(described(found).split())  # on one line
+        logger.warning(
+            "this run resumes with other settings than it began with: %s; they are used from here "
+            "on, after step %d", described(found), self.steps,
+        )  # fmt: skip
+        return [*told, f"# step {self.steps}: {told_now}\n"]

@@ -1,4 +1,4 @@
-"""The settings of a training run, and how they become the parts' own settings."""
+"""The settings of a training run, and the settings of model and data that follow from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,118 +21,120 @@ RecipeName = Literal["small", "finetune", "large"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(PairSettings):
-    """A training run: where, what model, how long and on what.
+    """A training run: its data, model, duration and hardware.
 
     Raises:
         ValueError: A value is out of range.
     """
 
     data_dir: Path
-    """Folder with train/, and val/ and test/ where there are any."""
+    """Folder with train/ and, optionally, val/ and test/."""
     output_dir: Path
     """Folder for checkpoints, metrics, config.yaml and the loss curve."""
     config: Path | None = None
-    """A YAML file of these same settings; values given beside it win."""
+    """A YAML file of these settings; values given on the command line or in the call override
+    it."""
     recipe: RecipeName | None = None
-    """Start from a set of settings that go together: `small` (from scratch on up to some thousands
-    of cells), `finetune` (from pretrained weights) or `large` (from scratch on a GPU); values given
-    beside it, or in config, win."""
+    """A set of settings that go together: `small` (from scratch, up to some thousands of cells),
+    `finetune` (from pretrained weights) or `large` (from scratch, on a GPU). Values given in the
+    call or in config override it."""
 
     pretrained: str | None = None
-    """Start from these weights: a folder with config.json and model.safetensors, a checkpoint of a
-    training run, or OWNER/NAME[/FOLDER] on the Hugging Face hub. Sizes come from there."""
+    """Weights to start from: a folder with config.json and model.safetensors, a checkpoint of a
+    training run, or OWNER/NAME[/FOLDER] on the Hugging Face hub. They set the sizes."""
     pretrained_vocab: str | None = None
-    """The token dictionary of these weights, where none lies beside them: a file, or
-    geneformer-gc30M (V1) or geneformer-gc95M (V2)."""
+    """The token dictionary of these weights, if their folder has none: a file, or geneformer-gc30M
+    (V1) or geneformer-gc95M (V2)."""
     dictionaries: Path | None = None
-    """Folder with Geneformer's dictionary files, for a pretrained_vocab by name; by default
-    GENEFORMER_T_DICTIONARIES, else an installed geneformer package."""
+    """Folder with Geneformer's dictionary files, if pretrained_vocab is a name; by default
+    GENEFORMER_T_DICTIONARIES, or an installed geneformer package."""
     extend_positions: bool = False
-    """Append positions where seq_length needs more than the pretrained weights have."""
+    """Append positions if seq_length needs more than the pretrained weights have."""
     min_pretrained_coverage: float = 0.5
-    """Refuse data with less than this share of its counts on genes that were pretrained."""
+    """Smallest fraction of the counts that must be on pretrained genes."""
 
     freeze_layers: int = 0
-    """Keep the pretrained weights of this many layers, from the first on."""
+    """Number of layers, from the first, whose pretrained weights are frozen."""
     layer_lr_decay: float | None = None
-    """Factor on the learning rate from each layer to the one below it, for example 0.9."""
+    """Factor of the learning rate from each layer to the one below, for example 0.9."""
     lora_rank: int | None = None
-    """Train low-rank updates of the encoder's linear maps (LoRA) of this rank and nothing else;
-    needs peft."""
+    """Train only low-rank updates of the encoder's linear maps (LoRA), of this rank; needs peft."""
 
     hidden_size: int = 512
     """Width of a token's representation."""
     num_layers: int = 8
     """Transformer layers."""
     num_attention_heads: int = 8
-    """Attention heads; they divide hidden_size."""
+    """Attention heads; hidden_size must be a multiple of their number."""
     intermediate_size: int = 2048
     """Width of the feed-forward layer."""
     dropout_prob: float = 0.1
     """Dropout on embeddings, layer outputs and attention."""
     position_scheme: PositionScheme = "continued"
-    """`continued`: positions count through the pair; `restarted`: they are ranks in both cells."""
+    """`continued`: positions are numbered through the pair; `restarted`: a rank has the same
+    position in both cells."""
     rank_knots: int = 0
-    """Give the vocabulary head a bias of its own at so many ranks, interpolated between them, which
-    starts at the frequencies of genes at each rank of the training cells; 0 for one at all ranks.
-    """
+    """Number of ranks at which the vocabulary head has a separate bias, interpolated in between. It
+    starts at the frequencies of genes at each rank of the training cells. 0 for one bias at all
+    ranks."""
     gene_embeddings: GeneEmbeddings = "random"
-    """Where embeddings of genes start without pretrained weights: `random`, or the principal axes
-    of the training cells' expression (`expression`)."""
+    """Initial embeddings of genes without pretrained weights: `random`, or the principal axes of
+    expression in the training cells (`expression`)."""
     successor_memory: bool = False
-    """After training, give the best checkpoint a memory: its answers are then mixed with the
-    successors of the training cells that it finds similar, as the validation cells ask for."""
+    """After training, add a memory of training cells to the best checkpoint, as in kNN-LM: its
+    predictions are mixed with the successors of similar training cells. The mixture is fitted on
+    the validation cells."""
     attention_backend: str = "auto"
-    """How attention is computed; every backend gives the same numbers."""
+    """Implementation of attention (docs/performance.md); all give the same results."""
     recompute: Recompute = "nothing"
-    """What the backward pass computes again instead of keeping it in memory: `nothing`,
-    `feed_forward` networks or whole `layers`."""
+    """What the backward pass recomputes to save memory: `nothing`, `feed_forward` networks or whole
+    `layers`."""
     compile: bool = False
     """Compile the layers with torch.compile when training starts."""
 
     micro_batch_size: int = MICRO_BATCH_SIZE
     """Current cells per process and forward pass."""
     max_tokens_per_batch: int | None = None
-    """Instead, the most tokens per process and forward pass: those of the current cells, their
-    special tokens, and the scored genes of the next cells."""
+    """Alternatively, tokens per process and forward pass, at most: those of the current cells,
+    their special tokens, and the scored genes of the next cells."""
     global_batch_size: int | None = None
-    """Current cells per optimizer step over all processes; sets gradient accumulation. By default
-    one micro-batch per process."""
+    """Current cells per optimizer step over all processes, by gradient accumulation. By default one
+    micro-batch per process."""
     accumulate_grad_batches: int = 1
-    """Micro-batches of each process per optimizer step, where global_batch_size does not say it."""
+    """Micro-batches of each process per optimizer step; an alternative to global_batch_size."""
     num_epochs: int = 10
     """Passes over the training cells."""
     max_steps: int = -1
-    """Stop after this many optimizer steps, whatever num_epochs says; -1 for no limit."""
+    """Optimizer steps, at most; -1 for no limit."""
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.01
     """Weight decay of matrices."""
     warmup_steps: int | None = None
-    """Steps to the peak learning rate, before a cosine to zero; by default a tenth of the run, at
-    most 2,000."""
+    """Steps until the peak learning rate, which then follows a cosine to zero; by default a tenth
+    of the run, at most 2,000."""
     gradient_clip_val: float | None = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient, which is clipped to it."""
     early_stopping_patience: int | None = None
-    """Stop after this many validations without a better val/loss."""
+    """Number of validations without a lower val/loss after which the run stops."""
     save_top_k: int = 1
-    """Best checkpoints to keep, beside the last."""
+    """Number of best checkpoints to keep, in addition to the last."""
     checkpoint_every_n_steps: int | None = None
-    """Optimizer steps between checkpoints, beside those after each validation and epoch."""
+    """Optimizer steps between checkpoints, in addition to those after each validation and epoch."""
     checkpoint_every_minutes: float | None = 30.0
-    """Minutes between checkpoints, beside the others."""
+    """Minutes between checkpoints, in addition to the others."""
     val_check_interval: int | None = None
     """Micro-batches between validations; by default once per epoch."""
     log_every_n_steps: int = 10
     """Optimizer steps between rows of metrics.csv."""
     limit_train_batches: int | float | None = None
-    """Train on this many micro-batches (or this share) of each epoch."""
+    """Micro-batches, or fraction, of each epoch to train on."""
     limit_val_batches: int | float | None = None
-    """Validate on this many micro-batches, or this share of them."""
+    """Micro-batches, or fraction, of each validation to use."""
 
     final_evaluation: bool = True
-    """Score the best checkpoint at the end, beside baselines: on some hundred cells of test, or
-    of val where there is no test."""
+    """At the end, score the best checkpoint and baselines on some hundred cells of test, or of val
+    if there is no test."""
 
     accelerator: str = "auto"
     """cpu, gpu, mps or auto."""
@@ -145,22 +147,22 @@ class TrainSettings(PairSettings):
     precision: str = "32-true"
     """Lightning's precision, for example bf16-mixed or 16-mixed."""
     num_workers: int = 2
-    """Processes that prepare batches, for each training process."""
+    """Worker processes that prepare batches, for each training process."""
     token_cache: bool = True
-    """Encode all cells once, and keep that beside the converted data."""
+    """Encode all cells once, and cache their tokens beside the converted data."""
 
     use_wandb: bool = False
     """Also log to Weights & Biases."""
     wandb_project: str = "temporal-geneformer"
-    """Its project."""
+    """Project in Weights & Biases."""
     resume_from_checkpoint: str | None = None
-    """Continue the run in output_dir from `last`, or from the checkpoint at this path. `last`
-    starts afresh where there is no checkpoint yet, so that one command can be repeated until the
-    run is done."""
+    """Continue the run in output_dir from its newest checkpoint (`last`), or from the checkpoint at
+    this path. With `last`, a run without a checkpoint starts from the beginning, so the same
+    command can be repeated until the run is done."""
 
     @classmethod
     def preset(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings that the recipe among the given ones brings."""
+        """The settings of the recipe, if one is given."""
         from bionemo.geneformer_t.training.recipes import recipe_settings
 
         return recipe_settings(given)
@@ -202,12 +204,12 @@ class TrainSettings(PairSettings):
             )
         if not 0 <= self.min_pretrained_coverage <= 1:
             raise ValueError(
-                f"min_pretrained_coverage must lie in [0, 1]; got {self.min_pretrained_coverage}"
+                f"min_pretrained_coverage must be in [0, 1]; got {self.min_pretrained_coverage}"
             )
         if self.freeze_layers < 0:
             raise ValueError(f"freeze_layers must not be negative; got {self.freeze_layers}")
         if self.layer_lr_decay is not None and not 0 < self.layer_lr_decay <= 1:
-            raise ValueError(f"layer_lr_decay must lie in (0, 1]; got {self.layer_lr_decay}")
+            raise ValueError(f"layer_lr_decay must be in (0, 1]; got {self.layer_lr_decay}")
         for name in ("freeze_layers", "lora_rank"):
             if getattr(self, name) and self.pretrained is None:
                 raise ValueError(
@@ -265,17 +267,10 @@ class TrainSettings(PairSettings):
             )
 
     def to_plain(self) -> dict[str, Any]:
-        """Every setting that repeats the run, as plain values."""
+        """Every setting needed to repeat the run, as plain values."""
         return {
             field.name: str(value) if isinstance(value, Path) else value
             for field in fields(self)
             if field.name not in {"config", "resume_from_checkpoint"}
             for value in [getattr(self, field.name)]
         }
-
-    def to_yaml(self) -> str:
-        """What `config.yaml` holds: the same as YAML."""
-        import yaml
-
-        text: str = yaml.safe_dump(self.to_plain(), sort_keys=False)
-        return text

@@ -18,9 +18,8 @@ from lightning.pytorch.loggers.logger import Logger
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.training.checkpointing import BestCheckpoints, RunCheckpoints
 from bionemo.geneformer_t.training.loggers import MetricsFile, ProgressLines, WandbLog
-from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, METRICS_FILE
+from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, METRICS_FILE, RunRecord
 from bionemo.geneformer_t.training.run_lock import RunLock
-from bionemo.geneformer_t.training.run_record import RunRecord
 from bionemo.geneformer_t.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)

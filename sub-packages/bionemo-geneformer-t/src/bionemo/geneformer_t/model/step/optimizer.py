@@ -19,7 +19,7 @@ def freeze_layers(net: NextCellBert, number: int) -> None:
     layers = net.bert.layers
     if not 0 <= number <= len(layers):
         raise ValueError(
-            f"freeze_layers must lie between 0 and {len(layers)}, the layers of this model; got "
+            f"freeze_layers must be between 0 and {len(layers)}, the layers of this model; got "
             f"{number}"
         )
     for layer in layers[:number]:

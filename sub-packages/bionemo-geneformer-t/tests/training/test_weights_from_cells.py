@@ -5,7 +5,7 @@ import pytest
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.training.data_statistics import (
+from bionemo.geneformer_t.training.weights_from_cells import (
     expression_axes,
     log_expression,
     rank_counts,
