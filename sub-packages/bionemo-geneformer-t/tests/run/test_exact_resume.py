@@ -260,7 +260,7 @@ def test_a_signal_stops_the_run_behind_the_step_it_comes_in(
         train(tiny_data_dir, tmp_path / "run", **settings)
     assert stopped.value.code == 75
     assert f"stopped by {name} after 3 optimizer steps" in str(stopped.value)
-    assert "--resume_from_checkpoint last goes on from here" in caplog.text
+    assert "--resume_from_checkpoint last continues from here" in caplog.text
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 3
     assert signal.getsignal(getattr(signal, name)) == before
@@ -295,7 +295,7 @@ def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last")
-    assert "last.ckpt is no whole checkpoint" in caplog.text
+    assert "last.ckpt is not a complete checkpoint" in caplog.text
     assert_same_run(tmp_path / "run", whole_run().folder)
 
 

@@ -127,7 +127,7 @@ def test_a_folder_that_holds_another_run_is_refused_or_resumed(tiny_data_dir, tm
 
 def test_resuming_the_last_of_nothing_starts_afresh(tiny_data_dir, tmp_path, caplog):
     train(tiny_data_dir, tmp_path / "run", num_epochs=1, resume_from_checkpoint="last")
-    assert "holds no checkpoint yet: starting afresh" in caplog.text
+    assert "holds no checkpoint yet: starting from the beginning" in caplog.text
     assert len(losses(tmp_path / "run")) == 5
 
 

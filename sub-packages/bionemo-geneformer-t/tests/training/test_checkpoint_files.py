@@ -113,7 +113,7 @@ def test_the_newest_that_is_whole_is_taken(tmp_path, caplog):
     for name in expected:
         assert newest_intact(tmp_path) == tmp_path / name
         (tmp_path / name).write_bytes(b"")
-    assert "last.ckpt is no whole checkpoint" in caplog.text
+    assert "last.ckpt is not a complete checkpoint" in caplog.text
     with pytest.raises(DamagedCheckpointError, match=r"all checkpoints in .* are damaged"):
         newest_intact(tmp_path)
 

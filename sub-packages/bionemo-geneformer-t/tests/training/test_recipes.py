@@ -125,7 +125,7 @@ def test_genes_start_where_expression_puts_them(tiny_data_dir, tmp_path) -> None
 
 
 def test_the_memory_of_successors_is_refused_where_there_are_none() -> None:
-    with pytest.raises(ValueError, match="successor_memory remembers successors"):
+    with pytest.raises(ValueError, match="successor_memory uses successors"):
         resolve(TrainSettings, {**FOLDERS, "successor_memory": True, "objective": "mlm"})
 
 
@@ -133,7 +133,7 @@ def test_without_validation_cells_the_model_goes_without(tiny_data_dir, tmp_path
     shutil.rmtree(tiny_data_dir / "val")
     best = train_temporal_geneformer(data_dir=tiny_data_dir, output_dir=tmp_path / "run", **TINY)
     assert load_model(best).memory is None
-    assert "so the model goes without" in caplog.text
+    assert "so the model gets no memory" in caplog.text
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ def _demo(settings: DemoSettings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     record = _record(folder)
     if record.get("evaluated"):
-        print(f"the demo in {folder} is finished; its result again (--fresh runs it anew):\n")
+        print(f"the demo in {folder} is finished; its result again (--fresh runs it again):\n")
         print((folder / EVALUATION_TEXT).read_text(encoding="utf-8"))
     else:
         _write_record(folder, {**record, "made_from": made_from})

@@ -99,7 +99,7 @@ def is_scored(settings: TrainSettings, checkpoint: Path) -> bool:
     wanted = what_is_scored(model_fingerprint(model), split, dataset)
     scores, words = scores_beside(settings.output_dir, wanted)
     if scores is None:
-        logger.warning("scoring anew: %s", words)
+        logger.warning("scoring again: %s", words)
     else:
         logger.info("%s is scored in %s", checkpoint, words)
     return scores is not None

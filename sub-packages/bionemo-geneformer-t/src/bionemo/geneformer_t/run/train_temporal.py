@@ -29,7 +29,7 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
         RunStopped: SIGTERM, SIGUSR1 or Ctrl-C asked the run to stop; it can be resumed.
         FileNotFoundError: The data folder or a file in it is missing.
         FileExistsError: The output folder holds another run.
-        FolderInUseError: Another process trains into it.
+        FolderInUseError: Another process is training in it.
         ValueError: A setting or the data are not usable; the message says what to do.
         MemoryError: Memory ran out; the message names the settings to lower.
     """

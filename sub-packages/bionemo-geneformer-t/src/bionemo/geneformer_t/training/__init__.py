@@ -1,1 +1,1 @@
-"""The mechanics of a run: settings, folder, checkpoints, signals, loggers."""
+"""Training runs: settings and data in; a folder with checkpoints, metrics and config.yaml out."""

@@ -1,8 +1,8 @@
-"""Checkpoint files that a crash, a full disk or a damaged sector cannot take away.
+"""Checkpoint files that survive a crash, a full disk or a damaged sector.
 
-A checkpoint is written under another name, forced to the disk, read back, and only then takes its
-place; the one that it replaces is kept as `previous.ckpt`. Reading never runs code from a file, and
-a damaged checkpoint is passed over for the one before it.
+A checkpoint is written under a temporary name, synced to disk, read back and then renamed; the one
+that it replaces is kept as `previous.ckpt`. Reading never runs code from a file. If a checkpoint is
+damaged, the previous one is used.
 """
 
 import logging
@@ -25,31 +25,31 @@ logger = logging.getLogger(__name__)
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
 _KEPT_AS = {LAST: PREVIOUS}
-"""What becomes of the file that a new one of the same name replaces."""
+"""New name of a file that is replaced by a new one."""
 GO_ON = "Free some, then continue with --resume_from_checkpoint last"
-"""What to do where the disk is full while a run is going on."""
+"""What to do if the disk is full during a run."""
 _BEST = re.compile(r"step=(\d+)(?:-val_loss=[-\w.]+)?\.ckpt")
 _DAMAGE = (
     zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError,
     TypeError, AttributeError, IndexError,
 )  # fmt: skip
-"""What zipfile and torch raise on files that are cut, overwritten or no checkpoints at all."""
+"""What zipfile and torch raise on files that are truncated, overwritten or not checkpoints."""
 
 
 class DamagedCheckpointError(ValueError):
-    """A file is no whole checkpoint, or asks for more than plain values."""
+    """A file is not a complete checkpoint, or contains more than plain values and tensors."""
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """How Lightning writes and reads this package's checkpoints."""
+    """Lightning's plugin to write and read the checkpoints of this package."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Path | str, storage_options: Any = None
     ) -> None:
-        """Write, verify, and put in place.
+        """Write, verify and rename.
 
         Raises:
-            OSError: The disk is full or failing; what was there before is untouched.
+            OSError: The disk is full or failing; the checkpoint that was there is unchanged.
         """
         path = Path(path)
         with whole_file(path, GO_ON) as partial:
@@ -62,11 +62,11 @@ class SafeCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: Path | str, map_location: Any = None, **_: Any
     ) -> dict[str, Any]:
-        """Read a checkpoint onto the CPU; plain values and tensors only, whatever is asked for."""
+        """Read a checkpoint onto the CPU; only plain values and tensors, whatever the arguments."""
         return read_checkpoint(Path(path), map_location=map_location or "cpu", mmap=False)
 
     def remove_checkpoint(self, path: Path | str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         Path(path).unlink(missing_ok=True)
 
 
@@ -95,9 +95,9 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True)
         if advice := numpy_advice(path):
             raise DamagedCheckpointError(advice) from error
         text = str(error).split("\n", maxsplit=1)[0]
-        raise DamagedCheckpointError(f"{path} is no whole checkpoint ({text})") from error
+        raise DamagedCheckpointError(f"{path} is not a complete checkpoint ({text})") from error
     if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():
-        raise DamagedCheckpointError(f"{path} is a file of torch, but no checkpoint of a run")
+        raise DamagedCheckpointError(f"{path} is a PyTorch file, but not a checkpoint of a run")
     return content
 
 
@@ -112,13 +112,13 @@ def newest_intact(folder: Path) -> Path | None:
         try:
             read_checkpoint(path)
         except DamagedCheckpointError as error:
-            logger.warning("%s; it is skipped for the one before it", error)
+            logger.warning("%s; the previous one is used", error)
         else:
             return path
     if found:
         raise DamagedCheckpointError(
             f"all checkpoints in {folder} are damaged: {', '.join(p.name for p in found)}; restore "
-            "one from a copy, or choose another output_dir to start afresh"
+            "one from a copy, or choose another output_dir to start again"
         )
     return None
 

@@ -1,7 +1,7 @@
-"""When a run is saved, so that it can be killed at any moment and ends with the same weights.
+"""When a run is saved, so that it can be killed at any moment and still ends with the same weights.
 
-`last.ckpt` is written between two optimizer steps alone, where accumulated gradients, validation
-and logged rows are complete. The position it carries is that of `run_position`, so the resumed run
+`last.ckpt` is only written between two optimizer steps, when accumulated gradients, validation and
+logged rows are complete. It contains the position of the run (`run_position`), so a resumed run
 does exactly what this one would have done next.
 """
 
@@ -37,15 +37,15 @@ _FIT_LOOP = "fit_loop"
 class BestCheckpoints(ModelCheckpoint):
     """Lightning's best checkpoints, with two changes.
 
-    A file that is no longer among the best stays until `last.ckpt` knows it; and a run's folder may
-    be moved between two parts of the run.
+    A file that is no longer among the best is kept until the next `last.ckpt` is written, and the
+    folder of a run may be moved between two parts of the run.
     """
 
     def _remove_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         """Nothing: `RunCheckpoints` prunes after it has saved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best checkpoints back, by name, in the folder where they are now."""
+        """Restore the best checkpoints, by name, in the folder where they are now."""
         folder = Path(str(self.dirpath))
 
         def here(path: str) -> str:
@@ -55,7 +55,7 @@ class BestCheckpoints(ModelCheckpoint):
         moved |= {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path")}
         best = {here(path): score for path, score in state_dict["best_k_models"].items()}
         ranked = sorted(best, key=lambda path: float(best[path]))
-        if self.save_top_k >= 0:  # fewer may be asked for than there were
+        if self.save_top_k >= 0:  # it may be lower than before
             ranked = ranked[: self.save_top_k]
         best = {path: score for path, score in best.items() if path in ranked}
         if ranked and len(ranked) == self.save_top_k:
@@ -64,7 +64,7 @@ class BestCheckpoints(ModelCheckpoint):
 
 
 class RunCheckpoints(Checkpoint):
-    """Writes `last.ckpt`, and stops the run when a signal asks for it.
+    """Writes `last.ckpt`, and stops the run after a stop signal.
 
     Args:
         folder: Where it is written.
@@ -72,11 +72,11 @@ class RunCheckpoints(Checkpoint):
         every_minutes: Minutes between two checkpoints.
         best: The best checkpoints of the same run, where it has validation cells.
         settings: The run's, as plain values.
-        may_write: Raises an error where the folder is no longer this run's.
+        may_write: Raises an error if the folder no longer belongs to this run.
 
     Raises:
-        RunStopped: A stop signal has come, and the run is saved.
-        ValueError: A checkpoint from inside an epoch does not fit the batches of this run.
+        RunStopped: A stop signal was received, and the run is saved.
+        ValueError: A checkpoint from inside an epoch does not match the batches of this run.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class RunCheckpoints(Checkpoint):
         self._validates_first = False
         self._is_resumed = False
 
-    # --- what a checkpoint carries ------------------------------------------------------------
+    # --- what a checkpoint contains -----------------------------------------------------------
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Write where the run is, in the form that resumes exactly."""
+        """Add the position of the run, in a form from which it resumes exactly."""
         if trainer.state.fn != "fit":
             return
         position = position_of(trainer, validates_first=self._validates_first)
@@ -128,7 +128,7 @@ class RunCheckpoints(Checkpoint):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Go on from there, if this run cuts its epochs in the same way.
+        """Continue from there, if this run divides its epochs into the same batches.
 
         Raises:
             ValueError: It does not.
@@ -167,8 +167,8 @@ class RunCheckpoints(Checkpoint):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save when it is time, or stop, if the batch before ended an optimizer step."""
-        if self._is_resumed:  # restarting, Lightning may have counted a step once too often
+        """Save when it is time, or stop, if the previous batch ended an optimizer step."""
+        if self._is_resumed:  # when it resumes, Lightning may count one step too many
             trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
             self._is_resumed = False
         if batch_idx % trainer.accumulate_grad_batches:
@@ -180,7 +180,7 @@ class RunCheckpoints(Checkpoint):
             self._stop(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop before a validation, which may take longer than the cluster waits."""
+        """Stop before a validation, which may take longer than the cluster allows."""
         if trainer.state.fn != "fit":
             return
         if self._is_resumed:
@@ -188,12 +188,12 @@ class RunCheckpoints(Checkpoint):
         self._stop_in_validation(trainer)
 
     def on_validation_batch_start(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
-        """Stop inside a validation; the resumed run begins it anew."""
+        """Stop inside a validation; the resumed run starts it again."""
         if trainer.state.fn == "fit":
             self._stop_in_validation(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save what the validation has found."""
+        """Save the result of the validation."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._save(trainer, again=True)
 
@@ -231,15 +231,15 @@ class RunCheckpoints(Checkpoint):
         stop, _ = self._asks(trainer)
         if not stop:
             return
-        # Behind the last step of all there is no batch that a validation could come before: then
-        # the checkpoint before this one continues the run.
+        # After the very last step there is no next batch, before which the resumed run would
+        # validate: then the previous checkpoint continues the run.
         if trainer.global_step != trainer.max_steps:
             self._validates_first = True
             self._save(trainer)
         self._stop(trainer)
 
     def _save(self, trainer: L.Trainer, *, again: bool = False) -> None:
-        """Write `last.ckpt`, unless this very step is in it."""
+        """Write `last.ckpt`, unless this step is already saved."""
         if trainer.global_step <= self._saved_steps and not again:
             return
         if self.may_write is not None:
@@ -255,7 +255,7 @@ class RunCheckpoints(Checkpoint):
         name = self.request.signal.name if self.request.signal else "a signal to another process"
         message = (
             f"stopped by {name} after {trainer.global_step} optimizer steps; the same command with "
-            "--resume_from_checkpoint last goes on from here"
+            "--resume_from_checkpoint last continues from here"
         )
         if trainer.is_global_zero:
             logger.warning(message)
@@ -263,10 +263,10 @@ class RunCheckpoints(Checkpoint):
 
 
 def _take_patience(trainer: L.Trainer, checkpoint: dict[str, Any]) -> bool:
-    """Let early stopping have the patience of this run; Lightning takes that of the checkpoint.
+    """Use the patience of this run for early stopping; Lightning uses that of the checkpoint.
 
     Returns:
-        Whether it is more than there was, so that a run that has stopped may go on.
+        Whether it is larger than before, so that a run that stopped early may continue.
     """
     states = checkpoint["callbacks"]
     saved = [state for key, state in states.items() if key.startswith(EarlyStopping.__name__)]
@@ -281,7 +281,7 @@ def _take_patience(trainer: L.Trainer, checkpoint: dict[str, Any]) -> bool:
 
 
 def _flush(trainer: L.Trainer) -> None:
-    """Have the rows behind a checkpoint on the disk before the checkpoint is."""
+    """Sync logged rows to disk before the checkpoint that follows them."""
     for each in trainer.loggers:
         if isinstance(each, MetricsFile):
             each.sync()
@@ -290,7 +290,7 @@ def _flush(trainer: L.Trainer) -> None:
 
 
 def _cells_per_batch(trainer: L.Trainer) -> dict[str, int]:
-    """What must not change inside an epoch."""
+    """The sizes that must not change inside an epoch."""
     data = trainer.datamodule
     return {
         "cells": data.micro_batch_size * trainer.world_size,

@@ -43,7 +43,7 @@ def read_start(settings: TrainSettings, resume: Path | None) -> Pretrained | Bio
 
     Raises:
         FileNotFoundError: They, or their vocabulary, are missing.
-        ValueError: They are damaged, of another architecture, or do not agree with themselves.
+        ValueError: They are damaged, inconsistent or of another architecture.
     """
     if settings.pretrained is None:
         return None
@@ -64,9 +64,9 @@ def read_start(settings: TrainSettings, resume: Path | None) -> Pretrained | Bio
 
 
 def with_sizes(settings: TrainSettings, start: Pretrained | BioBertConfig | None) -> TrainSettings:
-    """The settings with the sizes of what the run starts from.
+    """The settings with the sizes of the weights that the run starts from.
 
-    The position scheme is among them where the weights were trained on next cells.
+    If the weights were trained on next cells, this includes their position scheme.
 
     Raises:
         ValueError: A size was given that the weights do not have.
@@ -95,10 +95,10 @@ def with_sizes(settings: TrainSettings, start: Pretrained | BioBertConfig | None
 
 
 def num_positions(settings: TrainSettings, pretrained: Pretrained) -> int:
-    """Rows of the position table: what the weights have, or more where that was asked for.
+    """Rows of the position table: those of the weights, or more with `extend_positions`.
 
     Raises:
-        ValueError: More are needed and that was not asked for.
+        ValueError: More are needed, without `extend_positions`.
     """
     held = pretrained.config.max_position_embeddings
     needed = positions_needed(settings, settings.position_scheme)
@@ -145,11 +145,11 @@ def start_model(
 
 
 def restrict_training(settings: TrainSettings, model: TemporalGeneformerModel) -> None:
-    """Freeze what the settings say, or put low-rank updates on top, and say what trains.
+    """Freeze layers or add low-rank updates, as the settings ask, and log what is trained.
 
     Raises:
         ModuleNotFoundError: LoRA is asked for and peft is not installed.
-        ValueError: There are fewer layers than should be frozen.
+        ValueError: There are fewer layers than `freeze_layers`.
     """
     if settings.lora_rank is not None:
         add_adapters(model.net, settings.lora_rank)
@@ -164,7 +164,7 @@ def report_coverage(
     model: TemporalGeneformerModel,
     data: TemporalGeneformerDataModule,
 ) -> None:
-    """Say how much of the training cells is pretrained, in the log and the model.
+    """Record which fraction of the training cells' counts has pretrained genes, and log it.
 
     Raises:
         ValueError: It is too little.
@@ -184,7 +184,7 @@ def report_coverage(
     logger.info("%s", model.start)
     if found.share < settings.min_pretrained_coverage:
         raise ValueError(
-            f"the pretrained weights cover too little of {settings.data_dir}: {found} lie on genes "
+            f"the pretrained weights cover too little of {settings.data_dir}: {found} are on genes "
             f"with pretrained rows, and min_pretrained_coverage is "
             f"{settings.min_pretrained_coverage:.0%}. {_advice(data.train.tokens)}"
         )
@@ -195,5 +195,5 @@ def _advice(tokens: CellTokens) -> str:
     return (
         f"The data name genes like {names}; prepare them with the vocabulary of the weights and a "
         "dictionary that maps your names to its own, or lower min_pretrained_coverage if you mean "
-        "to learn most genes anew"
+        "to train most genes from the beginning"
     )

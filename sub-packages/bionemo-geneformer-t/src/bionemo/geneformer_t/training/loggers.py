@@ -128,7 +128,7 @@ class WandbLog(WandbLogger):
         self._sent[row] = None
         if self._has_written:
             _append(self._file, json.dumps(row) + "\n")
-        else:  # written anew, without a line that a killed process left unfinished
+        else:  # written again, without a line that a killed process left unfinished
             lines = [{"id": self._id}, *self._sent]
             write_text(self._file, "".join(json.dumps(line) + "\n" for line in lines), GO_ON)
             self._has_written = True

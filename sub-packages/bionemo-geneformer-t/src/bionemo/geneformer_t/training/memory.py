@@ -26,7 +26,7 @@ def remember(settings: TrainSettings, data: TemporalGeneformerDataModule, checkp
     if data.val is None or not data.val.graph.num_edges or not data.train.graph.num_edges:
         logger.warning(
             "successor_memory needs training cells with successors, and validation cells with "
-            "successors to be mixed by; %s lacks them, so the model goes without",
+            "successors to fit the mixture on; %s has none, so the model gets no memory",
             settings.data_dir,
         )
         return

@@ -1,7 +1,7 @@
-"""What the last bits of a run depend on beside its settings and data.
+"""The facts that affect the last bits of a run, apart from its settings and data.
 
-Sums of floats come out by the order in which they are added, and that order is chosen by the number
-of threads, the processor, the version of PyTorch and the kind of device. A checkpoint carries them.
+A sum of floats depends on the order of addition, which depends on the number of threads, the
+processor, the version of PyTorch and the type of device. A checkpoint contains these facts.
 """
 
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def numerics(trainer: L.Trainer) -> dict[str, str | int]:
-    """These facts about this process, as plain values."""
+    """These facts for this process, as plain values."""
     return {
         "threads": torch.get_num_threads(),
         "PyTorch": str(torch.__version__),
@@ -24,7 +24,7 @@ def numerics(trainer: L.Trainer) -> dict[str, str | int]:
 
 
 def warn_of_other_bits(before: Mapping[str, str | int], now: Mapping[str, str | int]) -> None:
-    """Say that a resumed run will not have the bits of an uninterrupted one, and why."""
+    """Warn that a resumed run will differ from an uninterrupted one in the last bits, and why."""
     found = [
         f"{name}: {value} then, {now[name]} now"
         for name, value in before.items()

@@ -35,12 +35,12 @@ LOSS_CURVE = "loss_curve.png"
 PRETRAINED_FILE = "pretrained.json"
 
 _CHANGE = re.compile(r"# step (\d+): ")
-"""Begins the lines of config.yaml that say since when a setting is what it is."""
+"""Start of a line in config.yaml that records a changed setting."""
 _NAMED: Sequence[OnResume] = (OnResume.USED, OnResume.BETWEEN_EPOCHS, OnResume.CHECKED_WITH_DATA)
 
 
 def refuse_other_run(settings: TrainSettings) -> None:
-    """Refuse to start where another run is.
+    """Refuse to start in the folder of another run.
 
     Raises:
         FileExistsError: The output folder holds one.
@@ -56,12 +56,12 @@ def refuse_other_run(settings: TrainSettings) -> None:
 def checkpoint_to_resume(settings: TrainSettings) -> Path | None:
     """The checkpoint that the run continues from; None for a fresh run.
 
-    `last` starts afresh where nothing has been saved yet, so that one command can be repeated until
-    the run is done.
+    `last` starts from the beginning if nothing has been saved yet, so that one command can be
+    repeated until the run is done.
 
     Raises:
         FileNotFoundError: There is no checkpoint at the path given.
-        ValueError: It is damaged, or all that `last` could take are.
+        ValueError: It is damaged, or with `last`, all checkpoints are.
     """
     if settings.resume_from_checkpoint is None:
         return None
@@ -69,47 +69,47 @@ def checkpoint_to_resume(settings: TrainSettings) -> Path | None:
         folder = settings.output_dir / CHECKPOINTS
         found = newest_intact(folder)
         if found is None:
-            logger.warning("%s holds no checkpoint yet: starting afresh", folder)
+            logger.warning("%s holds no checkpoint yet: starting from the beginning", folder)
         return found
     path = Path(settings.resume_from_checkpoint)
     if not path.is_file():
         raise FileNotFoundError(
             f"resume_from_checkpoint: expected a checkpoint at {path}; there is none. `last` takes "
-            "the newest in output_dir, and starts afresh where there is none"
+            "the newest in output_dir, and starts from the beginning if there is none"
         )
     read_checkpoint(path)
     return path
 
 
 def step_of(checkpoint: Path | None) -> int:
-    """The number of optimizer steps behind a checkpoint; 0 without one."""
+    """The number of optimizer steps before a checkpoint; 0 without one."""
     return 0 if checkpoint is None else int(read_checkpoint(checkpoint)["global_step"])
 
 
 class RunRecord(L.Callback):
-    """Writes config.yaml and pretrained.json, and drops rows that are about to come again.
+    """Writes config.yaml and pretrained.json, and drops rows that will be logged again.
 
     Args:
         settings: The run's.
         loggers: Its loggers.
-        steps: Optimizer steps behind the checkpoint that it goes on from.
+        steps: Optimizer steps before the checkpoint that it resumes from.
     """
 
     def __init__(self, settings: TrainSettings, loggers: Sequence[Logger], *, steps: int) -> None:
         self.settings = settings
         self.loggers = loggers
         self.steps = steps
-        self._before: dict[str, Any] = {}  # the settings behind the checkpoint
+        self._before: dict[str, Any] = {}  # the settings in the checkpoint
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """See which settings the run goes on from: config.yaml may tell of later steps."""
+        """Read the settings in the checkpoint; those in config.yaml may be of later steps."""
         carried = checkpoint.get("callbacks", {}).get(RunCheckpoints.__qualname__, {})
         self._before = dict(carried.get("settings") or {})
 
     def on_train_start(self, trainer: L.Trainer, pl_module: "TemporalGeneformerModel") -> None:
-        """Write it all.
+        """Write the record, when the first batch is about to be trained on.
 
         Raises:
             OSError: The disk is full.
@@ -139,10 +139,10 @@ class RunRecord(L.Callback):
         except yaml.YAMLError:
             written = None
         if not isinstance(written, dict):
-            logger.warning("config.yaml is damaged and is written anew")
+            logger.warning("config.yaml is damaged and is written again")
             written = {}
         before = self._before or written  # older checkpoints carry no settings
-        # a change right behind the checkpoint is part of it if it was written after that change
+        # a change at the step of the checkpoint is part of it if it was saved after the change
         end = self.steps + (not changes(before, written, *_NAMED))
         told = [
             line

@@ -1,10 +1,11 @@
-"""One process at a time owns the folder of a run.
+"""The lock of a run's folder: one process at a time trains in it.
 
-Two locks of the library filelock, because no single one holds everywhere. The system's own (flock)
-is free at once when its process ends, however it ends, but some network file systems have none, or
-one for each computer. A lease is a file with the owner's process and computer, refreshed while the
-owner lives: it holds on any disk, and ends some seconds after its owner. Forked workers keep
-neither. All processes of a distributed run share those of the first one. Reading needs no lock.
+There are two locks of the library filelock, because neither works everywhere. The system's lock
+(flock) is released as soon as its process ends, but some network file systems have none, or a
+separate one for each computer. A lease is a file with the owner's process and computer, which is
+refreshed while the owner is alive. It works on any disk, and expires some seconds after its owner
+has ended. Forked workers keep neither. All processes of a distributed run share those of the first
+one. Reading needs no lock.
 """
 
 import json
@@ -24,39 +25,39 @@ logger = logging.getLogger(__name__)
 
 LOCK, LEASE = ".run.lock", ".run.lease"
 LEASE_SECONDS = 30.0
-"""Time without a sign of life after which a lease is over; signs come three times as often."""
+"""Seconds after which a lease expires, unless its owner refreshes it, three times as often."""
 _MOMENT = 1.0
-"""Seconds that a lock may take to be given back by a process that has just ended."""
+"""Seconds until the lock of a process that has just ended is released."""
 _RANKS = (
     "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK",
     "OMPI_COMM_WORLD_RANK", "PMI_RANK",
 )  # fmt: skip
-"""Where launchers tell a process which of them all it is."""
+"""Environment variables in which launchers set the rank of a process."""
 
 
 class FolderInUseError(OSError):
-    """Another process trains into this folder."""
+    """Another process trains in this folder."""
 
 
 class RunLock:
-    """Holds the folder of a run; use `owned`."""
+    """The lock of a run's folder; use `owned`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # a colleague may write to it too, or one that is left by a kill would shut the folder
+        # writable for all, or a lock left by a killed process would block other users
         self._lock = FileLock(folder / LOCK, mode=0o666, fallback_to_soft=False)
         self._lease = SoftFileLease(folder / LEASE, lease_duration=LEASE_SECONDS)
         self._token: str | None = None
 
     def __reduce__(self) -> tuple[type["RunLock"], tuple[Path]]:
-        """Spawned processes of the same run get one that watches nothing; the first one does."""
+        """Spawned processes of the same run get one that is not held; only the first holds it."""
         return RunLock, (self.folder,)
 
     def acquire(self) -> None:
-        """Take the folder, or say who has it.
+        """Lock the folder, or raise an error that names the owner.
 
         Raises:
-            FolderInUseError: Another process has it.
+            FolderInUseError: Another process holds the lock.
             PermissionError: The folder cannot be written.
         """
         try:
@@ -66,7 +67,7 @@ class RunLock:
         except (NotImplementedError, OSError) as error:
             if isinstance(error, OSError) and error.errno not in NO_LOCKS:
                 raise
-            logger.info("the disk of %s has no locks; its lease alone guards it", self.folder)
+            logger.info("the disk of %s has no file locks; only a lease protects it", self.folder)
         try:
             self._take_lease()
         except BaseException:
@@ -92,13 +93,13 @@ class RunLock:
                 raise self._in_use() from error
 
     def check(self) -> None:
-        """Refuse to write on where another process has taken the folder meanwhile.
+        """Raise an error if another process has locked the folder in the meantime.
 
-        That takes a process that was frozen for longer than the lease, on a disk whose locks other
-        computers do not see.
+        This happens if this process was suspended for longer than the lease, on a disk whose file
+        locks are not visible to other computers.
 
         Raises:
-            FolderInUseError: It has.
+            FolderInUseError: Another process has locked it.
         """
         if self._lease.compromise is None:
             return
@@ -107,36 +108,36 @@ class RunLock:
             raise self._in_use()
 
     def release(self) -> None:
-        """Give the folder back."""
+        """Release the folder."""
         self._lease.release()
         (self.folder / LOCK).unlink(missing_ok=True)
         self._lock.release()
 
     def _in_use(self) -> FolderInUseError:
         who = "another process"
-        for _ in range(20):  # the owner may be about to write down who it is
+        for _ in range(20):  # the owner may not have written its name yet
             with suppress(OSError, ValueError, KeyError, TypeError):
                 facts = json.loads((self.folder / LOCK).read_text(encoding="utf-8"))
                 who = f"process {facts['pid']} on {facts['host']} (since {facts['since']})"
                 break
             time.sleep(_MOMENT / 20)
         return FolderInUseError(
-            f"output_dir {self.folder} is in use: {who} trains into it. Nothing was touched. Wait "
-            "until that run ends, stop it, or choose another folder"
+            f"output_dir {self.folder} is in use: {who} is training in it. Nothing was changed. "
+            "Wait until that run ends, stop it, or choose another folder"
         )
 
 
 @contextmanager
 def owned(folder: Path) -> Iterator[RunLock | None]:
-    """Own a folder while the context lasts; it is made where it is missing.
+    """Lock a folder while the context lasts; a missing folder is created.
 
-    If it was made here and is still empty in the end, it is removed.
+    If it was created here and is still empty at the end, it is removed.
 
     Yields:
-        The lock; None in a process that is not the first of a distributed run, which shares its.
+        The lock; None in the other processes of a distributed run, which share that of the first.
 
     Raises:
-        FolderInUseError: Another process owns it.
+        FolderInUseError: Another process holds the lock.
         PermissionError: It cannot be written.
     """
     if not is_first_process():
@@ -157,13 +158,13 @@ def owned(folder: Path) -> Iterator[RunLock | None]:
         yield lock
     finally:
         lock.release()
-        with suppress(OSError):  # one that holds something stays
+        with suppress(OSError):  # a folder that is not empty is kept
             for path in made:
                 path.rmdir()
 
 
 def is_first_process() -> bool:
-    """Whether this process is the first of a distributed run, or the only one of another."""
+    """Whether this process is the first of a distributed run, or the only one of another run."""
     return all(os.environ.get(name, "0") in {"0", ""} for name in _RANKS)
 
 

@@ -64,7 +64,7 @@ def check_same_settings(checkpoint: Path, settings: TrainSettings) -> None:
 
     carried = read_checkpoint(checkpoint).get("callbacks", {}).get(RunCheckpoints.__qualname__, {})
     if not carried.get("settings"):
-        logger.warning("%s does not say with which settings it was trained", checkpoint)
+        logger.warning("%s has no record of the settings of its training", checkpoint)
         return
     check_settings(
         carried["settings"],

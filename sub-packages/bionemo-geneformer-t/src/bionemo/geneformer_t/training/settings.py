@@ -171,7 +171,7 @@ class TrainSettings(PairSettings):
         super().__post_init__()
         if self.successor_memory and self.objective == "mlm":
             raise ValueError(
-                "successor_memory remembers successors, and objective 'mlm' has none; leave one out"
+                "successor_memory uses successors, and objective 'mlm' has none; leave one out"
             )
         self._check_start()
         check_batch_size(self.micro_batch_size, self.max_tokens_per_batch)
@@ -199,7 +199,7 @@ class TrainSettings(PairSettings):
     def _check_start(self) -> None:
         if self.gene_embeddings != "random" and self.pretrained is not None:
             raise ValueError(
-                f"gene_embeddings is {self.gene_embeddings!r}, but pretrained weights bring their "
+                f"gene_embeddings is {self.gene_embeddings!r}, but pretrained weights have their "
                 "own; give one of the two"
             )
         if not 0 <= self.min_pretrained_coverage <= 1:

@@ -1,8 +1,8 @@
-"""What a cluster's warning or Ctrl-C does: SIGTERM, SIGUSR1 or SIGINT ask a run to save and stop.
+"""Signals that stop a run: after SIGTERM, SIGUSR1 or SIGINT (Ctrl-C), it saves and ends.
 
-The handler only takes a note; training looks at it where the state is whole, between two optimizer
-steps. A second Ctrl-C does not wait for that. Before training begins there is nothing to save, and
-the signals keep their usual effect.
+The handler only records the signal; the run checks for it between two optimizer steps, where its
+state is complete. A second Ctrl-C ends the run at once. Before training begins there is nothing to
+save, and the signals have their usual effect.
 """
 
 import logging
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 STOPPED = 75
-"""Exit code of a run that was asked to stop and can go on: EX_TEMPFAIL of sysexits.h."""
+"""Exit code of a run that was stopped and can be resumed: EX_TEMPFAIL of sysexits.h."""
 
 
 class RunStopped(SystemExit):
-    """A run stopped because a signal asked it to; its last checkpoint continues it.
+    """A run was stopped by a signal; its last checkpoint continues it.
 
-    Ends the program with the exit code 75, on the first process alone: a launcher takes any other
-    process that fails for the reason, and kills the rest before they have ended.
+    Ends the program, in the first process with exit code 75. The others end with 0, because a
+    launcher would take one that fails for the cause, and kill the rest before they have ended.
     """
 
     def __init__(self, message: str, *, is_first_process: bool = True) -> None:
@@ -34,19 +34,19 @@ class RunStopped(SystemExit):
 
 
 class StopRequest:
-    """Notes the first stop signal between `listen` and `ignore`."""
+    """Records the first stop signal between `listen` and `ignore`."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def listen(self) -> None:
-        """Take over the signals; only a program's main thread can."""
+        """Install the handlers, which is possible in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             self._before = {one: signal.signal(one, self._note) for one in STOP_SIGNALS}
 
     def ignore(self) -> None:
-        """Give the signals back to whom they belonged."""
+        """Restore the previous handlers."""
         for one, handler in self._before.items():
             signal.signal(one, handler)
         self._before = {}

@@ -214,7 +214,7 @@ def refuse_in_spawned_process() -> None:
     # multiprocessing's own mark of such a process, by which it refuses to start others there
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(
-            "this process was started to help another one, and is importing its script "
+            "this process is a worker of another one, and is importing its script "
             f"{_script()}, which trains when it is imported. Put the call of "
             f"train_temporal_geneformer under `{_GUARD}`, or set num_workers=0"
         )

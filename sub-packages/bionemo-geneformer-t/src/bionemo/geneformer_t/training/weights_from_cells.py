@@ -65,8 +65,8 @@ def _set_gene_embeddings(
     axes = expression_axes(data.train.tokens, wanted, len(data.vocab), settings.seed)
     if axes.shape[1] == 0 or not axes.std():
         logger.warning(
-            "gene_embeddings: the training cells have no axes of expression (%d cells); genes "
-            "start at random", len(data.train.tokens),
+            "gene_embeddings: the training cells have no axes of expression (%d cells), so "
+            "the embeddings start at random values", len(data.train.tokens),
         )  # fmt: skip
         return
     scaled = torch.from_numpy(axes * (model.config.initializer_range / axes.std()))
