@@ -45,6 +45,6 @@ def test_the_demo_ends_with_a_table_and_pictures_and_runs_again_cheaply(tmp_path
 
 def test_a_folder_of_something_else_is_not_cleared(tmp_path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match="no demo made"):
+    with pytest.raises(FileExistsError, match="files of no demo"):
         demo(output_dir=tmp_path, fresh=True, **SMALL)
     assert (tmp_path / "thesis.txt").exists()

@@ -74,8 +74,8 @@ def test_without_test_cells_those_of_val_are_scored(train, tiny_data_dir, tmp_pa
 @pytest.mark.parametrize(
     ("settings", "removed", "reason"),
     [
-        ({"objective": "mlm"}, (), "objective 'mlm' learns single cells"),
-        ({}, ("test", "val"), "holds neither test nor val"),
+        ({"objective": "mlm"}, (), "objective 'mlm' trains on single cells"),
+        ({}, ("test", "val"), "has neither test nor val"),
     ],
 )
 def test_a_run_that_cannot_be_scored_says_why(

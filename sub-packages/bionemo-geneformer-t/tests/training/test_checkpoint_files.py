@@ -120,7 +120,7 @@ def test_the_newest_that_is_whole_is_taken(tmp_path, caplog):
 
 def test_a_file_of_torch_that_is_no_checkpoint_is_refused(tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.ckpt")
-    with pytest.raises(DamagedCheckpointError, match="no checkpoint of a run"):
+    with pytest.raises(DamagedCheckpointError, match="not a checkpoint of a run"):
         read_checkpoint(tmp_path / "other.ckpt")
     with pytest.raises(FileNotFoundError):
         read_checkpoint(tmp_path / "nowhere.ckpt")

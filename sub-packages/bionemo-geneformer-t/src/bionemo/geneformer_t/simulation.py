@@ -47,7 +47,7 @@ class SimulationSettings(Settings):
     fold_change: float = 40.0
     """Median fold change of a gene when its programme is on."""
     switch_width: float = 0.06
-    """Width of a switch's sigmoid; each branch is 1 long."""
+    """Width of a switch's sigmoid, in pseudotime; each branch has length 1."""
     dispersion: float = 0.1
     """Overdispersion: the variance of a count is mean + dispersion * mean^2."""
     step: float = 0.3

@@ -1,1 +1,1 @@
-"""The commands: each module is one, `cli` gathers them."""
+"""The command line: one module for each command, and `cli` with the table of commands."""

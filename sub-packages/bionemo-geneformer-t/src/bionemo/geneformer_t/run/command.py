@@ -1,7 +1,7 @@
-"""Commands: one settings dataclass becomes a Python function and a command line.
+"""Commands: a settings dataclass defines a Python function and a command line.
 
 `@command(Settings)` turns `def train(settings: Settings)` into a function that takes the fields of
-`Settings` as keyword arguments; `parse` reads the same fields from the command line. Fields, their
+`Settings` as keyword arguments; `main` reads the same fields from the command line. Fields, their
 defaults and their docstrings are written once. Nothing heavy is imported here.
 """
 
@@ -42,7 +42,7 @@ USER_ERRORS = (ValueError, KeyError, TypeError, OSError, MemoryError, ModuleNotF
 _DAMAGED_YAML = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
-"""What PyYAML lets through: dates like 2026-13-45, `!!timestamp x`, nesting without end."""
+"""What PyYAML raises besides its own errors: for 2026-13-45, `!!timestamp x` or deep nesting."""
 UNREAD = 141
 """Exit status where the reader of the output is gone, as under `| head`: a shell's for SIGPIPE."""
 
@@ -50,8 +50,8 @@ UNREAD = 141
 def command(settings_type: Callable[P, S]) -> Callable[[Callable[[S], R]], Callable[P, R]]:
     """Let a function of one settings object be called with the settings' fields.
 
-    Where the settings have a field `config`, values come from that YAML file first, and those
-    given in the call win.
+    If the settings have a field `config`, values are read from that YAML file first, and values
+    given in the call override them.
     """
 
     def wrap(function: Callable[[S], R]) -> Callable[P, R]:
@@ -74,13 +74,13 @@ def command(settings_type: Callable[P, S]) -> Callable[[Callable[[S], R]], Calla
 
 
 def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
-    """Build settings from what was given, over what the YAML in `config` says.
+    """Build settings from the given values, which override those of the YAML file `config`.
 
-    Settings with a method `preset` add what that makes of these; it yields to both.
+    Settings with a method `preset` add its values, which both override.
 
     Raises:
         FileNotFoundError: No such YAML file.
-        ValueError: It holds names that are no settings.
+        ValueError: It has names that are not settings.
         TypeError: A name given is no setting, a value has the wrong type, or a required one is
             missing.
     """
@@ -108,7 +108,7 @@ def resolve(settings_type: Callable[..., S], given: Mapping[str, Any]) -> S:
 
 
 def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> dict[str, Any]:
-    """The settings in a YAML file; none where there is no file to read."""
+    """The settings in a YAML file; none if no file is given."""
     if path is None:
         return {}
     import yaml
@@ -143,7 +143,7 @@ def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> d
 
 
 def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: str = "") -> Any:
-    """Run a command from the command line; user errors end it with one plain message."""
+    """Run a command from the command line; errors of the user end it with one message."""
     settings_type: type = function.settings_type  # type: ignore[attr-defined]
     parser = _Parser(
         argv=sys.argv[1:] if argv is None else argv,
@@ -164,7 +164,7 @@ def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: 
 
 
 class _Parser(argparse.ArgumentParser):
-    """Asks, where it refuses, whether a misspelt option is another one."""
+    """Suggests another option for a misspelt one."""
 
     def __init__(self, *, argv: Sequence[str], **options: Any) -> None:
         super().__init__(**options)
@@ -178,9 +178,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether this package raised the error itself: others deserve their whole traceback.
+    """Whether this package raised the error itself; other errors are shown with their traceback.
 
-    A broken pipe never is; see `ending_unread`.
+    Never for a broken pipe; see `ending_unread`.
     """
     if isinstance(error, BrokenPipeError):
         return False
@@ -299,7 +299,7 @@ def _boolean(text: str) -> bool:
 
 
 def _default(field: Field[Any]) -> str:
-    if _is_required(field) or field.default is None:
+    if _is_required(field) or field.default in {None, ()}:
         return ""
     shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
     return f" (default: {shown})"

@@ -94,7 +94,7 @@ def _demo(settings: DemoSettings) -> Path:
 
 
 def _train(settings: DemoSettings) -> Path:
-    """The checkpoint of the demo's model, trained unless it is there already."""
+    """The checkpoint of the demo's model, which is trained unless it exists."""
     from bionemo.geneformer_t.run.simulate import simulate
     from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
@@ -116,10 +116,10 @@ def _train(settings: DemoSettings) -> Path:
 
 
 def _training(settings: DemoSettings) -> dict[str, Any]:
-    """What the demo trains with: the recipe for small data, with all genes of the next cell scored.
+    """Settings of the demo: the recipe for small data, with all genes of the next cell scored.
 
-    No position sees another's answer, so this takes nothing from the context, and where cells are
-    short it costs little. `val/loss` is the network's alone; the table has the memory too.
+    Scored genes do not attend to each other, so this takes nothing from the context, and for cells
+    with few genes it costs little. `val/loss` is without the memory; the table includes it.
     """
     return {
         "recipe": "small",
@@ -139,7 +139,7 @@ def _training(settings: DemoSettings) -> dict[str, Any]:
 
 
 def _made_from(settings: DemoSettings) -> dict[str, Any]:
-    """Everything that the result depends on."""
+    """Everything that determines the result."""
     import bionemo.geneformer_t as package
 
     own = {name: value for name, value in asdict(settings).items() if name not in _NOT_INPUT}
@@ -162,16 +162,16 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier demo, and nothing that another command made.
+    """Remove an earlier demo, but nothing that another command wrote.
 
     Raises:
-        FileExistsError: The folder holds something else.
+        FileExistsError: The folder has other content.
     """
     if not folder.exists() or {path.name for path in folder.iterdir()} <= {LOCK, LEASE}:
         return
     if not (folder / RECORD).is_file():
         raise FileExistsError(
-            f"output_dir {folder} holds files that no demo made (there is no {RECORD}); choose "
+            f"output_dir {folder} has files of no demo (there is no {RECORD}); choose "
             "another folder, or empty this one"
         )
     print(f"removing the earlier demo in {folder}")

@@ -71,7 +71,7 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
     except (ValueError, KeyError, OSError):
         if not any(finding.verdict == "wrong" for finding in refused):
             raise
-        data = None  # what is wrong is said below, and the rest cannot be listed
+        data = None  # the findings below say what is wrong; the contents cannot be listed
     if checkpoint is not None and data is not None:
         findings = examine_fit(checkpoint, data)
     else:
@@ -87,7 +87,7 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
 
 
 def scores_text(checkpoint: "CheckpointSummary") -> str:
-    """What is known of the scores of a checkpoint: those in its run's folder, if they are its."""
+    """The scores of a checkpoint, from its run's folder, if they are those of its weights."""
     from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.report.evaluation_files import EVALUATION, Scored, scores_beside
 
@@ -100,7 +100,7 @@ def scores_text(checkpoint: "CheckpointSummary") -> str:
 
 
 def _sorted_out(settings: DoctorSettings) -> tuple[Path | None, Path | None]:
-    """Which of the two is the checkpoint, and which the data folder."""
+    """Which of the two paths is the checkpoint, and which the data folder."""
     given = [path for path in (settings.first, settings.other) if path is not None]
     for path in given:
         if not path.exists():

@@ -51,8 +51,8 @@ class EmbedSettings(EmbeddingSettings):
 def embed(settings: EmbedSettings) -> Path:
     """Write a copy of an .h5ad with the embeddings of its cells in obsm and of its genes in varm.
 
-    Counts are read and embeddings written block by block: memory does not grow with the cells.
-    Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
+    Counts are read and embeddings written block by block, so memory does not grow with the number
+    of cells. Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
     """
     from bionemo.geneformer_t.counts.h5ad import h5ad_input
     from bionemo.geneformer_t.counts.row_order import row_wise

@@ -1,7 +1,7 @@
-"""The scores at the end of a training run: the best checkpoint beside its baselines.
+"""The scores at the end of a training run: the best checkpoint and its baselines.
 
-A run is done when its checkpoints are written; what keeps it from being scored is said, and fails
-nothing.
+A run is complete when its checkpoints are written. If it cannot be scored, the log says why, and
+the run does not fail.
 """
 
 import logging
@@ -14,17 +14,17 @@ logger = logging.getLogger(__name__)
 
 MOST_CELLS, LEAST_CELLS = 500, 50
 MOST_NUMBERS = 5 * 10**8
-"""Probabilities of genes at ranks that each predictor is asked for, beyond `LEAST_CELLS`: some two
-minutes of one core for the model and all baselines."""
+"""Probabilities (cells x ranks x genes) that each predictor computes, beyond `LEAST_CELLS`: about
+two minutes of one core for the model and all baselines."""
 
 
 def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int) -> None:
-    """Score a checkpoint on `test`, or on `val` where there is no `test`.
+    """Score a checkpoint on `test`, or on `val` if there is no `test`.
 
     Prints the table and the verdicts, and writes evaluation.json and evaluation.txt into the output
-    folder. Where there is nothing to score, or scoring fails, one line of the log says why. A run
-    that was scored already, as one that is resumed after its end, is left as it is: the folder's
-    evaluation.json tells by fingerprints of weights, cells and graph.
+    folder. If there is nothing to score, or scoring fails, one line of the log says why. A run that
+    was already scored, such as one that is resumed after its end, is not scored again, according to
+    the fingerprints of weights, cells and graph in evaluation.json.
 
     Args:
         settings: The run's.
@@ -63,18 +63,18 @@ def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int)
 
 
 def why_not(settings: TrainSettings, checkpoint: Path) -> str | None:
-    """Why a run cannot be scored; None where it can."""
+    """Why a run cannot be scored; None if it can."""
     if settings.objective == "mlm":
-        return "objective 'mlm' learns single cells, and the scores are those of next cells"
+        return "objective 'mlm' trains on single cells, and scores are those of next cells"
     if not _split(settings):
-        return f"{settings.data_dir} holds neither test nor val, cells that were not trained on"
+        return f"{settings.data_dir} has neither test nor val, with cells that were not trained on"
     if not checkpoint.is_file():
         return f"there is no checkpoint file {checkpoint}"
     return None
 
 
 def max_cells(num_ranks: int, vocab_size: int) -> int:
-    """How many current cells are scored, so that it takes minutes whatever the vocabulary."""
+    """How many current cells are scored, so that it takes minutes for any vocabulary."""
     return max(LEAST_CELLS, min(MOST_CELLS, MOST_NUMBERS // (num_ranks * vocab_size)))
 
 
@@ -83,9 +83,9 @@ def _split(settings: TrainSettings) -> str:
 
 
 def is_scored(settings: TrainSettings, checkpoint: Path) -> bool:
-    """Whether the output folder holds the scores of these very weights on these very cells.
+    """Whether the output folder has the scores of exactly these weights on exactly these cells.
 
-    Says what is different where it holds others, which are written over.
+    Other scores are overwritten, and the log says what is different.
     """
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint

@@ -51,7 +51,7 @@ class GraphSettings(Settings):
 
 @command(GraphSettings)
 def graph(settings: GraphSettings) -> Path:
-    """Report on the graphs of a data folder: a table, graph_report.json and pictures.
+    """Report on the graphs of a data folder: a table, graph_report.json and figures.
 
     Returns the folder of the report.
     """

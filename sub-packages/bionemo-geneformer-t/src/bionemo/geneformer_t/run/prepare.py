@@ -39,11 +39,12 @@ _NOT_RECORDED = {"input", "output_dir"}
 
 @command(PrepareSettings)
 def prepare(settings: PrepareSettings) -> Path:
-    """Turn raw counts into a data folder: split, genes, medians, successors.
+    """Make a data folder from raw counts: splits, genes, medians and successors.
 
-    Memory stays flat: counts are read block by block. When cells outgrow one machine, compute
-    coordinates elsewhere (scanpy's PCA on Dask arrays, or rapids-singlecell on a GPU, which also
-    computes neighbors and diffusion maps) and bring them with --use_rep or --method precomputed.
+    Counts are read block by block, so memory does not grow with them. If the data are too large for
+    one machine, compute coordinates elsewhere (with scanpy's PCA on Dask arrays, or with
+    rapids-singlecell on GPUs, also neighbors and diffusion maps), and use --use_rep or --method
+    precomputed.
     """
     from bionemo.geneformer_t.counts.formats import MatrixChoice
     from bionemo.geneformer_t.counts.gene_status import gene_status

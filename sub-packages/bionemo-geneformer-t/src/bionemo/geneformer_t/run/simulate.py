@@ -31,7 +31,7 @@ class SimulateSettings(SimulationSettings):
 
 @command(SimulateSettings)
 def simulate(settings: SimulateSettings) -> Path:
-    """Write a simulated branching differentiation with known successors as a data folder.
+    """Simulate a branching differentiation with known successors and write a data folder.
 
     `obs` has the `pseudotime`, `branch` and `expected_depth` of each cell, `obsm["X_latent"]` its
     coordinates in a drawing of the tree, and `next_cell_ids` the cells of the same split that are

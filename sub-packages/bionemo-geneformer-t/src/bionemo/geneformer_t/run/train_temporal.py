@@ -1,7 +1,6 @@
 """Train: `train_temporal_geneformer(...)`, or `python -m bionemo.geneformer_t.run.train_temporal`.
 
-The output folder is the run: its settings, its metrics and its checkpoints. One folder holds one
-run.
+The output folder has the settings, metrics and checkpoints of one run.
 """
 
 import logging
@@ -23,14 +22,15 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     """Train a model to predict the next cell, and return the path of the best checkpoint.
 
     The best checkpoint has the lowest validation loss; without validation cells it is the last. At
-    the end it is scored beside baselines; the table is printed and written to evaluation.txt.
+    the end it is scored together with baselines; the table is printed and written to
+    evaluation.txt.
 
     Raises:
         RunStopped: SIGTERM, SIGUSR1 or Ctrl-C asked the run to stop; it can be resumed.
         FileNotFoundError: The data folder or a file in it is missing.
-        FileExistsError: The output folder holds another run.
+        FileExistsError: The output folder contains another run.
         FolderInUseError: Another process is training in it.
-        ValueError: A setting or the data are not usable; the message says what to do.
+        ValueError: A setting or the data cannot be used; the message says what to do.
         MemoryError: Memory ran out; the message names the settings to lower.
     """
     from bionemo.geneformer_t.training.loggers import quiet_lightning
