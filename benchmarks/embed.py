@@ -112,10 +112,8 @@ def speed(rounds: int) -> dict[str, float]:
         {n.removeprefix("bert."): t for n, t in state.items() if n.startswith("bert.")}
     )
     embedder = Embedder(model, anndata_source(cells), settings, with_genes=False)
-    (block,) = embedder.source.blocks()
-    rows = np.diff(block.counts.indptr).astype(np.int64)
-    tokens = embedder.encoder.encode(block.counts.data, block.counts.indices, rows).rows()
-    contexts = [torch.from_numpy(embedder.reading.context(genes)) for genes in tokens]
+    (block,) = embedder.reader.blocks()
+    contexts = [torch.from_numpy(context) for context in embedder.reading.contexts(block).rows()]
 
     @torch.inference_mode()
     def padded() -> list[torch.Tensor]:

@@ -83,9 +83,10 @@ def predict(
     """Cells per second of the ten highest ranks of the next cell, where and as training ran."""
     model.eval().to(model.trainer.strategy.root_device)
     with model.trainer.precision_plugin.forward_context():
-        predict_next_cells(model, data.train.tokens.encode, np.arange(8))
+        some, many = (data.train.tokens.encode_cells(np.arange(n)) for n in (8, cells))
+        list(predict_next_cells(model, [some]))
         started = time.perf_counter()
-        predict_next_cells(model, data.train.tokens.encode, np.arange(cells))
+        list(predict_next_cells(model, [many]))
         return cells / (time.perf_counter() - started)
 
 

@@ -183,7 +183,7 @@ def write_predictions(path: Path) -> None:
         vocab=vocab, cells=np.arange(2000), empty=np.arange(0), token_ids=ids,
         probabilities=np.zeros(ids.shape),
     )  # fmt: skip
-    predict._write_h5ad(found, [f"cell {i}" for i in range(2000)], path)
+    predict._write_h5ad([found], [f"cell {i}" for i in range(2000)], path)
 
 
 def update_h5ad(path: Path) -> None:

@@ -13,4 +13,10 @@ def test_rows_come_back_as_they_went_in(rows: list[list[int]]) -> None:
     assert ragged.lengths.tolist() == [len(row) for row in rows]
     expected = [place for row in rows for place in range(len(row))]
     assert places_within(ragged.lengths).tolist() == expected
+    cut = ragged.truncated(2)
+    assert [row.tolist() for row in cut.rows()] == [row[:2] for row in rows]
+    framed = ragged.framed([7, 8], [9])
+    assert [row.tolist() for row in framed.rows()] == [[7, 8, *row, 9] for row in rows]
+    backwards = np.arange(len(rows))[::-1]
+    assert [row.tolist() for row in ragged.take(backwards).rows()] == rows[::-1]
     assert Ragged.empty([len(row) for row in rows]).offsets.tolist() == ragged.offsets.tolist()

@@ -13,6 +13,7 @@ from bionemo.geneformer_t.inference.cell_framing import reading_of, untrained_to
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import CLS, SEP
 
 GENES = [f"ENSG{i:011d}" for i in range(30)]
@@ -79,10 +80,10 @@ def test_training_makes_every_special_token_known(pretrained):
 
 def test_trained_models_read_as_many_genes_as_in_training(model, vocab):
     reading = reading_of(model)
-    context = reading.context(vocab.gene_ids)
+    (context,) = reading.contexts(Ragged.of([vocab.gene_ids])).rows()
     assert context.tolist() == [vocab.ids[CLS], *vocab.gene_ids[:15], vocab.ids[SEP]]
 
 
 def test_models_that_met_no_data_use_all_their_positions(pretrained):
     _, _, model = pretrained
-    assert len(reading_of(model).context(model.vocab.gene_ids)) == 24
+    assert reading_of(model).contexts(Ragged.of([model.vocab.gene_ids])).lengths == [24]

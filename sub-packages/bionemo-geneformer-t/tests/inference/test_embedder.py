@@ -15,8 +15,9 @@ from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference.embedder import Embedder, batches_by_length, layer_depth
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
-from bionemo.geneformer_t.inference.rank_distributions import frame
+from bionemo.geneformer_t.model.prediction import framed_cells
 from bionemo.geneformer_t.model.weights.huggingface import config_to_theirs, state_to_theirs
+from bionemo.geneformer_t.ragged import Ragged
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}  # float32 sums in another order
 
@@ -31,6 +32,10 @@ def cells(vocab) -> anndata.AnnData:
     counts[3, 28:] = 2
     genes = [*vocab.genes, "unknown_0", "unknown_1"]
     return anndata.AnnData(sp.csr_matrix(counts), var=pd.DataFrame(index=genes))
+
+
+def framed(genes, vocab) -> np.ndarray:
+    return framed_cells(Ragged.of([genes]), vocab).row(0)
 
 
 def embedder_of(model, cells, **settings) -> Embedder:
@@ -68,7 +73,7 @@ def test_embeddings_are_pooled_hidden_states_of_hugging_face(model, cells, layer
             assert not found[row].any()
             continue
         kept = genes[: model.pair_settings.genes_per_cell]
-        state = hidden_states(model, frame(kept, model.vocab))[layer]
+        state = hidden_states(model, framed(kept, model.vocab))[layer]
         expected = state[0] if pooling == "cls" else state[1:-1].mean(0)
         torch.testing.assert_close(torch.from_numpy(found[row]), expected, **TOLERANCE)
 
@@ -77,7 +82,7 @@ def test_embeddings_are_pooled_hidden_states_of_hugging_face(model, cells, layer
 @pytest.mark.parametrize("budget", [1, 40, 100_000])
 def test_neither_the_budget_nor_the_backend_changes_anything(model, cells, backend, budget):
     expected = embedded(embedder_of(model, cells))
-    model.hparams["attention_backend"] = backend
+    model.attention_backend = backend
     found = embedded(embedder_of(model, cells, token_budget=budget))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -97,7 +102,7 @@ def test_genes_get_the_mean_over_their_occurrences_and_their_input_row(model, ce
     for genes in tokens_of(model, cells):
         kept = genes[: model.pair_settings.genes_per_cell]
         if len(kept):
-            states = hidden_states(model, frame(kept, model.vocab))[-2][1:-1]
+            states = hidden_states(model, framed(kept, model.vocab))[-2][1:-1]
             for token, state in zip(kept.tolist(), states, strict=True):
                 found.setdefault(token, []).append(state)
     words = model.net.bert.embeddings.word_embeddings.weight.detach().numpy()

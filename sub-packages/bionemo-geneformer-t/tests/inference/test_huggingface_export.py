@@ -27,7 +27,7 @@ from bionemo.geneformer_t.inference.huggingface_export import (
     objective_of,
     write_model,
 )
-from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.model.weights.pretrained import read_pretrained
@@ -54,9 +54,10 @@ def cells() -> anndata.AnnData:
 
 
 def plain_logits(model: TemporalGeneformerModel, ids: torch.Tensor) -> torch.Tensor:
-    groups = Groups.of(torch.tensor([0, len(ids)]))
+    groups = CellOffsets.of(torch.tensor([0, len(ids)]))
     with torch.no_grad():
-        return model.net.plain_logits(ids, groups, ATTENTION_BACKENDS["per_cell"])
+        hidden = model.net.bert.read(ids, groups, ATTENTION_BACKENDS["per_cell"])
+        return model.net.cls.predictions(hidden)
 
 
 def test_transformers_gives_the_same_logits_in_plain_mode(model, vocab, exported):

@@ -8,7 +8,6 @@ from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference import next_expression
 from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
 from bionemo.geneformer_t.inference.next_expression import RankWorth, as_cells, expected_counts
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def known(untrained_checkpoint, tiny_data_dir):
     model = load_model(untrained_checkpoint)
     cells = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad")
     encoder = TokenEncoder(
-        anndata_source(cells), "cells", required_vocab(model), settings_of(model)
+        anndata_source(cells), "cells", model.required_vocab(), settings_of(model)
     )
     return model, encoder, sp.csr_array(cells.X)
 

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.config import BioBertConfig
-from bionemo.geneformer_t.inference.rank_distributions import model_predictor, next_cell_log_probs
+from bionemo.geneformer_t.inference.rank_distributions import model_predictor
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 
 def test_every_rank_is_a_distribution_over_genes(model, vocab) -> None:
     contexts = [vocab.gene_ids[:4], vocab.gene_ids[3:12]]
-    log_probs = next_cell_log_probs(model, contexts, 6)
+    log_probs = model_predictor(model)(contexts, 6)
     assert log_probs.shape == (2, 6, len(vocab))
     np.testing.assert_allclose(np.exp(log_probs).sum(axis=-1), 1, rtol=1e-5)
     assert np.isneginf(log_probs[..., list(vocab.special_ids)]).all()
@@ -16,8 +16,8 @@ def test_every_rank_is_a_distribution_over_genes(model, vocab) -> None:
 
 def test_batches_and_fewer_ranks_change_nothing(model, vocab) -> None:
     one, other = vocab.gene_ids[:4], vocab.gene_ids[3:12]
-    together = next_cell_log_probs(model, [one, other], 6)
-    alone = next_cell_log_probs(model, [other], 3)
+    together = model_predictor(model)([one, other], 6)
+    alone = model_predictor(model)([other], 3)
     np.testing.assert_allclose(together[1:, :3], alone, atol=1e-5)
 
 
@@ -33,4 +33,4 @@ def test_a_model_without_a_vocabulary_says_so() -> None:
                       intermediate_size=8, max_position_embeddings=16)
     )  # fmt: skip
     with pytest.raises(ValueError, match="no vocabulary yet"):
-        next_cell_log_probs(bare, [np.array([5])], 2)
+        model_predictor(bare)([np.array([5])], 2)

@@ -14,7 +14,7 @@ from small_steps import pairs_of, small_config, step
 from textbook import packed
 
 from bionemo.geneformer_t.model import layer
-from bionemo.geneformer_t.model.attention.cell_offsets import asker_by_asker
+from bionemo.geneformer_t.model.attention.cell_offsets import per_query_segment
 from bionemo.geneformer_t.model.attention.choose import choose_attention
 from bionemo.geneformer_t.model.network import NextCellBert
 
@@ -26,7 +26,7 @@ BATCHES = [
 """Genes of the current cell, of the next cell, and how many of these are scored."""
 
 
-@asker_by_asker
+@per_query_segment
 def attend_gathered(query, key, value, query_groups, key_groups, dropout_prob=0.0):
     """Cells padded to the longest by gathering, and the tokens gathered back."""
     padded = [

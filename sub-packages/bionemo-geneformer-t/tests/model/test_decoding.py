@@ -4,10 +4,15 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bionemo.geneformer_t.model.decoding import assign_genes
+from bionemo.geneformer_t.model.decoding import most_probable_genes
+
+
+def assign_genes(log_probs: np.ndarray) -> np.ndarray:
+    return most_probable_genes(torch.from_numpy(log_probs)[None])[0].numpy()
 
 
 @given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 2**32 - 1))
@@ -25,6 +30,13 @@ def test_the_assignment_is_the_most_probable_one(ranks, extra, seed):
 def test_two_ranks_that_want_the_same_gene_do_not_both_get_it():
     log_probs = np.log(np.array([[0.9, 0.05, 0.05], [0.6, 0.3, 0.1]]))
     assert assign_genes(log_probs).tolist() == [0, 1]
+
+
+def test_every_cell_is_assigned_on_its_own():
+    log_probs = np.random.default_rng(0).normal(size=(3, 4, 9))
+    together = most_probable_genes(torch.from_numpy(log_probs))
+    for cell, found in zip(log_probs, together, strict=True):
+        assert found.tolist() == assign_genes(cell).tolist()
 
 
 def test_more_ranks_than_genes_are_refused():

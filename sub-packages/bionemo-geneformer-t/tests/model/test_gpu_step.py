@@ -8,7 +8,7 @@ import torch
 from small_steps import RAGGED, VOCAB, pairs_of, relative_error, small_config, step, textbook_step
 from textbook import packed, textbook_inputs, textbook_model
 
-from bionemo.geneformer_t.model.attention.cell_offsets import Demand, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets, Demand
 from bionemo.geneformer_t.model.attention.choose import (
     ATTENTION_BACKENDS,
     GPU_BACKENDS,
@@ -117,7 +117,7 @@ def test_attention_dropout_drops_at_the_rate_asked_and_keeps_the_mean(name, dtyp
     torch.manual_seed(0)
     query = torch.zeros(64, 4, 16, device=CUDA, dtype=dtype)  # equal scores
     value = torch.ones(2 * keys, 4, 16, device=CUDA, dtype=dtype)
-    askers, seen = (Groups.of(torch.tensor([0, n, 2 * n], device=CUDA)) for n in (32, keys))
+    askers, seen = (CellOffsets.of(torch.tensor([0, n, 2 * n], device=CUDA)) for n in (32, keys))
     found = attend(query, torch.zeros_like(value), value, [askers], seen, rate).float()
     # a mean over 4,096 draws, each 0 or 1 / 0.7, has a standard error of 0.0102
     assert float((found - 1).abs().max()) < 0.08

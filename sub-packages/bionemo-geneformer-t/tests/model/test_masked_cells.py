@@ -58,9 +58,9 @@ def test_loss_and_gradients_are_those_of_bert_for_masked_lm(backend):
     net, examples = NextCellBert(CONFIG), cells_of(SIZES)
     batch = pack(examples)
     attend = ATTENTION_BACKENDS[backend]
-    loss = net.masked_summed_loss(batch, attend) / batch.num_scored
+    loss = net.summed_loss(batch, attend, "mlm") / batch.num_scored
     loss.backward()
-    logits = net.masked_logits(batch, attend)
+    logits = net(batch, attend, "mlm")
     torch.testing.assert_close(F.cross_entropy(logits, batch.scored_labels), loss)
     oracle = textbook_model(net)
     expected = oracle(**textbook(examples)).loss
@@ -79,19 +79,19 @@ def test_loss_and_gradients_are_those_of_bert_for_masked_lm(backend):
 def test_a_hidden_gene_changes_no_logits():
     torch.manual_seed(1)
     net, batch, attend = NextCellBert(CONFIG), pack(cells_of(SIZES)), ATTENTION_BACKENDS["per_cell"]
-    before = net.masked_logits(batch, attend)
+    before = net(batch, attend, "mlm")
     ids = batch.context_ids.clone()
     ids[places_in_contexts(batch)] = 7
-    assert torch.equal(before, net.masked_logits(replace(batch, context_ids=ids), attend))
+    assert torch.equal(before, net(replace(batch, context_ids=ids), attend, "mlm"))
 
 
 def test_scored_genes_see_each_other_as_they_are_shown():
     torch.manual_seed(2)
     net, batch, attend = NextCellBert(CONFIG), pack(cells_of(SIZES)), ATTENTION_BACKENDS["per_cell"]
-    before = net.masked_logits(batch, attend)
+    before = net(batch, attend, "mlm")
     shown = batch.scored_ids.clone()
     shown[1] = 99  # in the second cell, which has six scored genes
-    after = net.masked_logits(replace(batch, scored_ids=shown), attend)
+    after = net(replace(batch, scored_ids=shown), attend, "mlm")
     changed = (before != after).any(1)
     assert changed[1:7].all()
     assert not changed[[0, *range(7, batch.num_scored)]].any()
@@ -102,7 +102,7 @@ def test_batches_with_nothing_to_score_stay_finite_and_reach_every_parameter(siz
     torch.manual_seed(3)
     net, batch = NextCellBert(CONFIG), pack(cells_of(sizes))
     assert isinstance(batch, TemporalBatch)
-    logits = net.masked_logits(batch, ATTENTION_BACKENDS["per_cell"])
+    logits = net(batch, ATTENTION_BACKENDS["per_cell"], "mlm")
     loss = F.cross_entropy(logits, batch.scored_labels, reduction="sum")
     loss.backward()
     assert torch.isfinite(loss)

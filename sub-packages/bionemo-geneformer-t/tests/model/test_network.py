@@ -9,7 +9,7 @@ from small_steps import RAGGED, VOCAB, pairs_of, small_config, step, textbook_st
 from textbook import packed, textbook_inputs, textbook_model
 
 from bionemo.geneformer_t.batch import pack
-from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.network import NextCellBert
 
@@ -85,14 +85,12 @@ def test_next_cells_that_share_a_context_equal_separate_textbook_pairs(backend):
     )
 
 
-@pytest.mark.parametrize(
-    "losses", [("summed_loss", "forward"), ("masked_summed_loss", "masked_logits")]
-)
-def test_the_summed_loss_is_the_cross_entropy_of_the_logits(losses):
+@pytest.mark.parametrize("objective", ["next_cell", "mlm"])
+def test_the_summed_loss_is_the_cross_entropy_of_the_logits(objective):
     torch.manual_seed(7)
     net, attend = NextCellBert(small_config()), ATTENTION_BACKENDS["per_cell"]
     batch = packed(pairs_of([(30, 30, 5), (60, 60, 9)]))
-    summed, logits = (getattr(net, name)(batch, attend) for name in losses)
+    summed, logits = net.summed_loss(batch, attend, objective), net(batch, attend, objective)
     expected = F.cross_entropy(logits, batch.scored_labels, reduction="sum")
     torch.testing.assert_close(summed, expected)
 
@@ -107,7 +105,7 @@ def test_one_pass_gives_the_logits_and_the_contexts_of_two(backend):
     logits, contexts = net.logits_and_contexts(batch, attend)
     assert len(calls) == 1
     torch.testing.assert_close(logits, net(batch, attend))
-    groups = Groups.of(batch.context_offsets)
+    groups = CellOffsets.of(batch.context_offsets)
     torch.testing.assert_close(contexts, net.bert.read(batch.context_ids, groups, attend))
 
 

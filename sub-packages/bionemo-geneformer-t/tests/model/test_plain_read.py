@@ -6,7 +6,7 @@ import pytest
 import torch
 from foreign import V1, V2, foreign_model
 
-from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.weights.huggingface import config_to_ours, state_to_ours
@@ -23,8 +23,8 @@ def ours(theirs) -> NextCellBert:
     return net.eval()
 
 
-def groups_of(cells) -> Groups:
-    return Groups.of(torch.tensor([0, *np.cumsum([len(cell) for cell in cells])]))
+def groups_of(cells) -> CellOffsets:
+    return CellOffsets.of(torch.tensor([0, *np.cumsum([len(cell) for cell in cells])]))
 
 
 def random_cells(vocab_size, lengths=LENGTHS):
@@ -43,9 +43,9 @@ def theirs(request):
 @pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
 def test_logits_of_packed_cells_are_those_of_hugging_face(theirs, backend):
     cells = random_cells(theirs.config.vocab_size)
-    logits = ours(theirs).plain_logits(
-        torch.cat(cells), groups_of(cells), ATTENTION_BACKENDS[backend]
-    )
+    net = ours(theirs)
+    hidden = net.bert.read(torch.cat(cells), groups_of(cells), ATTENTION_BACKENDS[backend])
+    logits = net.cls.predictions(hidden)
     for cell, mine in zip(cells, logits.split(LENGTHS), strict=True):
         torch.testing.assert_close(mine, theirs(cell[None]).logits[0], **TOLERANCE)
 

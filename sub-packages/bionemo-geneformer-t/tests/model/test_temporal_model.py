@@ -12,6 +12,7 @@ from bionemo.geneformer_t.batch import pack
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import CLS, SEP, GeneVocab
 
 SMALL = BioBertConfig(
@@ -135,7 +136,7 @@ def test_no_cells_have_no_logits_no_loss_and_no_predictions(tiny_data_dir, sizes
     nothing = pack([])
     assert model.logits(nothing).shape == (0, 40)
     assert model.summed_loss(nothing).item() == 0
-    assert model.next_cell_log_probs(nothing, 5).shape == (0, 5, 40)
+    assert model.rank_distributions(Ragged.of([]), 5).shape == (0, 5, 40)
     for width in (0, 8):
         ids = torch.zeros(0, width, dtype=torch.long)
         predicted = model.predict_next_cell(ids, ids, 3, return_distribution=True)
@@ -179,7 +180,7 @@ def test_framing_and_padding_do_not_change_the_prediction(trained):
 def test_special_tokens_among_the_genes_are_reported(trained, caplog):
     model, _ = trained
     model.predict_next_cell(torch.tensor([[1, 2, 3, 4, 5]]))
-    assert "4 special tokens stand among the genes" in caplog.text
+    assert "4 special tokens are among the genes" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from bionemo.geneformer_t.inference.cell_framing import reading_of
 from bionemo.geneformer_t.inference.huggingface_export import write_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.report.model_card import model_card, scores_table
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -49,7 +50,8 @@ def test_the_cards_python_reproduces_our_numbers_in_transformers(scheme, tmp_pat
     )
     expected = predicted.distribution[0, :, : len(model.vocab)]
     torch.testing.assert_close(found["probabilities"], expected, rtol=1e-4, atol=1e-6)
-    context = torch.tensor([reading_of(model).context(np.array(found["current_cell"])).tolist()])
+    framed = reading_of(model).contexts(Ragged.of([np.array(found["current_cell"])]))
+    context = torch.from_numpy(framed.row(0))[None]
     assert found["context"] == context[0].tolist()
     genes = found["plain"].hidden_states[-2][0, 1:-1]
     torch.testing.assert_close(found["cell_embedding"], genes.mean(0))

@@ -1,3 +1,4 @@
+import json
 import re
 
 import anndata
@@ -5,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bionemo.geneformer_t.counts.h5ad import h5ad_source
+from bionemo.geneformer_t.counts.scdl import survey, write_archive
 from bionemo.geneformer_t.run.predict import predict
 
 
@@ -27,10 +30,11 @@ def test_a_tidy_table_is_written(untrained_checkpoint, tiny_data_dir, tmp_path, 
     assert "28 of 30 genes" in printed
 
 
-def test_a_folder_and_its_file_predict_the_same(
+def test_a_folder_and_its_file_predict_the_same_and_nothing_is_left_beside_them(
     untrained_checkpoint, tiny_data_dir, tmp_path
 ) -> None:
     folder = tiny_data_dir / "test"
+    before = sorted(folder.iterdir())
     tables = [
         pd.read_csv(
             predict(checkpoint=untrained_checkpoint, input=source, output=tmp_path / f"{i}.csv")
@@ -38,6 +42,34 @@ def test_a_folder_and_its_file_predict_the_same(
         for i, source in enumerate((folder, folder / "data.h5ad"))
     ]
     pd.testing.assert_frame_equal(*tables)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_an_archive_predicts_what_its_file_does(
+    untrained_checkpoint, tiny_data_dir, tmp_path
+) -> None:
+    file = tiny_data_dir / "test" / "data.h5ad"
+    with h5ad_source(file) as source:
+        write_archive(source, survey(source), tmp_path / "scdl")
+    given = {"checkpoint": untrained_checkpoint}
+    expected = predict(**given, input=file, output=tmp_path / "1.csv").read_bytes()
+    for archive in (tmp_path / "scdl", tmp_path):
+        assert predict(**given, input=archive, output=tmp_path / "2.csv").read_bytes() == expected
+    with pytest.raises(KeyError, match="holds one matrix of counts; leave --layer NAME"):
+        predict(**given, input=tmp_path, output=tmp_path / "3.csv", use_raw=True)
+
+
+def test_a_folder_of_another_vocabulary_and_a_missing_input_are_refused(
+    untrained_checkpoint, tiny_data_dir, tmp_path
+) -> None:
+    given = {"checkpoint": untrained_checkpoint, "output": tmp_path / "o.csv"}
+    path = tiny_data_dir / "test" / "medians.json"
+    medians = {gene: value + 1 for gene, value in json.loads(path.read_text()).items()}
+    path.write_text(json.dumps(medians))
+    with pytest.raises(ValueError, match="was prepared with vocabulary"):
+        predict(**given, input=tiny_data_dir / "test")
+    with pytest.raises(FileNotFoundError, match="input: expected an"):
+        predict(**given, input=tmp_path / "none.h5ad")
 
 
 def test_cells_without_known_genes_are_counted(

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import BertForMaskedLM
 
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.export import export
@@ -21,8 +21,9 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}  # the specification's bound for float3
 
 def our_logits(model, cell):
     with torch.no_grad():
-        groups = Groups.of(torch.tensor([0, len(cell)]))
-        return model.net.eval().plain_logits(cell, groups, ATTENTION_BACKENDS["per_cell"])
+        groups = CellOffsets.of(torch.tensor([0, len(cell)]))
+        net = model.net.eval()
+        return net.cls.predictions(net.bert.read(cell, groups, ATTENTION_BACKENDS["per_cell"]))
 
 
 def their_logits(model, cell):

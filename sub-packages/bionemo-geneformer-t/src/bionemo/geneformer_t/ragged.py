@@ -1,5 +1,6 @@
 """Ragged: many short arrays one behind the other, with the places where each begins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,6 +33,29 @@ class Ragged:
         bounds = self.offsets.tolist()
         return [self.values[a:b] for a, b in pairwise(bounds)]
 
+    def take(self, rows: Int[ndarray, " taken"]) -> "Ragged":
+        """Some of the rows, in the order given."""
+        return self._gathered(self.offsets[:-1][rows], self.lengths[rows])
+
+    def truncated(self, most: int) -> "Ragged":
+        """The first values of each row, up to so many."""
+        return self._gathered(self.offsets[:-1], np.minimum(self.lengths, most))
+
+    def framed(self, before: Sequence[int], after: Sequence[int]) -> "Ragged":
+        """Each row between the same values."""
+        framed = Ragged.empty(self.lengths + len(before) + len(after))
+        starts, stops = framed.offsets[:-1] + len(before), framed.offsets[1:] - len(after)
+        framed.values[np.repeat(starts, self.lengths) + places_within(self.lengths)] = self.values
+        for place, value in enumerate(before):
+            framed.values[framed.offsets[:-1] + place] = value
+        for place, value in enumerate(after):
+            framed.values[stops + place] = value
+        return framed
+
+    def _gathered(self, starts: Int[ndarray, " _"], lengths: Int[ndarray, " _"]) -> "Ragged":
+        values = self.values[np.repeat(starts, lengths) + places_within(lengths)]
+        return Ragged(values=values, offsets=offsets_of(lengths))
+
     @classmethod
     def of(cls, rows: list[Integer[ndarray, " _"]]) -> "Ragged":
         """Rows joined into one."""
@@ -39,7 +63,7 @@ class Ragged:
         return cls(values=values, offsets=offsets_of([len(row) for row in rows]))
 
     @classmethod
-    def empty(cls, lengths: list[int]) -> "Ragged":
+    def empty(cls, lengths: Shaped[ndarray, " row"] | list[int]) -> "Ragged":
         """Rows of these lengths, to be filled."""
         offsets = offsets_of(lengths)
         return cls(values=np.empty(offsets[-1], dtype=np.int64), offsets=offsets)

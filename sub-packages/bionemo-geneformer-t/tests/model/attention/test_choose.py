@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bionemo.geneformer_t.model.attention import choose
-from bionemo.geneformer_t.model.attention.cell_offsets import Demand, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets, Demand
 from bionemo.geneformer_t.model.attention.choose import (
     ATTENTION_BACKENDS,
     GPU_BACKENDS,
@@ -39,7 +39,7 @@ def attend(function, device=CPU, dtype=torch.float32, dropout_prob=0.0, dim=16):
     torch.manual_seed(0)
     tokens = (QUERIES[-1], KEYS[-1], KEYS[-1])
     inputs = [torch.randn(n, 2, dim).to(device, dtype).requires_grad_() for n in tokens]
-    queries, keys = (Groups.of(torch.tensor(o, device=device)) for o in (QUERIES, KEYS))
+    queries, keys = (CellOffsets.of(torch.tensor(o, device=device)) for o in (QUERIES, KEYS))
     out = function(*inputs, [queries], keys, dropout_prob)
     return [out, *torch.autograd.grad(out.float().square().sum(), inputs)]
 
@@ -151,7 +151,9 @@ def test_a_trial_finds_numbers_that_differ():
 @pytest.mark.parametrize("name", ATTENTION_BACKENDS)
 def test_two_askers_find_what_each_would_find_alone(name):
     torch.manual_seed(0)
-    first, second, keys = (Groups.of(torch.tensor(o)) for o in ([0, 3, 3, 9], [0, 0, 4, 5], KEYS))
+    first, second, keys = (
+        CellOffsets.of(torch.tensor(o)) for o in ([0, 3, 3, 9], [0, 0, 4, 5], KEYS)
+    )
     query, key, value = (torch.randn(n, 2, 16) for n in (9 + 5, KEYS[-1], KEYS[-1]))
     function = ATTENTION_BACKENDS[name]
     alone = [

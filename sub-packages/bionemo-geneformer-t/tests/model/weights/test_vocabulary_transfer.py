@@ -7,7 +7,7 @@ import pytest
 import torch
 from foreign import write_foreign
 
-from bionemo.geneformer_t.model.attention.cell_offsets import Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.weights.pretrained import BIAS, WORDS, read_pretrained
@@ -16,7 +16,7 @@ from bionemo.geneformer_t.model.weights.vocabulary_transfer import (
     TOKEN_TYPES,
     StartReport,
     changed,
-    transplant,
+    transfer_vocabulary,
 )
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -48,7 +48,7 @@ def vocab():
 
 
 def plant(pretrained, vocab, seed=0, **changes):
-    return transplant(pretrained, vocab, changed(pretrained.config, **changes), seed)
+    return transfer_vocabulary(pretrained, vocab, changed(pretrained.config, **changes), seed)
 
 
 def test_every_gene_keeps_its_row_and_bias_wherever_it_stands(pretrained, vocab):
@@ -73,9 +73,9 @@ def test_logits_of_shared_genes_are_those_of_transformers(theirs, pretrained, vo
     names = list(np.random.default_rng(1).permutation(GENES[2:]))
     cell = torch.from_numpy(vocab.encode(names))
     with torch.no_grad():
-        mine = net.plain_logits(
-            cell, Groups.of(torch.tensor([0, len(cell)])), ATTENTION_BACKENDS["per_cell"]
-        )
+        offsets = CellOffsets.of(torch.tensor([0, len(cell)]))
+        hidden = net.bert.read(cell, offsets, ATTENTION_BACKENDS["per_cell"])
+        mine = net.cls.predictions(hidden)
         there = torch.tensor([[pretrained.tokens.index(name) for name in names]])
         expected = theirs(there).logits[0]
     # float32, and the specification's bound
@@ -158,7 +158,7 @@ def test_positions_are_never_cut(pretrained, vocab):
 def test_a_bias_by_rank_that_the_weights_lack_starts_at_zero_and_is_listed(pretrained):
     config = changed(pretrained.config, rank_knots=6)
     vocab = GeneVocab.of_genes(dict.fromkeys(GENES, 1.0))
-    planted = transplant(pretrained, vocab, config, seed=0)
+    planted = transfer_vocabulary(pretrained, vocab, config, seed=0)
     assert "bias by rank" in planted.report.initialised
     net = NextCellBert(planted.config)
     net.load_state_dict(planted.state)

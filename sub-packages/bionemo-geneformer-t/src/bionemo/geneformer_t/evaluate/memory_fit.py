@@ -3,19 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
 from bionemo.geneformer_t.evaluate.knn_fit import fit_knn, index_of
-from bionemo.geneformer_t.inference.rank_distributions import (
-    frame,
-    next_cell_log_probs,
-    required_vocab,
-)
 from bionemo.geneformer_t.model.knn_memory import Mixing, SuccessorMemory
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.ragged import Ragged
 
 MAX_CELLS = 20_000
 """Training cells that are indexed, drawn at random where there are more."""
@@ -25,7 +20,7 @@ _AT_ONCE = 32
 
 
 def fit_memory(
-    model: TemporalGeneformerModel,
+    model: NextCellModel,
     training: CellPairs,
     validation: CellPairs,
     rng: np.random.Generator,
@@ -42,10 +37,11 @@ def fit_memory(
     training = training.draw_cells(MAX_CELLS, rng).cached()
     kept = list(training.targets())
     held_out = list(validation.draw_cells(MAX_HELD_OUT, rng).targets())
-    gene_ids = required_vocab(model).gene_ids
+    gene_ids = model.required_vocab().gene_ids
 
     def others(target: Targets, ranks: ndarray, genes: ndarray) -> Float[ndarray, "position 2"]:
-        own = next_cell_log_probs(model, [target.context], int(ranks.max(initial=0)) + 1)[0]
+        context, num_ranks = Ragged.of([target.context]), int(ranks.max(initial=0)) + 1
+        own = model.rank_distributions(context, num_ranks)[0].cpu().numpy()
         uniform = np.full(len(ranks), 1 / len(gene_ids))
         return np.stack([np.exp(own[ranks, genes]), uniform], axis=1)
 
@@ -67,14 +63,11 @@ def fit_memory(
     )
 
 
-def points_of(
-    model: TemporalGeneformerModel, targets: Sequence[Targets]
-) -> Float[ndarray, "cell hidden"]:
+def points_of(model: NextCellModel, targets: Sequence[Targets]) -> Float[ndarray, "cell hidden"]:
     """The points of current cells: means of the model's hidden states."""
-    vocab, found = required_vocab(model), []
-    for first in range(0, len(targets), _AT_ONCE):
-        cells = [frame(target.context, vocab) for target in targets[first : first + _AT_ONCE]]
-        ids = torch.from_numpy(np.concatenate(cells)).to(model.device)
-        lengths = torch.tensor([0] + [len(cell) for cell in cells]).to(model.device)
-        found.append(model.context_points(ids, lengths.cumsum(0)).cpu().numpy())
-    return np.concatenate(found)
+    batches = (targets[first : first + _AT_ONCE] for first in range(0, len(targets), _AT_ONCE))
+    points = [
+        model.context_points(Ragged.of([target.context for target in batch])).cpu().numpy()
+        for batch in batches
+    ]
+    return np.concatenate(points)

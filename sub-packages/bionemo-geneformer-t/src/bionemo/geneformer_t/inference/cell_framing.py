@@ -1,4 +1,4 @@
-"""How a model reads a cell on its own: which special tokens stand around it, and how much fits.
+"""How a model reads a cell on its own: which special tokens frame it, and how much fits.
 
 A trained model reads `[CLS] genes [SEP]`. Geneformer V1 was pretrained without either token; their
 rows in a model that only starts from it are noise until training has changed them, so such a model
@@ -7,12 +7,8 @@ reads the genes alone, as Geneformer's own tools do.
 
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Int
-from numpy import ndarray
-
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import CLS, SEP
 
 
@@ -27,19 +23,18 @@ class Reading:
     genes_per_cell: int
     """Genes that are read, from the highest rank."""
 
-    def context(self, genes: Int[ndarray, " gene"]) -> Int[ndarray, " context_token"]:
-        """A cell as the model reads it."""
-        kept = genes[: self.genes_per_cell]
-        return np.concatenate([self.before, kept, self.after]).astype(np.int64)
+    def contexts(self, cells: Ragged) -> Ragged:
+        """Cells as the model reads them."""
+        return cells.truncated(self.genes_per_cell).framed(self.before, self.after)
 
 
-def reading_of(model: TemporalGeneformerModel) -> Reading:
+def reading_of(model: NextCellModel) -> Reading:
     """How a model was trained to read a cell; all its positions where it met no data yet.
 
     Raises:
         ValueError: The model has no vocabulary.
     """
-    vocab, noise = required_vocab(model), untrained_tokens(model)
+    vocab, noise = model.required_vocab(), untrained_tokens(model)
     before = () if CLS in noise else (vocab.ids[CLS],)
     after = () if SEP in noise else (vocab.ids[SEP],)
     room = model.config.max_position_embeddings - len(before) - len(after)
@@ -48,7 +43,7 @@ def reading_of(model: TemporalGeneformerModel) -> Reading:
     return Reading(before=before, after=after, genes_per_cell=kept)
 
 
-def untrained_tokens(model: TemporalGeneformerModel) -> frozenset[str]:
+def untrained_tokens(model: NextCellModel) -> frozenset[str]:
     """Tokens that pretrained weights lacked, in a model that was not trained since."""
     if model.start is None or model.provenance is not None:
         return frozenset()

@@ -9,15 +9,14 @@ from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.inference.checkpoint_file import build_model, read_checkpoint
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 from bionemo.geneformer_t.model.compatibility import check_agreement
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.vocab import GeneVocab
 
 _SHOWN = 12
 
 
-def load_model(checkpoint: Path) -> TemporalGeneformerModel:
+def load_model(checkpoint: Path) -> NextCellModel:
     """A trained model in evaluation mode, on the GPU where there is one.
 
     Raises:
@@ -28,13 +27,13 @@ def load_model(checkpoint: Path) -> TemporalGeneformerModel:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_model(checkpoint, read_checkpoint(checkpoint, device)).to(device)
     try:
-        check_agreement(model.config, None, required_vocab(model), settings_of(model))
+        check_agreement(model.config, None, model.required_vocab(), settings_of(model))
     except ValueError as error:
         raise ValueError(f"{checkpoint}: {error}") from error
     return model.eval()
 
 
-def load_encoder(source: Path) -> TemporalGeneformerModel:
+def load_encoder(source: Path) -> NextCellModel:
     """A model to read cells with: a checkpoint, or a folder of weights in Hugging Face's layout.
 
     Raises:
@@ -43,11 +42,13 @@ def load_encoder(source: Path) -> TemporalGeneformerModel:
     """
     if not source.is_dir():
         return load_model(source)
+    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return TemporalGeneformerModel.from_pretrained(source).to(device).eval()
 
 
-def settings_of(model: TemporalGeneformerModel) -> PairSettings:
+def settings_of(model: NextCellModel) -> PairSettings:
     """How the model's pairs were made in training.
 
     A model that was never given any was saved without data; its positions set the length then.
@@ -56,7 +57,7 @@ def settings_of(model: TemporalGeneformerModel) -> PairSettings:
 
 
 def open_split(
-    model: TemporalGeneformerModel, split_dir: Path, neighbor_key: str | None = None
+    model: NextCellModel, split_dir: Path, neighbor_key: str | None = None
 ) -> TemporalGeneformerDataset:
     """The cells of a split, encoded for a model, with their true successors.
 
@@ -73,10 +74,10 @@ def open_split(
     if neighbor_key is not None:
         settings = replace(settings, neighbor_key=neighbor_key)
     check_vocab(model, split_dir)
-    return TemporalGeneformerDataset.from_folder(split_dir, required_vocab(model), settings)
+    return TemporalGeneformerDataset.from_folder(split_dir, model.required_vocab(), settings)
 
 
-def check_vocab(model: TemporalGeneformerModel, split_dir: Path) -> None:
+def check_vocab(model: NextCellModel, split_dir: Path) -> None:
     """Refuse a split that was prepared for another vocabulary; one without files is fine.
 
     Raises:
@@ -85,7 +86,7 @@ def check_vocab(model: TemporalGeneformerModel, split_dir: Path) -> None:
     files = split_dir / VOCAB, split_dir / MEDIANS
     if not all(file.is_file() for file in files):
         return
-    mine, theirs = required_vocab(model), GeneVocab.read(*files)
+    mine, theirs = model.required_vocab(), GeneVocab.read(*files)
     if mine.fingerprint != theirs.fingerprint:
         raise ValueError(
             f"{split_dir} was prepared with vocabulary {theirs.fingerprint[:_SHOWN]} "

@@ -14,7 +14,8 @@ import torch
 
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.model.knn_memory import SuccessorMemory
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.step.settings import StepSettings
 from bionemo.geneformer_t.model.weight_checks import (
     HYPER_PARAMETERS,
     WEIGHTS,
@@ -22,7 +23,7 @@ from bionemo.geneformer_t.model.weight_checks import (
     check_sizes_of,
     naming,
 )
-from bionemo.geneformer_t.model.weights.checkpoint_entry import carried_by
+from bionemo.geneformer_t.model.weights.checkpoint_entry import checkpoint_entry
 from bionemo.geneformer_t.model.weights.safe_files import numpy_advice
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -71,7 +72,7 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
             "checkpoint that `geneformer-t train` wrote"
         )
     try:
-        carried_by(content)
+        checkpoint_entry(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     missing = [name for name in (HYPER_PARAMETERS, WEIGHTS) if name not in content]
@@ -82,7 +83,7 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     return content
 
 
-def build_model(path: Path, content: dict[str, Any]) -> TemporalGeneformerModel:
+def build_model(path: Path, content: dict[str, Any]) -> NextCellModel:
     """The model in what `read_checkpoint` returns.
 
     Raises:
@@ -91,8 +92,10 @@ def build_model(path: Path, content: dict[str, Any]) -> TemporalGeneformerModel:
     """
     with naming(path), _understanding(path, content):
         check_sizes_of(content)
-        model = TemporalGeneformerModel(**content[HYPER_PARAMETERS])
-        model.on_load_checkpoint(content)
+        settings = dict(content[HYPER_PARAMETERS])
+        config = BioBertConfig.from_dict(settings.pop("config"))
+        model = NextCellModel(config, StepSettings(**settings).attention_backend)
+        model.read_entry(content)
     try:
         model.load_state_dict(content[WEIGHTS])
     except RuntimeError as error:
@@ -113,11 +116,11 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
 
     content = read_checkpoint(path)
     model = build_model(path, content)
-    carried = carried_by(content)
+    entry = checkpoint_entry(content)
     return CheckpointSummary(
         path=path,
-        version=str(carried["version"]),
-        isolation_rule=carried.get("isolation_rule", 1),
+        version=str(entry["version"]),
+        isolation_rule=entry.get("isolation_rule", 1),
         config=model.config,
         vocab=model.vocab,
         pair_settings=model.pair_settings,
@@ -177,8 +180,8 @@ def _understanding(path: Path, content: dict[str, Any]) -> Iterator[None]:
         raise
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
-            f"{path} was written by geneformer-t {carried_by(content).get('version')} and holds "
-            f"what this version cannot read: {error}. Update the package, or train again"
+            f"{path} was written by geneformer-t {checkpoint_entry(content).get('version')} and "
+            f"holds what this version cannot read: {error}. Update the package, or train again"
         ) from error
 
 

@@ -5,20 +5,19 @@ from pathlib import Path
 import torch
 
 from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 
-def random_weights(model: TemporalGeneformerModel, seed: int) -> TemporalGeneformerModel:
+def random_weights(model: NextCellModel, seed: int) -> NextCellModel:
     """A model like the given one, before any training."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        fresh = TemporalGeneformerModel(model.config)
-    fresh.adopt(required_vocab(model), settings_of(model))
+        fresh = NextCellModel(model.config)
+    fresh.adopt(model.required_vocab(), settings_of(model))
     return fresh.to(model.device).eval()
 
 
-def load_shuffled(checkpoint: Path, model: TemporalGeneformerModel) -> TemporalGeneformerModel:
+def load_shuffled(checkpoint: Path, model: NextCellModel) -> NextCellModel:
     """A model that was trained on shuffled successors, to stand beside `model`.
 
     Raises:
@@ -32,7 +31,7 @@ def load_shuffled(checkpoint: Path, model: TemporalGeneformerModel) -> TemporalG
             f"shuffled_checkpoint: {checkpoint} was trained on true successors; train it with "
             "shuffle_successors=true and all other settings as for the model"
         )
-    if required_vocab(control).fingerprint != required_vocab(model).fingerprint:
+    if control.required_vocab().fingerprint != model.required_vocab().fingerprint:
         raise ValueError(
             f"shuffled_checkpoint: {checkpoint} has another vocabulary than the model; train both "
             "on the same data folder"

@@ -10,24 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.features import left_out_notes
 from bionemo.geneformer_t.counts.source import CountSource
-from bionemo.geneformer_t.data.token_encoder import TokenEncoder, why_left_out
 from bionemo.geneformer_t.inference.cell_framing import reading_of
-from bionemo.geneformer_t.inference.checkpoint import settings_of
-from bionemo.geneformer_t.inference.known_counts import check_mapped_counts
+from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.inference.pooling import POOLINGS, GeneSums
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
-from bionemo.geneformer_t.model.attention.cell_offsets import Groups
-from bionemo.geneformer_t.model.attention.choose import choose_attention
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, evaluating
+from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import CLS
 
 OnCells = Callable[[int], object]
@@ -47,7 +42,7 @@ class Embedder:
 
     def __init__(
         self,
-        model: TemporalGeneformerModel,
+        model: NextCellModel,
         source: CountSource,
         settings: EmbeddingSettings,
         *,
@@ -55,15 +50,8 @@ class Embedder:
     ) -> None:
         self.model = model
         self.settings = settings
-        self.vocab = required_vocab(model)
         self.depth = layer_depth(settings.layer, model.config.num_hidden_layers)
-        self.source = source
-        self.encoder = TokenEncoder(source, source.where, self.vocab, settings_of(model))
-        self.counts_seen = 0.0
-        """Total count of the cells so far, of genes alone."""
-        self._counts_of_column = np.zeros(source.shape[1])
-        self.counts_known = 0.0
-        """Those of them on genes of the vocabulary."""
+        self.reader = CellReader(model, source, settings.min_mapped_counts)
         self.reading = reading_of(model)
         if settings.pooling == "cls" and not self.reading.before:
             raise ValueError(
@@ -71,12 +59,10 @@ class Embedder:
                 f"model ({_source(model)}) do not know: its row is noise until training changes "
                 "it. Use pooling='mean', as Geneformer V1's own tools do, or fine-tune first"
             )
-        self.num_empty = 0
-        """Cells so far that express no gene of the vocabulary."""
         size, width = model.config.vocab_size, model.config.hidden_size
         self._genes = GeneSums.zeros(size, width, model.device) if with_genes else None
         self._is_gene = torch.zeros(size, dtype=torch.bool, device=model.device)
-        self._is_gene[torch.from_numpy(self.vocab.gene_ids)] = True
+        self._is_gene[torch.from_numpy(self.reader.vocab.gene_ids)] = True
 
     @property
     def width(self) -> int:
@@ -90,15 +76,11 @@ class Embedder:
         Raises:
             ValueError: Values are no raw counts, or too few of them are on known genes.
         """
-        training = self.model.training
-        self.model.eval()
-        try:
-            for block in self.source.blocks():
-                cells = self._encode(block.counts)
-                self._check_coverage(block.first_row + len(cells))
-                yield EmbeddedBlock(block.first_row, self._embed(cells, on_cells))
-        finally:
-            self.model.train(training)
+        first = 0
+        with evaluating(self.model):
+            for cells in self.reader.blocks():
+                yield EmbeddedBlock(first, self._embed(cells, on_cells))
+                first += len(cells)
 
     def gene_embeddings(
         self,
@@ -121,9 +103,9 @@ class Embedder:
         NaN also where the source does not have a gene.
         """
         found = self.gene_embeddings()
-        if tuple(var_names) == self.source.var_names:
+        if tuple(var_names) == self.reader.source.var_names:
             return found
-        first = {name: row for row, name in reversed(list(enumerate(self.source.var_names)))}
+        first = {name: row for row, name in reversed(list(enumerate(self.reader.source.var_names)))}
         rows = np.array([first.get(name, -1) for name in var_names], dtype=np.int64)
         nothing = np.full((1, self.width), np.nan, dtype=np.float32)
         of_means, of_table = (np.concatenate([table, nothing])[rows] for table in found)
@@ -133,7 +115,6 @@ class Embedder:
         """What was done, in plain values for `uns`."""
         from bionemo.geneformer_t import __version__
 
-        known = int(self.encoder.is_known.sum())
         return {
             "params": {
                 "layer": self.settings.layer,
@@ -143,85 +124,48 @@ class Embedder:
                 "special_tokens": len(self.reading.before) + len(self.reading.after),
             },
             "checkpoint": model_fingerprint(self.model),
-            "vocabulary": self.vocab.fingerprint,
+            "vocabulary": self.reader.vocab.fingerprint,
             "version": __version__,
-            "num_empty_cells": self.num_empty,
-            "genes_known": known,
-            "genes_unknown": int(self.encoder.is_counted.sum()) - known,
-            "counts_known": self._share(),
+            "num_empty_cells": self.reader.num_empty,
+            "genes_known": self.reader.num_known,
+            "genes_unknown": self.reader.num_unknown,
+            "counts_known": self.reader.counts_known,
         }
 
-    def notes(self) -> list[str]:
-        """What was left out because it is no gene of these cells, and the share of its counts."""
-        counts = self._counts_of_column
-        if self.source.removed is not None:
-            counts = counts + self.source.removed.counts
-        reasons = why_left_out(self.encoder.names, self.encoder.token_of_column)
-        return left_out_notes(self.source.where, self.source.gene_names, reasons, counts)
-
-    def _encode(self, counts: sp.csr_array) -> list[Int[ndarray, " _"]]:
-        counted = self.encoder.is_counted[counts.indices]
-        self.counts_seen += float(counts.data[counted].sum(dtype=np.float64))
-        known = self.encoder.is_known[counts.indices]
-        self.counts_known += float(counts.data[known].sum(dtype=np.float64))
-        self._counts_of_column += np.bincount(
-            counts.indices, counts.data, minlength=len(self._counts_of_column)
-        )
-        lengths = np.diff(counts.indptr).astype(np.int64)
-        return self.encoder.encode(counts.data, counts.indices, lengths).rows()
-
     @torch.inference_mode()
-    def _embed(
-        self, cells: list[Int[ndarray, " _"]], on_cells: OnCells
-    ) -> Float[ndarray, "cell hidden"]:
-        contexts = [self.reading.context(genes) for genes in cells]
-        filled = np.array([i for i, genes in enumerate(cells) if len(genes)], dtype=np.int64)
-        self.num_empty += len(cells) - len(filled)
+    def _embed(self, cells: Ragged, on_cells: OnCells) -> Float[ndarray, "cell hidden"]:
+        contexts = self.reading.contexts(cells)
+        filled = np.flatnonzero(cells.lengths)
         embeddings = np.zeros((len(cells), self.width), dtype=np.float32)
-        lengths = np.array([len(contexts[i]) for i in filled], dtype=np.int64)
-        for batch in batches_by_length(lengths, self.settings.token_budget):
+        for batch in batches_by_length(contexts.lengths[filled], self.settings.token_budget):
             rows = filled[batch]
-            embeddings[rows] = self._embed_batch([contexts[i] for i in rows])
+            embeddings[rows] = self._embed_batch(contexts.take(rows))
             on_cells(len(rows))
         on_cells(len(cells) - len(filled))
         return embeddings
 
-    def _embed_batch(self, contexts: list[Int[ndarray, " _"]]) -> Float[ndarray, "cell hidden"]:
+    def _embed_batch(self, contexts: Ragged) -> Float[ndarray, "cell hidden"]:
         device = self.model.device
-        ids = torch.from_numpy(np.concatenate(contexts)).to(device)
-        bounds = np.cumsum([0, *map(len, contexts)])
-        groups = Groups.of(torch.from_numpy(bounds).to(device))
-        attend = choose_attention(self.model.hparams["attention_backend"], device)
-        hidden = self.model.net.bert.read(ids, groups, attend, num_layers=self.depth).float()
+        ids = torch.from_numpy(contexts.values).to(device)
+        offsets = CellOffsets.of(torch.from_numpy(contexts.offsets).to(device))
+        attend = self.model.attention()
+        hidden = self.model.net.bert.read(ids, offsets, attend, num_layers=self.depth).float()
         is_gene = self._is_gene[ids]
         if self._genes is not None:
             self._genes.add(ids[is_gene], hidden[is_gene])
-        pooled = POOLINGS[self.settings.pooling](hidden, groups.offsets, is_gene)
+        pooled = POOLINGS[self.settings.pooling](hidden, offsets.offsets, is_gene)
         embedded: ndarray = pooled.cpu().numpy()
         return embedded
 
     def _of_columns(self, table: torch.Tensor) -> Float[ndarray, "column hidden"]:
-        columns = np.full((self.source.shape[1], self.width), np.nan, dtype=np.float32)
-        known = self.encoder.is_known
-        columns[known] = table.cpu().numpy()[self.encoder.token_of_column[known]]
+        columns = np.full((self.reader.source.shape[1], self.width), np.nan, dtype=np.float32)
+        encoder = self.reader.encoder
+        known = encoder.is_known
+        columns[known] = table.cpu().numpy()[encoder.token_of_column[known]]
         return columns
 
-    def _share(self) -> float:
-        return self.counts_known / self.counts_seen if self.counts_seen else 0.0
 
-    def _check_coverage(self, num_cells: int) -> None:
-        if self.counts_seen:
-            check_mapped_counts(
-                self._share(),
-                self.settings.min_mapped_counts,
-                self.source.gene_names,
-                self.encoder.is_known | ~self.encoder.is_counted,
-                self.vocab,
-                f"the first {num_cells:,} cells",
-            )
-
-
-def _source(model: TemporalGeneformerModel) -> str:
+def _source(model: NextCellModel) -> str:
     return model.start.source if model.start else "unknown"
 
 

@@ -17,9 +17,8 @@ import bionemo.geneformer_t as package
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.inference.cell_framing import reading_of, untrained_tokens
 from bionemo.geneformer_t.inference.checkpoint import settings_of
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.weights.huggingface import OURS, config_to_theirs, state_to_theirs
 from bionemo.geneformer_t.model.weights.pretrained import BIAS, RANK_BIAS, WORDS
 from bionemo.geneformer_t.model.weights.safe_files import CONFIG_JSON, SAFETENSORS
@@ -36,7 +35,7 @@ THEIR_SPECIALS = {PAD: "<pad>", MASK: "<mask>", CLS: "<cls>", SEP: "<eos>"}
 """Our special tokens and Geneformer's names for them."""
 
 
-def write_model(model: TemporalGeneformerModel, folder: Path) -> None:
+def write_model(model: NextCellModel, folder: Path) -> None:
     """Write everything but the model card into a folder.
 
     Raises:
@@ -44,7 +43,7 @@ def write_model(model: TemporalGeneformerModel, folder: Path) -> None:
     """
     from safetensors.torch import save_file
 
-    vocab = required_vocab(model)
+    vocab = model.required_vocab()
     config = json.dumps(config_values(model), indent=2)
     (folder / CONFIG_JSON).write_text(config + "\n", encoding="utf-8")
     save_file(tensors(model), folder / SAFETENSORS, metadata={"format": "pt"})
@@ -55,9 +54,9 @@ def write_model(model: TemporalGeneformerModel, folder: Path) -> None:
             pickle.dump(values, file, protocol=4)
 
 
-def config_values(model: TemporalGeneformerModel) -> dict[str, Any]:
+def config_values(model: NextCellModel) -> dict[str, Any]:
     """What `config.json` holds: Hugging Face's sizes, and what only this package knows."""
-    vocab, settings = required_vocab(model), settings_of(model)
+    vocab, settings = model.required_vocab(), settings_of(model)
     values = config_to_theirs(
         replace(model.config, vocab_size=len(vocab)),
         objective=objective_of(model),
@@ -75,9 +74,9 @@ def config_values(model: TemporalGeneformerModel) -> dict[str, Any]:
     return values
 
 
-def tensors(model: TemporalGeneformerModel) -> dict[str, Tensor]:
+def tensors(model: NextCellModel) -> dict[str, Tensor]:
     """The weights under Hugging Face's names, each stored once, cut to the vocabulary."""
-    size, state = len(required_vocab(model)), dict(model.net.state_dict())
+    size, state = len(model.required_vocab()), dict(model.net.state_dict())
     for name in {WORDS, BIAS, *RANK_BIAS} & state.keys():
         state[name] = state[name][:size]
     return {
@@ -86,7 +85,7 @@ def tensors(model: TemporalGeneformerModel) -> dict[str, Tensor]:
     }
 
 
-def left_out(model: TemporalGeneformerModel) -> list[str]:
+def left_out(model: NextCellModel) -> list[str]:
     """What the model predicts with and `BertForMaskedLM` does not."""
     found = []
     if model.config.rank_knots:
@@ -121,7 +120,7 @@ def dictionaries(vocab: GeneVocab, untrained: Collection[str] = ()) -> dict[str,
     }
 
 
-def objective_of(model: TemporalGeneformerModel) -> str:
+def objective_of(model: NextCellModel) -> str:
     """What the weights were trained to do; it says whether token type 1 means a next cell."""
     if model.pair_settings is not None:
         return model.pair_settings.objective

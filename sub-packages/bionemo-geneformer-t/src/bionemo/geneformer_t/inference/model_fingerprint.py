@@ -9,10 +9,10 @@ import torch
 
 from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 
-def model_fingerprint(model: TemporalGeneformerModel) -> str:
+def model_fingerprint(model: NextCellModel) -> str:
     """SHA-256 over weights, sizes, vocabulary, medians, memory, and how cells are encoded."""
     settings = settings_of(model)
     meaning = {

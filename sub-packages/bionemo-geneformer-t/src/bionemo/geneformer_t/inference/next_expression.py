@@ -15,7 +15,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.rank_distributions import model_predictor
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 _NUMBERS_AT_ONCE = 2**25
 
@@ -42,7 +42,7 @@ class RankWorth:
 
 
 def expected_counts(
-    model: TemporalGeneformerModel,
+    model: NextCellModel,
     encoder: TokenEncoder,
     worth: RankWorth,
     counts: sp.csr_array,

@@ -8,8 +8,8 @@ with genes so that the summed log-probability is highest (the linear assignment 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
-from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -28,19 +28,26 @@ class NextCellPrediction:
     """On request: the probability of every token at every rank."""
 
 
-def assign_genes(log_probs: Float[ndarray, "rank gene"]) -> Int[ndarray, " rank"]:
-    """The gene of each rank under the most probable one-to-one assignment.
+def most_probable_genes(log_probs: Float[Tensor, "cell rank vocab"]) -> Int[Tensor, "cell rank"]:
+    """The gene of each rank under the most probable one-to-one assignment, for each cell.
 
-    Only each rank's R best genes are looked at, R being the number of ranks: if a better one were
-    further down, one of those R would still be free.
+    Only each rank's R most probable genes are candidates, R being the number of ranks: if a better
+    one were further down, one of those R would still be free.
+
+    Args:
+        log_probs: Minus infinity for what is no gene.
 
     Raises:
-        ValueError: More ranks than genes.
+        ValueError: More ranks than tokens.
     """
-    ranks, genes = log_probs.shape
-    if ranks > genes:
-        raise ValueError(f"cannot fill {ranks} ranks with {genes} genes; ask for fewer ranks")
-    best = np.argpartition(-log_probs, min(ranks, genes - 1), axis=1)[:, :ranks]
-    candidates = np.unique(best)
-    _, chosen = linear_sum_assignment(log_probs[:, candidates], maximize=True)
-    return candidates[chosen]
+    _, ranks, tokens = log_probs.shape
+    if ranks > tokens:
+        raise ValueError(f"cannot fill {ranks} ranks with {tokens} genes; ask for fewer ranks")
+    best = log_probs.topk(ranks, dim=-1, sorted=False).indices.cpu().numpy()
+    table = log_probs.cpu().numpy()
+    chosen = np.empty(table.shape[:2], dtype=np.int64)
+    for row, (values, genes) in enumerate(zip(table, best, strict=True)):
+        candidates = np.unique(genes)
+        _, assigned = linear_sum_assignment(values[:, candidates], maximize=True)
+        chosen[row] = candidates[assigned]
+    return torch.from_numpy(chosen).to(log_probs.device)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bionemo.geneformer_t.config import BioBertConfig, Recompute
-from bionemo.geneformer_t.model.attention.cell_offsets import Attention, Groups
+from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
 from bionemo.geneformer_t.model.attention.choose import OPERATORS
 from bionemo.geneformer_t.model.precision import compute_dtype
 
@@ -26,7 +26,7 @@ from bionemo.geneformer_t.model.precision import compute_dtype
 class Known(NamedTuple):
     """What the contexts offer to attend to in one layer."""
 
-    contexts: Groups
+    contexts: CellOffsets
     keys: Float[Tensor, "context_token head dim"]
     values: Float[Tensor, "context_token head dim"]
 
@@ -126,7 +126,7 @@ class Layer(nn.Module):
     def forward(
         self,
         hidden: Float[Tensor, "token hidden"],
-        askers: Sequence[Groups],
+        askers: Sequence[CellOffsets],
         attend: Attention,
         *,
         drop_contexts: bool = False,
@@ -171,7 +171,7 @@ class Layer(nn.Module):
         self,
         hidden: Float[Tensor, "token hidden"],
         rounded: Float[Tensor, "token hidden"],
-        askers: Sequence[Groups],
+        askers: Sequence[CellOffsets],
         known: Known,
         attend: Attention,
     ) -> Float[Tensor, "token hidden"]:
@@ -186,7 +186,7 @@ class Layer(nn.Module):
     def _attended(
         self,
         rounded: Float[Tensor, "token hidden"],
-        askers: Sequence[Groups],
+        askers: Sequence[CellOffsets],
         known: Known,
         attend: Attention,
     ) -> Float[Tensor, "token hidden"]:

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.config import BioBertConfig, Recompute
-from bionemo.geneformer_t.model.attention.cell_offsets import Attention, Groups
+from bionemo.geneformer_t.config import BioBertConfig, Objective, Recompute
+from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Layer
 from bionemo.geneformer_t.model.rank_bias import RankBias
@@ -44,7 +44,7 @@ class IsolatedBert(nn.Module):
     def read(
         self,
         ids: Int[Tensor, " context_token"],
-        groups: Groups,
+        groups: CellOffsets,
         attend: Attention,
         num_layers: int | None = None,
     ) -> Float[Tensor, "context_token hidden"]:
@@ -74,10 +74,10 @@ class IsolatedBert(nn.Module):
     def forward(
         self,
         context_ids: Int[Tensor, " context_token"],
-        contexts: Groups,
+        contexts: CellOffsets,
         scored_ids: Int[Tensor, " scored"],
         positions: Int[Tensor, " scored"],
-        scored: Groups,
+        scored: CellOffsets,
         attend: Attention,
         *,
         keep_contexts: bool = False,
@@ -176,41 +176,71 @@ class NextCellBert(nn.Module):
         self.cls = Head(config, self.bert.embeddings.word_embeddings)
         self.apply(self._initialise)
 
-    def forward(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, "scored vocab"]:
+    def forward(
+        self, batch: TemporalBatch, attend: Attention, objective: Objective = "next_cell"
+    ) -> Float[Tensor, "scored vocab"]:
         """Logits at the scored positions, in the order of the batch."""
-        return self.cls.predictions(self.scored_hidden(batch, attend), batch.scored_ranks)
+        hidden = self.hidden(batch, attend, objective)
+        return self.cls.predictions(hidden, batch.scored_ranks)
 
-    def summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
+    def summed_loss(
+        self, batch: TemporalBatch, attend: Attention, objective: Objective = "next_cell"
+    ) -> Float[Tensor, ""]:
         """Cross-entropy in nats, summed over the scored positions."""
-        hidden = self.scored_hidden(batch, attend)
+        hidden = self.hidden(batch, attend, objective)
         return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
 
     def logits_and_contexts(
         self, batch: TemporalBatch, attend: Attention
     ) -> tuple[Float[Tensor, "scored vocab"], Float[Tensor, "context_token hidden"]]:
         """The logits, and the last layer's output at the contexts: both from one pass."""
-        hidden = self._hidden(batch, attend, keep_contexts=True)
+        hidden = self.hidden(batch, attend, keep_contexts=True)
         contexts, scored = hidden.split([len(batch.context_ids), batch.num_scored])
         return self.cls.predictions(scored, batch.scored_ranks), contexts
 
-    def scored_hidden(
-        self, batch: TemporalBatch, attend: Attention
-    ) -> Float[Tensor, "scored hidden"]:
-        """The last layer's output at the scored positions."""
-        return self._hidden(batch, attend, keep_contexts=False)
-
-    def _hidden(
-        self, batch: TemporalBatch, attend: Attention, *, keep_contexts: bool
+    def hidden(
+        self,
+        batch: TemporalBatch,
+        attend: Attention,
+        objective: Objective = "next_cell",
+        *,
+        keep_contexts: bool = False,
     ) -> Float[Tensor, "token hidden"]:
+        """The last layer's output at the scored positions.
+
+        Args:
+            batch: Under the objective `mlm`, of cells that are their own next cells.
+            attend: The attention backend.
+            objective: `next_cell`, or `mlm` as plain Geneformer is trained.
+            keep_contexts: Of the contexts too, before the others; for next cells alone.
+        """
+        if objective == "mlm":
+            return self._hidden_in_contexts(batch, attend)
         return self.bert(
             batch.context_ids,
-            Groups.of(batch.context_offsets),
+            CellOffsets.of(batch.context_offsets),
             batch.scored_ids,
             scored_positions(batch, self.config),
-            Groups.of(scored_offsets_per_context(batch)),
+            CellOffsets.of(scored_offsets_per_context(batch)),
             attend,
             keep_contexts=keep_contexts,
         )
+
+    def _hidden_in_contexts(
+        self, batch: TemporalBatch, attend: Attention
+    ) -> Float[Tensor, "scored hidden"]:
+        """The shown tokens replace the scored genes in their cell, where all attend to all.
+
+        The last layer computes the scored positions only.
+        """
+        at = places_in_contexts(batch)
+        shown = batch.context_ids.index_copy(0, at, batch.scored_ids)
+        contexts = CellOffsets.of(batch.context_offsets)
+        last = self.bert.layers[-1]
+        hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
+        scored = CellOffsets.of(scored_offsets_per_context(batch))
+        both = torch.cat([hidden, hidden[at]])
+        return last(both, (contexts, scored), attend, drop_contexts=True)
 
     def set_recompute(self, what: Recompute) -> None:
         """Choose what the backward pass computes again; see `Recompute`."""
@@ -222,43 +252,6 @@ class NextCellBert(nn.Module):
         for layer in self.bert.layers:
             layer.compile_whole()
 
-    def plain_logits(
-        self, ids: Int[Tensor, " context_token"], groups: Groups, attend: Attention
-    ) -> Float[Tensor, "context_token vocab"]:
-        """Logits at every token of packed cells, without next cells: Hugging Face's own numbers.
-
-        A bias by rank stays out, for plain Geneformer has none.
-        """
-        return self.cls.predictions(self.bert.read(ids, groups, attend))
-
-    def masked_logits(
-        self, batch: TemporalBatch, attend: Attention
-    ) -> Float[Tensor, "scored vocab"]:
-        """Logits at the scored genes of cells that are their own next cells: plain Geneformer."""
-        return self.cls.predictions(self.masked_hidden(batch, attend), batch.scored_ranks)
-
-    def masked_summed_loss(self, batch: TemporalBatch, attend: Attention) -> Float[Tensor, ""]:
-        """Cross-entropy of `masked_logits` in nats, summed over the scored genes."""
-        hidden = self.masked_hidden(batch, attend)
-        return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
-
-    def masked_hidden(
-        self, batch: TemporalBatch, attend: Attention
-    ) -> Float[Tensor, "scored hidden"]:
-        """The last layer's output at the scored genes of cells that are their own next cells.
-
-        The shown tokens take the places of the scored genes in their cell, whose tokens all see
-        each other. The last layer computes the scored places only, for nothing else is asked.
-        """
-        at = places_in_contexts(batch)
-        shown = batch.context_ids.index_copy(0, at, batch.scored_ids)
-        contexts = Groups.of(batch.context_offsets)
-        last = self.bert.layers[-1]
-        hidden = self.bert.read(shown, contexts, attend, len(self.bert.layers) - 1)
-        scored = Groups.of(scored_offsets_per_context(batch))
-        both = torch.cat([hidden, hidden[at]])
-        return last(both, (contexts, scored), attend, drop_contexts=True)
-
     def _initialise(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -266,7 +259,7 @@ class NextCellBert(nn.Module):
             nn.init.zeros_(module.bias)
 
 
-def positions_within(groups: Groups) -> Int[Tensor, " token"]:
+def positions_within(groups: CellOffsets) -> Int[Tensor, " token"]:
     """The index of each packed token within its group, from 0."""
     offsets = groups.offsets
     starts = offsets[:-1].repeat_interleave(offsets.diff())

@@ -1,56 +1,47 @@
-"""TemporalGeneformerModel: the encoder as a LightningModule that trains, saves and predicts.
+"""TemporalGeneformerModel: a `NextCellModel` that Lightning trains and saves.
 
-How it trains is in `model/step/training.py`; here are what a batch means, what a checkpoint
-carries and how the next cell is predicted.
+The loss of an optimizer step is the mean over all scored positions of its global batch, whatever
+the number of micro-batches and processes: micro-batches contribute sums, and the gradients are
+divided once, before the step, by the count over all of them.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+import lightning as L
 import torch
-from jaxtyping import Bool, Float, Int
+from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.config import (
-    BioBertConfig,
-    PairSettings,
-    PositionScheme,
-    Recompute,
-)
-from bionemo.geneformer_t.model.attention.cell_offsets import Attention, Groups
-from bionemo.geneformer_t.model.attention.choose import choose_attention
-from bionemo.geneformer_t.model.compatibility import check_agreement
-from bionemo.geneformer_t.model.decoding import NextCellPrediction
-from bionemo.geneformer_t.model.knn_memory import SuccessorMemory, context_points
-from bionemo.geneformer_t.model.network import NextCellBert
-from bionemo.geneformer_t.model.precision import compute_dtype
-from bionemo.geneformer_t.model.prediction import gene_log_probs, predict_next_cell
-from bionemo.geneformer_t.model.step.training import NextCellTraining
-from bionemo.geneformer_t.model.weight_checks import (
-    HYPER_PARAMETERS,
-    WEIGHTS,
-    check_finite,
-    check_sizes_of,
-    naming,
-)
-from bionemo.geneformer_t.model.weights.checkpoint_entry import Carried, carried_by
-from bionemo.geneformer_t.model.weights.lora import has_adapters, merge_adapters
+from bionemo.geneformer_t.config import BioBertConfig, PositionScheme, Recompute
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.step.dropout_streams import seed_dropout
+from bionemo.geneformer_t.model.step.finite import StepBatches, gradient_norm
+from bionemo.geneformer_t.model.step.learning_rate import default_warmup, warmup_cosine
+from bionemo.geneformer_t.model.step.optimizer import parameter_groups
+from bionemo.geneformer_t.model.step.settings import StepSettings
+from bionemo.geneformer_t.model.step.sharding import is_sharded, shard
+from bionemo.geneformer_t.model.weight_checks import HYPER_PARAMETERS, check_sizes_of, naming
 from bionemo.geneformer_t.model.weights.pretrained import (
     CHECKPOINT_KEY,
     Pretrained,
     read_pretrained,
 )
 from bionemo.geneformer_t.model.weights.safe_files import load_plain
-from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport, changed, transplant
-from bionemo.geneformer_t.provenance import Provenance
-from bionemo.geneformer_t.setting_values import plain_entry, typed
+from bionemo.geneformer_t.model.weights.vocabulary_transfer import changed, transfer_vocabulary
+from bionemo.geneformer_t.setting_values import plain_entry
 from bionemo.geneformer_t.vocab import GeneVocab
 
+_TYPICAL_SCORED = 256
+"""Keeps the summed loss of a micro-batch near a mean's size, for 16-bit gradients."""
 
-class TemporalGeneformerModel(NextCellTraining):
+
+class TemporalGeneformerModel(NextCellModel, L.LightningModule):
     """Geneformer that predicts the next cell.
 
     Args:
@@ -70,6 +61,10 @@ class TemporalGeneformerModel(NextCellTraining):
         ValueError: A size or a choice is not possible.
     """
 
+    if TYPE_CHECKING:  # Lightning's attributes have no types
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(
         self,
         config: BioBertConfig | Mapping[str, Any],
@@ -83,23 +78,20 @@ class TemporalGeneformerModel(NextCellTraining):
         compile: bool = False,  # noqa: A002 # PyTorch's and Lightning's own word for it
     ) -> None:
         config = config if isinstance(config, BioBertConfig) else BioBertConfig.from_dict(config)
-        training = typed(TemporalGeneformerModel.__init__, {
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
-            "warmup_steps": warmup_steps,
-            "layer_lr_decay": layer_lr_decay,
-            "attention_backend": attention_backend,
-            "recompute": recompute,
-            "compile": compile,
-        })  # fmt: skip
-        super().__init__(NextCellBert(config))
-        self.config = config
-        self.save_hyperparameters({"config": config.to_dict(), **training})
-        self.net.set_recompute(training["recompute"])
-        self.vocab: GeneVocab | None = None
-        self.start: StartReport | None = None
-        self.provenance: Provenance | None = None
-        self.memory: SuccessorMemory | None = None
+        training = StepSettings(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_steps=warmup_steps,
+            layer_lr_decay=layer_lr_decay,
+            attention_backend=attention_backend,
+            recompute=recompute,
+            compile=compile,
+        )
+        super().__init__(config, training.attention_backend)
+        self.save_hyperparameters({"config": config.to_dict(), **asdict(training)})
+        self.net.set_recompute(training.recompute)
+        self.val_loss = MeanMetric()
+        self._step = StepBatches()
 
     @classmethod
     def from_pretrained(
@@ -143,10 +135,10 @@ class TemporalGeneformerModel(NextCellTraining):
         config = changed(
             pretrained.config, position_scheme, dropout_prob, num_positions, rank_knots
         )
-        planted = transplant(pretrained, vocab, config, seed)
-        model = cls(planted.config, **training)
-        model.net.load_state_dict(planted.state)
-        model.vocab, model.start = vocab, planted.report
+        transferred = transfer_vocabulary(pretrained, vocab, config, seed)
+        model = cls(transferred.config, **training)
+        model.net.load_state_dict(transferred.state)
+        model.vocab, model.start = vocab, transferred.report
         return model
 
     @classmethod
@@ -174,50 +166,7 @@ class TemporalGeneformerModel(NextCellTraining):
             )
         return loaded
 
-    # --- what a batch means -------------------------------------------------------------------
-
-    def logits(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
-        """Logits over the vocabulary at every scored position of the batch.
-
-        Under the objective `mlm` a scored position is one in the current cell itself.
-        """
-        logits: Tensor = (self.net.masked_logits if self._is_plain else self.net)(
-            batch, self._attention(batch)
-        )
-        return logits
-
-    def forward(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
-        """The same as `logits`."""
-        return self.logits(batch)
-
-    def summed_loss(self, batch: TemporalBatch) -> Float[Tensor, ""]:
-        """Cross-entropy in nats, summed over the scored positions; 0 where there are none."""
-        summed_loss = self.net.masked_summed_loss if self._is_plain else self.net.summed_loss
-        return summed_loss(batch, self._attention(batch))
-
-    @property
-    def _is_plain(self) -> bool:
-        return self.pair_settings is not None and self.pair_settings.objective == "mlm"
-
-    def _attention(self, batch: TemporalBatch) -> Attention:
-        return self._attention_on(batch.context_ids.device)
-
-    def _attention_on(self, device: torch.device) -> Attention:
-        weight = self.net.bert.embeddings.word_embeddings.weight
-        return choose_attention(
-            self.hparams["attention_backend"],
-            device,
-            compute_dtype(weight),
-            self.config.hidden_size // self.config.num_attention_heads,
-            self.config.attention_probs_dropout_prob if self.training else 0.0,
-        )
-
     # --- vocabulary and checkpoints -----------------------------------------------------------
-
-    def on_fit_start(self) -> None:
-        """Forget what an earlier training remembered, for weights change."""
-        super().on_fit_start()
-        self.memory = None
 
     def setup(self, stage: str) -> None:
         """Take the vocabulary and the pair settings of the data module."""
@@ -228,150 +177,119 @@ class TemporalGeneformerModel(NextCellTraining):
             source = self.start.source if self.start else None
             self.provenance = replace(data.provenance, pretrained=source)
 
-    def adopt(self, vocab: GeneVocab, settings: PairSettings) -> None:
-        """Make these the meaning of token ids and positions.
-
-        Raises:
-            ValueError: The vocabulary or `seq_length` is too large for the model, or the model
-                already has another vocabulary.
-        """
-        check_agreement(self.config, self.vocab, vocab, settings)
-        self.vocab, self.pair_settings = vocab, settings
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put what the weights mean and come from beside them, as plain values.
 
         Raises:
             TypeError: A setting is no plain value; the checkpoint could not be read again.
         """
-        checkpoint[CHECKPOINT_KEY] = Carried.of(self).to_dict()
+        checkpoint[CHECKPOINT_KEY] = self.entry().to_dict()
         checkpoint[HYPER_PARAMETERS] = plain_entry(
             checkpoint.get(HYPER_PARAMETERS, {}), HYPER_PARAMETERS, kept=Tensor
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them back.
+        """Take them back; see `read_entry`."""
+        self.read_entry(checkpoint)
 
-        Raises:
-            ValueError: The checkpoint was not written by this model, or under another isolation
-                rule, or weights in it are not finite.
+    # --- training -----------------------------------------------------------------------------
+
+    def configure_model(self) -> None:
+        """Share weights, gradients and optimizer state among processes, where the strategy asks."""
+        if self.device_mesh is not None and not is_sharded(self.net):
+            shard(self.net, self.device_mesh["data_parallel"])
+
+    def on_fit_start(self) -> None:
+        """Forget the memory of an earlier training, for weights change; compile where asked."""
+        self.memory = None
+        if self.hparams["compile"]:
+            self.net.compile_layers()
+
+    def on_train_start(self) -> None:
+        """Take the rates and the schedule of this run.
+
+        A checkpoint that a run resumes from brings those it was written under, in the state of the
+        optimizer, and Lightning restores them over what was given.
         """
-        carried = Carried.from_dict(carried_by(checkpoint))
-        check_finite({name: checkpoint.get(name, {}) for name in (WEIGHTS, CHECKPOINT_KEY)})
-        if carried.lora_scale and not has_adapters(self.state_dict()):
-            state = merge_adapters(checkpoint["state_dict"], carried.lora_scale)
-            checkpoint["state_dict"] = state
-        if self.vocab is not None and self.pair_settings is not None:  # of the data to go on with
-            check_agreement(self.config, carried.vocab, self.vocab, self.pair_settings)
-        for name in ("vocab", "pair_settings", "start", "memory"):
-            is_ours = name in {"vocab", "pair_settings"} and getattr(self, name) is not None
-            if getattr(carried, name) is not None and not is_ours:
-                setattr(self, name, getattr(carried, name))
-        if carried.provenance is not None:
-            source = carried.provenance.pretrained
-            now = self.provenance
-            self.provenance = replace(now, pretrained=source) if now else carried.provenance
+        schedule = self.lr_schedulers()
+        if not isinstance(schedule, LambdaLR):
+            return  # a subclass with an optimizer of its own
+        groups, fresh = schedule.optimizer.param_groups, self._parameter_groups()
+        schedule.base_lrs = [group["lr"] for group in fresh]
+        for group, given, factor in zip(groups, fresh, schedule.lr_lambdas, strict=True):
+            group["initial_lr"], group["weight_decay"] = given["lr"], given["weight_decay"]
+            group["lr"] = given["lr"] * factor(schedule.last_epoch)
 
-    # --- prediction ---------------------------------------------------------------------------
+    def on_train_batch_start(self, batch: TemporalBatch, batch_idx: int) -> None:
+        """Make dropout a pure function of (seed, epoch, batch, rank)."""
+        if self.pair_settings is not None:
+            epoch = self.trainer.fit_loop.epoch_progress.current.processed
+            seed_dropout(self.pair_settings.seed, epoch, batch_idx, self.global_rank)
 
-    @torch.no_grad()
-    def next_cell_log_probs(
-        self, batch: TemporalBatch, num_ranks: int
-    ) -> Float[Tensor, "context rank vocab"]:
-        """Log-probabilities of genes at ranks 1 to `num_ranks` of each next cell.
+    def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:
+        """One micro-batch; returns its summed loss, scaled by a constant."""
+        summed = self.summed_loss(batch)
+        self._step.add(summed, batch)
+        return summed / _TYPICAL_SCORED
 
-        The network's, mixed with the memory's where the model has one.
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Turn the gradients of sums into the gradient of the mean over the global batch."""
+        totals = self._step.totals()
+        summed, scored = self.trainer.strategy.reduce(totals, reduce_op="sum")
+        self._step.check_loss(summed, self.trainer)
+        scored = scored.clamp(min=1)
+        averaged_over = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        factor = float(_TYPICAL_SCORED * averaged_over / scored)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, factor)
+        self.log("train/loss", (summed / scored).float(), prog_bar=True)
+        self.log("learning_rate", optimizer.param_groups[0]["lr"])
 
-        Args:
-            batch: As `all_masked` makes it.
-            num_ranks: The ranks that it asks for.
-        """
-        vocab = self._required_vocab()
-        if self.memory is None or not batch.num_contexts:
-            return gene_log_probs(self.logits(batch), vocab).unflatten(0, (-1, num_ranks))
-        logits, contexts = self.net.logits_and_contexts(batch, self._attention(batch))
-        log_probs = gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))
-        points = context_points(contexts, batch.context_offsets).float().cpu().numpy()
-        mixed = [
-            torch.from_numpy(self.memory.mix(own, point))
-            for own, point in zip(log_probs.cpu().numpy(), points, strict=True)
-        ]
-        return torch.stack(mixed).to(log_probs.device)
-
-    @torch.no_grad()
-    def context_points(
+    def configure_gradient_clipping(
         self,
-        context_ids: Int[Tensor, " context_token"],
-        offsets: Int[Tensor, " contexts_plus_1"],
-    ) -> Float[Tensor, "context hidden"]:
-        """Where the network finds current cells to lie; see `model/knn_memory.py`.
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Refuse a gradient that is not finite; clip the others by the norm found."""
+        norm = gradient_norm(self.parameters())
+        self._step.check_norm(norm, self.trainer)
+        self._step = StepBatches()
+        if gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-        Args:
-            context_ids: Packed `[CLS] genes [SEP]` of each.
-            offsets: Where each begins, and where the last ends.
-        """
-        attend = self._attention_on(context_ids.device)
-        hidden = self.net.bert.read(context_ids, Groups.of(offsets), attend)
-        return context_points(hidden, offsets).float()
+    def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:
+        """Mean cross-entropy over the scored positions of the whole split, as `val/loss`."""
+        self._evaluate(batch, "val/loss")
 
-    @torch.no_grad()
-    def predict_next_cell(
-        self,
-        current_cell_ids: Int[Tensor, "cell token"],
-        attention_mask: Int[Tensor, "cell slot"] | Bool[Tensor, "cell slot"] | None = None,
-        num_predictions: int = 10,
-        *,
-        return_distribution: bool = False,
-    ) -> NextCellPrediction:
-        """The highest-ranked genes of the predicted next cell, for each current cell.
+    def test_step(self, batch: TemporalBatch, batch_idx: int) -> None:
+        """Mean cross-entropy over the scored positions of the whole split, as `test/loss`."""
+        self._evaluate(batch, "test/loss")
 
-        Args:
-            current_cell_ids: Ranked gene tokens, with or without `[CLS]` and `[SEP]`.
-            attention_mask: 1 for tokens, 0 for padding on the right; None when nothing is padded.
-            num_predictions: Ranks to predict, from the highest.
-            return_distribution: Also return the probability of every token at every rank.
+    def _evaluate(self, batch: TemporalBatch, name: str) -> None:
+        scored = batch.num_scored
+        if scored:
+            self.val_loss.update(self.summed_loss(batch) / scored, weight=scored)
+        self.log(name, self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
 
-        Returns:
-            Genes in rank order, none twice in a cell, with their probabilities.
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with linear warm-up and cosine decay over the steps of the run."""
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = self.hparams["warmup_steps"]
+        warmup = default_warmup(total) if warmup is None else warmup
+        optimizer = torch.optim.AdamW(self._parameter_groups())
+        schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup, total))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
-        Raises:
-            ValueError: The model has no vocabulary or was not trained on next cells, an id is not
-                in the vocabulary, a cell is empty, padding is not on the right, or there are more
-                ranks than positions or genes.
-        """
-        self.require_next_cells()
-        training = self.training
-        self.eval()
-        try:
-            return predict_next_cell(
-                self.next_cell_log_probs,
-                self.config,
-                self._required_vocab(),
-                current_cell_ids.to(self.device),
-                None if attention_mask is None else attention_mask.to(self.device),
-                num_predictions,
-                return_distribution=return_distribution,
-            )
-        finally:
-            self.train(training)
-
-    def require_next_cells(self) -> None:
-        """Refuse to predict from weights that never saw a next cell.
-
-        Raises:
-            ValueError: They were trained with the objective `mlm`.
-        """
-        if self.pair_settings is not None and self.pair_settings.objective == "mlm":
-            raise ValueError(
-                "this model was trained with objective 'mlm' to fill in a cell's own masked genes; "
-                "it has learned nothing about next cells. Train it on pairs first: "
-                "geneformer-t train --pretrained CHECKPOINT --data_dir DIR --output_dir DIR"
-            )
-
-    def _required_vocab(self) -> GeneVocab:
-        if self.vocab is None:
-            raise ValueError(
-                "this model has no vocabulary yet; train it with a TemporalGeneformerDataModule "
-                "or load a checkpoint, which carries one"
-            )
-        return self.vocab
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        return parameter_groups(
+            self.net,
+            self.hparams["learning_rate"],
+            self.hparams["weight_decay"],
+            self.hparams["layer_lr_decay"],
+        )

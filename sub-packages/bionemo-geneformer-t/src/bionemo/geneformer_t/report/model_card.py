@@ -18,8 +18,7 @@ from bionemo.geneformer_t.inference.huggingface_export import (
     left_out,
     objective_of,
 )
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.report.model_card_snippets import next_cell_snippet, plain_snippet
 
 _HEAD = """\
@@ -41,9 +40,7 @@ _CAUTION = {
 _SHOWN = 12
 
 
-def model_card(
-    model: TemporalGeneformerModel, name: str, evaluation: Mapping[str, Any] | None
-) -> str:
+def model_card(model: NextCellModel, name: str, evaluation: Mapping[str, Any] | None) -> str:
     """The card as Markdown.
 
     Args:
@@ -110,7 +107,7 @@ def scores_table(evaluation: Any) -> str:
     return f"{scored}\n\n{_table(header, rows)}\n\n{intervals}"
 
 
-def _data(model: TemporalGeneformerModel) -> str:
+def _data(model: NextCellModel) -> str:
     trained, start = model.provenance, model.start
     rows = []
     if trained is not None:
@@ -139,8 +136,8 @@ def _data(model: TemporalGeneformerModel) -> str:
     return _table(["", ""], rows)
 
 
-def _cells(model: TemporalGeneformerModel) -> str:
-    vocab, settings, reading = required_vocab(model), settings_of(model), reading_of(model)
+def _cells(model: NextCellModel) -> str:
+    vocab, settings, reading = model.required_vocab(), settings_of(model), reading_of(model)
     value = (
         f"count / total count * {settings.target_sum:,.0f} / median of the gene"
         if settings.normalize_gene_expression
@@ -153,7 +150,7 @@ def _cells(model: TemporalGeneformerModel) -> str:
     )
 
 
-def _parameters(model: TemporalGeneformerModel) -> str:
+def _parameters(model: NextCellModel) -> str:
     config = model.config
     number = sum(parameter.numel() for parameter in model.parameters())
     rows = [
@@ -168,9 +165,7 @@ def _parameters(model: TemporalGeneformerModel) -> str:
     return _table(["", ""], [(label, str(value)) for label, value in rows])
 
 
-def _scores(
-    model: TemporalGeneformerModel, evaluation: Mapping[str, Any] | None, objective: str
-) -> str:
+def _scores(model: NextCellModel, evaluation: Mapping[str, Any] | None, objective: str) -> str:
     if evaluation is not None:
         missing = left_out(model)
         note = (
@@ -187,7 +182,7 @@ def _scores(
     return "None were measured for this export."
 
 
-def _next_cells(model: TemporalGeneformerModel, objective: str) -> Sequence[str]:
+def _next_cells(model: NextCellModel, objective: str) -> Sequence[str]:
     if objective != "next_cell":
         return ()
     return (
@@ -198,7 +193,7 @@ def _next_cells(model: TemporalGeneformerModel, objective: str) -> Sequence[str]
     )
 
 
-def _tools(model: TemporalGeneformerModel) -> str:
+def _tools(model: NextCellModel) -> str:
     reading = reading_of(model)
     specials = len(reading.before) + len(reading.after)
     rows = [

@@ -65,15 +65,16 @@ def embed(settings: EmbedSettings) -> Path:
         embedder = Embedder(model, rows, settings, with_genes=settings.gene_embeddings)
         _write(embedder, source, settings)
     found = embedder.summary()
+    num_empty = embedder.reader.num_empty
     print(
-        f"{rows.shape[0] - embedder.num_empty:,} cells embedded in {embedder.width:,} numbers "
+        f"{rows.shape[0] - num_empty:,} cells embedded in {embedder.width:,} numbers "
         f"({settings.pooling} of hidden state {embedder.depth} of "
-        f"{model.config.num_hidden_layers}); {embedder.num_empty:,} express no known gene and are "
+        f"{model.config.num_hidden_layers}); {num_empty:,} express no known gene and are "
         f"zeros; {found['genes_known']:,} of "
         f"{found['genes_known'] + found['genes_unknown']:,} genes, with "
         f"{found['counts_known']:.1%} of the counts, are known to the checkpoint"
     )
-    for note in (*opened.notes, *opened.counts.notes_on_rounding, *embedder.notes()):
+    for note in (*opened.notes, *opened.counts.notes_on_rounding, *embedder.reader.notes()):
         print(f"note: {note}")
     print(settings.output)
     return settings.output
@@ -101,7 +102,7 @@ def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
     from bionemo.geneformer_t.tl.embeddings import INPUT_TABLE
 
     key, table = settings.key_added, settings.key_added + INPUT_TABLE
-    shape = embedder.source.shape[0], embedder.width
+    shape = embedder.reader.source.shape[0], embedder.width
     replaced = {"obsm": (key,), "varm": (key, table), "uns": (key,)}
     with (
         updated_copy(source, settings.output, replaced) as file,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
     from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor, Predictor
     from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+    from bionemo.geneformer_t.model.next_cell_model import NextCellModel
     from bionemo.geneformer_t.report.evaluated import Evaluated
 
 EVALUATION_TEXT = "evaluation.txt"
@@ -153,9 +153,7 @@ def _recorded(settings: EvaluateSettings, neighbor_key: str) -> dict[str, Any]:
     return {"neighbor_key": neighbor_key, **{name: getattr(settings, name) for name in names}}
 
 
-def _controls(
-    settings: EvaluateSettings, model: "TemporalGeneformerModel"
-) -> "dict[str, Predictor]":
+def _controls(settings: EvaluateSettings, model: "NextCellModel") -> "dict[str, Predictor]":
     from bionemo.geneformer_t.evaluate.evaluation import RANDOM_WEIGHTS, SHUFFLED
     from bionemo.geneformer_t.inference.controls import load_shuffled, random_weights
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor

@@ -1,8 +1,9 @@
 """`geneformer-t predict`: the next cell of every cell of a file."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,9 @@ from bionemo.geneformer_t.setting_values import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bionemo.geneformer_t.data.cell_tokens import CellTokens
+    from bionemo.geneformer_t.counts.source import CountSource
     from bionemo.geneformer_t.inference.next_cell import NextCells
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+    from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 ENDINGS = (".csv", ".h5ad")
 _PREVIEW = 3
@@ -71,88 +72,80 @@ class PredictSettings(Settings):
 def predict(settings: PredictSettings) -> Path:
     """Predict the highest-ranked genes of the next cell of every cell, and write them to a file.
 
-    Cells that express no gene of the checkpoint's vocabulary are left out, and counted; an input
-    most of whose counts are on unknown genes is refused.
+    Counts are read and cells predicted block by block. Cells that express no gene of the
+    checkpoint's vocabulary are left out, and counted; an input most of whose counts are on unknown
+    genes is refused.
     """
-    import numpy as np
+    from tqdm import tqdm
 
-    from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
-    from bionemo.geneformer_t.data.inventory import read_by
+    from bionemo.geneformer_t.inference.cell_reader import CellReader
     from bionemo.geneformer_t.inference.checkpoint import load_model
-    from bionemo.geneformer_t.inference.known_counts import check_mapped_counts
     from bionemo.geneformer_t.inference.next_cell import predict_next_cells
-    from bionemo.geneformer_t.inference.rank_distributions import required_vocab
-    from bionemo.geneformer_t.run.progress import bar
 
     model = load_model(settings.checkpoint)
-    with ExitStack() as stack:
-        tokens, notes = _tokens(model, settings, stack)
-        share, _ = read_by(tokens.store, tokens.token_of_column)
-        notes = (*notes, *notes_on_left_out(tokens.store, tokens.token_of_column))
-        check_mapped_counts(
-            share,
-            settings.min_mapped_counts,
-            tokens.store.gene_names,
-            tokens.is_known_or_left_out,
-            required_vocab(model),
-            str(settings.input),
-        )
+    with (
+        _counts(model, settings) as (source, given, notes),
+        tqdm(
+            total=source.shape[0], desc="predicting", unit="cell", disable=None, leave=False
+        ) as bar,
+    ):
+        reader = CellReader(model, source, settings.min_mapped_counts, str(settings.input))
         predicted = predict_next_cells(
             model,
-            tokens.encode,
-            np.arange(len(tokens)),
+            reader.blocks(),
             settings.num_predictions,
             batch_size=settings.batch_size,
             max_tokens_per_batch=settings.max_tokens_per_batch,
-            progress=lambda batches: bar("predicting", batches, len(batches)),
+            on_cells=bar.update,
         )
-        names = tokens.store.cell_ids
-        known = (
-            f"{tokens.num_genes_known:,} of {tokens.num_genes_known + tokens.num_genes_unknown:,}"
-        )
-    writers = {".csv": _write_csv, ".h5ad": _write_h5ad}
-    writers[settings.output.suffix](predicted, names, settings.output)
+        first = next(predicted)
+        writers = {".csv": _write_csv, ".h5ad": _write_h5ad}
+        writers[settings.output.suffix](chain([first], predicted), source.cell_ids, settings.output)
     print(
-        f"{len(predicted.cells):,} cells predicted, {len(predicted.empty):,} left out because they "
-        f"express no known gene; {known} genes of the input are known to the checkpoint"
+        f"{reader.num_cells - reader.num_empty:,} cells predicted, {reader.num_empty:,} left out "
+        f"because they express no known gene; {reader.num_known:,} of "
+        f"{reader.num_known + reader.num_unknown:,} genes of the input are known to the checkpoint"
     )
-    for note in notes:
+    for note in (*notes, *given.notes_on_rounding, *reader.notes()):
         print(f"note: {note}")
-    for i in range(min(_PREVIEW, len(predicted.cells))):
-        print(f"  {names[predicted.cells[i]]}: {' '.join(predicted.genes(i))}")
+    for cell, genes in zip(first.cells[:_PREVIEW], first.genes, strict=False):
+        print(f"  {source.cell_ids[cell]}: {' '.join(genes)}")
     print(settings.output)
     return settings.output
 
 
-def _tokens(
-    model: "TemporalGeneformerModel", settings: PredictSettings, stack: ExitStack
-) -> "tuple[CellTokens, tuple[str, ...]]":
-    """The cells of the input in the model's tokens, and notes on which counts they are."""
+@contextmanager
+def _counts(
+    model: "NextCellModel", settings: PredictSettings
+) -> "Iterator[tuple[CountSource, CountSource, tuple[str, ...]]]":
+    """The counts of the input in whole rows, as they are in it, and notes on which these are."""
     from bionemo.geneformer_t.counts.formats import MatrixChoice, open_input
-    from bionemo.geneformer_t.counts.scdl import is_archive
+    from bionemo.geneformer_t.counts.row_order import row_wise
+    from bionemo.geneformer_t.counts.scdl import archive_source, is_archive
     from bionemo.geneformer_t.data.cell_store import ARCHIVE, H5AD
-    from bionemo.geneformer_t.inference.cell_tokens_of_file import tokens_of
     from bionemo.geneformer_t.inference.checkpoint import check_vocab
 
     path = settings.input
     choice = MatrixChoice(
         layer=settings.layer, use_raw=settings.use_raw, round_counts=settings.round_counts
     )
-    is_scdl = is_archive(path) or is_archive(path / ARCHIVE)
-    if not choice.is_default and is_scdl:
-        raise KeyError(
-            f"{path} is an SCDL archive, which holds one matrix of counts; leave "
-            f"{choice.options.layer.format('NAME')}, {choice.options.raw} and "
-            f"{choice.options.rounding} out"
-        )
-    if choice.is_default and ((path / H5AD).is_file() or is_scdl):
-        return stack.enter_context(tokens_of(model, path)), ()
-    if (path / H5AD).is_file():
+    if path.is_dir():
         check_vocab(model, path)
+    archive = next((folder for folder in (path, path / ARCHIVE) if is_archive(folder)), None)
+    if (path / H5AD).is_file():
         path /= H5AD
-    opened = stack.enter_context(open_input(path, choice))
-    tokens = stack.enter_context(tokens_of(model, path, opened.counts))
-    return tokens, (*opened.notes, *opened.counts.notes_on_rounding)
+    elif archive is not None:
+        if not choice.is_default:
+            raise KeyError(
+                f"{path} is an SCDL archive, which holds one matrix of counts; leave "
+                f"{choice.options.layer.format('NAME')}, {choice.options.raw} and "
+                f"{choice.options.rounding} out"
+            )
+        source = archive_source(archive)
+        yield source, source, ()
+        return
+    with open_input(path, choice) as opened, row_wise(opened.counts) as rows:
+        yield rows, opened.counts, opened.notes
 
 
 def tidy(predicted: "NextCells", names: Sequence[str]) -> "pd.DataFrame":
@@ -165,37 +158,39 @@ def tidy(predicted: "NextCells", names: Sequence[str]) -> "pd.DataFrame":
         {
             "cell": np.repeat([names[cell] for cell in predicted.cells], num_ranks),
             "rank": np.tile(np.arange(1, num_ranks + 1), num_cells),
-            "gene": predicted.vocab.decode(predicted.token_ids.ravel().tolist()),
+            "gene": predicted.genes.ravel(),
             "probability": predicted.probabilities.ravel(),
         }
     )
 
 
-def _write_csv(predicted: "NextCells", names: Sequence[str], path: Path) -> None:
+def _write_csv(blocks: "Iterable[NextCells]", names: Sequence[str], path: Path) -> None:
     from bionemo.geneformer_t.files import whole_file
 
-    with whole_file(path) as partial:
-        tidy(predicted, names).to_csv(partial, index=False, float_format="%.6g")
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        for number, block in enumerate(blocks):
+            table = tidy(block, names)
+            table.to_csv(file, index=False, header=number == 0, float_format="%.6g")
 
 
-def _write_h5ad(predicted: "NextCells", names: Sequence[str], path: Path) -> None:
+def _write_h5ad(blocks: "Iterable[NextCells]", names: Sequence[str], path: Path) -> None:
     """Genes and probabilities as `obsm`, a column for each rank."""
     import anndata
+    import numpy as np
     import pandas as pd
     from anndata.io import write_elem
 
     from bionemo.geneformer_t.counts.update_h5ad import whole_hdf5
 
-    index = pd.Index([names[cell] for cell in predicted.cells], dtype=str)
-    ranks = [f"rank_{rank}" for rank in range(1, predicted.token_ids.shape[1] + 1)]
-    genes = [predicted.genes(i) for i in range(len(predicted.cells))]
+    parts = [(block.cells, block.genes, block.probabilities) for block in blocks]
+    cells, genes, probabilities = map(np.concatenate, zip(*parts, strict=True))
+    index = pd.Index([names[cell] for cell in cells], dtype=str)
+    ranks = [f"rank_{rank}" for rank in range(1, genes.shape[1] + 1)]
     found = anndata.AnnData(
         obs=pd.DataFrame(index=index),
         obsm={
             "next_cell_genes": pd.DataFrame(genes, index=index, columns=ranks),
-            "next_cell_probabilities": pd.DataFrame(
-                predicted.probabilities, index=index, columns=ranks
-            ),
+            "next_cell_probabilities": pd.DataFrame(probabilities, index=index, columns=ranks),
         },
     )
     with whole_hdf5(path) as file:

@@ -25,12 +25,11 @@ from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
 from bionemo.geneformer_t.inference.next_expression import RankWorth, as_cells, expected_counts
-from bionemo.geneformer_t.inference.rank_distributions import required_vocab
 
 if TYPE_CHECKING:
     import anndata
 
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+    from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 TIME = ObservationColumns.TIMEPOINT.value
 _KEY = "X_geneformer_t"
@@ -59,7 +58,7 @@ class GeneformerT(BaseMethod):
         )  # fmt: skip
 
     @cached_property
-    def model(self) -> "TemporalGeneformerModel":
+    def model(self) -> "NextCellModel":
         """The trained model."""
         return load_model(self.checkpoint)
 
@@ -117,7 +116,7 @@ class GeneformerT(BaseMethod):
         return anndata.AnnData(counts, obs=cells.obs.copy(), var=cells.var)
 
     def _encoder(self, cells: "anndata.AnnData") -> TokenEncoder:
-        vocab, settings = required_vocab(self.model), settings_of(self.model)
+        vocab, settings = self.model.required_vocab(), settings_of(self.model)
         return TokenEncoder(anndata_source(cells), "the cells of the benchmark", vocab, settings)
 
 

@@ -12,7 +12,7 @@ from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
-from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 if TYPE_CHECKING:
     import anndata
@@ -25,7 +25,7 @@ INPUT_TABLE = "_input"
 
 def embed(
     adata: "anndata.AnnData",
-    model: TemporalGeneformerModel | Path | str,
+    model: NextCellModel | Path | str,
     layer: int = EmbeddingSettings.layer,
     pooling: Pooling = "mean",
     key_added: str = "X_geneformer_t",
@@ -85,7 +85,7 @@ def embed(
             "yourself, or leave copy out"
         )
     cells = adata.copy() if copy else adata
-    trained = model if isinstance(model, TemporalGeneformerModel) else load_encoder(Path(model))
+    trained = model if isinstance(model, NextCellModel) else load_encoder(Path(model))
     source = anndata_source(cells, counts_layer, use_raw=use_raw, round_counts=round_counts)
     with row_wise(source) as rows:
         embedder = Embedder(trained, rows, settings, with_genes=gene_embeddings)
@@ -100,11 +100,11 @@ def embed(
         means, table = embedder.gene_embeddings_of(names)
         cells.varm[key_added], cells.varm[key_added + INPUT_TABLE] = means, table
     cells.uns[key_added] = embedder.summary()
-    for note in (*source.notes_on_rounding, *embedder.notes()):
+    for note in (*source.notes_on_rounding, *embedder.reader.notes()):
         logger.warning("%s", note)
-    if embedder.num_empty:
+    if embedder.reader.num_empty:
         logger.warning(
             "%d of %d cells express no gene of the model's vocabulary; their embedding is zeros",
-            embedder.num_empty, cells.n_obs,
+            embedder.reader.num_empty, cells.n_obs,
         )  # fmt: skip
     return cells if copy else None

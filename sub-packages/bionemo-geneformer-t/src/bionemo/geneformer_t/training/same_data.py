@@ -30,10 +30,10 @@ def check_same_data(checkpoint: Path, data: "TemporalGeneformerDataModule") -> N
         ValueError: Names what differs.
     """
     from bionemo.geneformer_t.data.fingerprints import are_same_cells
-    from bionemo.geneformer_t.model.weights.checkpoint_entry import carried_by
+    from bionemo.geneformer_t.model.weights.checkpoint_entry import checkpoint_entry
     from bionemo.geneformer_t.training.checkpoint_files import read_checkpoint
 
-    carried = carried_by(read_checkpoint(checkpoint))
+    carried = checkpoint_entry(read_checkpoint(checkpoint))
     found = []
     if carried.get("vocab") is not None:
         found += _vocab_differences(GeneVocab.from_dict(carried["vocab"]), data.vocab)

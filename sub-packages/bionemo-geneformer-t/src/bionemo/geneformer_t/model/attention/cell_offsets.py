@@ -1,4 +1,4 @@
-"""Groups: where each cell begins and ends among packed tokens, and what attention over them is."""
+"""CellOffsets, the bounds of each cell among packed tokens, and the signature of attention."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Groups:
+class CellOffsets:
     """Where each group of packed tokens begins and ends."""
 
     offsets: Int[Tensor, " groups_plus_1"]
@@ -22,7 +22,7 @@ class Groups:
     num_tokens: int
 
     @classmethod
-    def of(cls, offsets: Int[Tensor, " groups_plus_1"]) -> "Groups":
+    def of(cls, offsets: Int[Tensor, " groups_plus_1"]) -> "CellOffsets":
         """Read the lengths once; on a GPU this waits for the device."""
         lengths = offsets.diff().tolist()
         return cls(
@@ -39,8 +39,8 @@ Attention = Callable[
         Float[Tensor, "query head dim"],
         Float[Tensor, "key head dim"],
         Float[Tensor, "key head dim"],
-        Sequence[Groups],
-        Groups,
+        Sequence[CellOffsets],
+        CellOffsets,
         float,
     ],
     Float[Tensor, "query head dim"],
@@ -53,8 +53,8 @@ OneAskersAttention = Callable[
         Float[Tensor, "query head dim"],
         Float[Tensor, "key head dim"],
         Float[Tensor, "key head dim"],
-        Groups,
-        Groups,
+        CellOffsets,
+        CellOffsets,
         float,
     ],
     Float[Tensor, "query head dim"],
@@ -62,7 +62,7 @@ OneAskersAttention = Callable[
 """The same for one asker."""
 
 
-def asker_by_asker(attend: OneAskersAttention) -> Attention:
+def per_query_segment(attend: OneAskersAttention) -> Attention:
     """Attention for any number of askers, from a function that serves one."""
 
     @wraps(attend)
@@ -70,8 +70,8 @@ def asker_by_asker(attend: OneAskersAttention) -> Attention:
         query: Float[Tensor, "query head dim"],
         key: Float[Tensor, "key head dim"],
         value: Float[Tensor, "key head dim"],
-        askers: Sequence[Groups],
-        key_groups: Groups,
+        askers: Sequence[CellOffsets],
+        key_groups: CellOffsets,
         dropout_prob: float = 0.0,
     ) -> Float[Tensor, "query head dim"]:
         attended, start = [], 0

@@ -1,6 +1,6 @@
 """Attention over packed tokens: group i of the queries sees group i of the keys, nothing is masked.
 
-A backend is a function of packed queries, keys and values and their `Groups`; two tables name
+A backend is a function of packed queries, keys and values and their `CellOffsets`; two tables name
 them, by where they run. All give the same numbers up to rounding. `choose_attention` takes the one
 that was asked for, or the first that suits the device, the precision and the dropout.
 """
@@ -17,9 +17,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bionemo.geneformer_t.model.attention.cell_offsets import (
     Attention,
+    CellOffsets,
     Demand,
-    Groups,
-    asker_by_asker,
+    per_query_segment,
     without_queries,
 )
 from bionemo.geneformer_t.model.attention.cpu import cpu_attention
@@ -38,8 +38,8 @@ def attend_per_cell(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
-    askers: Sequence[Groups],
-    key_groups: Groups,
+    askers: Sequence[CellOffsets],
+    key_groups: CellOffsets,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
     """One call per cell, without padding; on a CPU all who ask the same cell share it."""
@@ -49,13 +49,13 @@ def attend_per_cell(
     return cpu_attention(query, key, value, num_queries, key_groups.lengths)
 
 
-@asker_by_asker
+@per_query_segment
 def _attend_cell_by_cell(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
-    query_groups: Groups,
-    key_groups: Groups,
+    query_groups: CellOffsets,
+    key_groups: CellOffsets,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
     if query.device.type == "cpu":
@@ -80,13 +80,13 @@ def _attend_cell_by_cell(
     return torch.cat(attended) if attended else without_queries(query, key, value)
 
 
-@asker_by_asker
+@per_query_segment
 def attend_padded(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
-    query_groups: Groups,
-    key_groups: Groups,
+    query_groups: CellOffsets,
+    key_groups: CellOffsets,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
     """One call for all cells, padded to the longest of the batch, with padded keys hidden."""
@@ -111,7 +111,7 @@ def _attend(
     return F.scaled_dot_product_attention(query, key, value, mask, dropout_p=dropout_prob)
 
 
-def _is_token(groups: Groups, longest: int) -> Tensor:
+def _is_token(groups: CellOffsets, longest: int) -> Tensor:
     positions = torch.arange(longest, device=groups.offsets.device)
     return positions < groups.offsets.diff()[:, None]
 
@@ -222,7 +222,7 @@ def _trial(attend: Attention, demand: Demand) -> list[Tensor]:
         torch.enable_grad(),
     ):
         queries, keys = (
-            Groups.of(torch.tensor(offsets, device=demand.device))
+            CellOffsets.of(torch.tensor(offsets, device=demand.device))
             for offsets in ([0, 3, 3, 8], [0, 2, 5, 7])
         )
         query, key, value = (

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bionemo.geneformer_t.model.attention.cell_offsets import (
+    CellOffsets,
     Demand,
-    Groups,
-    asker_by_asker,
+    per_query_segment,
     without_queries,
 )
 
@@ -27,13 +27,13 @@ UNMASKED = 0
 """`custom_mask_type` of the memory-efficient operator: nothing is masked."""
 
 
-@asker_by_asker
+@per_query_segment
 def attend_varlen(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
-    query_groups: Groups,
-    key_groups: Groups,
+    query_groups: CellOffsets,
+    key_groups: CellOffsets,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
     """Flash attention for all cells at once."""
@@ -54,13 +54,13 @@ def attend_varlen(
     return attended
 
 
-@asker_by_asker
+@per_query_segment
 def attend_efficient(
     query: Float[Tensor, "query head dim"],
     key: Float[Tensor, "key head dim"],
     value: Float[Tensor, "key head dim"],
-    query_groups: Groups,
-    key_groups: Groups,
+    query_groups: CellOffsets,
+    key_groups: CellOffsets,
     dropout_prob: float = 0.0,
 ) -> Float[Tensor, "query head dim"]:
     """Memory-efficient attention for all cells at once."""

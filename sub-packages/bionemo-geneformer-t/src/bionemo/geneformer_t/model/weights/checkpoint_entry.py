@@ -1,8 +1,8 @@
-"""What a checkpoint carries beside its weights: what they mean, and where they come from."""
+"""What a checkpoint holds beside its weights: what they mean, and where they come from."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -10,21 +10,17 @@ import bionemo.geneformer_t as package
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.knn_memory import SuccessorMemory
-from bionemo.geneformer_t.model.weights.lora import SCALE, has_adapters
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.setting_values import plain_entry
 from bionemo.geneformer_t.vocab import GeneVocab
 
-if TYPE_CHECKING:
-    from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Carried:
+class CheckpointEntry:
     """The entry of a checkpoint that only this package reads."""
 
     vocab: GeneVocab | None
@@ -36,15 +32,24 @@ class Carried:
     memory: SuccessorMemory | None
 
     @classmethod
-    def of(cls, model: "TemporalGeneformerModel") -> "Carried":
-        """What a model has to tell."""
+    def of(cls, checkpoint: Mapping[str, Any]) -> "CheckpointEntry":
+        """The entry of a checkpoint; what an older version did not write is None.
+
+        Raises:
+            ValueError: As `checkpoint_entry` says.
+        """
+        values = checkpoint_entry(checkpoint)
+
+        def read(name: str, build: Callable[[Any], T]) -> T | None:
+            return None if values.get(name) is None else build(values[name])
+
         return cls(
-            vocab=model.vocab,
-            pair_settings=model.pair_settings,
-            lora_scale=SCALE if has_adapters(model.state_dict()) else None,
-            start=model.start,
-            provenance=model.provenance,
-            memory=model.memory,
+            vocab=read("vocab", GeneVocab.from_dict),
+            pair_settings=read("pair_settings", PairSettings.from_dict),
+            lora_scale=values.get("lora_scale"),
+            start=read("start", StartReport.from_dict),
+            provenance=read("provenance", Provenance.from_dict),
+            memory=read("memory", SuccessorMemory.from_dict),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,25 +70,9 @@ class Carried:
         plain: dict[str, Any] = plain_entry(entry, CHECKPOINT_KEY, kept=torch.Tensor)
         return plain
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Carried":
-        """The inverse of `to_dict`; what an older version did not write is None."""
 
-        def read(name: str, build: Callable[[Any], T]) -> T | None:
-            return None if values.get(name) is None else build(values[name])
-
-        return cls(
-            vocab=read("vocab", GeneVocab.from_dict),
-            pair_settings=read("pair_settings", PairSettings.from_dict),
-            lora_scale=values.get("lora_scale"),
-            start=read("start", StartReport.from_dict),
-            provenance=read("provenance", Provenance.from_dict),
-            memory=read("memory", SuccessorMemory.from_dict),
-        )
-
-
-def carried_by(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What stands beside the weights of a checkpoint.
+def checkpoint_entry(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entry of a checkpoint that only this package reads, as plain values.
 
     Raises:
         ValueError: It is another program's, or the weights learned under another isolation rule.
@@ -93,13 +82,13 @@ def carried_by(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
             "this checkpoint holds no Geneformer-T model: it lacks the entry "
             f"{CHECKPOINT_KEY!r}; it holds {', '.join(map(str, checkpoint))}"
         )
-    carried: Mapping[str, Any] = checkpoint[CHECKPOINT_KEY]
-    rule = carried.get("isolation_rule", 1)
+    entry: Mapping[str, Any] = checkpoint[CHECKPOINT_KEY]
+    rule = entry.get("isolation_rule", 1)
     if rule != ISOLATION_RULE_VERSION:
         raise ValueError(
             f"this checkpoint was trained under isolation rule {rule} by geneformer-t "
-            f"{carried.get('version')}; this is geneformer-t {package.__version__} with rule "
+            f"{entry.get('version')}; this is geneformer-t {package.__version__} with rule "
             f"{ISOLATION_RULE_VERSION}, under which the weights mean something else. Install the "
             "version that wrote it"
         )
-    return carried
+    return entry

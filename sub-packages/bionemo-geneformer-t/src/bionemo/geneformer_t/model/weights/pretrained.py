@@ -2,7 +2,7 @@
 
 They come from a folder in Hugging Face's layout (Geneformer V1 and V2, exports of this package or
 of the BioNeMo recipes), from the hub, or from a checkpoint of a training run of this package. What
-is read here is checked against itself; `transplant` fits it to a vocabulary.
+is read here is checked against itself; `transfer_vocabulary` fits it to a vocabulary.
 """
 
 from collections.abc import Iterator, Mapping

@@ -104,8 +104,8 @@ class StartReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planted:
-    """What `transplant` makes: a model's sizes, its tensors, and what they are."""
+class Transferred:
+    """What `transfer_vocabulary` makes: a model's sizes, its tensors, and what they are."""
 
     config: BioBertConfig
     state: Mapping[str, Tensor]
@@ -133,9 +133,9 @@ def changed(
     )
 
 
-def transplant(
+def transfer_vocabulary(
     pretrained: Pretrained, vocab: GeneVocab, config: BioBertConfig, seed: int
-) -> Planted:
+) -> Transferred:
     """Weights for a vocabulary and a config, from pretrained ones.
 
     Args:
@@ -189,7 +189,7 @@ def transplant(
         initialised=tuple(initialised),
         medians_other=_other_medians(pretrained, vocab, new_genes),
     )
-    return Planted(config=config, state=state, report=report)
+    return Transferred(config=config, state=state, report=report)
 
 
 def _rows(pretrained: Pretrained, vocab: GeneVocab) -> Int[Tensor, " vocab"]:

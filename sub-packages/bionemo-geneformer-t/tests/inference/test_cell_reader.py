@@ -10,11 +10,13 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.config import EmbeddingSettings
+from bionemo.geneformer_t.counts.h5ad import h5ad_source
 from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.counts.row_order import row_wise
-from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.inventory import read_by
-from bionemo.geneformer_t.inference.cell_tokens_of_file import tokens_of
+from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.embedder import Embedder
 
@@ -58,15 +60,20 @@ def test_the_tokens_are_those_of_training(
     data = anndata.read_h5ad(tiny_data_dir / "train" / "data.h5ad")
     other = changed(data, name)
     other.write_h5ad(tmp_path / "other.h5ad")
-    with tokens_of(model, tiny_data_dir / "train") as tokens:
-        expected = [tokens.encode(cell) for cell in range(len(tokens))]
-        expected_share = read_by(tokens.store, tokens.token_of_column)[0]
-    with tokens_of(model, tmp_path / "other.h5ad") as tokens:
-        for cell, genes in enumerate(expected):
-            np.testing.assert_array_equal(tokens.encode(cell), genes)
-        assert read_by(tokens.store, tokens.token_of_column)[0] == expected_share
-        assert (tokens.num_genes_known, tokens.num_genes_unknown) == (28, 2)
-        notes = notes_on_left_out(tokens.store, tokens.token_of_column)
+    store = CellStore.open(tiny_data_dir / "train")
+    tokens = CellTokens(store, model.vocab, model.pair_settings)
+    expected = [tokens.encode(cell) for cell in range(len(tokens))]
+    expected_share = read_by(store, tokens.token_of_column)[0]
+    path = tmp_path / "other.h5ad"
+    with h5ad_source(path) as source:
+        reader = CellReader(model, source, 0.0, str(path))
+        found = [genes for block in reader.blocks() for genes in block.rows()]
+        assert reader.num_cells == len(found) == len(expected)
+        for genes, trained in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(genes, trained)
+        assert reader.counts_known == expected_share
+        assert (reader.num_known, reader.num_unknown) == (28, 2)
+        notes = reader.notes()
     share = other.X[:, 30:].sum() / other.X.sum()
     expected_note = {
         "antibodies": f"3 features of type {ANTIBODY} (such as GENE3, GENE4, Hash1)",
@@ -104,5 +111,5 @@ def test_embeddings_keep_the_columns_and_read_genes_alone(
     np.testing.assert_array_equal(genes[:30], plain.gene_embeddings()[0])
     assert embedder.summary()["counts_known"] == plain.summary()["counts_known"]
     assert embedder.summary()["genes_unknown"] == 2
-    assert "3 features of type Antibody Capture" in embedder.notes()[0]
-    assert not plain.notes()
+    assert "3 features of type Antibody Capture" in embedder.reader.notes()[0]
+    assert not plain.reader.notes()
