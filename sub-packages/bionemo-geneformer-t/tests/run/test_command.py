@@ -7,8 +7,9 @@ from typing import Literal
 import pytest
 
 from bionemo.geneformer_t import __version__
+from bionemo.geneformer_t.run.arguments import field_docs
 from bionemo.geneformer_t.run.cli import main as command_line
-from bionemo.geneformer_t.run.command import command, field_docs, main, resolve
+from bionemo.geneformer_t.run.command import command, main, resolve
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 from bionemo.geneformer_t.setting_values import POSITIONAL
 

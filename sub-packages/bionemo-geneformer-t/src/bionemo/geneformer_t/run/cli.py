@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bionemo.geneformer_t import __version__
-from bionemo.geneformer_t.run.command import did_you_mean, ending_unread
+from bionemo.geneformer_t.run.arguments import did_you_mean
+from bionemo.geneformer_t.run.command import ending_unread
 from bionemo.geneformer_t.run.command import main as run
 
 COMMANDS = {

@@ -5,39 +5,23 @@
 defaults and their docstrings are written once. Nothing heavy is imported here.
 """
 
-import argparse
-import ast
 import inspect
 import os
 import sys
-import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, Field, fields
-from difflib import get_close_matches
 from functools import update_wrapper
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import (
-    Any,
-    Literal,
-    NoReturn,
-    ParamSpec,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, ParamSpec, TypeVar
 
+from bionemo.geneformer_t.run.arguments import CONFIG, did_you_mean, make_parser
 from bionemo.geneformer_t.setting_values import typed
 
 P = ParamSpec("P")
 S = TypeVar("S")
 R = TypeVar("R")
 
-CONFIG = "config"
 USER_ERRORS = (ValueError, KeyError, TypeError, OSError, MemoryError, ModuleNotFoundError)
 _DAMAGED_YAML = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError,
@@ -145,15 +129,10 @@ def read_config(path: Path | str | None, settings_type: Callable[..., Any]) -> d
 def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: str = "") -> Any:
     """Run a command from the command line; errors of the user end it with one message."""
     settings_type: type = function.settings_type  # type: ignore[attr-defined]
-    parser = _Parser(
-        argv=sys.argv[1:] if argv is None else argv,
-        prog=prog or None,
-        description=inspect.getdoc(function),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser, settings_type)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(settings_type, arguments, prog, inspect.getdoc(function))
     with ending_unread():
-        given = vars(parser.parse_args(parser.argv))
+        given = vars(parser.parse_args(arguments))
         try:
             return function(**given)
         except USER_ERRORS as error:
@@ -161,20 +140,6 @@ def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: 
                 raise
             text = error.args[0] if isinstance(error, KeyError) and error.args else error
             parser.exit(2, f"\n{parser.prog}: {text}\n")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Suggests another option for a misspelt one."""
-
-    def __init__(self, *, argv: Sequence[str], **options: Any) -> None:
-        super().__init__(**options)
-        self.argv = argv
-
-    def error(self, message: str) -> NoReturn:
-        known = self._option_string_actions
-        given = [text.partition("=")[0] for text in self.argv if text.startswith("--")]
-        unknown = [name for name in given if not any(option.startswith(name) for option in known)]
-        super().error(message + did_you_mean(unknown, known))
 
 
 def is_ours(error: BaseException) -> bool:
@@ -216,94 +181,3 @@ def _can_print(text: str) -> bool:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return False
     return True
-
-
-def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
-    """The end of an error message: `; did you mean learning_rate?`, or nothing if none is close."""
-    known = list(known)
-    close = dict.fromkeys(match for name in names for match in get_close_matches(name, known, n=1))
-    return f"; did you mean {' and '.join(close)}?" if close else ""
-
-
-def add_arguments(parser: argparse.ArgumentParser, settings_type: type) -> None:
-    """One option for each field, in both spellings, with the field's docstring as help.
-
-    Options that are not given stay out of the parsed namespace, so that a YAML file may set them.
-    """
-    hints, docs = get_type_hints(settings_type), field_docs(settings_type)
-    for field in sorted(fields(settings_type), key=_is_required, reverse=True):
-        options = _options(hints[field.name])
-        text = docs.get(field.name, "").replace("%", "%%") + _default(field)
-        if field.metadata.get("positional"):
-            options["metavar"] = field.name.upper()
-            if not _is_required(field):
-                options |= {"nargs": "?", "default": field.default}
-            parser.add_argument(field.name, help=text, **options)
-            continue
-        names = dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"])
-        parser.add_argument(
-            *names, dest=field.name, help=text, default=argparse.SUPPRESS,
-            required=_is_required(field) and CONFIG not in hints, **options,
-        )  # fmt: skip
-
-
-def field_docs(settings_type: type) -> dict[str, str]:
-    """The docstring under each field of a dataclass and of its bases."""
-    docs: dict[str, str] = {}
-    for owner in reversed(settings_type.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for statement, following in zip(body.body, body.body[1:], strict=False):
-            match statement, following:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(text))),
-                ):
-                    docs[name] = " ".join(text.split())
-    return docs
-
-
-def _options(hint: Any) -> dict[str, Any]:
-    choices = get_args(hint)
-    if get_origin(hint) is Literal:
-        return {"choices": choices}
-    if get_origin(hint) is tuple:
-        return {"nargs": "+", "type": choices[0], "metavar": choices[0].__name__.upper()}
-    if get_origin(hint) in {Union, UnionType}:
-        kinds = [kind for kind in choices if kind is not NoneType]
-        if len(kinds) == 1:
-            return _options(kinds[0])
-        return {"type": _first_that_fits(kinds), "metavar": "|".join(k.__name__ for k in kinds)}
-    if hint is bool:
-        return {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
-    return {"type": hint, "metavar": hint.__name__.upper()}
-
-
-def _first_that_fits(kinds: Sequence[type]) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        for kind in kinds:
-            try:
-                return kind(text)
-            except ValueError:
-                continue
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {kinds}")
-
-    return read
-
-
-def _boolean(text: str) -> bool:
-    values = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
-    return values[text.lower()]
-
-
-def _default(field: Field[Any]) -> str:
-    if _is_required(field) or field.default in {None, ()}:
-        return ""
-    shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
-    return f" (default: {shown})"
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING

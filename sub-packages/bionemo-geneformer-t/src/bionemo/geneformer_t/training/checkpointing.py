@@ -31,8 +31,6 @@ from bionemo.geneformer_t.training.stop_signals import RunStopped, StopRequest
 
 logger = logging.getLogger(__name__)
 
-_FIT_LOOP = "fit_loop"
-
 
 class BestCheckpoints(ModelCheckpoint):
     """Lightning's best checkpoints, with two changes.
@@ -102,8 +100,6 @@ class RunCheckpoints(Checkpoint):
         self._validates_first = False
         self._is_resumed = False
 
-    # --- what a checkpoint contains -----------------------------------------------------------
-
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -112,7 +108,7 @@ class RunCheckpoints(Checkpoint):
             return
         position = position_of(trainer, validates_first=self._validates_first)
         num_batches = trainer.num_training_batches
-        put_position(checkpoint["loops"][_FIT_LOOP], position, num_batches)
+        put_position(checkpoint["loops"]["fit_loop"], position, num_batches)
         is_over = position.batch >= num_batches
         checkpoint[type(trainer.datamodule).__qualname__] = data_state(
             position.epoch + is_over, 0 if is_over else position.batch
@@ -153,8 +149,6 @@ class RunCheckpoints(Checkpoint):
         if carried["has_stopped"] and not has_more_patience:
             logger.info("this run stopped early; there is nothing left to do")
             trainer.should_stop = True
-
-    # --- when it is written -------------------------------------------------------------------
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Listen for signals, in place of Lightning's own handlers."""
@@ -211,8 +205,6 @@ class RunCheckpoints(Checkpoint):
     ) -> None:
         """Give the signals back."""
         self.request.ignore()
-
-    # --- how ----------------------------------------------------------------------------------
 
     def _asks(self, trainer: L.Trainer) -> tuple[bool, bool]:
         """Whether any process was asked to stop, and whether it is time to save."""
