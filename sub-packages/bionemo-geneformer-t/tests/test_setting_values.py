@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import get_type_hints
 
 import numpy as np
@@ -15,7 +16,13 @@ import torch
 import bionemo.geneformer_t
 from bionemo.geneformer_t.config import BioBertConfig, EmbeddingSettings, PairSettings
 from bionemo.geneformer_t.neighbors.builders import BuilderSettings
-from bionemo.geneformer_t.setting_values import Settings, plain_value
+from bionemo.geneformer_t.setting_values import (
+    Settings,
+    plain_value,
+    require_at_least,
+    require_fraction,
+    require_positive,
+)
 
 PLAIN = (bool, int, float, str, type(None), type(Path()))
 
@@ -113,3 +120,20 @@ def test_each_field_gets_its_own_type():
 def test_what_cannot_be_made_plain_is_refused_by_name(kind, given, error, message):
     with pytest.raises(error, match=message):
         kind(**given)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (lambda s: require_at_least(s, 1, "n"), 0, "n must be at least 1; got 0"),
+        (lambda s: require_at_least(s, 0, "n"), -1, "n must not be negative; got -1"),
+        (lambda s: require_positive(s, "n"), 0.0, r"n must be positive; got 0\.0"),
+        (lambda s: require_fraction(s, "n"), 1.5, r"n must be in \[0, 1\]; got 1\.5"),
+        (lambda s: require_fraction(s, "n", zero=False), 0, r"n must be in \(0, 1\]; got 0"),
+        (lambda s: require_fraction(s, "n", one=False), 1, r"n must be in \[0, 1\); got 1"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_by_name(check, value, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        check(SimpleNamespace(n=value))
+    check(SimpleNamespace(n=None))

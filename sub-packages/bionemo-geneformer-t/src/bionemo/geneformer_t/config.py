@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.setting_values import (
+    Settings,
+    require_at_least,
+    require_fraction,
+    require_positive,
+)
 
 PositionScheme = Literal["continued", "restarted"]
 TokenSelectionPolicy = Literal["identity", "intersection", "union"]
@@ -74,14 +79,11 @@ class BioBertConfig(Settings):
         super().__post_init__()
         if self.rank_knots < 0 or self.rank_knots == 1:
             raise ValueError(f"rank_knots must be 0 or at least 2; got {self.rank_knots}")
-        for name in (
-            "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+        require_positive(
+            self, "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
             "intermediate_size", "max_position_embeddings", "type_vocab_size",
-        ):  # fmt: skip
-            _require_positive(self, name)
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
+        )  # fmt: skip
+        require_fraction(self, "hidden_dropout_prob", "attention_probs_dropout_prob", one=False)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads must divide hidden_size; got {self.num_attention_heads} "
@@ -164,25 +166,20 @@ class PairSettings(Settings):
                 f"seq_length must be at least {shortest} (one gene for each cell and "
                 f"{SPECIALS_PER_PAIR} special tokens); got {self.seq_length}"
             )
-        if not 0 < self.mask_prob <= 1:
-            raise ValueError(f"mask_prob must be in (0, 1]; got {self.mask_prob}")
-        for name in ("mask_token_prob", "random_token_prob"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1]; got {getattr(self, name)}")
+        require_fraction(self, "mask_prob", zero=False)
+        require_fraction(self, "mask_token_prob", "random_token_prob")
         if self.mask_token_prob + self.random_token_prob > 1:
             raise ValueError(
                 "mask_token_prob + random_token_prob must not exceed 1; got "
                 f"{self.mask_token_prob} + {self.random_token_prob}; lower one of them"
             )
-        if not 0 <= self.context_dropout < 1:
-            raise ValueError(f"context_dropout must be in [0, 1); got {self.context_dropout}")
+        require_fraction(self, "context_dropout", one=False)
         if self.context_dropout and self.objective == "mlm":
             raise ValueError(
                 f"context_dropout is {self.context_dropout}, but under objective 'mlm' the current "
                 "cell's own genes are what is learned; set it to 0"
             )
-        _require_positive(self, "next_cells_per_cell")
-        _require_positive(self, "target_sum")
+        require_positive(self, "next_cells_per_cell", "target_sum")
 
     @property
     def genes_per_cell(self) -> int:
@@ -223,10 +220,8 @@ class EmbeddingSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.token_budget < 1:
-            raise ValueError(f"token_budget must be at least 1; got {self.token_budget}")
-        if not 0 <= self.min_mapped_counts <= 1:
-            raise ValueError(f"min_mapped_counts must be in [0, 1]; got {self.min_mapped_counts}")
+        require_at_least(self, 1, "token_budget")
+        require_fraction(self, "min_mapped_counts")
 
 
 def positions_needed(settings: PairSettings, scheme: PositionScheme) -> int:
@@ -253,8 +248,3 @@ def check_batch_size(micro_batch_size: int, max_tokens: int | None) -> None:
             f"max_tokens_per_batch={max_tokens} and micro_batch_size={micro_batch_size} both say "
             "how large a micro-batch is; give one of the two"
         )
-
-
-def _require_positive(settings: Any, name: str) -> None:
-    if getattr(settings, name) <= 0:
-        raise ValueError(f"{name} must be positive; got {getattr(settings, name)}")

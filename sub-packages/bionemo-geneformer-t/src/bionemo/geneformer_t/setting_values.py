@@ -45,6 +45,51 @@ class Settings:
             object.__setattr__(self, name, value)  # the dataclasses are frozen
 
 
+def require_at_least(settings: object, least: int, *names: str) -> None:
+    """Refuse numbers below a limit; a setting that is None is not checked.
+
+    Raises:
+        ValueError: Names the setting and its value.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            what = f"be at least {least}" if least else "not be negative"
+            raise ValueError(f"{name} must {what}; got {value}")
+
+
+def require_positive(settings: object, *names: str) -> None:
+    """Refuse numbers that are not positive; a setting that is None is not checked.
+
+    Raises:
+        ValueError: Names the setting and its value.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be positive; got {value}")
+
+
+def require_fraction(settings: object, *names: str, zero: bool = True, one: bool = True) -> None:
+    """Refuse numbers that are not fractions; a setting that is None is not checked.
+
+    Args:
+        settings: Has the settings as attributes.
+        names: The settings.
+        zero: Whether 0 is allowed.
+        one: Whether 1 is allowed.
+
+    Raises:
+        ValueError: Names the setting and its value.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is None or 0 < value < 1 or (zero and value == 0) or (one and value == 1):
+            continue
+        interval = f"{'[' if zero else '('}0, 1{']' if one else ')'}"
+        raise ValueError(f"{name} must be in {interval}; got {value}")
+
+
 def typed(
     named: Any, values: Mapping[str, Any], where: Mapping[str, str] | None = None
 ) -> dict[str, Any]:

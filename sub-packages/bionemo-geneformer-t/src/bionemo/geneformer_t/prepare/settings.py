@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from bionemo.geneformer_t.neighbors.builders import BUILDERS, BuilderSettings
-from bionemo.geneformer_t.setting_values import POSITIONAL
+from bionemo.geneformer_t.setting_values import POSITIONAL, require_fraction, require_positive
 
 LEARNED = "data"
 """The `vocab` that is learned from the training cells."""
@@ -103,13 +103,8 @@ class PrepareSettings(BuilderSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("num_neighbors", "num_components", "target_sum"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
-        if not 0 <= self.min_mapped_counts <= 1:
-            raise ValueError(f"min_mapped_counts must be in [0, 1]; got {self.min_mapped_counts}")
-        if not 0 <= self.min_shared_genes <= 1:
-            raise ValueError(f"min_shared_genes must be in [0, 1]; got {self.min_shared_genes}")
+        require_positive(self, "num_neighbors", "num_components", "target_sum")
+        require_fraction(self, "min_mapped_counts", "min_shared_genes")
         if not self.input:
             raise ValueError("input must name at least one file")
         self._check_methods()

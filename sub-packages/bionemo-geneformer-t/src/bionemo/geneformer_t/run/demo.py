@@ -11,7 +11,7 @@ from typing import Any
 
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.run.command import command, main
-from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.setting_values import Settings, require_positive
 from bionemo.geneformer_t.training.run_lock import LEASE, LOCK, owned
 
 RECORD = "demo.json"
@@ -45,9 +45,9 @@ class DemoSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("num_cells", "num_epochs", "hidden_size", "num_layers", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+        require_positive(
+            self, "num_cells", "num_epochs", "hidden_size", "num_layers", "learning_rate"
+        )
 
 
 @command(DemoSettings)

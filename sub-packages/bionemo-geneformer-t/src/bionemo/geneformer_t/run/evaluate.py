@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.report.evaluation_files import EVALUATION, SCORED
 from bionemo.geneformer_t.run.command import command, main
-from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.setting_values import Settings, require_at_least
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
@@ -64,8 +64,7 @@ class EvaluateSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_cells < 0:
-            raise ValueError(f"max_cells must not be negative; got {self.max_cells}")
+        require_at_least(self, 0, "max_cells")
 
 
 @command(EvaluateSettings)

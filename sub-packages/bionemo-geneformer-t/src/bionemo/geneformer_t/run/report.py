@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings
+from bionemo.geneformer_t.setting_values import require_at_least
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.report.evaluated import Evaluated
@@ -32,8 +33,7 @@ class ReportSettings(EvaluateSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_genes < 0:
-            raise ValueError(f"num_genes must not be negative; got {self.num_genes}")
+        require_at_least(self, 0, "num_genes")
         if not self.genes and not self.num_genes:
             raise ValueError("num_genes may be 0 only where genes are named with genes")
 

@@ -14,6 +14,11 @@ from bionemo.geneformer_t.config import (
     Recompute,
     check_batch_size,
 )
+from bionemo.geneformer_t.setting_values import (
+    require_at_least,
+    require_fraction,
+    require_positive,
+)
 
 LAST = "last"
 RecipeName = Literal["small", "finetune", "large"]
@@ -175,26 +180,16 @@ class TrainSettings(PairSettings):
             )
         self._check_start()
         check_batch_size(self.micro_batch_size, self.max_tokens_per_batch)
-        for name in (
-            "accumulate_grad_batches", "num_epochs", "num_nodes", "log_every_n_steps",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("checkpoint_every_n_steps", "checkpoint_every_minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be positive; got {value}")
-        if self.global_batch_size is not None and self.global_batch_size < 1:
-            raise ValueError(f"global_batch_size must be at least 1; got {self.global_batch_size}")
+        require_at_least(
+            self, 1, "accumulate_grad_batches", "num_epochs", "num_nodes", "log_every_n_steps",
+            "global_batch_size", "early_stopping_patience",
+        )  # fmt: skip
+        require_positive(
+            self, "checkpoint_every_n_steps", "checkpoint_every_minutes", "learning_rate"
+        )
         self._check_accumulation()
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"max_steps must be positive, or -1 for all; got {self.max_steps}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive; got {self.learning_rate}")
-        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
-            raise ValueError(
-                f"early_stopping_patience must be at least 1; got {self.early_stopping_patience}"
-            )
 
     def _check_start(self) -> None:
         if self.gene_embeddings != "random" and self.pretrained is not None:
@@ -202,14 +197,9 @@ class TrainSettings(PairSettings):
                 f"gene_embeddings is {self.gene_embeddings!r}, but pretrained weights have their "
                 "own; give one of the two"
             )
-        if not 0 <= self.min_pretrained_coverage <= 1:
-            raise ValueError(
-                f"min_pretrained_coverage must be in [0, 1]; got {self.min_pretrained_coverage}"
-            )
-        if self.freeze_layers < 0:
-            raise ValueError(f"freeze_layers must not be negative; got {self.freeze_layers}")
-        if self.layer_lr_decay is not None and not 0 < self.layer_lr_decay <= 1:
-            raise ValueError(f"layer_lr_decay must be in (0, 1]; got {self.layer_lr_decay}")
+        require_fraction(self, "min_pretrained_coverage")
+        require_at_least(self, 0, "freeze_layers")
+        require_fraction(self, "layer_lr_decay", zero=False)
         for name in ("freeze_layers", "lora_rank"):
             if getattr(self, name) and self.pretrained is None:
                 raise ValueError(
