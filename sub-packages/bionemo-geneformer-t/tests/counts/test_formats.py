@@ -287,7 +287,7 @@ def test_two_cells_of_one_name(tmp_path: Path) -> None:
     cells = adata(COUNTS)
     cells.obs_names = ["c0", *CELLS[:-1]]
     cells.write_h5ad(tmp_path / "twice.h5ad")
-    with pytest.raises(ValueError, match="stand more than once"):
+    with pytest.raises(ValueError, match="occur more than once"):
         read(tmp_path / "twice.h5ad", tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_ids_of_two_files_get_the_name_of_their_file(tmp_path: Path) -> None:
     write(tmp_path / "b.h5ad", ["X", "Y"], ["c2", "c3"], 1)
     cells = read([tmp_path / "a.h5ad", tmp_path / "b.h5ad"], tmp_path)
     assert list(cells.obs.index) == ["c1-a", "c2-a", "c2-b", "c3-b"]
-    assert any("1 cell ids stand in more than one input" in note for note in cells.notes)
+    assert any("1 cell ids occur in more than one input" in note for note in cells.notes)
 
 
 def test_arrays_and_graphs_that_all_inputs_have_are_joined(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_truncated_file_is_named(write_split: WriteSplit, share: float) -> Non
 def test_duplicate_cell_ids_are_named(write_split: WriteSplit) -> None:
     with pytest.warns(UserWarning, match="not unique"):
         split = write_split(cell_ids=["a", "b", "a", "c", "c"])
-    with pytest.raises(ValueError, match=r"2 stand more than once \(a, c\)"):
+    with pytest.raises(ValueError, match=r"2 occur more than once \(a, c\)"):
         CellStore.open(split)
 
 

@@ -111,14 +111,14 @@ def names_of(split: Path, *, folders: bool) -> list[Path]:
 def check_rebuilt(
     split: Path, vocab: GeneVocab, name: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Damage a file: the same is read afterwards, and one line tells what was built anew."""
+    """Damage a file: the same is read afterwards, and one line tells what was built again."""
     caplog.clear()
     DAMAGES[damage](split / ".cache" / name)
     assert everything(split, vocab) == EXPECTED, (name, damage)
     lines = [r.message for r in caplog.records if r.levelno >= logging.WARNING]
     is_array = name.name.startswith(("gene_totals", "num_genes"))
     is_silent = is_array and damage in {"missing", "a link to nothing"}  # as before it was kept
-    assert ["anew" in line for line in lines] == [True] * (not is_silent), (name, damage, lines)
+    assert ["again" in line for line in lines] == [True] * (not is_silent), (name, damage, lines)
 
 
 def test_a_damaged_file_is_noticed_and_its_entry_built_again_with_one_line(

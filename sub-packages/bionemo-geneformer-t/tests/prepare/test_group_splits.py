@@ -90,7 +90,7 @@ def test_time_points_held_out_in_two_splits() -> None:
 
 def test_a_held_out_time_point_needs_a_share_of_the_one_before() -> None:
     shares = split_fractions(0.1, 0.0)
-    with pytest.raises(ValueError, match="test_fraction is the share"):
+    with pytest.raises(ValueError, match="test_fraction is the fraction"):
         split_by_time_point(TIMES, LABELS, shares, np.random.default_rng(0), {"test": ["D30"]})
     with pytest.raises(ValueError, match="the time points are D0, D10"):
         by_time(test=["D7"])

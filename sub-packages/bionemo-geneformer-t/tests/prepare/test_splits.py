@@ -42,5 +42,5 @@ def test_too_few_cells_are_refused() -> None:
 
 @pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (-0.1, 0.1), (0.9, 0.9)])
 def test_impossible_shares_are_refused(val: float, test: float) -> None:
-    with pytest.raises(ValueError, match=r"shares|val_fraction"):
+    with pytest.raises(ValueError, match=r"fractions of the splits|val_fraction"):
         split_fractions(val, test)

@@ -305,7 +305,7 @@ def test_two_inputs_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (train.X.toarray() == expected[:, :39]).all()
     report = " ".join(capsys.readouterr().out.split())
     assert "2 genes are not in all inputs" in report
-    assert "every id has got the name of its file" in report
+    assert "every id is followed by the name of its file" in report
 
 
 def test_coordinates_of_the_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Reads `obs` and `var` of .h5ad files and .zarr folders, whoever wrote them.
+"""Reads `obs` and `var` of .h5ad files and .zarr folders, by whatever program.
 
 A data frame has been stored in five ways:
 
@@ -10,7 +10,7 @@ A data frame has been stored in five ways:
   are in `uns["day_categories"]`;
 * by others as a group of arrays that does not say that it is a data frame.
 
-Codes are never handed out as if they were values: they become their levels, or are refused.
+Codes are never returned as if they were values: they become their levels, or are refused.
 """
 
 import importlib.metadata
@@ -139,7 +139,7 @@ def _levels(
         if not reference:
             raise ValueError(f"{where}: the levels of {key!r} are lost; {_WAY_OUT}")
         source = frame.file[reference]
-        # It may be one that no name leads to, which nobody has looked at.
+        # It may be one that no name leads to, and so not checked yet.
         label = str(source.name or f"the levels of {key!r}")
         check_dataset(source.id, label, Path(frame.file.filename))
     elif reference is not None:
@@ -242,7 +242,7 @@ def native(values: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
         return np.char.decode(values, "utf-8").astype(object)
     if values.dtype.kind == "O" and values.size and isinstance(values.flat[0], bytes):
         return np.array([_text(value) for value in values.flat], dtype=object).reshape(values.shape)
-    if values.dtype.kind == "T":  # NumPy's own text, in which zarr hands it out
+    if values.dtype.kind == "T":  # NumPy's own text, in which zarr returns it
         return values.astype(object)
     if values.dtype.kind not in "biufc":
         return values

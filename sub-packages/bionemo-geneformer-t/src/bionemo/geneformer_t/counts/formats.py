@@ -101,7 +101,7 @@ def counts_of(
         more: Other fields of the source.
 
     Raises:
-        ValueError: Cell ids stand twice, or no feature is a gene.
+        ValueError: Cell ids are not unique, or no feature is a gene.
     """
     check_cell_ids(cell_ids, str(path))
     return CountSource(
@@ -137,7 +137,7 @@ def open_input(path: Path, choice: MatrixChoice | None = None) -> Iterator[Input
     Raises:
         FileNotFoundError: No such file or folder.
         KeyError: No such layer, or no `raw`.
-        ValueError: The format is not known, the file is damaged, or cell ids stand twice.
+        ValueError: The format is not known, the file is damaged, or cell ids are not unique.
     """
     if not path.exists():
         raise FileNotFoundError(f"input: expected {_known()}; there is nothing at {path}")

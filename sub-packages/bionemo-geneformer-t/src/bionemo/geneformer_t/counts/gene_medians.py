@@ -78,7 +78,7 @@ def scaled_by_total(counts: sp.csr_array, target_sum: float) -> sp.csr_array:
 def _histogram(
     values: Callable[[], Iterable[tuple[ndarray, ndarray, ndarray]]], num_genes: int
 ) -> tuple[int, Int[ndarray, "gene bin"]]:
-    """The number of the first bin, and how many values of each gene lie in each bin."""
+    """The number of the first bin, and how many values of each gene are in each bin."""
     first, counts = 0, np.zeros((num_genes, 0), dtype=np.int32)
     for columns, _, bins in values():
         low, high = int(bins.min()), int(bins.max()) + 1

@@ -42,7 +42,7 @@ _SYMBOL_COLUMNS = (
 _MISSING = frozenset(
     {"", "-", "--", ".", "?", "na", "n/a", "#n/a", "nan", "<na>", "none", "null", "nil"}
 )
-"""What stands for no value, whatever its case."""
+"""What means that there is no value, in any case."""
 _MADE_UNIQUE = re.compile(r"(?P<value>|nan|na|<na>|none|null)[-._]\d{1,6}", re.IGNORECASE)
 """The same after anndata or R has made names unique: `nan-1`, `NA.2`, `-3`."""
 
@@ -83,13 +83,13 @@ class GeneNames:
 
 
 def name_genes(var: pd.DataFrame, where: str = "the data") -> GeneNames:
-    """Find ids, symbols and kinds in `var`, whoever wrote it.
+    """Find ids, symbols and kinds in `var`, by whatever program it was written.
 
     * The id of a gene is taken from the column or the index that holds most ids of genes, of those
       whose name says that it holds ids; else from any other column most of which are ids.
       `feature_id` comes first where it holds any id, or the names that the index has.
-    * Values such as NaN, `-` or `NA` are no id, and neither is one that is unlike an id and stands
-      for several genes.
+    * Values such as NaN, `-` or `NA` are no id, and neither is one that is unlike an id and names
+      several genes.
     * Other features (antibodies, guides, peaks), spike-ins and columns without any name are left
       out.
 
@@ -212,7 +212,7 @@ def _number_of_ids(values: Sequence[str]) -> int:
 
 
 def _share_of_ids(values: Sequence[str]) -> float:
-    """The share of the values there are."""
+    """The fraction of the values there are."""
     there = sum(map(bool, values))
     return _number_of_ids(values) / there if there else 0.0
 

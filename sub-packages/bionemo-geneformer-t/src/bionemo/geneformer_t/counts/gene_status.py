@@ -73,7 +73,7 @@ def gene_status(
 
 
 def summary(statuses: "pd.DataFrame") -> "pd.DataFrame":
-    """Columns and share of all counts of each status."""
+    """Columns and fraction of all counts of each status."""
     grouped = statuses.groupby("status")
     found = grouped.agg(columns=("name", "size"), share=("share", "sum"))
     return found.reindex(list(STATUSES), fill_value=0)

@@ -67,7 +67,7 @@ def _describe(store: Any, path: Path, choice: MatrixChoice) -> InputFile:
     Raises:
         KeyError: No such layer, or no `raw`.
         ValueError: It holds no X, `obs` or `var` cannot be read, its parts do not fit together, or
-            cell ids stand twice.
+            cell ids are not unique.
     """
     counts, var = _counts(store, path, choice)
     obsm, left_out = _dense_arrays(store, len(counts.cell_ids))
@@ -183,7 +183,7 @@ def _way_out(store: Store, path: Path, tried: str, options: MatrixOptions) -> st
 
 
 def _is_counts(element: Any, path: Path, name: str) -> bool:
-    """Whether a matrix that nobody asked for holds raw counts; not where it is damaged."""
+    """Whether a matrix that was not asked for holds raw counts; not where it is damaged."""
     try:
         source = CountSource(
             where="",

@@ -1,7 +1,7 @@
 """Several inputs as one: obs below one another, genes joined by their resolved id.
 
-`obs["source_file"]` says where each cell came from. Cell ids that stand in two files (10x barcodes
-do) get the file's name after them, in all files, as `AAACCTG-1-sample2`. A gene that a file lacks
+`obs["source_file"]` says where each cell came from. Cell ids that occur in two files (10x barcodes
+do) are followed by the file's name, in all files, as `AAACCTG-1-sample2`. A gene that a file lacks
 has no counts there; how many genes that concerns is reported. Columns of obs and arrays of obsm
 are joined by their names.
 """
@@ -104,7 +104,8 @@ def read_inputs(
         stack: Keeps the inputs open.
         choice: Which matrix of each holds the counts.
         genes: Which columns are genes, and what they are called.
-        min_shared_genes: Least share of the genes of the smaller of two inputs that the other has.
+        min_shared_genes: Smallest fraction of the genes of the smaller of two inputs that the
+            other has.
 
     Raises:
         ValueError: An input is given twice, values are no raw counts, or inputs hardly share genes;
@@ -230,8 +231,8 @@ def _join_obs(files: Sequence[InputFile]) -> tuple["pd.DataFrame", list[str]]:
     notes = []
     if not ids.is_unique:
         notes.append(
-            f"{int(ids.duplicated().sum()):,} cell ids stand in more than one input, for example "
-            f"{ids[ids.duplicated()][0]!r}: every id has got the name of its file, as in "
+            f"{int(ids.duplicated().sum()):,} cell ids occur in more than one input, for example "
+            f"{ids[ids.duplicated()][0]!r}: every id is followed by the name of its file, as in "
             f"{frames[0].index[0]}-{labels[0]}"
         )
         for frame, label in zip(frames, labels, strict=True):
@@ -257,7 +258,7 @@ def _of_one_kind(column: "pd.Series[Any]") -> Any:
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
-    """A short name for each input: its file's, or its whole path where two files share one."""
+    """A short name for each input: its file's, or its whole path where two files have the same."""
     stems = [path.stem if path.suffix else path.name for path in paths]
     return stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
 

@@ -198,7 +198,7 @@ def check_shared_genes(genes: JoinedGenes, inputs: Sequence[str], least: float) 
     Args:
         genes: The joined genes.
         inputs: What to call each input.
-        least: The share of the genes of the smaller of two inputs that the other must have too.
+        least: The fraction of the genes of the smaller of two inputs that the other must have too.
 
     Raises:
         ValueError: With the figures, and what to do.
@@ -206,12 +206,12 @@ def check_shared_genes(genes: JoinedGenes, inputs: Sequence[str], least: float) 
     for i, first in enumerate(genes.tables):
         for j, second in enumerate(genes.tables[:i]):
             shared = len(set(first.names) & set(second.names))
-            share = shared / min(len(first.names), len(second.names))
-            if shared and share >= least:
+            fraction = shared / min(len(first.names), len(second.names))
+            if shared and fraction >= least:
                 continue
             raise ValueError(
                 f"{inputs[j]} and {inputs[i]} share {shared:,} of {len(second.names):,} and "
-                f"{len(first.names):,} genes, {share:.0%} of the smaller one's; at least "
+                f"{len(first.names):,} genes, {fraction:.0%} of the smaller one's; at least "
                 f"{least:.0%} must be shared, for a gene counts 0 where an input lacks it. The "
                 f"first names genes like {', '.join(second.names[:_SHOWN])}, the second like "
                 f"{', '.join(first.names[:_SHOWN])}. Give a dictionary from the names of one to "
@@ -251,7 +251,7 @@ class _Resolver:
 
 
 def _symbols(symbols: Sequence[str], resolved: Sequence[str]) -> dict[str, str]:
-    """Symbols of genes; a symbol that two genes have stands for neither."""
+    """Symbols of genes; a symbol that two genes have is left out."""
     found: dict[str, str] = {}
     ambiguous = set()
     for symbol, name in zip(symbols, resolved, strict=True):

@@ -38,7 +38,7 @@ def loom_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
 
     Raises:
         KeyError: No such layer; or raw, which .loom does not have.
-        ValueError: It is damaged, does not name its cells or genes, or cell ids stand twice.
+        ValueError: It is damaged, does not name its cells or genes, or cell ids are not unique.
     """
     options, layer = choice.options, choice.layer
     if choice.use_raw:

@@ -219,7 +219,7 @@ def cell_ids(folder: Path, num_cells: int) -> tuple[str, ...]:
 
 
 def archive_source(folder: Path) -> CountSource:
-    """An archive's matrix, to check it or to write it anew."""
+    """An archive's matrix, to check it or to write it again."""
     arrays = open_arrays(folder)
     genes = gene_features(folder)
     if (arrays.row_ptr[1:] < arrays.row_ptr[:-1]).any():

@@ -174,15 +174,16 @@ def check_cell_ids(cell_ids: tuple[str, ...], where: str) -> None:
     """Refuse a split without cells or with two cells of one name.
 
     Raises:
-        ValueError: Names the ids that stand twice.
+        ValueError: Names the ids that are not unique.
     """
     if not cell_ids:
         raise ValueError(f"{where} holds no cells")
     index = pd.Index(cell_ids)
     if not index.is_unique:
-        twice = index[index.duplicated()].unique()
+        repeated = index[index.duplicated()].unique()
         raise ValueError(
-            f"{where}: cell ids must be unique, since successors are found by them; {len(twice):,} "
-            f"stand more than once ({', '.join(twice[:_SHOWN])}). Rename them, for example with "
-            "adata.obs_names_make_unique(), before successors are computed"
+            f"{where}: cell ids must be unique, since successors are found by them; "
+            f"{len(repeated):,} occur more than once ({', '.join(repeated[:_SHOWN])}). "
+            "Rename them, for example with adata.obs_names_make_unique(), before successors are "
+            "computed"
         )

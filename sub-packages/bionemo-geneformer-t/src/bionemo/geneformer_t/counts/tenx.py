@@ -29,7 +29,7 @@ def tenx_h5_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
 
     Raises:
         KeyError: A layer or raw was asked for.
-        ValueError: It is no such file, holds several genomes, or cell ids stand twice.
+        ValueError: It is no such file, holds several genomes, or cell ids are not unique.
     """
     choice.refuse_for(path, "a 10x file")
     with open_hdf5(path) as file:
@@ -60,7 +60,7 @@ def mtx_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
     Raises:
         FileNotFoundError: One of the three files is missing.
         KeyError: A layer or raw was asked for.
-        ValueError: The files do not fit together, are damaged, or cell ids stand twice.
+        ValueError: The files do not fit together, are damaged, or cell ids are not unique.
     """
     choice.refuse_for(path, "a 10x folder")
     matrix = _find(path, "matrix.mtx")
@@ -139,7 +139,7 @@ def _size(path: Path) -> tuple[int, int, int]:
 
 
 def _skip_header(file: TextIOWrapper, path: Path) -> tuple[int, int, int]:
-    """Rows, columns and values; the file then stands at its first value."""
+    """Rows, columns and values; leaves the file at its first value."""
     first = file.readline().lower()
     if not first.startswith("%%matrixmarket matrix coordinate") or "general" not in first:
         raise ValueError(

@@ -1,6 +1,6 @@
 """Which examples form a batch: batches of nearly equal numbers of tokens, and otherwise at random.
 
-Ranks wait for the slowest and memory has to hold the largest batch, so batches should cost alike.
+Ranks wait for the slowest and memory has to hold the largest batch: batches should cost the same.
 Examples are assigned longest first to the micro-batch with the fewest tokens (LPT scheduling,
 Graham 1969): to batches of a fixed number of examples, or, under a budget of tokens, to as few
 batches as hold them.
@@ -52,14 +52,14 @@ class BySize:
         return math.ceil(len(self.costs) / (self.ranks * self.size)) * self.ranks
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
-        """The batches of all ranks in turn, in steps that cost nearly alike."""
+        """The batches of all ranks in turn, in steps of nearly equal cost."""
         at_once = self.ranks * self.size
         for step in balanced_steps(self.costs, at_once * self.accumulated, rng):
             by_cost = step[np.argsort(-self.costs[step], kind="stable")]
             yield from deal(by_cost, self.costs, math.ceil(len(step) / at_once) * self.ranks)
 
     def in_order(self) -> Iterator[Int[ndarray, " _"]]:
-        """The examples as they come, each pass dealt to the ranks in turn."""
+        """The examples in their own order, assigned to the ranks in turn."""
         at_once = self.ranks * self.size
         for start in range(0, len(self.costs), at_once):
             examples = np.arange(start, min(start + at_once, len(self.costs)))
@@ -100,9 +100,9 @@ class ByTokens:
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Int[ndarray, " _"]]:
         """The batches of all ranks in turn."""
-        for share in _RANDOM_FRACTIONS:
+        for fraction in _RANDOM_FRACTIONS:
             order = rng.permutation(len(self.costs))
-            first = int(share * len(order)) // self.number * self.number
+            first = int(fraction * len(order)) // self.number * self.number
             batch_of = self._filled(order, first)
             if np.bincount(batch_of, self.costs[order]).max() <= self.budget:
                 batches = grouped(order, batch_of, self.number)

@@ -136,14 +136,14 @@ def build_unchanged(
 def load_or_compute(path: Path, compute: Callable[[], Num[ndarray, "..."]]) -> Num[ndarray, "..."]:
     """An array kept in a file, mapped from there; computed, and kept if that is possible.
 
-    The file is NumPy's, with the hash of its content behind it.
+    The file is NumPy's, followed by the hash of its content.
     """
     try:
         return _kept(path)
     except FileNotFoundError:
         pass
     except (ValueError, EOFError, OSError) as error:
-        logger.warning("%s is damaged (%s); it is computed anew", path, error)
+        logger.warning("%s is damaged (%s); it is computed again", path, error)
     array = compute()
     try:
         _keep(array, path)
@@ -239,7 +239,7 @@ def _build(
         if problem is None:
             return final
         if os.path.lexists(final):
-            logger.warning("%s is not whole (%s); it is built anew", final, problem)
+            logger.warning("%s is not whole (%s); it is built again", final, problem)
             try:
                 discard(final)
             except OSError as error:

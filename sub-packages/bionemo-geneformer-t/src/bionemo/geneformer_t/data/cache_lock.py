@@ -34,8 +34,8 @@ _REMIND_EVERY = 600.0
 def only_builder(place: Path, name: str) -> Iterator[None]:
     """Wait until no other process builds this entry.
 
-    On file systems without locks, and where another user lets nobody open the lock, nobody waits:
-    then several may build, and the first to finish counts.
+    On file systems without locks, and where another user's lock cannot be opened, there is no
+    waiting: several may build, and the first to finish counts.
 
     Args:
         place: The folder of all entries; it can be written to.

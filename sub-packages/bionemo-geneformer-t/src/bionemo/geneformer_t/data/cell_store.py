@@ -84,7 +84,7 @@ class CellStore:
 
         Raises:
             FileNotFoundError: No such folder, or no cells in it.
-            ValueError: The file is truncated, ids stand twice, or the values are no raw counts.
+            ValueError: The file is truncated, ids are not unique, or the values are no raw counts.
             PermissionError: There is no place for the cache.
             TimeoutError: Another process has been converting the same cells for too long.
         """
@@ -123,7 +123,7 @@ class CellStore:
 
     @property
     def where(self) -> str:
-        """What to call the cells in messages: their folder, or the file that stands in for it."""
+        """What to call the cells in messages: their folder, or the file that a link leads to."""
         h5ad = self.split_dir / H5AD
         return str(_target(h5ad) if h5ad.is_symlink() else self.split_dir)
 
@@ -159,7 +159,7 @@ class CellStore:
         return self._counts[here], self._columns[here]
 
     def rows_of(self, cells: Int[ndarray, " cell"]) -> tuple[Real[ndarray, " _"], ...]:
-        """Counts and columns of cells, one behind the other, and how many each cell has."""
+        """Concatenated counts and columns of cells, and how many each cell has."""
         starts = self._row_ptr[cells].astype(np.int64)
         stops = self._row_ptr[cells + 1].astype(np.int64)
         rows = [slice(*bounds) for bounds in zip(starts.tolist(), stops.tolist(), strict=True)]

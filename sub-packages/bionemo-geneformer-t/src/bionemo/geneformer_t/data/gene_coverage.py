@@ -1,4 +1,4 @@
-"""How much of a split's genes and counts lies on tokens that somebody asks about."""
+"""How much of a split's genes and counts is on a set of tokens."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Coverage:
     genes: int
     """Columns that some cell expresses."""
     genes_covered: int
-    """Those of them that a covered token stands for."""
+    """Those of them that have a covered token."""
     counts: float
     """Total count of all cells."""
     counts_covered: float
@@ -30,7 +30,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """The share of the counts that is covered; 0 where there are none."""
+        """The fraction of the counts that is covered; 0 where there are none."""
         return self.counts_covered / self.counts if self.counts else 0.0
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.vocab import GeneVocab
 
 IN_ARCHIVE = "the SCDL archive"
-"""Stands for the neighbors of an archive, which do not record their key."""
+"""What the neighbors of an archive are called, which do not record their key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class SplitInventory:
     genes_known: int
     """Columns that the vocabulary knows."""
     counts_known: float
-    """Share of all counts that lies on them."""
+    """Fraction of all counts that is on them."""
     genes_per_cell: int
     """Median over cells of how many genes of the vocabulary they express."""
     empty_cells: int
@@ -125,7 +125,7 @@ def stored_graphs(split_dir: Path, store: CellStore) -> dict[str, int]:
 def read_by(
     store: CellStore, tokens: Int[ndarray, " column"]
 ) -> tuple[float, Int[ndarray, " cell"]]:
-    """The share of the counts of genes on known ones, and each cell's number of known genes.
+    """The fraction of the genes' counts on known ones, and each cell's number of known genes.
 
     Args:
         store: The cells.
@@ -144,7 +144,7 @@ def read_by(
 def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
     store = CellStore.open(folder)
     tokens = tokens_of_columns(store.genes, vocab)
-    share, lengths = read_by(store, tokens)
+    fraction, lengths = read_by(store, tokens)
     return SplitInventory(
         folder=folder,
         store=store,
@@ -153,7 +153,7 @@ def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
         fingerprint=cells_fingerprint(store),
         genes=int(counted_columns(store.genes, tokens).sum()),
         genes_known=int((tokens >= 0).sum()),
-        counts_known=share,
+        counts_known=fraction,
         genes_per_cell=int(np.median(lengths)),
         empty_cells=int((lengths == 0).sum()),
         left_out=tuple(notes_on_left_out(store, tokens)),

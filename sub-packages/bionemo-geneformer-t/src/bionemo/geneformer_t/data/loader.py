@@ -1,4 +1,4 @@
-"""PairLoader: batches for training, made several at a time by each worker, handed out one by one.
+"""PairLoader: batches for training, made several at a time by each worker, returned one by one.
 
 A batch of a few pairs is small for NumPy and for the pipe between two processes: most of its time
 would be the fixed cost of calls and messages. So a worker makes a group of batches that follow each

@@ -25,7 +25,7 @@ _NAMES = tuple(field.name for field in fields(TemporalBatch))
 
 @dataclass(frozen=True, kw_only=True)
 class PackedBatches:
-    """The tensors of some batches, one behind the other."""
+    """The tensors of some batches, concatenated."""
 
     values: Int[Tensor, " total"]
     lengths: tuple[int, ...]

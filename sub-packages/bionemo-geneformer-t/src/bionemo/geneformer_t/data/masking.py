@@ -88,7 +88,7 @@ def score(
 def lowest(
     drawn: UInt64[ndarray, " gene"], lengths: Int[ndarray, " cell"], number: Int[ndarray, " cell"]
 ) -> Int[ndarray, " scored"]:
-    """The genes that drew the lowest words of their cell: a fair choice of `number`, ascending.
+    """The genes that drew the lowest words of their cell: a uniform choice of `number`, ascending.
 
     Random words fill their range evenly, so those below a cut a little above the wanted fraction
     are almost surely enough, and only they are sorted: a fifth of the genes, a third of the time.
@@ -100,7 +100,7 @@ def lowest(
     """
     below = np.flatnonzero(drawn <= np.repeat(_cuts(lengths, number), lengths))
     bounds = np.searchsorted(below, offsets_of(lengths))
-    if (np.diff(bounds) < number).any():  # words that are not fair, or one group in a billion
+    if (np.diff(bounds) < number).any():  # words that are not random, or one group in a billion
         below, bounds = np.arange(len(drawn)), offsets_of(lengths)
     words_below = drawn[below]
     highest = np.zeros(len(lengths), dtype=np.uint64)
@@ -116,8 +116,8 @@ def _cuts(
 ) -> UInt64[ndarray, " cell"]:
     """Words below which almost surely `number` of a cell's are: six deviations and some more."""
     size = np.maximum(lengths, 1)
-    share = number / size
-    cuts = share + 6 * np.sqrt(share * (1 - share) / size) + 20 / size
+    fraction = number / size
+    cuts = fraction + 6 * np.sqrt(fraction * (1 - fraction) / size) + 20 / size
     found = np.full(len(lengths), np.iinfo(np.uint64).max, dtype=np.uint64)
     found[cuts < 1] = (cuts[cuts < 1] * 2.0**64).astype(np.uint64)
     return found

@@ -24,11 +24,11 @@ def rank_value_encode(
     medians: Float[ndarray, " gene"],
     lengths: Int[ndarray, " cell"],
 ) -> Int[ndarray, " gene"]:
-    """Tokens of cells that lie one behind the other, each cell's by rank value, highest first.
+    """Tokens of concatenated cells, each cell's by rank value, highest first.
 
     Args:
         counts: Positive raw counts.
-        tokens: The token of each gene; none twice in a cell.
+        tokens: The token of each gene; unique in each cell.
         medians: The median of each gene, in scaled counts; ones to rank by counts alone.
         lengths: Genes of each cell.
     """
@@ -63,10 +63,10 @@ def merge_tokens(
     tokens: Int[ndarray, " column"],
     lengths: Int[ndarray, " cell"],
 ) -> tuple[Float[ndarray, " gene"], Int[ndarray, " gene"], Int[ndarray, " cell"]]:
-    """Sum the counts of a cell's columns that stand for the same gene.
+    """Sum the counts of a cell's columns that name the same gene.
 
     Returns:
-        Counts, tokens and lengths as they came, no token twice in a cell.
+        Counts, tokens and lengths as they came, each token once in a cell.
     """
     cell_of_column = np.repeat(np.arange(len(lengths)), lengths)
     size = tokens.max(initial=0) + 1

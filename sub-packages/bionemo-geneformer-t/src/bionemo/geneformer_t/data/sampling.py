@@ -96,7 +96,7 @@ def draw_successors(
         cells: The current cells.
         keys: The random stream of each.
         number: Successors of each cell; all of them where there are fewer.
-        by_weight: In proportion to their weights, instead of all alike.
+        by_weight: In proportion to their weights, instead of uniformly.
 
     Returns:
         The place of each drawn successor's cell in `cells`, ascending, and the successors.
@@ -116,7 +116,7 @@ def draw_successors(
 def _arrival(
     waiting: Float[ndarray, " edge"], weights: Float[ndarray, " edge"]
 ) -> tuple[Float[ndarray, " edge"], ...]:
-    """When each clock rings: the last array is what sorts, those before it part what is alike.
+    """When each clock rings: the last array is what sorts, those before it break ties.
 
     With weights near an end of the floats many clocks ring at infinity, or so soon that their times
     have few digits; the logarithm of the time has them all.
@@ -131,7 +131,7 @@ def _arrival(
 def draw_others(
     size: int, left_out: Int[ndarray, " cell"], keys: UInt64[ndarray, " cell"], number: int
 ) -> Int[ndarray, "cell drawn"]:
-    """For each cell, draw some of the numbers below `size` but one, each set alike.
+    """For each cell, draw some of the numbers below `size` but one, uniformly over sets.
 
     Floyd's algorithm: the draws themselves are as many as wanted, however large `size` is.
 
@@ -159,15 +159,15 @@ def drop_genes(
     Args:
         cells: Genes in rank order.
         keys: The random stream of each cell.
-        most: For each cell a share between 0 and this is drawn, and each gene is left out with
-            that chance.
+        most: For each cell a fraction between 0 and this is drawn, and each gene is left out with
+            that probability.
     """
     if most == 0:
         return cells
     lengths = np.array([len(cell) for cell in cells])
-    shares = most * uniform(keys, np.zeros(len(cells), dtype=np.int64))
-    chance = uniform(np.repeat(keys, lengths), 1 + places_within(lengths))
-    kept = chance >= np.repeat(shares, lengths)
+    fractions = most * uniform(keys, np.zeros(len(cells), dtype=np.int64))
+    draws = uniform(np.repeat(keys, lengths), 1 + places_within(lengths))
+    kept = draws >= np.repeat(fractions, lengths)
     starts = np.cumsum(lengths) - lengths
     kept[starts[lengths > 0]] |= np.add.reduceat(kept, starts[lengths > 0]) == 0
     return [cell[here] for cell, here in zip(cells, np.split(kept, starts[1:]), strict=True)]

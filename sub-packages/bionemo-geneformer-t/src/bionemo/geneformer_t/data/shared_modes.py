@@ -1,7 +1,7 @@
 """Rights of what is made in a folder that a group shares.
 
-The system hands the folder's group on where its setgid bit is set, but the rights follow the umask
-of whoever writes, and a usual umask shuts the rest of the group out. Where the group may write to a
+New files inherit the folder's group where its setgid bit is set, but their rights follow the umask
+of the writer, and a usual umask keeps the rest of the group out. Where the group may write to a
 folder, it may write to what is made there.
 """
 

@@ -97,7 +97,7 @@ def read_graphs(
 
 
 def second_names(graphs: Sequence[Mapping[str, NeighborGraph]]) -> dict[str, str]:
-    """Keys whose graph stands under an earlier key as well, in every split, and that key.
+    """Keys whose graph equals that of an earlier key in every split, and that key.
 
     Splits that hold different keys have no second names.
     """

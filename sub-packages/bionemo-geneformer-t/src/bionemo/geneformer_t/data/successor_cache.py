@@ -37,7 +37,7 @@ def cached_successors(
         return open_or_build(f"successors-{name}", [store.path], build, _opened)
     except OSError as error:
         logger.warning(
-            "successors cannot be kept in %s (%s); they are read anew each time", store.path,
+            "successors cannot be kept in %s (%s); they are read each time", store.path,
             error.strerror or error,
         )  # fmt: skip
         return read_successors(split_dir, store, neighbor_key)

@@ -171,7 +171,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         """Shuffled batches; each epoch draws other successors and masks.
 
         A run that resumes from a checkpoint inside an epoch goes on with the batch that is next;
-        Lightning alone would start the epoch's batches anew.
+        Lightning alone would start the epoch's batches again.
         """
         loader = self._loader(self.train, shuffle=True)
         if self.trainer is not None:

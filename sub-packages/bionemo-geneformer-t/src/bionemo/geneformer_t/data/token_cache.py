@@ -1,8 +1,8 @@
 """The encodings of all cells of a split, computed once and mapped from then on.
 
-They lie beside the converted cells under a fingerprint of what they depend on: the cells, the token
-of each column and the medians. Cells are kept whole, since which genes a pair needs depends on its
-settings.
+They are kept beside the converted cells under a fingerprint of what they depend on: the cells, the
+token of each column and the medians. Cells are kept whole, since which genes a pair needs depends
+on its settings.
 """
 
 import errno

@@ -74,7 +74,7 @@ class TokenEncoder:
         columns: Integer[ndarray, " value"],
         lengths: Int[ndarray, " cell"],
     ) -> Ragged:
-        """The known genes of cells that lie one behind the other, highest rank value first."""
+        """The known genes of concatenated cells, highest rank value first in each."""
         tokens = self.token_of_column[columns]
         if not self._all_known:
             known = tokens >= 0
@@ -123,8 +123,8 @@ def counted_columns(genes: GeneNames, tokens: Int[ndarray, " column"]) -> Bool[n
 
 
 def _is_foreign(genes: GeneNames, tokens: Int[ndarray, " column"]) -> Bool[ndarray, " column"]:
-    """Genes of a genome of which the vocabulary knows less than a tenth of the best one's share."""
+    """Genes of a genome that the vocabulary knows less than a tenth as well as the best one."""
     genomes = np.array(genes.genomes, dtype=object)
-    shares = {name: float((tokens[genomes == name] >= 0).mean()) for name in {*genomes} - {""}}
-    foreign = [name for name, share in shares.items() if share < max(shares.values()) / 10]
+    known = {name: float((tokens[genomes == name] >= 0).mean()) for name in {*genomes} - {""}}
+    foreign = [name for name, fraction in known.items() if fraction < max(known.values()) / 10]
     return np.isin(genomes.astype(str), foreign)

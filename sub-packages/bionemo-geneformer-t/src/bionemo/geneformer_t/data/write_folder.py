@@ -68,7 +68,7 @@ def is_done(output_dir: Path, record: Mapping[str, Any]) -> bool:
 
     Raises:
         FileExistsError: The folder holds anything else.
-        NotADirectoryError: A file stands in its place.
+        NotADirectoryError: There is a file in its place.
     """
     if not output_dir.exists():
         return False

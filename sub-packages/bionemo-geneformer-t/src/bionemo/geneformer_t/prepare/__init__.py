@@ -1,1 +1,6 @@
-"""From raw counts to a data folder: splits, vocabulary, graphs, summary."""
+"""From raw counts to a data folder.
+
+In: `InputCells` and `PrepareSettings`. Cells are split first; then the vocabulary, medians and
+principal components are learned from the training cells, and graphs are built inside each split.
+Out: a `GeneVocab`, a `SplitGraph` for each split, and a summary for the terminal.
+"""

@@ -207,7 +207,7 @@ def _root_point(
     rows: Int[ndarray, " member"],
     settings: PrepareSettings,
 ) -> Float[ndarray, " component"] | None:
-    """Where the root lies, for a split that does not hold it; None where it does."""
+    """The coordinates of the root, for a split that does not hold it; None where it does."""
     if settings.root is None or not FROM_A_ROOT & set(settings.methods):
         return None
     names = cells.obs.index

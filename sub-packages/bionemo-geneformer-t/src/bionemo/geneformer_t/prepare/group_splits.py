@@ -4,8 +4,8 @@
 drawn at random.
 
 *Time points.* A held-out time point alone has no next time point: no cell in it has a successor,
-and none is a successor. Therefore a share of the time point just before it goes along into the
-same split, as current cells (of the first time point, a share of the one just after, as
+and none is a successor. Therefore a fraction of the time point just before goes along into the
+same split, as current cells (of the first time point, a fraction of the one just after, as
 successors). These companions leave training, so no cell is in two splits and no edge crosses one.
 """
 
@@ -24,20 +24,20 @@ _SHOWN = 10
 def split_by_group(
     groups: Shaped[ndarray, " cell"],
     fractions: Mapping[str, float],
-    generator: np.random.Generator,
+    rng: np.random.Generator,
     named: Mapping[str, Sequence[str]] | None = None,
 ) -> Shaped[ndarray, " cell"]:
     """Put whole groups into splits.
 
     Args:
         groups: The label of each cell.
-        fractions: Each split's name and its share of the cells. Whole groups meet shares only
-            about. Of a split with named groups the share does not count.
-        generator: Which of the other groups go where.
+        fractions: Each split's name and its fraction of the cells, which whole groups meet only
+            roughly. It does not count for a split with named groups.
+        rng: Which of the other groups go where.
         named: Labels of the groups of some splits.
 
     Raises:
-        ValueError: A name is no group or stands twice, or a split stays without a group.
+        ValueError: A name is no group or is given again, or a split is left without a group.
     """
     check_fractions(fractions)
     given = _checked(named or {}, groups, "groups")
@@ -49,7 +49,7 @@ def split_by_group(
         _check_train(split, given)
         return split
     wanted = {name: share for name, share in fractions.items() if share > 0 and name not in given}
-    for label, name in _assign(groups[free], wanted, generator).items():
+    for label, name in _assign(groups[free], wanted, rng).items():
         split[free & (groups == label)] = name
     _check_train(split, given)
     return split
@@ -59,7 +59,7 @@ def split_by_time_point(
     times: Float[ndarray, " cell"],
     labels: Shaped[ndarray, " cell"],
     fractions: Mapping[str, float],
-    generator: np.random.Generator,
+    rng: np.random.Generator,
     named: Mapping[str, Sequence[str]],
 ) -> Shaped[ndarray, " cell"]:
     """Hold out whole time points; divide the others by cell.
@@ -67,15 +67,15 @@ def split_by_time_point(
     Args:
         times: Time of each cell.
         labels: How `named` calls each cell's time.
-        fractions: Each split's name and its share. Of a split with time points held out, it is
-            the share of the neighboring time point that goes along; the others take their share
+        fractions: Each split's name and its fraction. Of a split with time points held out, it is
+            the fraction of the neighboring time point that goes along; the others take theirs
             of every time point that is not held out.
-        generator: Which cells go where.
+        rng: Which cells go where.
         named: Labels of the time points of some splits.
 
     Raises:
-        ValueError: A label is no time point or stands twice, nothing is left to train on, or the
-            share that should go along is 0.
+        ValueError: A label is no time point or is given again, nothing is left to train on, or the
+            fraction that should go along is 0.
     """
     check_fractions(fractions)
     given = _checked(named, labels, "time points")
@@ -87,7 +87,7 @@ def split_by_time_point(
         _check_train(split, given)
     shares = {name: 0.0 if name in given else share for name, share in fractions.items()}
     shares[TRAIN] += 1 - sum(shares.values())
-    split[free] = split_by_cell(int(free.sum()), shares, generator, groups=times[free])
+    split[free] = split_by_cell(int(free.sum()), shares, rng, groups=times[free])
     held_out_in = {
         float(times[labels == label][0]): name for name in given for label in given[name]
     }
@@ -95,7 +95,7 @@ def split_by_time_point(
         companion = _companion(time, np.unique(times))
         if held_out_in.get(companion) == name:
             continue  # the time point beside it is in the same split
-        along = _share_of(np.flatnonzero(times == companion), fractions[name], name, generator)
+        along = _fraction_of(np.flatnonzero(times == companion), fractions[name], name, rng)
         split[along] = name
     _check_train(split, given)
     return split
@@ -107,13 +107,13 @@ def _companion(time: float, points: Float[ndarray, " point"]) -> float:
     return float(points[place - 1] if place else points[min(1, len(points) - 1)])
 
 
-def _share_of(members: ndarray, share: float, name: str, generator: np.random.Generator) -> ndarray:
-    if share <= 0:
+def _fraction_of(members: ndarray, fraction: float, name: str, rng: np.random.Generator) -> ndarray:
+    if fraction <= 0:
         raise ValueError(
             f"a held-out time point needs current cells from the time point beside it, and "
-            f"{name}_fraction is the share of them that goes along into {name}; got {share}"
+            f"{name}_fraction is the fraction of them that goes along into {name}; got {fraction}"
         )
-    return generator.permutation(members)[: max(1, round(share * len(members)))]
+    return rng.permutation(members)[: max(1, round(fraction * len(members)))]
 
 
 def _checked(
@@ -135,24 +135,22 @@ def _checked(
 
 
 def _assign(
-    groups: Shaped[ndarray, " cell"], shares: Mapping[str, float], generator: np.random.Generator
+    groups: Shaped[ndarray, " cell"], fractions: Mapping[str, float], rng: np.random.Generator
 ) -> dict[str, str]:
     """Each group in random order to the split that lacks most, but none stays without a group."""
     labels, sizes = np.unique(groups, return_counts=True)
-    if len(labels) < len(shares):
+    if len(labels) < len(fractions):
         raise ValueError(
             f"{len(labels)} groups ({', '.join(map(str, labels[:_SHOWN]))}) are too few for the "
-            f"splits {', '.join(shares)}, each of which needs a whole one; set a fraction to 0, "
+            f"splits {', '.join(fractions)}, each of which needs a whole one; set a fraction to 0, "
             "or split by another column"
         )
-    total = sum(shares.values())
-    lacking = {name: share / total * len(groups) for name, share in shares.items()}
+    total = sum(fractions.values())
+    lacking = {name: fraction / total * len(groups) for name, fraction in fractions.items()}
     chosen: dict[str, str] = {}
-    for left, place in zip(
-        range(len(labels), 0, -1), generator.permutation(len(labels)), strict=True
-    ):
-        empty = [name for name in shares if name not in chosen.values()]
-        name = max(empty if left <= len(empty) else shares, key=lambda name: lacking[name])
+    for left, place in zip(range(len(labels), 0, -1), rng.permutation(len(labels)), strict=True):
+        empty = [name for name in fractions if name not in chosen.values()]
+        name = max(empty if left <= len(empty) else fractions, key=lambda name: lacking[name])
         chosen[str(labels[place])] = name
         lacking[name] -= sizes[place]
     return chosen

@@ -104,7 +104,7 @@ def vocab_from_file(
 def _medians_for(
     tokens: Sequence[str], medians: Float[ndarray, " gene"], genes: Sequence[str]
 ) -> tuple[dict[str, float], list[str]]:
-    """Medians of the training cells; genes without one get the median of the others' medians."""
+    """Medians of the training cells; genes without one are assigned the median of the others."""
     learned = dict(zip(genes, medians.tolist(), strict=True))
     wanted = [token for token in tokens if token not in SPECIAL_TOKENS]
     found = {gene: learned[gene] for gene in wanted if np.isfinite(learned.get(gene, np.nan))}
@@ -114,11 +114,11 @@ def _medians_for(
             f"{', '.join(wanted[:3])}, the data like {', '.join(list(genes)[:3])}; give a "
             "dictionary from one to the other as gene_names"
         )
-    middle = float(np.median(list(found.values())))
+    median = float(np.median(list(found.values())))
     absent = [gene for gene in wanted if gene not in found]
     note = [
         f"no medians were given: taken from the training cells; {len(absent):,} genes of the "
-        f"vocabulary are not expressed there and get the median of the other genes' medians, "
-        f"{middle:.3g}"
+        f"vocabulary are not expressed there and are assigned the median of the other genes' "
+        f"medians, {median:.3g}"
     ]
-    return {**found, **dict.fromkeys(absent, middle)}, note
+    return {**found, **dict.fromkeys(absent, median)}, note

@@ -112,14 +112,14 @@ def known_genes(var: "pd.DataFrame", vocab: GeneVocab) -> Bool[ndarray, " gene"]
 def check_mapped(
     cells: InputCells, known: Bool[ndarray, " gene"], vocab: GeneVocab, settings: PrepareSettings
 ) -> float:
-    """The share of all counts that are on genes of the vocabulary.
+    """The fraction of all counts that is on genes of the vocabulary.
 
     Raises:
         ValueError: It is less than `min_mapped_counts`.
     """
     names, per_gene = cells.genes.names, cells.counts_of_gene
-    share = float(per_gene[known].sum() / per_gene.sum())
-    if share < settings.min_mapped_counts:
+    fraction = float(per_gene[known].sum() / per_gene.sum())
+    if fraction < settings.min_mapped_counts:
         columns = np.flatnonzero(~known)
         strongest = columns[np.argsort(-per_gene[columns], kind="stable")[:5]]
         advice = (
@@ -128,13 +128,13 @@ def check_mapped(
             else f"does {settings.gene_names} belong to this species?"
         )
         raise ValueError(
-            f"only {share:.1%} of the counts are on genes of the vocabulary ({known.sum():,} of "
+            f"only {fraction:.1%} of the counts are on genes of the vocabulary ({known.sum():,} of "
             f"{len(known):,} genes); at least {settings.min_mapped_counts:.0%} must be. Unknown "
             f"genes with most counts: {', '.join(names[i] for i in strongest)}. The vocabulary "
             f"names genes like {', '.join(vocab.genes[:3])}: {advice}, learn a vocabulary from "
             "these data with vocab='data', or lower min_mapped_counts"
         )
-    return share
+    return fraction
 
 
 def _genes(tokens: Sequence[str]) -> tuple[str, ...]:
