@@ -134,7 +134,7 @@ def test_an_unfinished_line_is_dropped(tmp_path, text, rows, monkeypatch):
 def test_a_damaged_file_makes_a_new_run_and_says_so(tmp_path, text, caplog):
     (tmp_path / WANDB_FILE).write_text(text)
     assert sent_rows(tmp_path / WANDB_FILE) == (None, {})
-    assert "goes on as a new W&B run" in caplog.text
+    assert "continues as a new W&B run" in caplog.text
     assert WandbLog(tmp_path, project="p", is_resumed=True).version
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "demo": ("demo", "demo", "simulate, train, evaluate and draw, in minutes"),
     "simulate": ("simulate", "simulate", "simulate a differentiation and write a data folder"),
     "prepare": ("prepare", "prepare", "make a data folder from raw counts"),
-    "graph": ("graph", "graph", "report on the quality of the graphs in a data folder"),
+    "graph": ("graph_command", "graph", "report on the quality of the graphs in a data folder"),
     "train": ("train_temporal", "train_temporal_geneformer", "train a model on a data folder"),
     "predict": ("predict", "predict", "predict the next cell of every cell"),
     "evaluate": ("evaluate", "evaluate", "score a checkpoint and baselines"),

@@ -1,14 +1,11 @@
-"""`geneformer-t prepare`: from raw counts to a data folder to train on.
+"""`geneformer-t prepare`: from raw counts to a data folder.
 
-The order of the steps is what keeps the splits apart: cells are split first; genes, medians and
-PCA axes are learned from the training cells; graphs are built inside each split.
+The order of the steps keeps the splits apart: cells are split first; genes, medians and principal
+components are computed from the training cells; graphs are built within each split.
 
-Counts are read block by block and never held: memory grows with the cells' names and columns of
-obs and their coordinates (0.3 kB a cell) and with the search for neighbors, whatever the number of
-genes. When the data outgrow one machine, coordinates are what to compute elsewhere: scanpy's
-normalisation, variable genes and PCA run on Dask arrays, and rapids-singlecell runs them, neighbors
-and diffusion maps on GPUs. Bring the result as an array of obsm (`--use_rep`) or a matrix of obsp
-(`--method precomputed`).
+Counts are read block by block and are never all in memory. Memory grows with the names of the
+cells, their columns of obs and their coordinates (0.3 kB a cell), and with the neighbor search, for
+any number of genes. docs/prepare.md explains what to compute elsewhere if the data are too large.
 """
 
 import logging
@@ -65,7 +62,7 @@ def prepare(settings: PrepareSettings) -> Path:
         vocab_source,
     )
     from bionemo.geneformer_t.report.prepared_graphs import report_on_graphs
-    from bionemo.geneformer_t.run.graph import FOLDER
+    from bionemo.geneformer_t.run.graph_command import FOLDER
 
     record = {
         "command": "prepare",
@@ -131,7 +128,7 @@ def build_splits(
     graphs: "Mapping[str, SplitGraph]",
     settings: PrepareSettings,
 ) -> "dict[str, SplitContent]":
-    """What each split's folder holds; `obsm["X_pca"]` has its axes from training cells."""
+    """The content of each split's folder; the axes of `obsm["X_pca"]` are from training cells."""
     import numpy as np
 
     from bionemo.geneformer_t.data.write_folder import SplitContent
@@ -143,7 +140,7 @@ def build_splits(
         rows = plan.rows(name)
         obs = cells.obs.iloc[rows].copy()
         for column in obs.select_dtypes("category"):
-            if not obs[column].cat.ordered:  # the levels of an ordered one say the order of times
+            if not obs[column].cat.ordered:  # the levels of an ordered one are the order of times
                 obs[column] = obs[column].cat.remove_unused_categories()
         pseudotime = graphs[name].pseudotime
         if pseudotime is not None:

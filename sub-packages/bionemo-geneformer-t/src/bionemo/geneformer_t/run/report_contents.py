@@ -125,7 +125,7 @@ def changed_settings(recorded: Mapping[str, Any] | None, run_dir: Path) -> dict[
 def _graphs(evaluated: Evaluated) -> dict[str, Pictured]:
     """The graph that the model follows, in the training split and in the one that was scored."""
     from bionemo.geneformer_t.data.stored_graphs import read_split, read_times
-    from bionemo.geneformer_t.run.graph import GraphSettings, completed, with_facts
+    from bionemo.geneformer_t.run.graph_command import GraphSettings, completed, with_facts
 
     key = evaluated.dataset.settings.neighbor_key
     settings, _ = completed(GraphSettings(data_dir=evaluated.data_dir, neighbor_key=(key,)))

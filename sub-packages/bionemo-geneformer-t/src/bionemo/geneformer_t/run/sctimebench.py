@@ -1,13 +1,13 @@
-"""Geneformer-T as a method of scTimeBench, so that others can judge it with their own referee.
+"""Geneformer-T as a method of the benchmark scTimeBench.
 
-scTimeBench calls a script with the path of a YAML file; let that script be
+scTimeBench calls a script with the path of a YAML file. The script for this package:
 
     python -m bionemo.geneformer_t.run.sctimebench --yaml_config "$1"
 
-`method: metadata:` of its configuration holds settings of `geneformer-t train`. The cells must be
-raw counts. The training cells of the benchmark become a data folder with successors by time point,
-the model is trained on it once, and the test cells get the expression and the embeddings of their
-next cells. What it does not have (cell types, lineage graphs) scTimeBench infers from these.
+`method: metadata:` in its configuration has settings of `geneformer-t train`. Counts must be raw.
+A data folder with successors by time point is prepared from the training cells of the benchmark,
+and the model is trained on it once. For the test cells, it returns the expression and the
+embeddings of their next cells. scTimeBench infers cell types and lineage graphs from these.
 """
 
 from functools import cached_property
@@ -64,7 +64,7 @@ class GeneformerT(BaseMethod):
 
     @cached_property
     def worth(self) -> RankWorth:
-        """What ranks are worth in the training cells."""
+        """Mean normalised expression at each rank in the training cells."""
         counts = sp.csr_array(self.training_cells.X)
         most = settings_of(self.model).genes_per_cell
         return RankWorth.of(counts, self._encoder(self.training_cells), most)
@@ -75,7 +75,7 @@ class GeneformerT(BaseMethod):
         return expected_counts(self.model, self._encoder(test_ann_data), self.worth, counts)
 
     def generate_embedding(self, test_ann_data: "anndata.AnnData") -> Float[ndarray, "cell hidden"]:
-        """The test cells as the encoder sees them."""
+        """Embeddings of the test cells."""
         from bionemo.geneformer_t.tl.embeddings import embed
 
         embedded = embed(
@@ -88,13 +88,13 @@ class GeneformerT(BaseMethod):
     def generate_next_tp_embedding(
         self, test_ann_data: "anndata.AnnData"
     ) -> Float[ndarray, "cell hidden"]:
-        """Their predicted next cells, as the encoder sees them."""
+        """Embeddings of their predicted next cells."""
         return self.generate_embedding(self._next_cells(test_ann_data))
 
     def generate_zero_to_end_pred_gex(
         self, first_tp_cells: "anndata.AnnData", all_tps: list[float]
     ) -> "anndata.AnnData":
-        """The cells of the first time point, and what they become step by step."""
+        """The cells of the first time point, and their predicted states at all later ones."""
         import anndata
 
         steps, now = [first_tp_cells], first_tp_cells
@@ -106,7 +106,7 @@ class GeneformerT(BaseMethod):
         return anndata.concat(steps, index_unique="-")
 
     def _next_cells(self, cells: "anndata.AnnData") -> "anndata.AnnData":
-        """Predicted next cells with as many genes as the current ones, to be read by the model."""
+        """Predicted next cells with as many genes as the current ones, as input for the model."""
         num_genes = np.diff(sp.csr_array(cells.X).indptr)
         return self._with_counts(cells, as_cells(self.generate_next_tp_gex(cells), num_genes))
 

@@ -80,7 +80,8 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True)
 
     Raises:
         FileNotFoundError: No such file.
-        DamagedCheckpointError: It is cut, altered, or holds more than plain values and tensors.
+        DamagedCheckpointError: It is truncated or altered, or has more than plain values and
+            tensors.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -88,7 +89,7 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True)
         if broken is not None:
             raise zipfile.BadZipFile(f"checksum of {broken}")
         with warnings.catch_warnings():
-            # what pickle protocol a file that is no checkpoint has is nothing to warn of
+            # no warning about the pickle protocol of a file that is not a checkpoint
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except _DAMAGE as error:
@@ -128,7 +129,7 @@ def prune(folder: Path, steps: int, kept: set[str]) -> None:
 
     Args:
         folder: The run's folder of checkpoints.
-        steps: Optimizer steps behind the newest checkpoint; files of later steps are left alone.
+        steps: Optimizer steps before the newest checkpoint; files of later steps are kept.
         kept: Names of the best checkpoints.
     """
     for path in folder.glob("step=*.ckpt"):
@@ -138,7 +139,7 @@ def prune(folder: Path, steps: int, kept: set[str]) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed process has left half written, also by earlier versions' names."""
+    """Remove unfinished files of killed processes, also with the names of earlier versions."""
     remove_abandoned(folder)
     for path in folder.glob(".*.partial"):
         path.unlink(missing_ok=True)
@@ -151,12 +152,12 @@ def _newest_first(folder: Path) -> Iterator[Path]:
 
 
 def _keep(path: Path, kept: Path) -> None:
-    """Give a file a second name, so that its first can be taken over in one step."""
+    """Give a file a second name, so that the new file can take its first name in one step."""
     try:
         with whole_file(kept) as second:
             second.hardlink_to(path)
     except OSError:
-        path.replace(kept)  # no hard links here: for a moment, only `previous` stands
+        path.replace(kept)  # without hard links there is only `previous` for a moment
 
 
 def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
@@ -171,7 +172,7 @@ def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
 
 
 class _Watched:
-    """A file that remembers why a write failed; torch's writer reports a failure of its own."""
+    """A file that keeps the error of a failed write, which torch replaces by its own."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._write: Callable[[Any], int] = file.write

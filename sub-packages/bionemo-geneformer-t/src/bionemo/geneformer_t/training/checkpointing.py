@@ -129,24 +129,24 @@ class RunCheckpoints(Checkpoint):
         Raises:
             ValueError: It does not.
         """
-        carried = checkpoint.get("callbacks", {}).get(self.state_key)
+        saved = checkpoint.get("callbacks", {}).get(self.state_key)
         self._is_resumed = True
-        if carried is None:
+        if saved is None:
             return
-        now, before = _cells_per_batch(trainer), carried["batches_of"]
-        if carried["batch"] and before != {name: now[name] for name in before}:
-            found = changes(carried.get("settings", {}), self.settings, OnResume.BETWEEN_EPOCHS)
+        now, before = _cells_per_batch(trainer), saved["batches_of"]
+        if saved["batch"] and before != {name: now[name] for name in before}:
+            found = changes(saved.get("settings", {}), self.settings, OnResume.BETWEEN_EPOCHS)
             sizes = {name: both for name, both in found.items() if name in SIZES_OF_A_BATCH}
             raise ValueError(
-                f"the checkpoint is from inside an epoch, after {carried['batch']} batches of "
+                f"the checkpoint is from inside an epoch, after {saved['batch']} batches of "
                 f"{_described(before)}; this run has {_described(now)}"
                 f"{f' ({described(sizes)})' if sizes else ''}. Resume with the settings and the "
                 "data that the run began with; a checkpoint from the end of an epoch allows other "
                 "sizes"
             )
-        warn_of_other_bits(carried.get("numerics", {}), numerics(trainer))
+        warn_of_other_bits(saved.get("numerics", {}), numerics(trainer))
         has_more_patience = _take_patience(trainer, checkpoint)
-        if carried["has_stopped"] and not has_more_patience:
+        if saved["has_stopped"] and not has_more_patience:
             logger.info("this run stopped early; there is nothing left to do")
             trainer.should_stop = True
 
@@ -261,9 +261,9 @@ def _take_patience(trainer: L.Trainer, checkpoint: dict[str, Any]) -> bool:
         Whether it is larger than before, so that a run that stopped early may continue.
     """
     states = checkpoint["callbacks"]
-    saved = [state for key, state in states.items() if key.startswith(EarlyStopping.__name__)]
+    before = [state for key, state in states.items() if key.startswith(EarlyStopping.__name__)]
     wanted = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]
-    more = bool(saved) and not wanted
+    more = bool(before) and not wanted
     for each in wanted:
         state = states.get(each.state_key)
         if state is not None:

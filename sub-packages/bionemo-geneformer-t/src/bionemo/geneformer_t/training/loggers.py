@@ -1,8 +1,8 @@
-"""What a run reports while it trains: metrics.csv, Weights & Biases, and lines of the log.
+"""Loggers of a run: metrics.csv, Weights & Biases, and lines of progress.
 
-A run that is resumed goes on with the same files. Metrics after the checkpoint that it resumes from
-are logged a second time, so metrics.csv drops its rows from there on; Weights & Biases can only
-append, so rows that it has are not sent again.
+A resumed run continues the same files. What comes after the checkpoint that it resumes from is
+logged a second time. So metrics.csv drops its rows from there on, and rows that Weights & Biases
+has, which can only append, are not sent again.
 """
 
 import csv
@@ -31,7 +31,7 @@ COLUMNS = ("step", "epoch", "train/loss", "val/loss", "learning_rate")
 WANDB_FILE = "wandb.jsonl"
 CHATTER = (
     ".*LeafSpec",  # Lightning 2.6 on torch 2.13
-    ".*does not have many workers",  # advice that does not hold for cached tokens
+    ".*does not have many workers",  # advice that is wrong for cached tokens
     "The number of training batches",  # short epochs are fine
     "Be aware that when using `ckpt_path`, callbacks",  # a resume names the settings it changes
     "Checkpoint directory .* exists and is not empty",  # expected when a run resumes
@@ -79,7 +79,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def sync(self) -> None:
-        """Force all rows to the disk, before a checkpoint says that they have been written."""
+        """Sync all rows to disk, before the checkpoint that follows them is written."""
         if self.path.exists():
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())
@@ -99,7 +99,7 @@ class WandbLog(WandbLogger):
     Args:
         folder: The run's; `wandb.jsonl` in it has the W&B run's id and the rows that were sent.
         project: W&B's.
-        is_resumed: Whether the run goes on; a fresh one gets a new id.
+        is_resumed: Whether the run is resumed; otherwise it gets a new id.
 
     Raises:
         ModuleNotFoundError: wandb is not installed.
@@ -150,7 +150,7 @@ def sent_rows(path: Path) -> tuple[str | None, dict[Row, None]]:
         first, *rows = [json.loads(line) for line in _finished_lines(path).splitlines()]
         return str(first["id"]), {(step, tuple(names)): None for step, names in rows}
     except (ValueError, TypeError, KeyError):
-        logger.warning("%s is damaged: this run goes on as a new W&B run", path)
+        logger.warning("%s is damaged: this run continues as a new W&B run", path)
         return None, {}
 
 

@@ -1,7 +1,7 @@
 """Recipes: sets of training settings that go together, by name.
 
-`train --recipe NAME` starts from one; settings that are given beside it win, and all others keep
-the defaults of the specification. docs/recipes.md explains `small` and has its measured scores,
+Settings that are given together with `--recipe NAME` override the recipe's, and all others have the
+defaults of the specification. docs/recipes.md explains `small` and has its measured scores,
 docs/log.md the trials; the other two have not been measured.
 """
 
@@ -34,7 +34,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "num_epochs": 1000,
         "max_steps": 200,
     },
-    # from pretrained weights, whose sizes it takes
+    # from pretrained weights, with their sizes
     "finetune": {
         **_ALL,
         "context_dropout": 0.3,

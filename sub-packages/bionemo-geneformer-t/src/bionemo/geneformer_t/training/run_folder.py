@@ -43,13 +43,13 @@ def refuse_other_run(settings: TrainSettings) -> None:
     """Refuse to start in the folder of another run.
 
     Raises:
-        FileExistsError: The output folder holds one.
+        FileExistsError: The output folder contains one.
     """
     folder = settings.output_dir
     if settings.resume_from_checkpoint is None and (folder / CONFIG_FILE).exists():
         raise FileExistsError(
-            f"output_dir {folder} holds another run; choose another folder, or continue that run "
-            "with --resume_from_checkpoint last (in Python: resume_from_checkpoint='last')"
+            f"output_dir {folder} contains another run; choose another folder, or continue that "
+            "run with --resume_from_checkpoint last (in Python: resume_from_checkpoint='last')"
         )
 
 
@@ -105,8 +105,8 @@ class RunRecord(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Read the settings in the checkpoint; those in config.yaml may be of later steps."""
-        carried = checkpoint.get("callbacks", {}).get(RunCheckpoints.__qualname__, {})
-        self._before = dict(carried.get("settings") or {})
+        saved = checkpoint.get("callbacks", {}).get(RunCheckpoints.__qualname__, {})
+        self._before = dict(saved.get("settings") or {})
 
     def on_train_start(self, trainer: L.Trainer, pl_module: "TemporalGeneformerModel") -> None:
         """Write the record, when the first batch is about to be trained on.
@@ -141,20 +141,20 @@ class RunRecord(L.Callback):
         if not isinstance(written, dict):
             logger.warning("config.yaml is damaged and is written again")
             written = {}
-        before = self._before or written  # older checkpoints carry no settings
+        before = self._before or written  # older checkpoints have no settings
         # a change at the step of the checkpoint is part of it if it was saved after the change
         end = self.steps + (not changes(before, written, *_NAMED))
-        told = [
+        history = [
             line
             for line in text.splitlines(keepends=True)
             if (change := _CHANGE.match(line)) and int(change[1]) < end
         ]
         found = changes(before, self.settings.to_plain(), *_NAMED)
         if not found:
-            return told
-        told_now = " ".join(described(found).split())  # on one line
+            return history
+        line = " ".join(described(found).split())
         logger.warning(
             "this run resumes with other settings than it began with: %s; they are used from here "
             "on, after step %d", described(found), self.steps,
         )  # fmt: skip
-        return [*told, f"# step {self.steps}: {told_now}\n"]
+        return [*history, f"# step {self.steps}: {line}\n"]

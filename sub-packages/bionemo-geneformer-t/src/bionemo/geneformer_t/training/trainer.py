@@ -1,4 +1,4 @@
-"""The Lightning trainer of a run, and advice where this computer cannot run what is asked."""
+"""The Lightning trainer of a run, and advice if this computer cannot run it."""
 
 import logging
 import multiprocessing
@@ -39,14 +39,13 @@ def make_trainer(
     Args:
         settings: The run's.
         has_val: Whether there are cells to validate on.
-        purge_step: The step that a resumed run goes on with: what an earlier process has logged
-            from there on is logged again.
+        purge_step: The first step of a resumed run; what was logged from there on is logged again.
         lock: That of the output folder.
 
     Raises:
         ValueError: `global_batch_size` does not divide evenly, or Lightning knows no such
             accelerator, devices, strategy or precision here.
-        ModuleNotFoundError: W&B is asked for and not installed.
+        ModuleNotFoundError: `use_wandb` is set, and wandb is not installed.
     """
     has_terminal = sys.stderr.isatty()
     loggers = _loggers(settings, purge_step)
@@ -101,7 +100,7 @@ def _callbacks(settings: TrainSettings, *, has_val: bool, lock: RunLock | None) 
     """Early stopping on request, the best checkpoints, and the one that a run resumes from.
 
     Raises:
-        ValueError: Early stopping is asked for and there is nothing to validate on.
+        ValueError: Early stopping is set, and there are no validation cells.
     """
     found: list[L.Callback] = []
     if settings.early_stopping_patience is not None:

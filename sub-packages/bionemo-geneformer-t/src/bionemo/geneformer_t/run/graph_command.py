@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.report.graph_report import SplitGraphs
 
 FOLDER = "graph_report"
-"""Where `prepare` and this command put the report in a data folder."""
+"""Folder of the report in a data folder, for `prepare` and this command."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def graph(settings: GraphSettings) -> Path:
 
 
 def completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
-    """The settings with what the folder's maker recorded, and a line about it."""
+    """The settings, completed by those recorded in the data folder, and a line about them."""
     from bionemo.geneformer_t.data.stored_graphs import recorded_options
     from bionemo.geneformer_t.data.write_folder import RECORD
 
@@ -112,7 +112,7 @@ def completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
 def with_facts(
     split: "SplitInput", time: "Float[ndarray, ' cell'] | None", settings: GraphSettings
 ) -> "SplitGraphs":
-    """The graphs of a split with everything that the settings let us know about its cells."""
+    """The graphs of a split, with everything that is known about its cells from the settings."""
     from bionemo.geneformer_t.data.stored_graphs import read_graphs, representation_of, time_labels
     from bionemo.geneformer_t.neighbors.quality.cell_facts import cell_facts
     from bionemo.geneformer_t.neighbors.quality.edge_blocks import groups_in_time
