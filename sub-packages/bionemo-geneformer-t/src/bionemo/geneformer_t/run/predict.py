@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.run.command import command, main
-from bionemo.geneformer_t.setting_values import Settings
+from bionemo.geneformer_t.setting_values import Settings, require_at_least, require_fraction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,24 +57,17 @@ class PredictSettings(Settings):
         super().__post_init__()
         if self.output.suffix not in ENDINGS:
             raise ValueError(f"output must end in {' or '.join(ENDINGS)}; got {self.output}")
-        for name in ("num_predictions", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if self.max_tokens_per_batch is not None and self.max_tokens_per_batch < 1:
-            raise ValueError(
-                f"max_tokens_per_batch must be at least 1; got {self.max_tokens_per_batch}"
-            )
-        if not 0 <= self.min_mapped_counts <= 1:
-            raise ValueError(f"min_mapped_counts must be in [0, 1]; got {self.min_mapped_counts}")
+        require_at_least(self, 1, "num_predictions", "batch_size", "max_tokens_per_batch")
+        require_fraction(self, "min_mapped_counts")
 
 
 @command(PredictSettings)
 def predict(settings: PredictSettings) -> Path:
-    """Predict the highest-ranked genes of the next cell of every cell, and write them to a file.
+    """Predict the top-ranked genes of the next cell of every cell, and write them to a file.
 
-    Counts are read and cells predicted block by block. Cells that express no gene of the
-    checkpoint's vocabulary are left out, and counted; an input most of whose counts are on unknown
-    genes is refused.
+    Cells are read and predicted block by block. Cells that express no gene of the checkpoint's
+    vocabulary are left out, and counted. If most of the counts are on unknown genes, the input is
+    refused.
     """
     from tqdm import tqdm
 
