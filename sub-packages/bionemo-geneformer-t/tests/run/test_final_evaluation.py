@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+from collections import Counter
 
 import pytest
 
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.final_evaluation import LEAST_CELLS, MOST_CELLS, max_cells
+from bionemo.geneformer_t.run.report import report
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 SMALL = {
@@ -39,6 +42,27 @@ def test_a_run_ends_with_the_table_and_the_verdicts(train, tmp_path, capsys) -> 
     written = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert (written["checkpoint"], written["split"]) == (str(best), "test")
     assert (tmp_path / "run" / "evaluation.txt").read_text() in printed
+
+
+def test_each_split_is_opened_once_in_training_its_scores_and_in_a_report(
+    train, tiny_data_dir, tmp_path, monkeypatch
+) -> None:
+    opened: Counter[str] = Counter()
+    really_open = CellStore.open.__func__
+
+    def counted(cls, split_dir, cache_dir=None):
+        opened[split_dir.name] += 1
+        return really_open(cls, split_dir, cache_dir)
+
+    monkeypatch.setattr(CellStore, "open", classmethod(counted))
+    best = train(final_evaluation=False)
+    assert opened == {"train": 1, "val": 1, "test": 1}
+    shutil.rmtree(tmp_path / "run")
+    opened.clear()
+    train()
+    assert opened == {"train": 1, "val": 1, "test": 1}
+    report(checkpoint=best, data_dir=tiny_data_dir, output_dir=tmp_path / "report")
+    assert opened == {"train": 2, "val": 1, "test": 2}
 
 
 def test_a_finished_run_is_scored_once_whatever_the_dates_are(train, tmp_path) -> None:

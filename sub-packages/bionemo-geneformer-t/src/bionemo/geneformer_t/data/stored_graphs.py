@@ -65,9 +65,9 @@ def splits_or_one(data_dir: Path) -> dict[str, Path]:
     )
 
 
-def read_split(folder: Path) -> SplitInput:
+def read_split(store: CellStore) -> SplitInput:
     """The cells of a split with their annotations."""
-    store = CellStore.open(folder)
+    folder = store.split_dir
     if not (folder / H5AD).is_file():
         obs = pd.DataFrame(index=pd.Index(store.cell_ids))
         return SplitInput(folder=folder, store=store, obs=obs, obsm={})

@@ -100,6 +100,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         self.token_cache: bool = plain["token_cache"]
         self.cache_dir = None if plain["cache_dir"] is None else Path(plain["cache_dir"])
         self._resumed_at: tuple[int, int] | None = None
+        self._stores: dict[str, CellStore] = {}
         check_folder(self.data_dir)
 
     @property
@@ -116,6 +117,12 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     def vocab(self) -> GeneVocab:
         """The vocabulary of the training cells; the other splits' must be the same."""
         return shared_vocab(self.data_dir)
+
+    def store(self, split: str) -> CellStore:
+        """The cells of a split; opened, and converted where that is needed, once."""
+        if split not in self._stores:
+            self._stores[split] = CellStore.open(self.data_dir / split, self.cache_dir)
+        return self._stores[split]
 
     @cached_property
     def train(self) -> TemporalGeneformerDataset:
@@ -204,7 +211,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
 
     def _convert(self, split: str) -> None:
         """Bring the cells, graph and tokens of a split into the cache."""
-        store = CellStore.open(self.data_dir / split, self.cache_dir)
+        store = self.store(split)
         if self.settings.objective == "next_cell":
             cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
         tokens = CellTokens(store, self.vocab, self.settings)  # counts genes, once
@@ -216,8 +223,8 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             self.data_dir / split,
             self.vocab,
             self.settings if split == TRAIN else replace(self.settings, context_dropout=0.0),
-            self.cache_dir,
             token_cache=self.token_cache,
+            store=self.store(split),
         )
 
     def _loader(self, dataset: TemporalGeneformerDataset, *, shuffle: bool) -> PairLoader:

@@ -138,6 +138,7 @@ class TemporalGeneformerDataset(Dataset[Any]):
         cache_dir: Path | str | None = None,
         *,
         token_cache: bool = False,
+        store: CellStore | None = None,
     ) -> "TemporalGeneformerDataset":
         """The pairs of a folder such as data/train.
 
@@ -147,9 +148,11 @@ class TemporalGeneformerDataset(Dataset[Any]):
             settings: How pairs are made.
             cache_dir: Where converted data are kept; see `CellStore.open`.
             token_cache: Encode all cells once and keep them there, instead of whenever needed.
+            store: The cells, where they are open already.
         """
         split_dir = Path(split_dir)
-        store = CellStore.open(split_dir, None if cache_dir is None else Path(cache_dir))
+        if store is None:
+            store = CellStore.open(split_dir, None if cache_dir is None else Path(cache_dir))
         if vocab is None:
             vocab = GeneVocab.read(split_dir / VOCAB, split_dir / MEDIANS)
         tokens = CellTokens(store, vocab, settings)

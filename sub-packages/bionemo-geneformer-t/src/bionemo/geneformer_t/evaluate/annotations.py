@@ -14,8 +14,7 @@ from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts, cell_fa
 from bionemo.geneformer_t.obs_columns import obs_column
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.data.stored_graphs import SplitInput
 
 TIME_KEYS = ("pseudotime", "dpt_pseudotime", "ptime", "day", "time", "week", "stage")
@@ -26,7 +25,7 @@ CLUSTER_KEYS = ("cell_type", "celltype", "clusters", "cluster", "branch", "leide
 
 
 def evaluation_facts(
-    folders: "Mapping[str, Path]",
+    stores: "Mapping[str, CellStore]",
     time_key: str | None,
     cluster_key: str | None,
     donor_key: str | None = None,
@@ -35,7 +34,7 @@ def evaluation_facts(
     """Times, clusters and donors of each split, and a sentence on where they come from.
 
     Args:
-        folders: The splits by name.
+        stores: The cells of the splits by name.
         time_key: Column of obs; by default the recorded one, else the first of `TIME_KEYS` that
             every split has and that reads as times.
         cluster_key: Column of obs; by default the recorded one, else of `CLUSTER_KEYS`.
@@ -48,7 +47,7 @@ def evaluation_facts(
     """
     from bionemo.geneformer_t.data.stored_graphs import read_split
 
-    splits = {name: read_split(folder) for name, folder in folders.items()}
+    splits = {name: read_split(store) for name, store in stores.items()}
     times, time_key = _times(splits, time_key, recorded)
     cluster = _label_key(splits, cluster_key, recorded.get("cluster_key"), CLUSTER_KEYS, "cluster")
     donor = _label_key(splits, donor_key, recorded.get("batch_key"), DONOR_KEYS, "donor")

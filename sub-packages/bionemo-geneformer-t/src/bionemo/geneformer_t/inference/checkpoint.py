@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.inference.checkpoint_file import build_model, read_checkpoint
@@ -57,13 +58,13 @@ def settings_of(model: NextCellModel) -> PairSettings:
 
 
 def open_split(
-    model: NextCellModel, split_dir: Path, neighbor_key: str | None = None
+    model: NextCellModel, split: Path | CellStore, neighbor_key: str | None = None
 ) -> TemporalGeneformerDataset:
     """The cells of a split, encoded for a model, with their true successors.
 
     Args:
         model: Its vocabulary, medians and pair settings are used.
-        split_dir: A folder such as data/test.
+        split: A folder such as data/test, or its cells where they are open already.
         neighbor_key: The graph to follow; by default that of the training.
 
     Raises:
@@ -73,8 +74,10 @@ def open_split(
     settings = replace(settings_of(model), shuffle_successors=False, context_dropout=0.0)
     if neighbor_key is not None:
         settings = replace(settings, neighbor_key=neighbor_key)
-    check_vocab(model, split_dir)
-    return TemporalGeneformerDataset.from_folder(split_dir, model.required_vocab(), settings)
+    folder, store = (split, None) if isinstance(split, Path) else (split.split_dir, split)
+    check_vocab(model, folder)
+    vocab = model.required_vocab()
+    return TemporalGeneformerDataset.from_folder(folder, vocab, settings, store=store)
 
 
 def check_vocab(model: NextCellModel, split_dir: Path) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.fingerprints import cells_fingerprint, graph_fingerprint
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.arrows import Arrows, arrows
@@ -25,6 +26,8 @@ class Evaluated:
     checkpoint: Path
     data_dir: Path
     split: str
+    stores: Mapping[str, CellStore]
+    """The cells that the baselines were fitted on, and those that were scored."""
     evaluation: Evaluation
     predictor: Predictor
     """The model, as it was asked."""

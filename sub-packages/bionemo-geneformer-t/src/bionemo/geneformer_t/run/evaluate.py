@@ -1,5 +1,6 @@
 """`geneformer-t evaluate`: a checkpoint beside its baselines on one split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import Settings, require_at_least
 
 if TYPE_CHECKING:
+    from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
     from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor, Predictor
     from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
@@ -76,10 +78,18 @@ def evaluate(settings: EvaluateSettings) -> "Evaluation":
     return evaluate_checkpoint(settings).evaluation
 
 
-def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
-    """The same, with what a report of it needs."""
+def evaluate_checkpoint(
+    settings: EvaluateSettings, stores: "Mapping[str, CellStore] | None" = None
+) -> "Evaluated":
+    """The same, with what a report of it needs.
+
+    Args:
+        settings: What to score.
+        stores: The cells of `train` and of the split, where they are open already.
+    """
     import numpy as np
 
+    from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.data.stored_graphs import recorded_options
     from bionemo.geneformer_t.evaluate.annotations import evaluation_facts
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
@@ -92,17 +102,17 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
     from bionemo.geneformer_t.run.progress import bar
 
     _check_split(settings)
-    folders = {name: settings.data_dir / name for name in dict.fromkeys(["train", settings.split])}
+    names = dict.fromkeys(["train", settings.split])
+    stores = stores or {name: CellStore.open(settings.data_dir / name) for name in names}
     facts, where_from = evaluation_facts(
-        folders, settings.time_key, settings.cluster_key, settings.donor_key,
+        stores, settings.time_key, settings.cluster_key, settings.donor_key,
         recorded_options(settings.data_dir),
     )  # fmt: skip
     if settings.split == "val":
         where_from += f"\n{CHOSEN_BY_VAL}"
     model = load_model(settings.checkpoint)
     train, scored = (
-        open_split(model, settings.data_dir / name, settings.neighbor_key)
-        for name in ("train", settings.split)
+        open_split(model, stores[name], settings.neighbor_key) for name in ("train", settings.split)
     )
     generator, pairs = np.random.default_rng(settings.seed), CellPairs.from_dataset(scored)
     if settings.max_cells:
@@ -127,6 +137,7 @@ def evaluate_checkpoint(settings: EvaluateSettings) -> "Evaluated":
         checkpoint=settings.checkpoint,
         data_dir=settings.data_dir,
         split=settings.split,
+        stores=stores,
         evaluation=evaluation,
         predictor=predictor,
         dataset=scored,

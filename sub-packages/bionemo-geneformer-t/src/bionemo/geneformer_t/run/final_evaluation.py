@@ -6,9 +6,14 @@ the run does not fail.
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.run.command import USER_ERRORS, is_ours
 from bionemo.geneformer_t.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.data.cell_store import CellStore
+    from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +23,9 @@ MOST_NUMBERS = 5 * 10**8
 two minutes of one core for the model and all baselines."""
 
 
-def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int) -> None:
+def final_evaluation(
+    settings: TrainSettings, checkpoint: Path, data: "TemporalGeneformerDataModule"
+) -> None:
     """Score a checkpoint on `test`, or on `val` if there is no `test`.
 
     Prints the table and the verdicts, and writes evaluation.json and evaluation.txt into the output
@@ -29,7 +36,7 @@ def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int)
     Args:
         settings: The run's.
         checkpoint: Its best.
-        vocab_size: Tokens of its vocabulary.
+        data: Its data, whose splits are open.
     """
     import torch
 
@@ -42,16 +49,19 @@ def final_evaluation(settings: TrainSettings, checkpoint: Path, vocab_size: int)
     reason = why_not(settings, checkpoint)
     if reason is None:
         try:
-            if is_scored(settings, checkpoint):
+            split = _split(settings)
+            stores = {name: data.store(name) for name in ("train", split)}
+            if is_scored(settings, checkpoint, stores[split]):
                 return
             evaluated = evaluate_checkpoint(
                 EvaluateSettings(
                     checkpoint=checkpoint,
                     data_dir=settings.data_dir,
-                    split=_split(settings),
-                    max_cells=max_cells(settings.genes_per_cell, vocab_size),
+                    split=split,
+                    max_cells=max_cells(settings.genes_per_cell, len(data.vocab)),
                     seed=settings.seed,
-                )
+                ),
+                stores,
             )
             write_scores(evaluated, settings.output_dir)
         except (*USER_ERRORS, torch.OutOfMemoryError) as error:
@@ -82,7 +92,7 @@ def _split(settings: TrainSettings) -> str:
     return next((n for n in ("test", "val") if (settings.data_dir / n).is_dir()), "")
 
 
-def is_scored(settings: TrainSettings, checkpoint: Path) -> bool:
+def is_scored(settings: TrainSettings, checkpoint: Path, store: "CellStore") -> bool:
     """Whether the output folder has the scores of exactly these weights on exactly these cells.
 
     Other scores are overwritten, and the log says what is different.
@@ -94,9 +104,9 @@ def is_scored(settings: TrainSettings, checkpoint: Path) -> bool:
 
     if not (settings.output_dir / EVALUATION).is_file():
         return False
-    model, split = load_model(checkpoint), _split(settings)
-    dataset = open_split(model, settings.data_dir / split)
-    wanted = what_is_scored(model_fingerprint(model), split, dataset)
+    model = load_model(checkpoint)
+    dataset = open_split(model, store)
+    wanted = what_is_scored(model_fingerprint(model), _split(settings), dataset)
     scores, words = scores_beside(settings.output_dir, wanted)
     if scores is None:
         logger.warning("scoring again: %s", words)

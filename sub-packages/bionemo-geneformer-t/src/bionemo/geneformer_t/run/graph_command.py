@@ -57,6 +57,7 @@ def graph(settings: GraphSettings) -> Path:
     """
     import numpy as np
 
+    from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.data.stored_graphs import (
         read_split,
         read_times,
@@ -65,7 +66,10 @@ def graph(settings: GraphSettings) -> Path:
     )
     from bionemo.geneformer_t.report.graph_report import write_graph_report
 
-    found = {name: read_split(path) for name, path in splits_or_one(settings.data_dir).items()}
+    found = {
+        name: read_split(CellStore.open(path))
+        for name, path in splits_or_one(settings.data_dir).items()
+    }
     settings, lines = completed(settings)
     times = {}
     if settings.time_key is not None:

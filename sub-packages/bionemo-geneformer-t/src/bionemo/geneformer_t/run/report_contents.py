@@ -129,8 +129,7 @@ def _graphs(evaluated: Evaluated) -> dict[str, Pictured]:
 
     key = evaluated.dataset.settings.neighbor_key
     settings, _ = completed(GraphSettings(data_dir=evaluated.data_dir, neighbor_key=(key,)))
-    names = dict.fromkeys(["train", evaluated.split])
-    found = {name: read_split(evaluated.data_dir / name) for name in names}
+    found = {name: read_split(store) for name, store in evaluated.stores.items()}
     times = {}
     if settings.time_key is not None:
         times = read_times(found, settings.time_key, settings.time_order)

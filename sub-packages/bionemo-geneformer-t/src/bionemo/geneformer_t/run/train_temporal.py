@@ -116,7 +116,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
         remember(settings, data, path)
     trainer.strategy.barrier("the best checkpoint is complete")
     if settings.final_evaluation and trainer.is_global_zero:
-        final_evaluation(settings, path, len(data.vocab))
+        final_evaluation(settings, path, data)
     return path
 
 
