@@ -15,8 +15,8 @@ import pandas as pd
 from measure import report
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.builder_input import Cells
-from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Cells
+from bionemo.geneformer_t.neighbors.builders import build
 from bionemo.geneformer_t.neighbors.expression_pca import expression_pca
 from bionemo.geneformer_t.neighbors.optional_packages import is_installed
 from bionemo.geneformer_t.simulation import Simulation, SimulationSettings, simulate

@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 import bionemo.geneformer_t as gft
-from bionemo.geneformer_t.neighbors.builder_input import Cells
-from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Cells
+from bionemo.geneformer_t.neighbors.builders import build
 
 RNG = np.random.default_rng(0)
 

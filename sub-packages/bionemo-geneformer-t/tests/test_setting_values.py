@@ -15,7 +15,7 @@ import torch
 
 import bionemo.geneformer_t
 from bionemo.geneformer_t.config import BioBertConfig, EmbeddingSettings, PairSettings
-from bionemo.geneformer_t.neighbors.builders import BuilderSettings
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings
 from bionemo.geneformer_t.setting_values import (
     Settings,
     plain_value,

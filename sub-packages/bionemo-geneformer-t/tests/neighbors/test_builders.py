@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors import optional_packages, time_neighbors
-from bionemo.geneformer_t.neighbors.builder_input import Cells
-from bionemo.geneformer_t.neighbors.builders import BUILDERS, BuilderSettings, build
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Cells
+from bionemo.geneformer_t.neighbors.builders import BUILDERS, build
 from bionemo.geneformer_t.neighbors.optional_packages import install_command, is_installed
 
 from ._asserts import assert_forward, assert_independent_of_row_order, assert_same, assert_sound
@@ -203,7 +203,7 @@ def test_auto_takes_transport_where_moscot_is_installed_and_says_so(
             "pseudotime", BuilderSettings(root="leaf", cluster_key="cluster"),
             KeyError, "neither a cell nor a cluster.*early long.*trunk",
         ),
-        ("pseudotime", BuilderSettings(pseudotime_key="along", step=2.0), ValueError, "share"),
+        ("pseudotime", BuilderSettings(pseudotime_key="along", step=2.0), ValueError, "fraction"),
         ("trajectory", BuilderSettings(pseudotime_key="along"), ValueError, "cluster_key must"),
         ("precomputed", BuilderSettings(), ValueError, "obsp; it has: T"),
         ("precomputed", BuilderSettings(obsp_key="V"), KeyError, "no matrix 'V'; it has: T"),

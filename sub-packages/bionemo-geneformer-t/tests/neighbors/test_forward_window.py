@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.neighbors import forward_window
-from bionemo.geneformer_t.neighbors.forward_window import graph_ahead, places
+from bionemo.geneformer_t.neighbors.forward_window import forward_neighbors, places
 
 from ._asserts import assert_sound
 
@@ -28,7 +28,7 @@ def test_they_are_the_nearest_in_the_window(
     step: float, num: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forward_window, "_LONG", np.inf)
-    graph, notes = graph_ahead(POINTS, PSEUDOTIME, step=step, num_neighbors=num)
+    graph, notes = forward_neighbors(POINTS, PSEUDOTIME, step=step, num_neighbors=num)
     expected = brute_force(places(PSEUDOTIME), np.ones((200, 200), dtype=bool), step, num)
     assert [graph.successors(cell)[0].tolist() for cell in range(200)] == expected
     assert notes == []
@@ -38,7 +38,7 @@ def test_groups_are_followed_only_by_groups_that_may(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(forward_window, "_LONG", np.inf)
     group = RNG.integers(0, 3, 200)
     may_follow = np.array([[True, True, False], [False, True, False], [False, True, True]])
-    graph, _ = graph_ahead(
+    graph, _ = forward_neighbors(
         POINTS, PSEUDOTIME, step=0.2, num_neighbors=4, group=group, may_follow=may_follow
     )
     allowed = may_follow[group][:, group]
@@ -47,14 +47,14 @@ def test_groups_are_followed_only_by_groups_that_may(monkeypatch: pytest.MonkeyP
 
 
 def test_only_the_order_of_pseudotime_counts() -> None:
-    straight, _ = graph_ahead(POINTS, PSEUDOTIME, step=0.1, num_neighbors=5)
-    stretched, _ = graph_ahead(POINTS, np.exp(PSEUDOTIME), step=0.1, num_neighbors=5)
+    straight, _ = forward_neighbors(POINTS, PSEUDOTIME, step=0.1, num_neighbors=5)
+    stretched, _ = forward_neighbors(POINTS, np.exp(PSEUDOTIME), step=0.1, num_neighbors=5)
     assert (straight.to_matrix() != stretched.to_matrix()).nnz == 0
 
 
 def test_equal_pseudotimes_are_not_ahead_of_each_other() -> None:
     tied = np.floor(PSEUDOTIME)
-    graph, _ = graph_ahead(POINTS, tied, step=0.1, num_neighbors=5)
+    graph, _ = forward_neighbors(POINTS, tied, step=0.1, num_neighbors=5)
     rows = np.repeat(np.arange(200), graph.out_degree)
     assert (tied[graph.indices] > tied[rows]).all()
 
@@ -63,7 +63,7 @@ def test_past_the_end_of_a_branch_there_are_no_successors() -> None:
     along = np.concatenate([np.linspace(0, 1, 100), np.linspace(0, 2, 200)])
     side = np.repeat([0.0, 50.0], [100, 200])
     points = np.column_stack([along * 10, side, RNG.normal(0, 0.3, 300)])
-    graph, notes = graph_ahead(points, along, step=0.1, num_neighbors=5)
+    graph, notes = forward_neighbors(points, along, step=0.1, num_neighbors=5)
     assert_sound(graph, 300, 5)
     rows = np.repeat(np.arange(300), graph.out_degree)
     assert (side[rows] == side[graph.indices]).all()
@@ -75,7 +75,7 @@ def test_past_the_end_of_a_branch_there_are_no_successors() -> None:
 
 def test_cells_without_pseudotime_are_left_out_and_counted() -> None:
     missing = np.where(np.arange(200) % 10 == 0, [np.nan, np.inf] * 100, PSEUDOTIME)
-    graph, notes = graph_ahead(POINTS, missing, step=0.1, num_neighbors=5)
+    graph, notes = forward_neighbors(POINTS, missing, step=0.1, num_neighbors=5)
     assert graph.out_degree[::10].sum() == 0
     assert not (graph.indices % 10 == 0).any()
     assert notes[0] == "20 of 200 cells have no finite pseudotime and no edges"
@@ -84,10 +84,10 @@ def test_cells_without_pseudotime_are_left_out_and_counted() -> None:
 @pytest.mark.parametrize("step", [0.0, 1.0, -0.1])
 def test_a_step_is_a_share_of_the_cells(step: float) -> None:
     with pytest.raises(ValueError, match="share of the cells"):
-        graph_ahead(POINTS, PSEUDOTIME, step=step, num_neighbors=5)
+        forward_neighbors(POINTS, PSEUDOTIME, step=step, num_neighbors=5)
 
 
 @pytest.mark.parametrize("pseudotime", [np.zeros(200), np.full(200, np.nan)])
 def test_cells_must_differ_in_pseudotime(pseudotime: np.ndarray) -> None:
     with pytest.raises(ValueError, match="at least two different pseudotimes"):
-        graph_ahead(POINTS, pseudotime, step=0.1, num_neighbors=5)
+        forward_neighbors(POINTS, pseudotime, step=0.1, num_neighbors=5)

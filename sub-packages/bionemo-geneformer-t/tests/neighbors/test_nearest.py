@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.neighbors import nearest
-from bionemo.geneformer_t.neighbors.forward_window import graph_ahead
+from bionemo.geneformer_t.neighbors.forward_window import forward_neighbors
 from bionemo.geneformer_t.neighbors.nearest import closeness, nearest_others
 
 RNG = np.random.default_rng(0)
@@ -68,10 +68,10 @@ def test_the_index_for_many_cells_gives_nearly_the_same_graph_ahead(
     """It stands here because pynndescent compiles for half a minute, and once in a process."""
     pseudotime = RNG.random(1500)
     points = np.column_stack([pseudotime * 20, RNG.normal(0, 1, (1500, 2))])
-    exact, _ = graph_ahead(points, pseudotime, step=0.8, num_neighbors=5)
+    exact, _ = forward_neighbors(points, pseudotime, step=0.8, num_neighbors=5)
     # one block of cells has more pairs
     monkeypatch.setattr(nearest, "EXACT_PAIRS", 400_000)
-    found, _ = graph_ahead(points, pseudotime, step=0.8, num_neighbors=5)
+    found, _ = forward_neighbors(points, pseudotime, step=0.8, num_neighbors=5)
     shared = (exact.to_matrix() > 0).multiply(found.to_matrix() > 0).nnz
     assert shared / exact.num_edges > 0.95
 

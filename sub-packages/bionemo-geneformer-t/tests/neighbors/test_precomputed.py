@@ -1,17 +1,24 @@
 """A matrix of another tool becomes a graph: its strongest entries, in the right direction."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Built, Cells
 from bionemo.geneformer_t.neighbors.precomputed import precomputed_neighbors
 
 MATRIX = np.array([[9, 3, 1, 2], [0, 0, 0, 5], [4, 0, 7, 4], [0, 0, 0, 0]], dtype=np.float64)
 
 
+def built(matrix: object, **settings: int) -> Built:
+    cells = Cells(obs=pd.DataFrame(index=range(4)), points=np.zeros((4, 1)), obsp={"T": matrix})
+    return precomputed_neighbors(cells, BuilderSettings(obsp_key="T", **settings))
+
+
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_array, sp.coo_array])
 def test_rows_are_current_cells_and_the_strongest_successors_are_kept(form: type) -> None:
-    graph, notes = precomputed_neighbors(form(MATRIX), num_neighbors=2)
+    graph, notes = built(form(MATRIX), num_neighbors=2)
     expected = [[0, 3, 0, 2], [0, 0, 0, 5], [4, 0, 0, 4], [0, 0, 0, 0]]
     assert graph.to_matrix().toarray().tolist() == expected
     assert notes == [
@@ -21,13 +28,13 @@ def test_rows_are_current_cells_and_the_strongest_successors_are_kept(form: type
 
 
 def test_transposed_matrices_have_current_cells_in_columns() -> None:
-    graph, _ = precomputed_neighbors(MATRIX.T, transposed=True)
-    straight, _ = precomputed_neighbors(MATRIX)
+    graph, _ = built(MATRIX.T, transposed=True)
+    straight, _ = built(MATRIX)
     assert (graph.to_matrix() != straight.to_matrix()).nnz == 0
 
 
 def test_of_equal_entries_the_first_is_kept() -> None:
-    graph, _ = precomputed_neighbors(MATRIX, num_neighbors=1)
+    graph, _ = built(MATRIX, num_neighbors=1)
     assert graph.successors(2)[0].tolist() == [0]
 
 
@@ -42,9 +49,9 @@ def test_of_equal_entries_the_first_is_kept() -> None:
 )
 def test_bad_matrices_are_refused(matrix: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        precomputed_neighbors(matrix)
+        built(matrix)
 
 
 def test_the_number_of_successors_must_be_positive() -> None:
     with pytest.raises(ValueError, match="num_neighbors must be at least 1"):
-        precomputed_neighbors(MATRIX, num_neighbors=0)
+        built(MATRIX, num_neighbors=0)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from bionemo.geneformer_t.neighbors.builder_input import Cells
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Cells
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     pseudotime_of,
     pseudotime_values,
@@ -41,11 +41,14 @@ def test_other_words_are_refused_and_shown() -> None:
 
 def test_a_root_may_be_a_cell_a_cluster_or_a_place() -> None:
     first = f"c{ALONG.argmin()}"
-    settings = {"pseudotime_key": None, "cluster_key": "half"}
-    by_cell, _ = pseudotime_of(CELLS, root=first, **settings)
-    by_cluster, notes = pseudotime_of(CELLS, root="first", **settings)
+
+    def from_root(cells: Cells, root: str) -> tuple[np.ndarray, list[str]]:
+        return pseudotime_of(cells, BuilderSettings(root=root, cluster_key="half"))
+
+    by_cell, _ = from_root(CELLS, first)
+    by_cluster, notes = from_root(CELLS, "first")
     elsewhere = replace(CELLS, root_point=np.array([-1.0, 0.0]))
-    by_place, _ = pseudotime_of(elsewhere, root="a cell of another split", **settings)
+    by_place, _ = from_root(elsewhere, "a cell of another split")
     assert spearmanr(by_cell, ALONG).statistic > 0.98
     assert spearmanr(by_cluster, ALONG).statistic > 0.98
     np.testing.assert_array_equal(by_place, by_cell)
@@ -55,4 +58,4 @@ def test_a_root_may_be_a_cell_a_cluster_or_a_place() -> None:
 
 def test_a_column_and_a_root_together_are_refused() -> None:
     with pytest.raises(ValueError, match="both are given"):
-        pseudotime_of(CELLS, pseudotime_key="half", root="c1", cluster_key=None)
+        pseudotime_of(CELLS, BuilderSettings(pseudotime_key="half", root="c1"))

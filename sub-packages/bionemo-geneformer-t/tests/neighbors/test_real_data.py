@@ -16,14 +16,12 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.builder_input import Cells
-from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Cells
+from bionemo.geneformer_t.neighbors.builders import build
 from bionemo.geneformer_t.neighbors.expression_pca import expression_pca
+from bionemo.geneformer_t.neighbors.forward_window import forward_neighbors
 from bionemo.geneformer_t.neighbors.optional_packages import install_command, is_installed
-from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
-    pseudotime_neighbors,
-    pseudotime_of,
-)
+from bionemo.geneformer_t.neighbors.pseudotime_neighbors import pseudotime_of
 
 needs_moscot = pytest.mark.skipif(not is_installed("moscot"), reason=install_command("moscot"))
 needs_cellrank = pytest.mark.skipif(
@@ -46,10 +44,8 @@ def built(path: Path, method: str, settings: BuilderSettings) -> NeighborGraph:
     cells, _ = read(path)
     if method != "backwards":
         return build(method, cells, settings)[0]
-    pseudotime, _ = pseudotime_of(
-        cells, pseudotime_key=None, root=settings.root, cluster_key=settings.cluster_key
-    )
-    return pseudotime_neighbors(cells.points, -pseudotime)[0]
+    pseudotime, _ = pseudotime_of(cells, settings)
+    return forward_neighbors(cells.points, -pseudotime, step=0.1, num_neighbors=5)[0]
 
 
 def change(

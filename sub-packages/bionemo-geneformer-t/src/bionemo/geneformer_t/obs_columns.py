@@ -1,12 +1,15 @@
-"""Columns of `obs`: found by name, or refused with the names that exist."""
+"""Columns of `obs` and arrays of `obsm`: found by name, or refused with the names that exist."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jaxtyping import Shaped
 from numpy import ndarray
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 
 def obs_column(
@@ -48,3 +51,17 @@ def obs_labels(obs: "pd.DataFrame", key: str | None, setting: str) -> Shaped[nda
             "label them or leave them out"
         )
     return column.astype(str).to_numpy(dtype=str)
+
+
+def obsm_array(obsm: Mapping[str, T], use_rep: str, owner: str = "") -> T:
+    """The array of obsm that `use_rep` names.
+
+    Raises:
+        KeyError: There is no such array; lists those that exist.
+    """
+    if use_rep not in obsm:
+        of = f" of {owner}" if owner else ""
+        raise KeyError(
+            f"use_rep: obsm{of} has no array {use_rep!r}; it has: {', '.join(obsm) or 'none'}"
+        )
+    return obsm[use_rep]

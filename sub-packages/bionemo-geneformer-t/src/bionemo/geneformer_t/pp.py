@@ -17,16 +17,17 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.data_frames import native, native_matrix
-from bionemo.geneformer_t.counts.in_memory import whole_matrix
+from bionemo.geneformer_t.counts.in_memory import copied, whole_matrix
 from bionemo.geneformer_t.counts.source import in_rows
 from bionemo.geneformer_t.counts.velocity_transitions import (
     NEGATIVE,
     velocity_graph_names,
     velocity_transitions,
 )
-from bionemo.geneformer_t.neighbors.builder_input import Cells
-from bionemo.geneformer_t.neighbors.builders import BuilderSettings, build, builder
-from bionemo.geneformer_t.neighbors.expression_pca import expression_pca, scaled
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Cells
+from bionemo.geneformer_t.neighbors.builders import build, check_method
+from bionemo.geneformer_t.neighbors.expression_pca import expression_pca, log_normalised
+from bionemo.geneformer_t.obs_columns import obsm_array
 
 if TYPE_CHECKING:
     import anndata
@@ -77,14 +78,9 @@ def next_cells(
         raise TypeError(
             f"next_cells has no setting {', '.join(unknown)}; it has: {', '.join(sorted(known))}"
         )
-    builder(method)
+    check_method(method)
     chosen = BuilderSettings(**settings)
-    if copy and adata.isbacked:
-        raise ValueError(
-            "copy=True needs a file for the copy of a backed AnnData; call adata.copy(filename) "
-            "yourself, or leave copy out"
-        )
-    target = adata.copy() if copy else adata
+    target = copied(adata) if copy else adata
     points, source = _points(adata, use_rep, layer)
     cells = Cells(
         obs=adata.obs,
@@ -120,15 +116,11 @@ def _points(
 ) -> tuple[Float[ndarray, "cell component"], str]:
     """Coordinates of the cells, and where they come from."""
     key = use_rep or _REPRESENTATION
-    if key in adata.obsm:
-        held = adata.obsm[key]
+    if use_rep is not None or key in adata.obsm:
+        held = obsm_array(adata.obsm, key)
         if hasattr(held, "device") and hasattr(held, "get"):
             held = held.get()  # an array of a GPU comes to the host
         return native(held.toarray() if sp.issparse(held) else np.asarray(held)), key
-    if use_rep is not None:
-        raise KeyError(
-            f"use_rep: obsm has no array {use_rep!r}; it has: {', '.join(adata.obsm) or 'none'}"
-        )
     counts = _matrix(adata, layer)
     if not _are_counts(counts):
         raise ValueError(
@@ -147,9 +139,8 @@ def _expression(
     if method != "trajectory" or settings.trajectory_method != "cytotrace_kernel":
         return None
     matrix = _matrix(adata, layer)
-    if not _are_counts(matrix):
-        return sp.csr_array(matrix)
-    return sp.csr_array(scaled(sp.csr_array(matrix)).log1p())
+    expression = sp.csr_array(matrix)
+    return log_normalised(expression) if _are_counts(matrix) else expression
 
 
 def _matrix(adata: "anndata.AnnData", layer: str | None) -> sp.csr_matrix:

@@ -68,6 +68,20 @@ def anndata_source(
     )
 
 
+def copied(cells: "anndata.AnnData") -> "anndata.AnnData":
+    """A copy in memory, for functions with `copy=True`.
+
+    Raises:
+        ValueError: The cells are backed by a file.
+    """
+    if cells.isbacked:
+        raise ValueError(
+            "copy=True needs a file for the copy of a backed AnnData; call adata.copy(filename) "
+            "yourself, or leave copy out"
+        )
+    return cells.copy()
+
+
 def whole_matrix(matrix: Any) -> Any:
     """A matrix of an AnnData object in memory, where it may be one of a file."""
     if not isinstance(matrix, CSRDataset | CSCDataset):

@@ -26,7 +26,7 @@ from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.expression_pca import fit_axes
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import DIFFUSION_PSEUDOTIME, FROM_A_ROOT
 from bionemo.geneformer_t.neighbors.time_labels import time_values
-from bionemo.geneformer_t.obs_columns import obs_column
+from bionemo.geneformer_t.obs_columns import obs_column, obsm_array
 
 ARCHIVE_KEY = "next_cell_ids"
 """What the successors of an SCDL archive, which do not record their key, are called."""
@@ -182,14 +182,9 @@ def representation_of(split: SplitInput, use_rep: str | None) -> Float[ndarray, 
     Raises:
         KeyError: There is no such array.
     """
-    name = use_rep or _POINTS
-    if name in split.obsm:
-        return np.asarray(split.obsm[name], dtype=np.float32)
-    if use_rep is not None:
-        raise KeyError(
-            f"use_rep: obsm of {split.folder} has no array {use_rep!r}; it has: "
-            f"{', '.join(split.obsm) or 'none'}"
-        )
+    if use_rep is not None or _POINTS in split.obsm:
+        points = obsm_array(split.obsm, use_rep or _POINTS, str(split.folder))
+        return np.asarray(points, dtype=np.float32)
     axes = fit_axes(lambda: _blocks(split.store), len(split.store.gene_names))
     return np.concatenate([axes.project(block) for block in _blocks(split.store)])
 

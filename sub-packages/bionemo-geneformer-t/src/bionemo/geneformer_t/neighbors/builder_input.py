@@ -1,17 +1,23 @@
-"""What a builder is given: the cells as points, their columns of obs, and graphs made before.
+"""The input of every builder: the cells of a split, and settings.
 
-No counts: coordinates and sparse graphs stay small for a million cells, and come equally well from
-scanpy, from Dask or from rapids-singlecell.
+Cells are points with columns of obs and matrices of obsp, without counts: coordinates and sparse
+graphs stay small for a million cells, and come equally well from scanpy, from Dask or from
+rapids-singlecell.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from numpy import ndarray
+
+from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.setting_values import Settings
+
+TimeMethod: TypeAlias = Literal["auto", "ot", "mutual"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +57,42 @@ class Cells:
     def num_cells(self) -> int:
         """Rows of `obs`."""
         return len(self.obs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuilderSettings(Settings):
+    """How successors are found. Every builder reads the settings that concern it."""
+
+    num_neighbors: int = 5
+    """Successors of each cell, at most."""
+    time_key: str | None = None
+    """time: column of obs with the time of each cell, such as D6, E7.75, 16 weeks, or a number."""
+    time_order: tuple[str, ...] | None = None
+    """time: the labels from early to late, if they are not numbers and the column is not an ordered
+    categorical."""
+    time_method: TimeMethod = "auto"
+    """time: `ot` couples time points by optimal transport (moscot), `mutual` uses mutual nearest
+    neighbors, `auto` uses `ot` if moscot is installed."""
+    pseudotime_key: str | None = None
+    """pseudotime, trajectory: column of obs with the pseudotime of each cell."""
+    root: str | None = None
+    """pseudotime, trajectory: the cell, or cluster of cluster_key, where diffusion pseudotime
+    starts."""
+    cluster_key: str | None = None
+    """pseudotime (for a root cluster), trajectory: column of obs with the cluster of each cell."""
+    step: float = 0.1
+    """pseudotime, trajectory: the distance to successors, as a fraction of the cells."""
+    trajectory_method: Literal[
+        "paga", "pseudotime_kernel", "cytotrace_kernel", "realtime_kernel"
+    ] = "paga"
+    """trajectory: PAGA-constrained steps, or one of CellRank's kernels."""
+    min_connectivity: float = 0.05
+    """trajectory: the PAGA connectivity above which two clusters count as connected."""
+    obsp_key: str | None = None
+    """precomputed: the matrix in obsp, or scVelo's velocity_graph in uns."""
+    transposed: bool = False
+    """precomputed: the current cells are columns, not rows."""
+
+
+Built: TypeAlias = tuple[NeighborGraph, list[str]]
+"""A graph, and sentences about what was chosen, counted or left out."""

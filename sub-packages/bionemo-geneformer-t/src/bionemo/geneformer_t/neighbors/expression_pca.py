@@ -34,7 +34,7 @@ class ExpressionAxes:
 
     def project(self, counts: sp.csr_array) -> Float[ndarray, "cell component"]:
         """The coordinates of cells."""
-        logs = _logs(scaled(counts))[:, self.genes]
+        logs = log_normalised(counts)[:, self.genes]
         return np.asarray(logs @ self.axes - self.centre @ self.axes, dtype=np.float32)
 
 
@@ -66,7 +66,7 @@ def fit_axes(
     centre = moments.total_of_logs[genes] / moments.num_cells
     covariance = np.zeros((len(genes), len(genes)))
     for block in blocks():
-        logs = _logs(scaled(block))[:, genes].toarray()
+        logs = log_normalised(block)[:, genes].toarray()
         covariance += logs.T @ logs
     covariance -= moments.num_cells * np.outer(centre, centre)
     return ExpressionAxes(
@@ -106,7 +106,9 @@ def scaled(counts: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(parts, shape=counts.shape)
 
 
-def _logs(block: sp.csr_array) -> sp.csr_array:
+def log_normalised(counts: sp.csr_array) -> sp.csr_array:
+    """log(1 + count / total * 10,000) of each cell."""
+    block = scaled(counts)
     return sp.csr_array((np.log1p(block.data), block.indices, block.indptr), shape=block.shape)
 
 

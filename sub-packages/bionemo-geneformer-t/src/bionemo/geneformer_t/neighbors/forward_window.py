@@ -1,10 +1,10 @@
 """The nearest cells a short step ahead along an order, without comparing all cells with all.
 
 Pseudotime has no unit: two methods stretch the same trajectory differently. Steps are therefore
-measured in shares of the cells: a step of 0.1 leads past a tenth of them. Successors lie between
-half a step and one and a half steps ahead; among these the most similar ones are taken. Where a
-branch has ended, the cells ahead belong to other branches and are far away: steps that are long
-beside the others are left out.
+fractions of the cells: a step of 0.1 leads past a tenth of them. Successors are half a step to one
+and a half steps ahead; among these the most similar ones are taken. Where a branch has ended, the
+cells ahead belong to other branches and are far away: steps that are long compared with the others
+are left out.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _LONG, _LEAST_SPREAD = 3.0, 0.1
 the least such deviation."""
 
 
-def graph_ahead(
+def forward_neighbors(
     points: Float[ndarray, "cell component"],
     pseudotime: Float[ndarray, " cell"],
     *,
@@ -44,7 +44,7 @@ def graph_ahead(
     Args:
         points: Coordinates of the cells.
         pseudotime: Their order; cells where it is not finite take no part.
-        step: How far ahead, as a share of the cells.
+        step: How far ahead, as a fraction of the cells.
         num_neighbors: Successors of each cell, or all cells of its window if fewer.
         group: The group of each cell, such as its cluster.
         may_follow: Whether cells of the column's group may follow cells of the row's.
@@ -53,12 +53,12 @@ def graph_ahead(
         The graph, and notes on cells and edges that were left out.
 
     Raises:
-        ValueError: `step` does not lie between 0 and 1, `num_neighbors` is not positive, or there
-            are not two different pseudotimes.
+        ValueError: `step` is not between 0 and 1, `num_neighbors` is not positive, or there are not
+            two different pseudotimes.
     """
     check_num_neighbors(num_neighbors)
     if not 0 < step < 1:
-        raise ValueError(f"step is a share of the cells and must be between 0 and 1; got {step}")
+        raise ValueError(f"step is a fraction of the cells and must be between 0 and 1; got {step}")
     place = places(pseudotime)
     groups = np.zeros(len(points), dtype=np.int64) if group is None else group
     allowed = np.ones((1, 1), dtype=bool) if may_follow is None else may_follow
@@ -75,7 +75,7 @@ def graph_ahead(
 
 
 def _too_long(points: ndarray, distances: ndarray) -> Bool[ndarray, "cell neighbor"]:
-    """Steps whose length, beside the distance to the cell's own neighbors, stands out."""
+    """Steps that are outliers in length, relative to the distance to the cell's own neighbors."""
     there = np.isfinite(distances)
     _, around = nearest_others(points, min(_LOCAL_NEIGHBORS, len(points) - 1))
     tiny = np.finfo(np.float32).tiny
@@ -102,7 +102,7 @@ def _notes(place: ndarray, distances: ndarray, too_long: ndarray) -> list[str]:
 
 
 def places(pseudotime: Float[ndarray, " cell"]) -> Float[ndarray, " cell"]:
-    """The share of the cells that lie before each one, from 0 to 1; NaN where not finite.
+    """The fraction of the cells before each one, from 0 to 1; NaN where not finite.
 
     Cells of the same pseudotime have the same place, so none of them is ahead of another.
 
@@ -148,8 +148,8 @@ def _nearest_in_window(
 ) -> tuple[Int[ndarray, "cell neighbor"], Float[ndarray, "cell neighbor"]]:
     """The nearest candidates in each cell's own window; distance infinity where there are fewer.
 
-    A block's candidates are those of all its cells together, so some of the nearest ones may lie
-    outside the window of one cell: it is then asked again for more.
+    A block's candidates are those of all its cells together, so some of the nearest ones may be
+    outside the window of one cell: more are then searched for it.
     """
     by_place = candidates[np.argsort(place[candidates], kind="stable")]
     earliest = np.searchsorted(place[by_place], place[current] + _EARLIEST * step, side="right")

@@ -5,10 +5,58 @@ over the number expected if the edges' ends were drawn at random among all cells
 `v1.2`, which needs igraph there and is a few sums here.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
+
+from bionemo.geneformer_t.neighbors.nearest import nearest_others
+
+_NUM_NEIGHBORS = 15
+
+
+class ConnectedClusters(NamedTuple):
+    """Which clusters may follow each other."""
+
+    cluster: Int[ndarray, " cell"]
+    """The cluster of each cell, from 0."""
+    connected: Bool[ndarray, "cluster cluster"]
+    """Whether two clusters are the same or connected."""
+    note: str
+    """The connections, as a sentence."""
+
+
+def connected_clusters(
+    points: Float[ndarray, "cell component"],
+    clusters: Shaped[ndarray, " cell"],
+    min_connectivity: float,
+) -> ConnectedClusters:
+    """Connect the clusters of cells.
+
+    Args:
+        points: Coordinates of the cells.
+        clusters: The cluster of each cell.
+        min_connectivity: Connectivity from which on two clusters count as connected.
+
+    Raises:
+        ValueError: `min_connectivity` is not in [0, 1], or there is only one cell.
+    """
+    if not 0 <= min_connectivity <= 1:
+        raise ValueError(f"min_connectivity must be in [0, 1]; got {min_connectivity}")
+    names, cluster = np.unique(clusters, return_inverse=True)
+    found, _ = nearest_others(points, _NUM_NEIGHBORS)
+    edges = (np.ones(found.size), (np.repeat(np.arange(len(found)), found.shape[1]), found.ravel()))
+    neighbors = sp.csr_array(sp.coo_array(edges, shape=(len(points), len(points))))
+    connectivities = paga_connectivities(neighbors, cluster)
+    connected = (connectivities >= min_connectivity) & (connectivities > 0)
+    pairs = [f"{names[i]} - {names[j]}" for i, j in np.argwhere(np.triu(connected, 1)).tolist()]
+    return ConnectedClusters(
+        cluster=cluster,
+        connected=connected | np.eye(len(names), dtype=bool),
+        note=f"PAGA connects: {', '.join(pairs) or 'no two clusters'}",
+    )
 
 
 def paga_connectivities(

@@ -1,9 +1,9 @@
 """Time labels as numbers: `D6`, `E7.75`, `16 weeks`, `day 10`, `-2`.
 
-A label is one number and the words around it. Words that name a unit are understood, and from when
-it is counted (`time_units`): `24h` and `2 days`, `E12.5` and `13 dpc`, or `GW18` and `PCW17` can
-stand side by side. Times of different origins cannot, because nothing says whether `E18` comes
-before `P2`. Any other words (`stage 3`) must be the same in every label.
+A label is one number and the words around it. Words that name a unit and an origin are understood
+(`time_units`): `24h` and `2 days`, `E12.5` and `13 dpc`, or `GW18` and `PCW17` can be compared.
+Times of different origins cannot, because nothing says whether `E18` comes before `P2`. Any other
+words (`stage 3`) must be the same in every label.
 
 A column of `obs` that is an ordered categorical brings an order of its labels. It is taken where
 they are no times, and must not contradict them where they are.
@@ -20,7 +20,9 @@ import pandas as pd
 from jaxtyping import Float
 from numpy import ndarray
 
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings
 from bionemo.geneformer_t.neighbors.time_units import TimeUnit, time_unit
+from bionemo.geneformer_t.obs_columns import obs_column
 
 _LABEL = re.compile(
     r"(?P<before>[a-z ._]*?)[ _]*"
@@ -58,6 +60,11 @@ def time_values(
     else:
         times = parse_times(distinct)
     return np.array([times.get(text, math.nan) for text in texts], dtype=np.float64)
+
+
+def times_of(obs: pd.DataFrame, settings: BuilderSettings) -> Float[ndarray, " cell"]:
+    """The time of each cell, from the column of obs that `time_key` names (see `time_values`)."""
+    return time_values(obs_column(obs, settings.time_key, "time_key"), settings.time_order)
 
 
 def parse_times(labels: Sequence[str]) -> dict[str, float]:

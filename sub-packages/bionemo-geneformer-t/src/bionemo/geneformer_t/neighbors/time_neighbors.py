@@ -7,53 +7,42 @@ enough to be coupled in minutes.
 """
 
 from itertools import pairwise
-from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors import optional_packages
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Built, Cells
 from bionemo.geneformer_t.neighbors.mutual_nearest import mutual_neighbors
 from bionemo.geneformer_t.neighbors.nearest import check_num_neighbors, closeness
 from bionemo.geneformer_t.neighbors.successor_lists import graph_of_edges
+from bionemo.geneformer_t.neighbors.time_labels import times_of
 from bionemo.geneformer_t.neighbors.transport import couplings
-
-TimeMethod: TypeAlias = Literal["auto", "ot", "mutual"]
 
 AUTO_PAIRS = 100_000_000
 """`auto` couples time points of up to so many pairs of cells: 10,000 cells with 10,000."""
 
 
-def time_neighbors(
-    representation: Float[ndarray, "cell component"],
-    times: Float[ndarray, " cell"],
-    num_neighbors: int = 5,
-    time_method: TimeMethod = "auto",
-) -> tuple[NeighborGraph, list[str]]:
+def time_neighbors(cells: Cells, settings: BuilderSettings) -> Built:
     """Link every cell to cells of the next time point.
 
     The next time point is the next one that these cells hold, so a split that lacks one still
-    links the times around it. Cells of the last time point have no successors.
-
-    Args:
-        representation: Coordinates of the cells, such as `obsm["X_pca"]`.
-        times: Time of each cell; cells where it is not finite take no part.
-        num_neighbors: Successors of each cell at most.
-        time_method: `ot`, `mutual`, or `auto` to choose between them.
+    links the times around it. Cells of the last time point have no successors, and cells without a
+    time no edges.
 
     Returns:
-        The graph, and notes: the method taken, and what was left out or did not go as it should.
+        The graph, and notes: the method, and what was left out or did not converge.
 
     Raises:
-        ValueError: There are fewer than two time points, no such method, or `num_neighbors` is not
-            positive.
-        ImportError: `ot` is asked for and moscot is not installed.
+        KeyError: There is no such column.
+        ValueError: No column is named, there are fewer than two time points, no such method, or
+            `num_neighbors` is not positive.
+        ImportError: `ot` is given and moscot is not installed.
     """
-    check_num_neighbors(num_neighbors)
-    if time_method not in ("auto", *_METHODS):
-        raise ValueError(f"time_method must be auto, {', '.join(_METHODS)}; got {time_method!r}")
+    times, method = times_of(cells.obs, settings), str(settings.time_method)
+    check_num_neighbors(settings.num_neighbors)
+    if method not in ("auto", *_METHODS):
+        raise ValueError(f"time_method must be auto, {', '.join(_METHODS)}; got {method!r}")
     missing = int((~np.isfinite(times)).sum())
     notes = [f"{missing} of {len(times)} cells have no time and no edges"] * bool(missing)
     points, sizes = np.unique(times[np.isfinite(times)], return_counts=True)
@@ -62,8 +51,8 @@ def time_neighbors(
             "successors in time need at least two time points; all cells have "
             f"{', '.join(f'{point:g}' for point in points) or 'no time'}"
         )
-    method, why = (time_method, "") if time_method != "auto" else _choose(sizes.tolist())
-    graph, more = _METHODS[method](representation, times, num_neighbors)
+    method, why = (method, "") if method != "auto" else _choose(sizes.tolist())
+    graph, more = _METHODS[method](cells.points, times, settings.num_neighbors)
     return graph, [f"time method: {method}{why}", *notes, *more]
 
 
@@ -76,23 +65,19 @@ def _choose(sizes: list[int]) -> tuple[str, str]:
     return "ot", f" (moscot {optional_packages.version('moscot')})"
 
 
-def _by_transport(
-    points: ndarray, times: ndarray, num_neighbors: int
-) -> tuple[NeighborGraph, list[str]]:
-    """The cells that receive most of a cell's mass; weights are shares of what those receive."""
+def _by_transport(points: ndarray, times: ndarray, num_neighbors: int) -> Built:
+    """The cells that receive most of a cell's mass; weights are fractions of what those receive."""
     masses, notes = couplings(points, times, num_neighbors)
     totals = np.asarray(masses.sum(axis=1)).ravel()
     rows = np.repeat(np.arange(len(times)), np.diff(masses.indptr))
     empty = int(((totals == 0) & (times < np.nanmax(times))).sum())
     if empty:
         notes = [*notes, f"{empty} cells send no mass to the next time point and have no successor"]
-    shares = masses.data / np.where(totals == 0, 1, totals)[rows]
-    return graph_of_edges(rows, masses.indices, shares, len(times)), notes
+    weights = masses.data / np.where(totals == 0, 1, totals)[rows]
+    return graph_of_edges(rows, masses.indices, weights, len(times)), notes
 
 
-def _by_mutual(
-    points: ndarray, times: ndarray, num_neighbors: int
-) -> tuple[NeighborGraph, list[str]]:
+def _by_mutual(points: ndarray, times: ndarray, num_neighbors: int) -> Built:
     """The nearest mutual neighbors; weights fall with distance."""
     rows, columns, weights, lonely = [], [], [], 0
     for now, later in pairwise(np.unique(times[np.isfinite(times)])):

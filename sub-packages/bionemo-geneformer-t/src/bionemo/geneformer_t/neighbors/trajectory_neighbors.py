@@ -1,84 +1,73 @@
-"""Successors along branches: a short step ahead, and never into a cluster that is not connected.
+"""Successors along branches: a step ahead, and never into a cluster that is not connected.
 
-Which clusters are connected says PAGA (Wolf et al., 2019, Genome Biology). Pseudotime alone cannot
+PAGA (Wolf et al., 2019, Genome Biology) finds which clusters are connected. Pseudotime alone cannot
 tell branches apart: late cells of one are as far ahead as late cells of the other.
 """
 
-import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.forward_window import graph_ahead
-from bionemo.geneformer_t.neighbors.nearest import nearest_others
-from bionemo.geneformer_t.neighbors.paga import paga_connectivities
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Built, Cells
+from bionemo.geneformer_t.neighbors.cellrank_kernels import (
+    cytotrace_kernel,
+    forward_steps,
+    pseudotime_kernel,
+    realtime_kernel,
+)
+from bionemo.geneformer_t.neighbors.forward_window import forward_neighbors
+from bionemo.geneformer_t.neighbors.paga import connected_clusters
+from bionemo.geneformer_t.neighbors.pseudotime_neighbors import pseudotime_of
+from bionemo.geneformer_t.neighbors.time_labels import times_of
+from bionemo.geneformer_t.obs_columns import obs_labels
 
-_NUM_NEIGHBORS = 15
 
+def trajectory_neighbors(cells: Cells, settings: BuilderSettings) -> Built:
+    """Link every cell to cells ahead in its cluster or a connected one.
 
-def trajectory_neighbors(
-    points: Float[ndarray, "cell component"],
-    clusters: Shaped[ndarray, " cell"],
-    pseudotime: Float[ndarray, " cell"],
-    *,
-    step: float = 0.1,
-    num_neighbors: int = 5,
-    min_connectivity: float = 0.05,
-) -> tuple[NeighborGraph, list[str]]:
-    """Link every cell to the most similar cells a step ahead in its cluster or a connected one.
-
-    Args:
-        points: Coordinates of the cells, such as `obsm["X_pca"]`.
-        clusters: The cluster of each cell.
-        pseudotime: Place of each cell along the trajectory; cells where it is not finite take no
-            part.
-        step: How far ahead successors lie, as a share of the cells.
-        num_neighbors: Successors of each cell at most.
-        min_connectivity: PAGA's connectivity from which on two clusters count as connected.
+    With `trajectory_method` paga, to the most similar cells a step ahead in pseudotime; with one of
+    CellRank's kernels, to its most probable transitions that lead ahead in the kernel's order.
 
     Returns:
         The graph, and notes on what is not connected or has no successor.
 
     Raises:
-        ValueError: A setting is out of range, or no two cells differ in pseudotime.
+        KeyError: A setting names a column or a cell that is not there.
+        ValueError: A setting is missing or out of range, or no two cells differ in pseudotime.
+        ImportError: A package that a kernel needs is not installed.
     """
-    names, cluster, connected = connected_clusters(points, clusters, min_connectivity)
-    graph, notes = graph_ahead(
-        points,
-        pseudotime,
-        step=step,
-        num_neighbors=num_neighbors,
-        group=cluster,
-        may_follow=connected,
-    )
-    return graph, [connection_note(names, connected), *notes]
+    points, number = cells.points, settings.num_neighbors
+    clusters = obs_labels(cells.obs, settings.cluster_key, "cluster_key")
+    if settings.trajectory_method == "paga":
+        values, notes = pseudotime_of(cells, settings)
+        found = connected_clusters(points, clusters, settings.min_connectivity)
+        graph, more = forward_neighbors(
+            points, values, step=settings.step, num_neighbors=number, group=found.cluster,
+            may_follow=found.connected,
+        )  # fmt: skip
+    else:
+        transitions, order, notes = _transitions(cells, settings)
+        found = connected_clusters(points, clusters, settings.min_connectivity)
+        graph, more = forward_steps(transitions, order, found.cluster, found.connected, number)
+    return graph, [*notes, found.note, *more]
 
 
-def connected_clusters(
-    points: Float[ndarray, "cell component"],
-    clusters: Shaped[ndarray, " cell"],
-    min_connectivity: float,
-) -> tuple[Shaped[ndarray, " cluster"], Int[ndarray, " cell"], Bool[ndarray, "cluster cluster"]]:
-    """The clusters' names, each cell's cluster, and which clusters are the same or connected.
-
-    Raises:
-        ValueError: `min_connectivity` does not lie in [0, 1], or there is only one cell.
-    """
-    if not 0 <= min_connectivity <= 1:
-        raise ValueError(f"min_connectivity must be in [0, 1]; got {min_connectivity}")
-    names, cluster = np.unique(clusters, return_inverse=True)
-    found, _ = nearest_others(points, _NUM_NEIGHBORS)
-    edges = (np.ones(found.size), (np.repeat(np.arange(len(found)), found.shape[1]), found.ravel()))
-    neighbors = sp.csr_array(sp.coo_array(edges, shape=(len(points), len(points))))
-    connectivities = paga_connectivities(neighbors, cluster)
-    connected = (connectivities >= min_connectivity) & (connectivities > 0)
-    return names, cluster, connected | np.eye(len(names), dtype=bool)
-
-
-def connection_note(
-    names: Shaped[ndarray, " cluster"], connected: Bool[ndarray, "cluster cluster"]
-) -> str:
-    """Which clusters PAGA connects, as a sentence."""
-    pairs = [f"{names[i]} - {names[j]}" for i, j in np.argwhere(np.triu(connected, 1)).tolist()]
-    return f"PAGA connects: {', '.join(pairs) or 'no two clusters'}"
+def _transitions(
+    cells: Cells, settings: BuilderSettings
+) -> tuple[sp.csr_array, Float[ndarray, " cell"], list[str]]:
+    """Transitions of one of CellRank's kernels, the order of its cells, and notes."""
+    match settings.trajectory_method:
+        case "pseudotime_kernel":
+            order, notes = pseudotime_of(cells, settings)
+            return pseudotime_kernel(cells.points, order), order, notes
+        case "cytotrace_kernel":
+            return *cytotrace_kernel(cells.points, cells.expression), []
+        case "realtime_kernel":
+            order = times_of(cells.obs, settings)
+            transitions, notes = realtime_kernel(cells.points, order)
+            return transitions, order, notes
+        case _:
+            raise ValueError(
+                "trajectory_method must be paga, pseudotime_kernel, cytotrace_kernel or "
+                f"realtime_kernel; got {settings.trajectory_method!r}"
+            )

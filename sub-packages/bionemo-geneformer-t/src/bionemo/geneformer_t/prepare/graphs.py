@@ -18,12 +18,13 @@ from bionemo.geneformer_t.data.folder import TRAIN
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.builder_input import Cells
 from bionemo.geneformer_t.neighbors.builders import build
-from bionemo.geneformer_t.neighbors.expression_pca import fit_axes, scaled
+from bionemo.geneformer_t.neighbors.expression_pca import fit_axes, log_normalised
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     DIFFUSION_PSEUDOTIME,
     FROM_A_ROOT,
     pseudotime_of,
 )
+from bionemo.geneformer_t.obs_columns import obsm_array
 from bionemo.geneformer_t.prepare.cell_splits import NOWHERE, CellPlan
 from bionemo.geneformer_t.prepare.settings import PrepareSettings
 
@@ -58,12 +59,7 @@ def points_of_cells(
     taking_part = plan.split != NOWHERE
     rows = np.flatnonzero(taking_part)
     if settings.use_rep is not None:
-        if settings.use_rep not in cells.obsm:
-            raise KeyError(
-                f"use_rep: obsm has no array {settings.use_rep!r}; it has: "
-                f"{', '.join(cells.obsm) or 'none'}"
-            )
-        given = cells.obsm[settings.use_rep].read(rows)
+        given = obsm_array(cells.obsm, settings.use_rep).read(rows)
         points = np.zeros((len(taking_part), given.shape[1]), dtype=np.float32)
         points[rows] = given
         return points
@@ -127,7 +123,7 @@ def _of_split(members: Cells, name: str, settings: PrepareSettings) -> SplitGrap
             if name == TRAIN:
                 raise
             # the settings suited the training cells: it is this split that has too little
-            graph, said = _empty(members.num_cells), [f"{NO_EDGES}: {error}"]
+            graph, said = NeighborGraph.empty(members.num_cells), [f"{NO_EDGES}: {error}"]
         graphs[key] = graph
         notes[key] = (*(start if method in FROM_A_ROOT else ()), *said)
         if name == TRAIN and not graph.num_edges:
@@ -146,21 +142,11 @@ def _diffusion_pseudotime(
     if not starts or not FROM_A_ROOT & set(settings.methods):
         return None, []
     try:
-        return pseudotime_of(
-            members, pseudotime_key=None, root=settings.root, cluster_key=settings.cluster_key
-        )
+        return pseudotime_of(members, settings)
     except ValueError:
         if name == TRAIN:
             raise
         return None, []  # the builder fails for the same reason and says so
-
-
-def _empty(num_cells: int) -> NeighborGraph:
-    return NeighborGraph(
-        indptr=np.zeros(num_cells + 1, dtype=np.int64),
-        indices=np.zeros(0, dtype=np.int64),
-        weights=np.zeros(0),
-    )
 
 
 def _precomputed(cells: InputCells, settings: PrepareSettings) -> dict[str, Any]:
@@ -192,12 +178,8 @@ def _expression(
     """Log-normalised expression of a split, held in memory, for CytoTRACE alone."""
     if "trajectory" not in settings.methods or settings.trajectory_method != "cytotrace_kernel":
         return None
-    blocks = [
-        scaled(block) for block in cells.counts.blocks(plan.split == name, "reading expression")
-    ]
-    whole = sp.csr_array(sp.vstack(blocks, format="csr"))
-    whole.data = np.log1p(whole.data)
-    return whole
+    blocks = cells.counts.blocks(plan.split == name, "reading expression")
+    return sp.csr_array(sp.vstack([log_normalised(block) for block in blocks], format="csr"))
 
 
 def _root_point(

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bionemo.geneformer_t.neighbors.builders import BUILDERS, BuilderSettings
+from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings
+from bionemo.geneformer_t.neighbors.builders import BUILDERS
 from bionemo.geneformer_t.setting_values import POSITIONAL, require_fraction, require_positive
 
 LEARNED = "data"

@@ -175,7 +175,7 @@ def _params(method: str, settings: PrepareSettings) -> dict[str, Any]:
     """How a graph was made, for `uns`, where None cannot be stored."""
     from dataclasses import fields
 
-    from bionemo.geneformer_t.neighbors.builders import BuilderSettings
+    from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings
 
     values = {field.name: getattr(settings, field.name) for field in fields(BuilderSettings)}
     values["use_rep"] = settings.use_rep or "X_pca"

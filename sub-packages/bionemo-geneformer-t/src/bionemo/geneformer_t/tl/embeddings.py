@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings, Pooling
-from bionemo.geneformer_t.counts.in_memory import anndata_source
+from bionemo.geneformer_t.counts.in_memory import anndata_source, copied
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
@@ -79,12 +79,7 @@ def embed(
         token_budget=token_budget,
         min_mapped_counts=min_mapped_counts,
     )
-    if copy and adata.isbacked:
-        raise ValueError(
-            "copy=True needs a file for the copy of a backed AnnData; call adata.copy(filename) "
-            "yourself, or leave copy out"
-        )
-    cells = adata.copy() if copy else adata
+    cells = copied(adata) if copy else adata
     trained = model if isinstance(model, NextCellModel) else load_encoder(Path(model))
     source = anndata_source(cells, counts_layer, use_raw=use_raw, round_counts=round_counts)
     with row_wise(source) as rows:

@@ -17,7 +17,7 @@ class BatchCrossing:
 
     num_batches: int
     crossing: float
-    """Share of the steps between cells with a batch that lead to another batch."""
+    """Fraction of the steps between cells with a batch that lead to another batch."""
     expected: float
     """The same if each successor were a random cell of its time."""
     num_crossing_edges: int
@@ -63,10 +63,10 @@ class ClusterFlow:
 
     labels: tuple[str, ...]
     is_ordered: bool
-    """Whether the labels stand in an order that means something, such as that of time."""
+    """Whether the labels have a meaningful order, such as that of time."""
     num_edges: Int[ndarray, "from_cluster to_cluster"]
     shares: Float[ndarray, "from_cluster to_cluster"]
-    """Share of each cluster's steps that go to each cluster; rows sum to 1, or to 0 where a
+    """Fraction of each cluster's steps that go to each cluster; rows sum to 1, or to 0 where a
     cluster has no successors."""
     num_edges_without: int
     """Edges of which an end has no cluster; they count nowhere else here."""
@@ -98,13 +98,13 @@ def cluster_flow(graph: NeighborGraph, cluster: pd.Categorical) -> ClusterFlow:
 def order_along_flow(flow: ClusterFlow) -> Int[ndarray, " cluster"]:
     """Clusters from where the steps come from to where they go to.
 
-    Every cluster gets a height, so that the differences in height between two clusters fit the
-    net share of the edges between them that lead up (least squares weighted by their edges; the
-    ranking of Jiang, Lim, Yao and Ye, 2011).
+    Every cluster gets a potential, so that differences between two clusters fit the net fraction
+    of the edges between them that lead up (least squares weighted by their edges; HodgeRank, Jiang,
+    Lim, Yao and Ye, 2011).
     """
     forth = flow.num_edges.astype(np.float64)
     np.fill_diagonal(forth, 0)
     both, net = forth + forth.T, forth - forth.T
     laplacian = np.diag(both.sum(axis=1)) - both
-    heights = np.linalg.lstsq(laplacian, -net.sum(axis=1), rcond=None)[0]
-    return np.argsort(np.round(heights, 9), kind="stable")
+    potentials = np.linalg.lstsq(laplacian, -net.sum(axis=1), rcond=None)[0]
+    return np.argsort(np.round(potentials, 9), kind="stable")

@@ -1,4 +1,4 @@
-"""The edges of a graph in blocks, so that measuring needs little beside the graph itself.
+"""The edges of a graph in blocks, so that measures need little memory beside the graph itself.
 
 The unit of most measures is a *step*: a current cell and one of its successors, drawn by weight, as
 training draws them. Every cell with successors takes one, however many successors it has.
@@ -12,9 +12,12 @@ from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.ragged import places_within
 
+_MOST_POINTS = 50
+_GROUPS = 20
 BLOCK = 1 << 20
-"""Edges that are looked at together."""
+"""Edges in a block, about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class EdgeBlock:
 
 
 def edge_blocks(graph: NeighborGraph, size: int = BLOCK) -> Iterator[EdgeBlock]:
-    """All edges, about `size` at a time; the edges of one cell are never parted."""
+    """All edges, about `size` at a time; those of one cell are in one block."""
     first = 0
     while first < graph.num_cells:
         limit = graph.indptr[first] + size
@@ -50,17 +53,11 @@ def edges_of(graph: NeighborGraph, cells: Int[ndarray, " cell"]) -> EdgeBlock:
 def edge_places(
     graph: NeighborGraph, cells: Int[ndarray, " cell"]
 ) -> tuple[Int[ndarray, " edge"], Int[ndarray, " edge"]]:
-    """Where the edges that leave the given cells stand, and which of the cells each one leaves."""
+    """Indices of the edges that leave the given cells, and which of the cells each one leaves."""
     starts = graph.indptr[cells]
     degrees = graph.indptr[cells + 1] - starts
-    before = np.cumsum(degrees) - degrees
-    edges = np.arange(degrees.sum()) + np.repeat(starts - before, degrees)
+    edges = places_within(degrees) + np.repeat(starts, degrees)
     return edges, np.repeat(np.arange(len(cells)), degrees)
-
-
-def steps(graph: NeighborGraph) -> int:
-    """Cells that have a successor, each of which takes one step."""
-    return int(np.count_nonzero(graph.out_degree))
 
 
 def groups_in_time(time: Shaped[ndarray, " cell"]) -> tuple[Int[ndarray, " cell"], bool]:
@@ -81,7 +78,3 @@ def groups_in_time(time: Shaped[ndarray, " cell"]) -> tuple[Int[ndarray, " cell"
     groups = np.full(len(time), -1, dtype=np.int64)
     groups[known] = codes
     return groups, bool(are_points)
-
-
-_MOST_POINTS = 50
-_GROUPS = 20

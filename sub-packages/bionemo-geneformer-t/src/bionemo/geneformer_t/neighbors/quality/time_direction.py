@@ -11,7 +11,6 @@ from bionemo.geneformer_t.neighbors.quality.edge_blocks import (
     edge_blocks,
     edge_places,
     groups_in_time,
-    steps,
 )
 
 
@@ -20,11 +19,11 @@ class TimeDirection:
     """Steps and edges against time; a step is a successor drawn by its weight."""
 
     forward: float
-    """Share of the steps between cells with a time that go to a later one."""
+    """Fraction of the steps between cells with a time that go to a later one."""
     level: float
-    """Share that stay at the same time."""
+    """Fraction that stay at the same time."""
     backward: float
-    """Share that go to an earlier one."""
+    """Fraction that go to an earlier one."""
     mean_step: float
     """Mean difference in time, in the units of the time."""
     num_backward_edges: int
@@ -61,14 +60,14 @@ def time_direction(graph: NeighborGraph, time: Float[ndarray, " cell"]) -> TimeD
 
 @dataclass(frozen=True, kw_only=True)
 class Reciprocity:
-    """How much of the graph runs both ways."""
+    """How much of the graph goes both ways."""
 
     edges: float
-    """Share of the edges whose reverse exists."""
+    """Fraction of the edges whose reverse exists."""
     steps: float
-    """Share of the steps that the reverse steps make up for: the sum of min(p_ij, p_ji) over the
-    sum of p_ij, for probabilities p of a step. 1 where nothing tells forth from back; a graph that
-    runs both ways with unequal weights, such as a velocity graph, has less than its edges do."""
+    """Fraction of the steps that are balanced by reverse steps: the sum of min(p_ij, p_ji) over the
+    sum of p_ij, for probabilities p of a step. 1 for a symmetric graph; a graph that goes both ways
+    with unequal weights, such as a velocity graph, has less than the fraction of its edges."""
 
 
 def reciprocity(graph: NeighborGraph) -> Reciprocity | None:
@@ -84,12 +83,14 @@ def reciprocity(graph: NeighborGraph) -> Reciprocity | None:
         num_both += int(both.sum())
         chance_back = back[both] / totals[block.successor[both]]
         returned += float(np.minimum(block.chance[both], chance_back).sum())
-    return Reciprocity(edges=num_both / graph.num_edges, steps=returned / steps(graph))
+    return Reciprocity(
+        edges=num_both / graph.num_edges, steps=returned / np.count_nonzero(graph.out_degree)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """Where one gets to from the root along edges."""
+    """The cells that can be reached from the root along edges."""
 
     origin: str
     """What the root is."""
@@ -97,7 +98,7 @@ class Reach:
     num_reached: int
     """Cells that can be reached, the root itself included."""
     share: float
-    """The share of all cells that this is."""
+    """The same as a fraction of all cells."""
 
 
 def reach(graph: NeighborGraph, roots: Bool[ndarray, " cell"], origin: str) -> Reach:
@@ -116,6 +117,6 @@ def reach(graph: NeighborGraph, roots: Bool[ndarray, " cell"], origin: str) -> R
 
 
 def earliest_cells(time: Float[ndarray, " cell"]) -> tuple[Bool[ndarray, " cell"], str]:
-    """A root for want of a given one: the first time point, or the first twentieth of the time."""
+    """The default root: the first time point, or the first twentieth of the cells in time."""
     groups, are_points = groups_in_time(time)
     return groups == 0, "the first time point" if are_points else "the earliest twentieth"
