@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from bionemo.geneformer_t.data.cache import (
     CACHE_VARIABLE,
     cache_places,
-    find_or_build,
     load_or_compute,
     open_or_build,
 )
+
+find_or_build = partial(open_or_build, opened=Path)
 
 
 def fill(folder: Path) -> None:

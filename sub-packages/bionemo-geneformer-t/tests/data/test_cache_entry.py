@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bionemo.geneformer_t.data import cache_entry
-from bionemo.geneformer_t.data.cache import find_or_build
+from bionemo.geneformer_t.data.cache import open_or_build
 from bionemo.geneformer_t.data.cache_entry import (
     MANIFEST,
     _seal,
@@ -25,10 +26,12 @@ from bionemo.geneformer_t.data.cache_entry import (
 )
 from bionemo.geneformer_t.files import remove_abandoned, whole_folder
 
+find_or_build = partial(open_or_build, opened=Path)
+
 BUILDER = """
 import sys, time
 from pathlib import Path
-from bionemo.geneformer_t.data.cache import find_or_build
+from bionemo.geneformer_t.data.cache import open_or_build
 
 place, seconds = Path(sys.argv[1]), float(sys.argv[2])
 
@@ -39,7 +42,7 @@ def build(folder):
     time.sleep(seconds)
     (folder / "content").write_text("whole")
 
-print(find_or_build("name", [place], build))
+print(open_or_build("name", [place], build, Path))
 """
 
 

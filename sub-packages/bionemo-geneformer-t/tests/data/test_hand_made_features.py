@@ -12,7 +12,8 @@ from bionemo.geneformer_t.counts.formats import open_input
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
-from bionemo.geneformer_t.data.inventory import read_by
+from bionemo.geneformer_t.data.inventory import known_counts
+from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.vocab import GeneVocab
 
 OTHERS = {
@@ -22,7 +23,7 @@ OTHERS = {
 
 
 def test_training_and_prediction_read_the_same_genes_and_totals(
-    tiny_data_dir: Path, tmp_path: Path
+    tiny_data_dir: Path,
 ) -> None:
     split = tiny_data_dir / "train"
     vocab = GeneVocab.read(split / "geneformer.vocab", split / "medians.json")
@@ -36,19 +37,22 @@ def test_training_and_prediction_read_the_same_genes_and_totals(
     var["type"] = ["Gene Expression"] * 30 + ["Antibody Capture"] * 2 + ["Gene Expression"] * 4
     counts = np.c_[data.X.toarray(), np.full((40, 6), 9)].astype(np.float32)
     anndata.AnnData(sp.csr_matrix(counts), obs=data.obs, var=var).write_h5ad(split / "data.h5ad")
-    with open_input(split / "data.h5ad") as given:
-        stores = CellStore.open(split), CellStore.of(given.counts, split / "data.h5ad", tmp_path)
-    for store in stores:
-        tokens = CellTokens(store, vocab, settings)
-        for row, wanted in zip(tokens.rows_of(cells), expected, strict=True):
-            assert row.tolist() == wanted.tolist()
-        shares = [read_by(t.store, t.token_of_column)[0] for t in (tokens, genes_alone)]
-        assert shares[0] == shares[1]
-        assert (store.total_counts == totals + 9).all()  # spike-ins stay, for models that know them
-        notes = notes_on_left_out(store, tokens.token_of_column)
-        assert [note.split(": ")[1].split(" (")[0].split(",")[0] for note in notes] == [
-            "2 features of type Antibody Capture",
-            "1 spike-ins",
-            "2 columns without id and symbol",
-            "1 features of type summary of reads",
-        ]
+    wanted = [row.tolist() for row in expected]
+    with open_input(split / "data.h5ad") as given:  # as prediction reads it
+        encoder = TokenEncoder(given.counts, given.counts.where, vocab, settings)
+        blocks = [block.counts for block in given.counts.blocks()]
+    read = [encoder.encode(b.data, b.indices, np.diff(b.indptr)).rows() for b in blocks]
+    assert [row.tolist() for rows in read for row in rows] == wanted
+    store = CellStore.open(split)
+    tokens = CellTokens(store, vocab, settings)
+    assert [row.tolist() for row in tokens.rows_of(cells)] == wanted
+    known = [known_counts(t.store, t.token_of_column)[0] for t in (tokens, genes_alone)]
+    assert known[0] == known[1]
+    assert (store.total_counts == totals + 9).all()  # spike-ins stay, for models that know them
+    notes = notes_on_left_out(store, tokens.token_of_column)
+    assert [note.split(": ")[1].split(" (")[0].split(",")[0] for note in notes] == [
+        "2 features of type Antibody Capture",
+        "1 spike-ins",
+        "2 columns without id and symbol",
+        "1 features of type summary of reads",
+    ]

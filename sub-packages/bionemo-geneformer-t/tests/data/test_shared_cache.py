@@ -15,17 +15,19 @@ import stat
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bionemo.geneformer_t.data.cache import CACHE_VARIABLE, find_or_build, open_or_build
+from bionemo.geneformer_t.data.cache import CACHE_VARIABLE, open_or_build
 from bionemo.geneformer_t.data.cache_entry import MANIFEST, damage
 from bionemo.geneformer_t.data.cache_lock import WAIT_VARIABLE, only_builder
 from bionemo.geneformer_t.data.shared_modes import make_folder
 from bionemo.geneformer_t.files import whole_folder
 
+find_or_build = partial(open_or_build, opened=Path)
 ANNA, BERT, GROUP = 54321, 54322, 54300
 
 needs_root = pytest.mark.skipif(

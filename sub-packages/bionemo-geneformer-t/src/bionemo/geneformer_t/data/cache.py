@@ -62,21 +62,6 @@ def own_place() -> tuple[Path, ...]:
         return ()
 
 
-def find_or_build(name: str, places: Sequence[Path], build: Callable[[Path], None]) -> Path:
-    """The cache entry of that name, whole; built in the first place that can be written to.
-
-    Args:
-        name: The entry's fingerprint.
-        places: Folders to look in and to build in, in this order.
-        build: Fills an empty folder.
-
-    Raises:
-        PermissionError: No place can be written to.
-        TimeoutError: Another process has been building it for too long.
-    """
-    return open_or_build(name, places, build, lambda path: path)
-
-
 def open_or_build(
     name: str,
     places: Sequence[Path],

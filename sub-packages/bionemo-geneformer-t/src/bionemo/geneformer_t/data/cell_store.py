@@ -109,18 +109,6 @@ class CellStore:
 
         return open_or_build(name, places, build, opened)
 
-    @classmethod
-    def of(cls, source: CountSource, input_path: Path, folder: Path) -> "CellStore":
-        """The cells of any source, written into an empty folder, which must outlive the store.
-
-        Args:
-            source: Its counts are checked on the way.
-            input_path: What to call it in messages.
-            folder: Where to write.
-        """
-        _build(source, folder, convert=True)
-        return cls(input_path, folder, folder / ARCHIVE)
-
     @property
     def where(self) -> str:
         """What to call the cells in messages: their folder, or the file that a link leads to."""

@@ -48,11 +48,6 @@ class CellTokens:
         self.num_empty = int((self.num_genes == 0).sum())
         """Cells that express no known gene."""
 
-    @property
-    def is_known_or_left_out(self) -> Bool[ndarray, " column"]:
-        """Columns that are not genes which the vocabulary should know."""
-        return self._encoder.is_known | ~self._encoder.is_counted
-
     def __len__(self) -> int:
         return self.store.num_cells
 

@@ -122,7 +122,26 @@ def stored_graphs(split_dir: Path, store: CellStore) -> dict[str, int]:
     return found
 
 
-def read_by(
+def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
+    store = CellStore.open(folder)
+    tokens = tokens_of_columns(store.genes, vocab)
+    fraction, lengths = known_counts(store, tokens)
+    return SplitInventory(
+        folder=folder,
+        store=store,
+        graphs=stored_graphs(folder, store),
+        own_vocab=own_vocab(folder),
+        fingerprint=cells_fingerprint(store),
+        genes=int(counted_columns(store.genes, tokens).sum()),
+        genes_known=int((tokens >= 0).sum()),
+        counts_known=fraction,
+        genes_per_cell=int(np.median(lengths)),
+        empty_cells=int((lengths == 0).sum()),
+        left_out=tuple(notes_on_left_out(store, tokens)),
+    )
+
+
+def known_counts(
     store: CellStore, tokens: Int[ndarray, " column"]
 ) -> tuple[float, Int[ndarray, " cell"]]:
     """The fraction of the genes' counts on known ones, and each cell's number of known genes.
@@ -139,25 +158,6 @@ def read_by(
         total += float(np.sum(counts[is_counted[columns]], dtype=np.float64))
         lengths[rows] = np.diff(np.concatenate([[0], np.cumsum(counted)])[pointers])
     return known / total if total else 0.0, lengths
-
-
-def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
-    store = CellStore.open(folder)
-    tokens = tokens_of_columns(store.genes, vocab)
-    fraction, lengths = read_by(store, tokens)
-    return SplitInventory(
-        folder=folder,
-        store=store,
-        graphs=stored_graphs(folder, store),
-        own_vocab=own_vocab(folder),
-        fingerprint=cells_fingerprint(store),
-        genes=int(counted_columns(store.genes, tokens).sum()),
-        genes_known=int((tokens >= 0).sum()),
-        counts_known=fraction,
-        genes_per_cell=int(np.median(lengths)),
-        empty_cells=int((lengths == 0).sum()),
-        left_out=tuple(notes_on_left_out(store, tokens)),
-    )
 
 
 def _maps_to_cells(content: object) -> bool:

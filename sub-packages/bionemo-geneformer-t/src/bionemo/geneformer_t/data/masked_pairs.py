@@ -130,11 +130,3 @@ def _cut(
     """Where the values of some rows are, and the offsets of these rows alone."""
     mine = offsets[rows.start : rows.stop + 1]
     return slice(mine[0], mine[-1]), mine - mine[0]
-
-
-def frame_contexts(cells: list[ndarray], cls: int, sep: int) -> Ragged:
-    """Current cells between `[CLS]` and `[SEP]`."""
-    frames = Ragged.empty([len(cell) + 2 for cell in cells])
-    for context, cell in zip(frames.rows(), cells, strict=True):
-        context[0], context[1:-1], context[-1] = cls, cell, sep
-    return frames

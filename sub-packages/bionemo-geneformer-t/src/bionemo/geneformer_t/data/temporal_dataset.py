@@ -23,7 +23,7 @@ from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
-from bionemo.geneformer_t.data.masked_pairs import MaskedPairs, PackedBatches, frame_contexts
+from bionemo.geneformer_t.data.masked_pairs import MaskedPairs, PackedBatches
 from bionemo.geneformer_t.data.masking import score, select_tokens
 from bionemo.geneformer_t.data.sampling import (
     draw_others,
@@ -229,7 +229,7 @@ class TemporalGeneformerDataset(Dataset[Any]):
         )
         return MaskedPairs(
             cells=cells,
-            contexts=frame_contexts(shown, self._cls, self._sep),
+            contexts=Ragged.of(shown).framed([self._cls], [self._sep]),
             context_of=context_of,
             next_cells=next_cells,
             num_genes=genes.lengths,
