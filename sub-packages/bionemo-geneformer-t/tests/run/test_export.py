@@ -35,7 +35,7 @@ def test_the_folder_holds_everything_and_loads(untrained_checkpoint, tmp_path, c
     assert card.startswith("---")
     assert "# out" in card
     assert "None were measured" in card
-    assert "no scores, for none were measured" in capsys.readouterr().out
+    assert "no scores, because there are none" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
 
 
@@ -44,7 +44,7 @@ def test_the_same_export_is_done_and_another_is_refused(untrained_checkpoint, tm
     export(**given)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     export(**given)
-    assert "already holds this export" in capsys.readouterr().out
+    assert "already contains this export" in capsys.readouterr().out
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     with pytest.raises(FileExistsError, match="made with other settings or input"):
         export(**given, name="another")
@@ -94,7 +94,7 @@ def test_the_scores_of_this_checkpoint_are_in_the_card_and_no_others(
     assert "None were measured" in (tmp_path / "second" / "README.md").read_text()
     assert "is not used: it scores another model (fingerprint" in capsys.readouterr().out
     with pytest.raises(
-        ValueError, match=r"does not hold the scores of .*: it scores another model"
+        ValueError, match=r"does not have the scores of .*: it scores another model"
     ):
         export(checkpoint=other, output_dir=tmp_path / "x", evaluation=run / "evaluation.json")
 

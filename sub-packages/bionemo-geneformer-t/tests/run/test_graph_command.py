@@ -86,7 +86,7 @@ def test_one_split_one_graph_and_time_labels_on_one_scale(tiny_data_dir, tmp_pat
     [
         ({"time_key": "week"}, KeyError, "no column 'week'; it has: day"),
         ({"cluster_key": "kind"}, KeyError, "cluster_key: obs has no column 'kind'"),
-        ({"root": "nobody"}, KeyError, "root: 'nobody' is no cell"),
+        ({"root": "nobody"}, KeyError, "root: 'nobody' is not a cell"),
         ({"use_rep": "X_scvi"}, KeyError, "no array 'X_scvi'; it has: none"),
         ({"neighbor_key": ("velocity",)}, KeyError, "no successors under key 'velocity'"),
     ],

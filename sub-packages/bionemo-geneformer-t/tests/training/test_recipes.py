@@ -148,8 +148,8 @@ def test_evaluate_and_doctor_show_the_memory_and_export_says_that_it_stays_behin
     assert f"\nThe model's answer is {mixing}.\n" in capsys.readouterr().out
     folder = export(checkpoint=best, output_dir=tmp_path / "exported")
     printed = capsys.readouterr().out
-    assert "other tools know no memory of training cells" in printed
-    assert "other tools know no bias by rank" in printed
+    assert "other tools do not support the memory of training cells" in printed
+    assert "other tools do not support the bias by rank" in printed
     assert (folder / "README.md").is_file()
 
 

@@ -123,8 +123,7 @@ def _input_file(path: Path) -> Path:
     file = path / H5AD if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
-            f"input: expected an .h5ad file, or a folder that holds {H5AD}, at {path}; there is "
-            "neither"
+            f"input: expected an .h5ad file, or a folder with {H5AD}, at {path}; there is neither"
         )
     return file
 

@@ -51,14 +51,14 @@ def export(settings: ExportSettings) -> Path:
         "card": hashlib.sha256(card.encode()).hexdigest(),
     }
     if is_done(settings.output_dir, record):
-        print(f"{settings.output_dir} already holds this export of {settings.checkpoint}")
+        print(f"{settings.output_dir} already contains this export of {settings.checkpoint}")
         return settings.output_dir
     with new_data_folder(settings.output_dir, record) as folder:
         write_model(model, folder)
         (folder / CARD).write_text(card, encoding="utf-8")
     print(f"exported {settings.checkpoint} with {about_scores}")
     for what in left_out(model):
-        print(f"note: other tools know no {what}; they predict without it")
+        print(f"note: other tools do not support the {what}, and predict without it")
     print(settings.output_dir)
     return settings.output_dir
 
@@ -66,11 +66,11 @@ def export(settings: ExportSettings) -> Path:
 def read_evaluation(
     settings: ExportSettings, fingerprint: str
 ) -> tuple[Mapping[str, Any] | None, str]:
-    """The scores of the checkpoint, None where there are none, and a sentence on them.
+    """The scores of the checkpoint, or None, and a sentence on them.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It is damaged, holds no scores, or those of other weights.
+        ValueError: It is damaged, has no scores, or has those of other weights.
     """
     from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.report.evaluation_files import (
@@ -85,7 +85,7 @@ def read_evaluation(
     if path is None:
         folder = run_dir(settings.checkpoint.resolve())
         if settings.checkpoint.is_dir() or not (folder / EVALUATION).is_file():
-            return None, "no scores, for none were measured"
+            return None, "no scores, because there are none"
         values, words = scores_beside(folder, wanted)
         return values, f"scores from {words}" if values is not None else f"no scores: {words}"
     if not path.is_file():
@@ -100,7 +100,7 @@ def read_evaluation(
     reason = difference(values, wanted)
     if reason is not None:
         raise ValueError(
-            f"evaluation: {path} does not hold the scores of {settings.checkpoint}: {reason}. "
+            f"evaluation: {path} does not have the scores of {settings.checkpoint}: {reason}. "
             "Evaluate this checkpoint, or leave evaluation out"
         )
     return values, f"scores from {path}"

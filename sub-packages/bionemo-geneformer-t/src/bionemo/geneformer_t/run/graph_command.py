@@ -154,13 +154,13 @@ def _check_root(splits: "Mapping[str, SplitGraphs]", settings: GraphSettings) ->
         return
     where = f", and no cluster of {settings.cluster_key!r}" if settings.cluster_key else ""
     raise KeyError(
-        f"root: {settings.root!r} is no cell of {settings.data_dir}{where}; a cluster as the root "
+        f"root: {settings.root!r} is not a cell of {settings.data_dir}{where}; a root cluster "
         "needs cluster_key"
     )
 
 
 def _not_given(settings: GraphSettings) -> dict[str, str]:
-    """Options that would add a measure."""
+    """Options that would add a measure, and what it measures."""
     wanted = {
         "--time_key": (settings.time_key, "whether edges go forward in time"),
         "--cluster_key": (

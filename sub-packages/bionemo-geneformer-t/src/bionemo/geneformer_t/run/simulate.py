@@ -45,7 +45,7 @@ def simulate(settings: SimulateSettings) -> Path:
 
     record = {"command": "simulate", "settings": _record(settings)}
     if write_folder.is_done(settings.output_dir, record):
-        print(f"{settings.output_dir} already holds this simulation")
+        print(f"{settings.output_dir} already contains this simulation")
         return settings.output_dir
     own = SimulationSettings(
         **{field.name: getattr(settings, field.name) for field in fields(SimulationSettings)}
