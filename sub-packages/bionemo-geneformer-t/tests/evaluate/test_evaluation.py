@@ -15,8 +15,9 @@ from bionemo.geneformer_t.evaluate.evaluation import (
 )
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
 from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.score_tables import token_table
 from bionemo.geneformer_t.evaluate.scores.cell_scores import NO_CHANGE
-from bionemo.geneformer_t.evaluate.text import NO_INFORMATION, gap_sentence, summary, table
+from bionemo.geneformer_t.evaluate.text import NO_INFORMATION, gap_sentence, summary
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
 
@@ -68,7 +69,7 @@ def test_the_summary_says_when_the_model_is_worse(evaluation_of) -> None:
 
 
 def test_the_table_names_units_and_lines_up(evaluation_of) -> None:
-    heading, *lines = table(evaluation_of(fit_copy_current)).splitlines()
+    _, heading, *lines = token_table(evaluation_of(fit_copy_current)).text().splitlines()
     assert heading.index("genes new in the next cell") > heading.index("all genes")
     assert "nats" in lines[1]
     assert len({len(line) for line in lines}) == 1
@@ -79,7 +80,7 @@ def test_a_table_without_changed_genes_has_dashes(split_of) -> None:
     pairs = split_of([[5, 6]] * 10, {i: {i + 1: 1.0} for i in range(9)})
     uniform = Uniform.over(pairs.gene_ids, pairs.vocab_size)
     evaluation = evaluate(uniform, pairs, pairs, np.random.default_rng(0))
-    assert table(evaluation).splitlines()[-1].split()[-4:] == ["-"] * 4
+    assert token_table(evaluation).text().splitlines()[-1].split()[-4:] == ["-"] * 4
     assert "new in the next cell, " not in summary(evaluation)
 
 

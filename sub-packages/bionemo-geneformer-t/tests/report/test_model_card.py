@@ -101,7 +101,7 @@ def test_scores_are_a_table_with_gaps_where_nothing_could_be_scored():
     }  # fmt: skip
     table = scores_table(evaluation)
     assert "On `test`: 1,000 positions of 20 next cells of 10 current cells" in table
-    assert "| the model | 2.500 | 2.000 to 3.000 | 25.0% | 50.0% | 100.0% | - |" in table
+    assert "| the model | 2.500 | 2.000 to 3.000 | 25.0 | 50.0 | 100.0 | - |" in table
     assert table.endswith("Intervals: 95 %, over 10 current cells.")
     assert table in model_card(make_model(), "mine", evaluation)
 

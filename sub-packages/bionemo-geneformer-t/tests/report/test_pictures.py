@@ -1,10 +1,10 @@
 import xml.etree.ElementTree as ET
+from base64 import b64decode
 
 import pytest
-from pages import HOSTILE, Page
+from pages import HOSTILE
 
 from bionemo.geneformer_t.report.figures.style import new_figure
-from bionemo.geneformer_t.report.markup import Html
 from bionemo.geneformer_t.report.pictures import Picture
 
 
@@ -13,7 +13,7 @@ def drawn() -> Picture:
     axes = figure.subplots()
     axes.scatter([0, 1], [0, 1], rasterized=True)
     axes.set_title(HOSTILE + " --")
-    return Picture.of(figure, "a", HOSTILE)
+    return Picture.of(figure, "a")
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,10 @@ def test_the_same_figure_gives_the_same_bytes(picture) -> None:
     assert drawn() == picture
 
 
-def test_the_page_holds_the_picture_and_its_words(picture) -> None:
-    shown = picture.shown()
-    assert isinstance(shown, Html)
-    page = Page(shown.text)
-    assert page.tags == ["figure", "img"]
-    assert page.values("alt") == [HOSTILE]
-    assert page.values("src")[0].startswith("data:image/svg+xml;base64,")
+def test_it_is_written_in_both_kinds_and_held_as_text(picture, tmp_path) -> None:
+    picture.write(tmp_path)
+    assert (tmp_path / "a.svg").read_bytes() == picture.svg == b64decode(picture.base64)
+    assert (tmp_path / "a.png").read_bytes() == picture.png
 
 
 def test_a_vector_picture_asks_for_nothing_outside_itself(picture) -> None:

@@ -8,7 +8,7 @@ from bionemo.geneformer_t.evaluate.text import NO_INFORMATION
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
 from bionemo.geneformer_t.run.cli import main
-from bionemo.geneformer_t.run.doctor_report import checkpoint_text
+from bionemo.geneformer_t.run.doctor import checkpoint_text
 from bionemo.geneformer_t.run.evaluate import as_json, evaluate
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 

@@ -12,10 +12,11 @@ from pages import HOSTILE, Page
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
 from bionemo.geneformer_t.evaluate.text import summary
+from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+from bionemo.geneformer_t.report.contents import changed_settings, sections_of
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings, evaluate_checkpoint
 from bionemo.geneformer_t.run.report import FIGURES, REPORT, report, write_report
-from bionemo.geneformer_t.run.report_contents import changed_settings, gather
 
 SECTIONS = ["about", "loss", "graph", "scores", "arrows", "genes", "clusters", "calibration"]
 PICTURES = {
@@ -74,10 +75,11 @@ def test_the_page_is_complete_hostile_text_is_text_and_writing_again_is_the_same
     assert "2.875" in shown
 
     # named genes first, then those that change most
-    contents = gather(evaluated, ("GENE25,GENE26",), 2)
-    assert contents.gene_names[:2] == ("GENE25", "GENE26")
-    assert len(contents.gene_names) == 4
-    assert all(page.row(name) for name in contents.gene_names)
+    summarised = summarise_checkpoint(untrained_checkpoint)
+    names = sections_of(evaluated, summarised, ("GENE25,GENE26",), 2)["genes"]["names"]
+    assert names[:2] == ("GENE25", "GENE26")
+    assert len(names) == 4
+    assert all(page.row(name) for name in names)
 
     # nothing is loaded, nothing runs, and hostile names are shown as they are
     assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)

@@ -4,7 +4,7 @@ from pages import HOSTILE, Page
 
 from bionemo.geneformer_t.evaluate.trends import Curve, GeneTrends
 from bionemo.geneformer_t.report.figures.gene_trends import CURVES, trends_figure
-from bionemo.geneformer_t.report.trend_section import trend_section
+from bionemo.geneformer_t.report.page import genes, page
 
 NAMES = [HOSTILE, "Ins2", "Gcg", "Sox9", "Chga"]
 
@@ -31,14 +31,14 @@ def test_each_gene_has_a_panel_with_three_curves(trends) -> None:
 
 
 def test_the_section_holds_the_figures_and_says_what_is_left_out(trends) -> None:
-    section = trend_section(trends, NAMES, "day")
-    page = Page(section.shown().text)
-    shown = "".join(page.text)
+    found = Page(page("", "", "", {"genes": genes(trends, NAMES, "day")}))
+    shown = "".join(found.text)
     assert f"For {HOSTILE}, Ins2, as asked, and the genes" in shown
     assert "3 current cells without a place are left out" in shown
     weights = np.array([0.25, 0.5, 0.25])
     now, true = weights @ trends.current.mean[:, 3], weights @ trends.following.mean[:, 3]
-    row = page.row("Sox9")
+    row = found.row("Sox9")
     assert row[0] == f"{now:.3f}"
     assert row[1] == f"{true - now:+.3f}".replace("-", "\N{MINUS SIGN}")
-    assert page.row("Gcg")[3] == "-"
+    assert found.row("Gcg")[3] == "-"
+    assert "script" not in found.tags

@@ -15,9 +15,10 @@ from bionemo.geneformer_t.report.figures.graph_map import graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import (
     Pictured,
     degree_limits,
-    graph_quality_picture,
+    graph_quality_figure,
     shortened,
 )
+from bionemo.geneformer_t.report.figures.style import save
 
 GRAPH = NeighborGraph.from_matrix(sp.eye_array(60, k=1) + sp.eye_array(60, k=3))[0]
 EMPTY = NeighborGraph.from_matrix(sp.csr_array((60, 60)))[0]
@@ -48,7 +49,7 @@ def test_what_was_measured_is_drawn(graph, facts, tmp_path) -> None:
         facts=facts,
         where=graph_map(facts.representation, {}, generator),
     )
-    path = graph_quality_picture(pictured, tmp_path / "new" / "graph.png")
+    path = save(graph_quality_figure(pictured), tmp_path / "new" / "graph.png")
     assert imread(path).shape[1] > 800
 
 

@@ -3,7 +3,9 @@ import pytest
 from matplotlib.image import imread
 
 from bionemo.geneformer_t.evaluate.arrows import Arrows
-from bionemo.geneformer_t.report.figures.next_cells import next_cell_arrows
+from bionemo.geneformer_t.report.figures.cell_map import CellMap
+from bionemo.geneformer_t.report.figures.next_cells import next_cells_figure
+from bionemo.geneformer_t.report.figures.style import save
 
 
 @pytest.fixture
@@ -22,7 +24,6 @@ def test_two_panels_are_drawn(colors, coordinates, tmp_path) -> None:
         predicted_ends=coordinates[cells] + 0.2,
         cosine=1.0,
     )
-    path = next_cell_arrows(
-        arrows, coordinates, tmp_path / "a.png", colors=colors, color_name="kind", map_name="UMAP"
-    )
+    where = CellMap(coordinates=coordinates, name="UMAP", colors=colors, color_name="kind")
+    path = save(next_cells_figure(arrows, where), tmp_path / "a.png")
     assert imread(path).shape[1] > 1000

@@ -31,7 +31,7 @@ from bionemo.geneformer_t.obs_columns import obs_column, obsm_array
 ARCHIVE_KEY = "next_cell_ids"
 """What the successors of an SCDL archive, which do not record their key, are called."""
 _POINTS = "X_pca"
-_OPTIONS = ("time_key", "time_order", "batch_key", "cluster_key", "root")
+OPTIONS = ("time_key", "time_order", "batch_key", "cluster_key", "root")
 _SIMULATED = {"time_key": "pseudotime", "cluster_key": "branch", "root": "root"}
 """What `simulate` calls its columns and its first branch."""
 
@@ -130,7 +130,7 @@ def recorded_options(data_dir: Path) -> dict[str, Any]:
     if made_by.get("command") == "simulate":
         return dict(_SIMULATED)
     settings = made_by.get("settings", {})
-    options = {name: settings.get(name) for name in _OPTIONS}
+    options = {name: settings.get(name) for name in OPTIONS}
     options["time_key"] = options["time_key"] or settings.get("pseudotime_key")
     if options["time_key"] is None and FROM_A_ROOT & set(settings.get("method") or ()):
         options["time_key"] = DIFFUSION_PSEUDOTIME

@@ -1,6 +1,5 @@
 """What `prepare` did, for the terminal: cells, times, genes, edges, and the next step."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.counts.gene_status import DROPPED, strongest, summary
 from bionemo.geneformer_t.prepare.graphs import CROSSING, NO_EDGES
 from bionemo.geneformer_t.prepare.settings import ALIASES
+from bionemo.geneformer_t.table import Table, wrapped
 from bionemo.geneformer_t.vocab import GeneVocab
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GENES = "genes.csv"
 """File of the data folder with the status of every column."""
-_MOST_TIMES, _WIDTH = 40, 100
+_MOST_TIMES = 40
 
 
 def text(
@@ -43,44 +43,38 @@ def text(
     lines = [f"prepared {inputs} -> {settings.output_dir}", ""]
     lines += _cells(settings, cells, plan)
     lines += [f"left out: {count:,} cells {why}" for why, count in plan.left_out.items() if count]
-    lines += map(_wrapped, _copies(settings, plan))
+    lines += [line for text in _copies(settings, plan) for line in wrapped(text)]
     lines += ["", *_genes(cells, statuses, int(known.sum()), len(vocab), mapped_share)]
     lines += ["", *_edges(settings, graphs, graph_table)]
     said = [*cells.notes, *notes, *_cautions(settings, cells, plan)]
     said += _notes_on_graphs(graphs)
-    lines += [_wrapped(f"note: {note}") for note in said]
+    lines += [line for note in said for line in wrapped(f"note: {note}")]
     lines += ["", _next(settings)]
     return "\n".join(lines)
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
 def _cells(settings: "PrepareSettings", cells: "InputCells", plan: "CellPlan") -> list[str]:
     """A table: a row for each time point (or group, or cluster) and a column for each split."""
     key = settings.time_key or settings.split_by or settings.cluster_key
-    totals = "".join(f"{len(plan.rows(name)):>9,}" for name in plan.names)
-    head = "".join(f"{name:>9}" for name in plan.names)
+    totals = [f"{len(plan.rows(name)):,}" for name in plan.names]
     if key is None:
-        return [f"{'':<10}{head}", f"{'cells':<10}{totals}"]
+        return [Table(head=[["", *plan.names]], rows=[["cells", *totals]]).text()]
     labels = cells.obs[key].astype(str).str.strip().to_numpy(dtype=np.str_)
-    taking_part = plan.split != ""
-    distinct = np.unique(labels[taking_part]).tolist()
+    distinct = np.unique(labels[plan.split != ""]).tolist()
     time_of = {}
     if settings.time_key is not None and plan.times is not None:
         time_of = dict(zip(labels, plan.times, strict=True))
         distinct = sorted(distinct, key=time_of.__getitem__)
-    width = max(len(key), 5, *(len(label) for label in distinct)) + 2
-    time = "{:>8g}".format if time_of else (lambda _: "")
-    lines = [f"{key:<{width}}{'time':>8}{head}" if time_of else f"{key:<{width}}{head}"]
+    rows = []
     for label in distinct[:_MOST_TIMES]:
         there = labels == label
-        numbers = "".join(f"{int((there & (plan.split == name)).sum()):>9,}" for name in plan.names)
-        lines.append(f"{label:<{width}}{time(time_of.get(label))}{numbers}")
+        numbers = [f"{int((there & (plan.split == name)).sum()):,}" for name in plan.names]
+        rows.append([label, *([f"{time_of[label]:g}"] if time_of else []), *numbers])
     if len(distinct) > _MOST_TIMES:
-        lines.append(f"... and {len(distinct) - _MOST_TIMES} more")
-    return [*lines, f"{'cells':<{width}}{'':>{8 if time_of else 0}}{totals}"]
+        rows.append([f"... and {len(distinct) - _MOST_TIMES} more"] + [""] * (len(rows[0]) - 1))
+    rows.append(["cells", *([""] if time_of else []), *totals])
+    head = [key, *(["time"] if time_of else []), *plan.names]
+    return [Table(head=[head], rows=rows).text()]
 
 
 def _copies(settings: "PrepareSettings", plan: "CellPlan") -> list[str]:
@@ -109,10 +103,13 @@ def _genes(
         "left out": "not genes of these cells; counted in no total, see the notes",
         "dropped": f"not in the vocabulary; most counts: {', '.join(strongest(statuses, DROPPED))}",
     }
-    lines = [f"{'genes':<9}{'columns':>9}{'of counts':>11}"]
-    for status, row in found[found["columns"] > 0].iterrows():
-        numbers = f"{status!s:<9}{int(row['columns']):>9,}{row['share']:>11.1%}"
-        lines.append(f"{numbers}  {remarks.get(str(status), '')}".rstrip())
+    rows = [
+        [str(status), f"{int(row['columns']):,}", f"{row['share']:.1%}",
+         remarks.get(str(status), "")]
+        for status, row in found[found["columns"] > 0].iterrows()
+    ]  # fmt: skip
+    table = Table(head=[["genes", "columns", "of counts", ""]], rows=rows, left=(0, 3))
+    lines = [table.text()]
     lines += [
         f"{known:,} of {len(cells.genes.names):,} genes are in the vocabulary of {num_tokens:,} "
         f"tokens and hold {mapped_share:.1%} of the counts",

@@ -1,85 +1,166 @@
-"""Everything that a report shows, and the order in which it does."""
+"""What a report shows, gathered from an evaluation, its checkpoint, its run and its data folder."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
-from bionemo.geneformer_t.evaluate.arrows import Arrows
-from bionemo.geneformer_t.evaluate.by_cluster import ClusterGains, best_baseline
-from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+import numpy as np
+import yaml
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.data.stored_graphs import recorded_options
+from bionemo.geneformer_t.evaluate.by_cluster import best_baseline, cluster_gains
+from bionemo.geneformer_t.evaluate.graph_pseudotime import position_along
 from bionemo.geneformer_t.evaluate.text import sentence
-from bionemo.geneformer_t.evaluate.trends import GeneTrends
+from bionemo.geneformer_t.evaluate.trends import gene_trends
 from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
-from bionemo.geneformer_t.report.about_section import about_section
-from bionemo.geneformer_t.report.arrow_section import arrow_section
-from bionemo.geneformer_t.report.calibration_section import calibration_section
-from bionemo.geneformer_t.report.cluster_section import cluster_section
-from bionemo.geneformer_t.report.figures.cell_map import CellMap
+from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
+from bionemo.geneformer_t.report import page
+from bionemo.geneformer_t.report.evaluated import Evaluated
+from bionemo.geneformer_t.report.figures.graph_map import graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured
-from bionemo.geneformer_t.report.graph_section import graph_section
-from bionemo.geneformer_t.report.loss_section import loss_section
-from bionemo.geneformer_t.report.page import Section, page
-from bionemo.geneformer_t.report.score_section import score_section
-from bionemo.geneformer_t.report.trend_section import trend_section
+from bionemo.geneformer_t.report.graph_facts import stored_graphs
+from bionemo.geneformer_t.training.run_folder import CONFIG_FILE
+from bionemo.geneformer_t.training.settings import TrainSettings
+from bionemo.geneformer_t.vocab import GeneVocab
+
+_NOT_SHOWN = ("data_dir", "output_dir", "config")
+_MOST_NAMED = 40
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """The values of one report."""
+def sections_of(
+    evaluated: Evaluated, checkpoint: CheckpointSummary, genes: Sequence[str], num_genes: int
+) -> dict[str, page.Section]:
+    """The parts of the page in the order of reading: the answer first, then what it rests on.
 
-    checkpoint: CheckpointSummary
-    changed_settings: Mapping[str, object]
-    """Settings of the training that are not the defaults; empty where they are not known."""
-    metrics: Path | None
-    """The losses of the training run."""
-    scored: Path
-    """Folder of the split that was scored."""
-    where_from: str
-    """A sentence on where times and clusters come from."""
-    evaluation: Evaluation
-    graphs: Mapping[str, Pictured]
-    """The graph of each split, that of the training first."""
-    where: CellMap
-    arrows: Arrows
-    trends: GeneTrends
-    gene_names: tuple[str, ...]
-    """What the genes of the trends are called."""
-    place_name: str
-    """What places on the trajectory are."""
-    is_shuffled: bool
-    """Whether the model learned from shuffled successors, as a control."""
-    gains: ClusterGains | None
-    """None where clusters are not known."""
+    The model is asked once more, about the genes' curves.
 
-
-def sections_of(contents: Contents) -> list[Section]:
-    """The parts of the page in the order of reading: the answer first, then what it rests on."""
-    return [
-        about_section(
-            contents.checkpoint,
-            contents.changed_settings,
-            contents.scored,
-            contents.evaluation,
-            contents.where_from,
+    Args:
+        evaluated: A checkpoint on a split.
+        checkpoint: What it says of itself.
+        genes: Names of genes to follow.
+        num_genes: How many more to choose.
+    """
+    named, vocab = named_genes(checkpoint, genes)
+    place, place_name = _place(evaluated)
+    facts, evaluation = evaluated.facts[evaluated.split], evaluated.evaluation
+    trends = gene_trends(
+        evaluated.predictor, evaluated.pairs, place, named, num_genes, facts.labels("batch")
+    )
+    labels = facts.labels("cluster")
+    gains = None if labels is None else cluster_gains(evaluation, labels)
+    changed = changed_settings(checkpoint.run_settings, evaluated.run_dir)
+    return {
+        "about": page.about(
+            checkpoint, changed, evaluated.split_dir, evaluation, evaluated.where_from
         ),
-        loss_section(contents.metrics),
-        graph_section(contents.graphs),
-        score_section(contents.evaluation),
-        arrow_section(contents.arrows, contents.where),
-        trend_section(contents.trends, contents.gene_names, contents.place_name),
-        cluster_section(contents.gains),
-        calibration_section(contents.evaluation),
-    ]
+        "loss": page.loss(evaluated.metrics),
+        "graph": page.graph(_graphs(evaluated)),
+        "scores": page.scores(evaluation),
+        "arrows": page.arrows(evaluated.arrows, evaluated.where),
+        "genes": page.genes(trends, gene_names(trends.genes, vocab), place_name),
+        "clusters": page.clusters(gains),
+        "calibration": page.calibration(evaluation),
+    }
 
 
-def page_of(contents: Contents, sections: list[Section]) -> str:
+def page_of(
+    evaluated: Evaluated, checkpoint: CheckpointSummary, sections: Mapping[str, page.Section]
+) -> str:
     """The whole page; its verdict is the comparison with the best baseline."""
-    best = best_baseline(contents.evaluation)
-    trained = contents.checkpoint.provenance
-    control = " (trained on shuffled successors: a control)" if contents.is_shuffled else ""
-    return page(
-        f"Next-cell report: {trained.data_name if trained else contents.scored}",
-        f"{contents.checkpoint.path}{control} on {contents.scored}",
-        f"Beside the best baseline: {sentence(best, contents.evaluation.advantages[best].all)}",
+    evaluation, trained = evaluated.evaluation, checkpoint.provenance
+    best = best_baseline(evaluation)
+    control = " (trained on shuffled successors: a control)" if evaluated.is_shuffled else ""
+    return page.page(
+        f"Next-cell report: {trained.data_name if trained else evaluated.split_dir}",
+        f"{evaluated.checkpoint}{control} on {evaluated.split_dir}",
+        f"Beside the best baseline: {sentence(best, evaluation.advantages[best].all)}",
         sections,
     )
+
+
+def named_genes(
+    checkpoint: CheckpointSummary, names: Sequence[str]
+) -> tuple[Int[ndarray, " gene"], GeneVocab]:
+    """The token ids of genes that a user named, each once, and the checkpoint's vocabulary.
+
+    Raises:
+        KeyError: The vocabulary does not know a name.
+        ValueError: There are too many to draw, or the checkpoint has no vocabulary.
+    """
+    vocab = checkpoint.vocab
+    if vocab is None:
+        raise ValueError(
+            f"{checkpoint.path} carries no vocabulary; give one that was trained on data"
+        )
+    wanted = [name for given in names for name in re.split(r"[,\s]+", given) if name]
+    ids = vocab.encode(wanted)
+    unknown = [name for name, token in zip(wanted, ids, strict=True) if token < 0]
+    if unknown:
+        known = [*list(vocab.gene_to_ens)[:2], *vocab.genes[:2]]
+        raise KeyError(
+            f"genes: the checkpoint's vocabulary has no {', '.join(unknown)}; it knows "
+            f"{len(vocab.genes):,} genes by names such as {', '.join(known)}"
+        )
+    ids = np.array(list(dict.fromkeys(ids.tolist())), dtype=np.int64)
+    if len(ids) > _MOST_NAMED:
+        raise ValueError(f"genes: at most {_MOST_NAMED} can be drawn; got {len(ids)}")
+    return ids, vocab
+
+
+def gene_names(ids: Int[ndarray, " gene"], vocab: GeneVocab) -> tuple[str, ...]:
+    """Symbols of genes where the vocabulary has one, else their ids."""
+    symbols: dict[str, str] = {}
+    for symbol, gene in vocab.gene_to_ens.items():
+        symbols.setdefault(gene, symbol)
+    return tuple(symbols.get(gene, gene) for gene in vocab.decode(ids.tolist()))
+
+
+def changed_settings(recorded: Mapping[str, Any] | None, run_dir: Path) -> dict[str, object]:
+    """Settings of a training that are not the defaults.
+
+    Args:
+        recorded: What the checkpoint carries: a resume may have changed them after it was written.
+        run_dir: The folder whose config.yaml is read where it carries none; where that is not
+            there either, none are known.
+    """
+    path, given = run_dir / CONFIG_FILE, recorded
+    if given is None and path.is_file():
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(given, Mapping):
+        return {}
+    defaults = {
+        field.name: field.default for field in fields(TrainSettings) if field.default is not MISSING
+    }
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in _NOT_SHOWN and value != defaults.get(name)
+    }
+
+
+def _place(evaluated: Evaluated) -> tuple[Float[ndarray, " cell"], str]:
+    """Where cells are on the trajectory: at their times, or else in the order of the graph."""
+    times = evaluated.facts[evaluated.split].time
+    if times is not None and np.isfinite(times[evaluated.pairs.cells]).any():
+        return times, "time of the current cell"
+    return position_along(evaluated.dataset.graph), "place of the current cell along the graph"
+
+
+def _graphs(evaluated: Evaluated) -> dict[str, Pictured]:
+    """The graph that the model follows, in the training split and in the one that was scored."""
+    key = evaluated.dataset.settings.neighbor_key
+    stores = {name: evaluated.stores[name] for name in ("train", evaluated.split)}
+    splits = stored_graphs(stores, (key,), recorded_options(evaluated.data_dir))
+    generator = np.random.default_rng(evaluated.seed)
+    pictured: dict[str, Pictured] = {}
+    for name, split in splits.items():
+        dropped = split.dropped.get(key)
+        quality = graph_quality(split.graphs[key], split.facts, generator, dropped)
+        is_drawn = not pictured
+        where = graph_map(split.facts.representation, split.obsm, generator) if is_drawn else None
+        pictured[name] = split.pictured(key, name, quality, where)
+    return pictured

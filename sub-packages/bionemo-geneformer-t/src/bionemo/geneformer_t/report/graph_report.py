@@ -18,7 +18,10 @@ from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality, graph_quality
 from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
-from bionemo.geneformer_t.report.graph_table import graph_table
+from bionemo.geneformer_t.report.figures.graph_map import GraphMap, graph_map
+from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
+from bionemo.geneformer_t.report.figures.style import save
+from bionemo.geneformer_t.report.tables import graph_text
 
 REPORT = "graph_report.json"
 
@@ -39,6 +42,27 @@ class SplitGraphs:
     """What the time of the facts is."""
     time_labels: Mapping[float, str] = field(default_factory=dict)
     """What time points are called; by default by their number."""
+
+    def pictured(
+        self, key: str, split: str, quality: GraphQuality, where: GraphMap | None
+    ) -> Pictured:
+        """What the picture of one graph shows.
+
+        Args:
+            key: Its neighbor key.
+            split: Name of this split.
+            quality: Its measures.
+            where: Where its cells are drawn.
+        """
+        return Pictured(
+            title=f"{key}, {split}",
+            graph=self.graphs[key],
+            quality=quality,
+            facts=self.facts,
+            where=where,
+            time_name=self.time_name,
+            time_labels=self.time_labels,
+        )
 
 
 def write_graph_report(
@@ -78,7 +102,7 @@ def write_graph_report(
         for name, split in splits.items():
             qualities = {key: found[key, name] for key in split.graphs}
             _draw(folder, name, split, qualities, generator)
-    return graph_table(found)
+    return graph_text(found)
 
 
 def picture_name(key: str, split: str) -> str:
@@ -93,21 +117,10 @@ def _draw(
     qualities: Mapping[str, GraphQuality],
     generator: np.random.Generator,
 ) -> None:
-    from bionemo.geneformer_t.report.figures.graph_map import graph_map
-    from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_picture
-
     where = graph_map(split.facts.representation, split.obsm, generator)
-    for key, graph in split.graphs.items():
-        pictured = Pictured(
-            title=f"{key}, {name}",
-            graph=graph,
-            quality=qualities[key],
-            facts=split.facts,
-            where=where,
-            time_name=split.time_name,
-            time_labels=split.time_labels,
-        )
-        graph_quality_picture(pictured, folder / picture_name(key, name))
+    for key, quality in qualities.items():
+        pictured = split.pictured(key, name, quality, where)
+        save(graph_quality_figure(pictured), folder / picture_name(key, name))
 
 
 def as_json(found: Mapping[tuple[str, str], GraphQuality]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """The model card of an exported model: data, graph, parameters, scores, and how to use it.
 
-The Python in it is part of the product: it runs in the folder as it stands, and the tests compare
-its numbers with ours.
+The words are in `templates/model_card.md.j2`. The Python among them is part of the product: it runs
+in the exported folder, and the tests compare its numbers with ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
 from bionemo.geneformer_t import __version__
+from bionemo.geneformer_t.data.folder import VOCAB
 from bionemo.geneformer_t.inference.cell_framing import reading_of
 from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.huggingface_export import (
@@ -19,25 +21,16 @@ from bionemo.geneformer_t.inference.huggingface_export import (
     objective_of,
 )
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.report.model_card_snippets import next_cell_snippet, plain_snippet
+from bionemo.geneformer_t.report.tables import SHOWN
+from bionemo.geneformer_t.table import Table, number, percent, span
 
-_HEAD = """\
----
-library_name: transformers
-pipeline_tag: fill-mask
-tags: [single-cell, transcriptomics, geneformer, geneformer-t]
----
-"""
-_LEARNED = {
-    "next_cell": "the genes of the next cell of a trajectory, given the current one",
-    "mlm": "a cell's own masked genes, as Geneformer was pretrained",
-}
+TEMPLATE = "templates/model_card.md.j2"
+_TAGS = ["single-cell", "transcriptomics", "geneformer", "geneformer-t"]
 _CAUTION = {
     "val": " The checkpoint was chosen by these cells; cells of `test` are a fairer judge.",
     "train": " The model was trained on these cells: the scores say nothing of others.",
 }
 """Split -> what its scores are worth."""
-_SHOWN = 12
 
 
 def model_card(model: NextCellModel, name: str, evaluation: Mapping[str, Any] | None) -> str:
@@ -48,30 +41,28 @@ def model_card(model: NextCellModel, name: str, evaluation: Mapping[str, Any] | 
         name: Its title.
         evaluation: What `evaluation.json` holds; None where nothing was measured.
     """
-    objective = objective_of(model)
-    sections = [
-        f"# {name}",
-        f"A BERT over rank-value-encoded single cells that learned {_LEARNED[objective]}; exported "
-        f"by geneformer-t {__version__}. A cell is its expressed genes, the most characteristic "
-        "first.",
-        "## Data",
-        _data(model),
-        "## Cells and vocabulary",
-        _cells(model),
-        "## Parameters",
-        _parameters(model),
-        "## Scores",
-        _scores(model, evaluation, objective),
-        "## In transformers",
-        "The folder is a `BertForMaskedLM`. Run the code in it, or put its path for `FOLDER`.",
-        _python(plain_snippet(reading_of(model))),
-        *_next_cells(model, objective),
-        "## In Geneformer's tools",
-        _tools(model),
-        "## Limits",
-        _limits(objective),
-    ]
-    return _HEAD + "\n" + "\n\n".join(sections) + "\n"
+    from huggingface_hub import ModelCard, ModelCardData
+
+    vocab, reading = model.required_vocab(), reading_of(model)
+    card = ModelCard.from_template(
+        ModelCardData(library_name="transformers", pipeline_tag="fill-mask", tags=_TAGS),
+        template_str=(files("bionemo.geneformer_t.report") / TEMPLATE).read_text("utf-8"),
+        name=name,
+        version=__version__,
+        objective=objective_of(model),
+        data=_data(model),
+        vocab=vocab,
+        fingerprint=vocab.fingerprint[:SHOWN],
+        settings=settings_of(model),
+        reading=reading,
+        parameters=_parameters(model),
+        scores=None if evaluation is None else scores_table(evaluation),
+        missing=left_out(model),
+        vocab_file=VOCAB,
+        position_scheme=model.config.position_scheme,
+        tools=_tools(len(reading.before) + len(reading.after), reading.genes_per_cell),
+    )
+    return f"{card}\n"
 
 
 def scores_table(evaluation: Any) -> str:
@@ -80,16 +71,16 @@ def scores_table(evaluation: Any) -> str:
     Raises:
         ValueError: It holds no scores.
     """
-    header = ["", "cross-entropy (nats)", "95 % interval", "top-1", "top-10", "top-100",
-              "cross-entropy, new genes"]  # fmt: skip
+    head = ["", "cross-entropy (nats)", "95 % interval", "top-1 (%)", "top-10 (%)", "top-100 (%)",
+            "cross-entropy, new genes"]  # fmt: skip
     try:
         rows = [
             [
                 row_name,
-                _number(row["all"]["cross_entropy"]),
-                " to ".join(_number(row["cross_entropy_interval"][end]) for end in ("low", "high")),
-                *(_share(row["all"][f"top{k}"]) for k in (1, 10, 100)),
-                _number(row["changed"]["cross_entropy"]),
+                number(row["all"]["cross_entropy"]),
+                span(*(row["cross_entropy_interval"][end] for end in ("low", "high"))),
+                *(percent(row["all"][f"top{k}"]) for k in (1, 10, 100)),
+                number(row["changed"]["cross_entropy"]),
             ]
             for row_name, row in evaluation["rows"].items()
         ]
@@ -104,20 +95,21 @@ def scores_table(evaluation: Any) -> str:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it holds no scores as `geneformer-t evaluate` writes them ({error!r})") \
             from error  # fmt: skip
-    return f"{scored}\n\n{_table(header, rows)}\n\n{intervals}"
+    return f"{scored}\n\n{Table(head=[head], rows=rows).markdown()}\n\n{intervals}"
 
 
 def _data(model: NextCellModel) -> str:
+    """A table of the training; empty where nothing is recorded."""
     trained, start = model.provenance, model.start
     rows = []
     if trained is not None:
         rows += [
             ("cells", f"`{trained.data_name}`, {trained.num_cells:,} training cells, fingerprint "
-                      f"`{trained.data_fingerprint[:_SHOWN]}`"),
+                      f"`{trained.data_fingerprint[:SHOWN]}`"),
             ("graph", f"`{trained.neighbor_key}`: {trained.num_edges:,} "
                       f"{'shuffled ' if trained.shuffled else ''}successors of "
                       f"{trained.num_examples:,} current cells, fingerprint "
-                      f"`{trained.graph_fingerprint[:_SHOWN]}`"),
+                      f"`{trained.graph_fingerprint[:SHOWN]}`"),
             ("seed", str(trained.seed)),
         ]  # fmt: skip
     if start is not None:
@@ -128,115 +120,39 @@ def _data(model: NextCellModel) -> str:
             ("initialised", ", ".join(start.initialised) or "nothing"),
         ]  # fmt: skip
     if not rows:
-        return "Not recorded: the model was saved before it met any data."
+        return ""
     if trained is None:
         rows.insert(0, ("cells", "none: the pretrained weights as they are"))
     elif start is None:
         rows.append(("started from", "no pretrained weights"))
-    return _table(["", ""], rows)
-
-
-def _cells(model: NextCellModel) -> str:
-    vocab, settings, reading = model.required_vocab(), settings_of(model), reading_of(model)
-    value = (
-        f"count / total count * {settings.target_sum:,.0f} / median of the gene"
-        if settings.normalize_gene_expression
-        else "count"
-    )
-    return (
-        f"{len(vocab):,} tokens, {len(vocab.genes):,} of them genes such as "
-        f"`{'`, `'.join(vocab.genes[:3])}`; fingerprint `{vocab.fingerprint[:_SHOWN]}`. Genes are "
-        f"ranked by {value}; the {reading.genes_per_cell:,} highest of a current cell are read."
-    )
+    return Table.of_facts(rows).markdown()
 
 
 def _parameters(model: NextCellModel) -> str:
     config = model.config
-    number = sum(parameter.numel() for parameter in model.parameters())
+    weights = sum(parameter.numel() for parameter in model.parameters())
     rows = [
-        ("layers", config.num_hidden_layers),
-        ("heads", config.num_attention_heads),
-        ("hidden size", config.hidden_size),
-        ("feed-forward size", config.intermediate_size),
+        ("layers", str(config.num_hidden_layers)),
+        ("heads", str(config.num_attention_heads)),
+        ("hidden size", str(config.hidden_size)),
+        ("feed-forward size", str(config.intermediate_size)),
         ("positions", f"{config.max_position_embeddings:,}, `{config.position_scheme}`"),
         ("activation", "ReLU"),
-        ("weights", f"{number:,}"),
+        ("weights", f"{weights:,}"),
     ]
-    return _table(["", ""], [(label, str(value)) for label, value in rows])
+    return Table.of_facts(rows).markdown()
 
 
-def _scores(model: NextCellModel, evaluation: Mapping[str, Any] | None, objective: str) -> str:
-    if evaluation is not None:
-        missing = left_out(model)
-        note = (
-            "\n\nThey are those of the checkpoint, which also predicts with its "
-            f"{' and its '.join(missing)}; `BertForMaskedLM` knows no such thing, so the weights "
-            "here do worse alone."
-        )
-        return scores_table(evaluation) + (note if missing else "")
-    if objective == "next_cell":
-        return (
-            "None were measured for this export. `geneformer-t evaluate` scores the checkpoint "
-            "beside baselines; export it again with the `evaluation.json` that it writes."
-        )
-    return "None were measured for this export."
-
-
-def _next_cells(model: NextCellModel, objective: str) -> Sequence[str]:
-    if objective != "next_cell":
-        return ()
-    return (
-        "### Next cells",
-        "Each rank of the next cell is a `[MASK]` of token type 1. Every position attends to the "
-        "current cell and to nothing else, which takes a mask of four dimensions:",
-        _python(next_cell_snippet(model.config.position_scheme)),
-    )
-
-
-def _tools(model: NextCellModel) -> str:
-    reading = reading_of(model)
-    specials = len(reading.before) + len(reading.after)
+def _tools(num_specials: int, genes_per_cell: int) -> str:
+    """What Geneformer's tools are given."""
     rows = [
         ("`token_dictionary_file`", f"`{TOKENS}`"),
         ("`gene_median_file`", f"`{GENE_MEDIANS}`"),
         ("`gene_mapping_file`", f"`{MAPPING}`"),
         ("`gene_name_id_dictionary_file`", f"`{GENE_NAMES}`"),
-        ("`special_token`", str(bool(specials))),
-        ("`model_input_size`", f"{reading.genes_per_cell + specials:,}"),
+        ("`special_token`", str(bool(num_specials))),
+        ("`model_input_size`", f"{genes_per_cell + num_specials:,}"),
         ("`model_type`", '`"Pretrained"`'),
         ("`emb_layer`", "-1, the second to last layer"),
     ]
-    return (
-        "Give the tokeniser, the embedding extractor and the perturber this folder as the model, "
-        "and:\n\n" + _table(["parameter", "value"], rows)
-    )
-
-
-def _limits(objective: str) -> str:
-    text = (
-        "For research. The model knows the genes of its vocabulary only, in cells like those that "
-        "it was trained on."
-    )
-    if objective == "next_cell":
-        text += (
-            " It predicts every rank of the next cell on its own, so that a plain argmax may name "
-            "a gene twice; `geneformer-t predict` assigns each gene once."
-        )
-    return text
-
-
-def _python(code: str) -> str:
-    return f"```python\n{code}```"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+    return Table(head=[["parameter", "value"]], rows=rows, left=(0, 1)).markdown()

@@ -1,53 +1,226 @@
-"""A report as one page that needs no other file, no network and no script."""
+"""A report as one page that needs no other file, no network and no script.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Each section is a function that computes what it shows; the words and the markup are in
+`templates/report.html.j2`, which escapes all that it is given.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bionemo.geneformer_t import __version__
-from bionemo.geneformer_t.report.markup import Child, Html, element, joined, paragraph
-from bionemo.geneformer_t.report.page_style import CSS
+from bionemo.geneformer_t.evaluate.arrows import Arrows
+from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, ClusterGains
+from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.score_tables import score_tables
+from bionemo.geneformer_t.evaluate.text import scored_sentences, verdicts
+from bionemo.geneformer_t.evaluate.trends import GeneTrends
+from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
+from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
+from bionemo.geneformer_t.report.figures.calibration_curve import calibration_figure
+from bionemo.geneformer_t.report.figures.cell_map import CellMap
+from bionemo.geneformer_t.report.figures.gains import GainPanel, gains_figure
+from bionemo.geneformer_t.report.figures.gene_trends import trends_figure
+from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
+from bionemo.geneformer_t.report.figures.loss_curve import loss_figure
+from bionemo.geneformer_t.report.figures.next_cells import next_cells_figure
+from bionemo.geneformer_t.report.figures.style import MODEL as COLOR
 from bionemo.geneformer_t.report.pictures import Picture
+from bionemo.geneformer_t.report.tables import (
+    cluster_table,
+    graph_table,
+    measures_explained,
+    model_facts,
+    training_facts,
+    trend_table,
+)
+from bionemo.geneformer_t.table import Table, number, with_minus
+
+TEMPLATE = "report.html.j2"
+MOST_DRAWN = 30
+"""Clusters in the picture; the table holds all."""
+Section = dict[str, Any]
+"""What the template shows of one part of the page; `picture`, where it has one, is a `Picture`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """One part of the page."""
-
-    name: str
-    """Its anchor; chosen by us, never by data."""
-    title: str
-    body: Sequence[Html]
-    pictures: Sequence[Picture] = ()
-    """All pictures of the body, to be written beside the page as well."""
-
-    def shown(self) -> Html:
-        """The section as markup."""
-        return element("section", element("h2", self.title), *self.body, id=self.name)
-
-
-def page(title: str, under: str, verdict: Child, sections: Sequence[Section]) -> str:
+def page(title: str, under: str, verdict: str, sections: Mapping[str, Section]) -> str:
     """The whole page.
 
     Args:
         title: Its heading.
         under: What was looked at, in one line.
         verdict: What a reader in a hurry should know.
-        sections: The rest, in the order of reading.
+        sections: Names of the template's sections and what they show, in the order of reading.
     """
-    links = [element("a", section.title, href=f"#{section.name}") for section in sections]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        Html(f"<style>\n{CSS}</style>"),
+    environment = Environment(
+        loader=PackageLoader("bionemo.geneformer_t.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
-    body = element(
-        "body",
-        element("header", element("h1", title), paragraph(under, class_="under")),
-        paragraph(verdict, class_="verdict"),
-        element("nav", *links),
-        element("main", *(joined([section.shown(), Html("\n")]) for section in sections)),
-        element("footer", paragraph(f"Written by geneformer-t {__version__}.")),
+    environment.filters["number"] = lambda value, digits=3: with_minus(number(value, digits))
+    return environment.get_template(TEMPLATE).render(
+        title=title,
+        under=under,
+        verdict=verdict,
+        sections=sections,
+        color=COLOR,
+        version=__version__,
     )
-    return "<!doctype html>\n" + element("html", head, Html("\n"), body, lang="en").text + "\n"
+
+
+def about(
+    checkpoint: CheckpointSummary,
+    changed_settings: Mapping[str, object],
+    scored: Path,
+    evaluation: Evaluation,
+    where_from: str,
+) -> Section:
+    """The model, its training, and the cells that it was asked about.
+
+    Args:
+        checkpoint: What the checkpoint says of itself.
+        changed_settings: Settings of the training that are not the defaults.
+        scored: Folder of the split that was scored.
+        evaluation: How many cells and pairs that were.
+        where_from: A sentence on where times and clusters come from.
+    """
+    numbers = (
+        f"{evaluation.num_cells:,} current cells, {evaluation.num_pairs:,} next cells, "
+        f"{evaluation.num_positions:,} positions; {evaluation.num_changed:,} of the genes are new "
+        "in the next cell"
+    )
+    facts = [("folder", str(scored)), ("scored", numbers), ("notes", where_from)]
+    return {
+        "model": Table.of_facts(model_facts(checkpoint), "The model"),
+        "training": Table.of_facts(training_facts(checkpoint), "Its training"),
+        "settings": changed_settings,
+        "scored": Table.of_facts(facts, "What was scored"),
+    }
+
+
+def loss(metrics: Path | None) -> Section:
+    """Training and validation loss over optimizer steps, and where the latter was lowest.
+
+    Args:
+        metrics: The `metrics.csv` of the run; None where it is not beside the checkpoint.
+    """
+    if metrics is None:
+        return {"picture": None}
+    table, column = pd.read_csv(metrics), "val/loss"
+    known = table[["step", column]].dropna() if column in table else table.iloc[:0]
+    best = known.iloc[int(known[column].to_numpy().argmin())] if len(known) else None
+    return {
+        "picture": Picture.of(loss_figure(table), "loss_curve"),
+        "best": None if best is None else {"step": int(best["step"]), "loss": best[column]},
+        "last": known[column].iloc[-1] if len(known) else None,
+    }
+
+
+def graph(graphs: Mapping[str, Pictured]) -> Section:
+    """Measures and warnings of every split's graph, and the picture of the first.
+
+    Args:
+        graphs: Each split's graph, that of the training first.
+    """
+    first = next(iter(graphs.values()))
+    qualities = (((split,), one.quality) for split, one in graphs.items())
+    table = graph_table(qualities, [""], "The graph of successors in each split")
+    return {
+        "table": table,
+        "explained": measures_explained(table),
+        "warnings": [
+            (split, warning.sentence)
+            for split, one in graphs.items()
+            for warning in graph_warnings(one.quality)
+        ],
+        "first": first,
+        "picture": Picture.of(graph_quality_figure(first), "graph"),
+    }
+
+
+def scores(evaluation: Evaluation) -> Section:
+    """All scores, and the verdicts as the terminal gives them."""
+    gains = evaluation.advantages.values()
+    panels = [
+        GainPanel(title="all genes", unit="nats per position", gains=[g.all for g in gains]),
+        GainPanel(title="new genes", unit="nats per position", gains=[g.changed for g in gains]),
+        GainPanel(title="change of genes", unit="correlation", gains=[g.change for g in gains]),
+        GainPanel(title="direction", unit="cosine", gains=[g.direction for g in gains]),
+    ]
+    tokens, cells, populations, _ = score_tables(evaluation)
+    return {
+        "scored": scored_sentences(evaluation),
+        "tokens": tokens,
+        "verdicts": verdicts(evaluation),
+        "picture": Picture.of(
+            gains_figure([f"over {name}" for name in evaluation.advantages], panels), "gains"
+        ),
+        "cells": cells,
+        "populations": populations,
+    }
+
+
+def arrows(found: Arrows, where: CellMap) -> Section:
+    """Arrows from current cells to their true successors, and to what is predicted."""
+    return {
+        "where": where,
+        "cosine": found.cosine,
+        "picture": Picture.of(next_cells_figure(found, where), "next_cells"),
+    }
+
+
+def genes(trends: GeneTrends, names: Sequence[str], place_name: str) -> Section:
+    """Genes that were named and those that change most.
+
+    Args:
+        trends: The curves.
+        names: What the genes are called, in their order.
+        place_name: What places on the trajectory are, such as a column of obs.
+    """
+    return {
+        "trends": trends,
+        "names": names,
+        "place": place_name,
+        "table": trend_table(trends, names),
+        "picture": Picture.of(trends_figure(trends, names, place_name), "gene_trends"),
+    }
+
+
+def clusters(gains: ClusterGains | None) -> Section:
+    """Gains in nats per position, with intervals over the cells and donors of the cluster.
+
+    Args:
+        gains: None where clusters are not known.
+    """
+    if gains is None or not gains.clusters:
+        return {"gains": gains, "least": LEAST_CELLS, "picture": None}
+    drawn = gains.clusters[:MOST_DRAWN]
+    panel = GainPanel(
+        title=f"over {gains.baseline}",
+        unit="gain in nats per position",
+        gains=[one.gain for one in drawn],
+    )
+    return {
+        "gains": gains,
+        "least": LEAST_CELLS,
+        "num_drawn": len(drawn),
+        "table": cluster_table(gains.clusters),
+        "picture": Picture.of(
+            gains_figure([one.cluster for one in drawn], [panel]), "skill_by_cluster"
+        ),
+    }
+
+
+def calibration(evaluation: Evaluation) -> Section:
+    """Reliability of probabilities, and entropy against error."""
+    own = evaluation.rows[MODEL]
+    return {
+        "correlation": own.calibration.entropy_vs_error,
+        "table": score_tables(evaluation)[-1],
+        "picture": Picture.of(calibration_figure(own.calibration, own.reliability), "calibration"),
+    }

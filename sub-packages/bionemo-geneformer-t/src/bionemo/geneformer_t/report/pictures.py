@@ -3,16 +3,17 @@
 The same figure gives the same bytes, so that a report of the same values is the same file.
 """
 
-import base64
 import io
+from base64 import b64encode
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from bionemo.geneformer_t.files import write_bytes
 from bionemo.geneformer_t.report.figures.style import DPI, as_plain_text
-from bionemo.geneformer_t.report.markup import Html, element
 
 _SALT = "geneformer-t"
 """Makes the names within an SVG repeatable."""
@@ -24,28 +25,24 @@ class Picture:
 
     name: str
     """Of its files, without an ending; chosen by us, never by data."""
-    alt: str
-    """What it shows, for those who cannot see it."""
     svg: bytes
     png: bytes
 
     @classmethod
-    def of(cls, figure: Figure, name: str, alt: str) -> "Picture":
+    def of(cls, figure: Figure, name: str) -> "Picture":
         """Draw a figure."""
         as_plain_text(figure)
-        return cls(
-            name=name, alt=alt, svg=_bytes(figure, "svg", {"Date": None}), png=_bytes(figure, "png")
-        )
+        return cls(name=name, svg=_bytes(figure, "svg", {"Date": None}), png=_bytes(figure, "png"))
 
-    def shown(self) -> Html:
-        """The picture within the page.
+    @property
+    def base64(self) -> str:
+        """The SVG as text, for the page."""
+        return b64encode(self.svg).decode()
 
-        As an image rather than as elements: names inside two SVGs of a page would meet.
-        """
-        held = base64.b64encode(self.svg).decode()
-        return element(
-            "figure", element("img", src=f"data:image/svg+xml;base64,{held}", alt=self.alt)
-        )
+    def write(self, folder: Path) -> None:
+        """Both kinds, in a folder that exists."""
+        write_bytes(folder / f"{self.name}.svg", self.svg)
+        write_bytes(folder / f"{self.name}.png", self.png)
 
 
 def _bytes(figure: Figure, kind: str, metadata: dict[str, Any] | None = None) -> bytes:

@@ -1,12 +1,14 @@
 """`geneformer-t doctor`: contents of a checkpoint or data folder, and whether they match."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import POSITIONAL, Settings
+from bionemo.geneformer_t.table import Table
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.data.inventory import DataInventory
@@ -58,7 +60,6 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
     from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
     from bionemo.geneformer_t.inference.compatibility import compare
     from bionemo.geneformer_t.inference.data_fit import examine_data, examine_fit
-    from bionemo.geneformer_t.run import doctor_report as report
 
     checkpoint_path, data_dir = _sorted_out(settings)
     checkpoint = None if checkpoint_path is None else summarise_checkpoint(checkpoint_path)
@@ -78,12 +79,50 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
         findings = [*refused, *([] if data is None else examine_data(data))]
     found = Diagnosis(checkpoint=checkpoint, data=data, findings=tuple(findings))
     parts = [
-        *([report.checkpoint_text(checkpoint), scores_text(checkpoint)] if checkpoint else []),
-        *([report.data_text(data)] if data else []),
-        *([report.findings_text(found.findings, both=checkpoint is not None)] if data_dir else []),
+        *([checkpoint_text(checkpoint), scores_text(checkpoint)] if checkpoint else []),
+        *([data_text(data)] if data else []),
+        *([findings_text(found.findings, both=checkpoint is not None)] if data_dir else []),
     ]
     print("\n\n".join(parts))
     return found
+
+
+def checkpoint_text(checkpoint: "CheckpointSummary") -> str:
+    """Everything that a checkpoint carries."""
+    from bionemo.geneformer_t.report.tables import model_facts, training_facts
+
+    return Table.of_facts([*model_facts(checkpoint), *training_facts(checkpoint)]).text()
+
+
+def data_text(data: "DataInventory") -> str:
+    """Everything that a data folder holds."""
+    from bionemo.geneformer_t.report.tables import SHOWN, vocab_facts
+
+    by = "by hand" if data.made_by is None else f"by geneformer-t {data.made_by}"
+    facts = [("data folder", str(data.folder)), ("made", by), *vocab_facts(data.vocab)]
+    for name, split in data.splits.items():
+        graphs = "; ".join(f"{key}: {edges:,} edges" for key, edges in split.graphs.items())
+        facts.append((f"graphs {name}", graphs or "none"))
+    heads = ["split", "cells", "genes", "known", "counts known", "median genes", "fingerprint"]
+    rows = [
+        [name, f"{len(split.store):,}", f"{split.genes:,}", f"{split.genes_known:,}",
+         f"{split.counts_known:.1%}", f"{split.genes_per_cell:,}", split.fingerprint[:SHOWN]]
+        for name, split in data.splits.items()
+    ]  # fmt: skip
+    return f"{Table.of_facts(facts).text()}\n\n{Table(head=[heads], rows=rows).text()}"
+
+
+def findings_text(findings: "Sequence[Finding]", *, both: bool) -> str:
+    """Every finding with its verdict, and the conclusion."""
+    marks = {"good": "ok  ", "note": "note", "wrong": "NO  "}
+    table = Table.of_facts([(marks[finding.verdict], finding.text) for finding in findings])
+    number = sum(finding.verdict == "wrong" for finding in findings)
+    if both:
+        end = "Incompatible" if number else "The checkpoint and the data fit together"
+    else:
+        end = "The folder has faults" if number else "Nothing is wrong with the folder"
+    failed = "1 check failed" if number == 1 else f"{number} checks failed"
+    return f"{table.text()}\n\n{end}{f': {failed}' if number else ''}."
 
 
 def scores_text(checkpoint: "CheckpointSummary") -> str:

@@ -178,16 +178,18 @@ def _controls(settings: EvaluateSettings, model: "NextCellModel") -> "dict[str, 
 
 def as_text(evaluated: "Evaluated") -> str:
     """The tables, and what they mean in words."""
-    from bionemo.geneformer_t.evaluate.text import summary, tables
+    from bionemo.geneformer_t.evaluate.score_tables import score_tables
+    from bionemo.geneformer_t.evaluate.text import summary
 
     evaluation, shuffled, mixed = evaluated.evaluation, "", ""
+    tables = "\n\n".join(table.text() for table in score_tables(evaluation))
     if evaluated.is_shuffled:
         shuffled = " (trained on shuffled successors: a control)"
     if evaluated.mixing is not None:
         mixed = f"\nThe model's answer is {evaluated.mixing}."
     return (
         f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}\n\n"
-        f"{tables(evaluation)}\n\n{summary(evaluation)}{mixed}\n{evaluated.where_from}\n"
+        f"{tables}\n\n{summary(evaluation)}{mixed}\n{evaluated.where_from}\n"
     )
 
 
@@ -297,19 +299,10 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
 
 def _draw(evaluated: "Evaluated", folder: Path) -> None:
     from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
-    from bionemo.geneformer_t.report.figures.next_cells import next_cell_arrows
+    from bionemo.geneformer_t.report.figures.next_cells import next_cells_figure
+    from bionemo.geneformer_t.report.figures.style import save
 
-    where = evaluated.where
-    print(
-        next_cell_arrows(
-            evaluated.arrows,
-            where.coordinates,
-            folder / NEXT_CELLS,
-            colors=where.colors,
-            color_name=where.color_name,
-            map_name=where.name,
-        )
-    )
+    print(save(next_cells_figure(evaluated.arrows, evaluated.where), folder / NEXT_CELLS))
     if evaluated.metrics is not None:
         print(loss_curve(evaluated.metrics, folder / LOSS_CURVE))
 

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import POSITIONAL, Settings
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-    from numpy import ndarray
-
-    from bionemo.geneformer_t.data.stored_graphs import SplitInput
     from bionemo.geneformer_t.report.graph_report import SplitGraphs
 
 FOLDER = "graph_report"
@@ -58,27 +54,18 @@ def graph(settings: GraphSettings) -> Path:
     import numpy as np
 
     from bionemo.geneformer_t.data.cell_store import CellStore
-    from bionemo.geneformer_t.data.stored_graphs import (
-        read_split,
-        read_times,
-        second_names,
-        splits_or_one,
-    )
+    from bionemo.geneformer_t.data.stored_graphs import second_names, splits_or_one
+    from bionemo.geneformer_t.report.graph_facts import stored_graphs
     from bionemo.geneformer_t.report.graph_report import write_graph_report
 
-    found = {
-        name: read_split(CellStore.open(path))
-        for name, path in splits_or_one(settings.data_dir).items()
-    }
-    settings, lines = completed(settings)
-    times = {}
-    if settings.time_key is not None:
-        times = read_times(found, settings.time_key, settings.time_order)
-    splits = {name: with_facts(split, times.get(name), settings) for name, split in found.items()}
+    folders = splits_or_one(settings.data_dir)
+    stores = {name: CellStore.open(folder) for name, folder in folders.items()}
+    options, lines = known_options(settings)
+    splits = stored_graphs(stores, settings.neighbor_key, options, settings.use_rep)
     aliases = second_names([split.graphs for split in splits.values()])
     if settings.neighbor_key is None:
         splits = {name: _without(split, aliases) for name, split in splits.items()}
-    _check_root(splits, settings)
+    _check_root(splits, settings.data_dir, options)
     output = settings.output_dir or settings.data_dir / FOLDER
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -89,7 +76,7 @@ def graph(settings: GraphSettings) -> Path:
     generator = np.random.default_rng(settings.seed)
     print(write_graph_report(output, splits, generator, pictures=settings.pictures))
     lines += [f"{key} is the same graph as {other}" for key, other in aliases.items()]
-    missing = [f"{what} ({option})" for option, what in _not_given(settings).items()]
+    missing = [f"{what} ({option})" for option, what in _not_given(options).items()]
     if missing:
         lines.append(f"not measured: {', '.join(missing)}")
     lines.append(f"all measures{' and pictures' if settings.pictures else ''}: {output}")
@@ -97,51 +84,26 @@ def graph(settings: GraphSettings) -> Path:
     return output
 
 
-def completed(settings: GraphSettings) -> tuple[GraphSettings, list[str]]:
-    """The settings, completed by those recorded in the data folder, and a line about them."""
-    from bionemo.geneformer_t.data.stored_graphs import recorded_options
+def known_options(settings: GraphSettings) -> tuple[dict[str, Any], list[str]]:
+    """What is known about cells: what is given, else what is recorded in the data folder.
+
+    Returns:
+        Options as `recorded_options` names them, and a line about those that were recorded.
+    """
+    from bionemo.geneformer_t.data.stored_graphs import OPTIONS, recorded_options
     from bionemo.geneformer_t.data.write_folder import RECORD
 
+    given = {name: getattr(settings, name) for name in OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
     recorded = recorded_options(settings.data_dir)
-    if settings.time_key is not None:
+    if "time_key" in given:
         recorded.pop("time_order", None)  # the order belongs to the recorded column
-    taken = {name: value for name, value in recorded.items() if getattr(settings, name) is None}
+    taken = {name: value for name, value in recorded.items() if name not in given}
     if not taken:
-        return settings, []
+        return given, []
     values = {k: " ".join(v) if isinstance(v, tuple) else v for k, v in taken.items()}
     options = " ".join(f"--{name} {value}" for name, value in values.items())
-    return replace(settings, **taken), [f"known from {RECORD}: {options}"]
-
-
-def with_facts(
-    split: "SplitInput", time: "Float[ndarray, ' cell'] | None", settings: GraphSettings
-) -> "SplitGraphs":
-    """The graphs of a split, with everything that is known about its cells from the settings."""
-    from bionemo.geneformer_t.data.stored_graphs import read_graphs, representation_of, time_labels
-    from bionemo.geneformer_t.neighbors.quality.cell_facts import cell_facts
-    from bionemo.geneformer_t.neighbors.quality.edge_blocks import groups_in_time
-    from bionemo.geneformer_t.report.graph_report import SplitGraphs
-
-    are_points = time is not None and groups_in_time(time)[1]
-    graphs, dropped = read_graphs(split, settings.neighbor_key)
-    facts = cell_facts(
-        split.obs,
-        representation=representation_of(split, settings.use_rep),
-        time=time,
-        batch_key=settings.batch_key,
-        cluster_key=settings.cluster_key or (settings.time_key if are_points else None),
-        root=settings.root,
-    )
-    return SplitGraphs(
-        graphs=graphs,
-        dropped=dropped,
-        facts=facts,
-        obsm=split.obsm,
-        time_name=settings.time_key or "",
-        time_labels=time_labels(split, settings.time_key, time)
-        if settings.time_key is not None and time is not None
-        else {},
-    )
+    return {**taken, **given}, [f"known from {RECORD}: {options}"]
 
 
 def _without(split: "SplitGraphs", aliases: Mapping[str, str]) -> "SplitGraphs":
@@ -149,27 +111,27 @@ def _without(split: "SplitGraphs", aliases: Mapping[str, str]) -> "SplitGraphs":
     return replace(split, graphs=graphs)
 
 
-def _check_root(splits: "Mapping[str, SplitGraphs]", settings: GraphSettings) -> None:
-    if settings.root is None or any(split.facts.roots is not None for split in splits.values()):
+def _check_root(
+    splits: "Mapping[str, SplitGraphs]", data_dir: Path, options: Mapping[str, Any]
+) -> None:
+    root, cluster_key = options.get("root"), options.get("cluster_key")
+    if root is None or any(split.facts.roots is not None for split in splits.values()):
         return
-    where = f", and no cluster of {settings.cluster_key!r}" if settings.cluster_key else ""
+    where = f", and no cluster of {cluster_key!r}" if cluster_key else ""
     raise KeyError(
-        f"root: {settings.root!r} is not a cell of {settings.data_dir}{where}; a root cluster "
-        "needs cluster_key"
+        f"root: {root!r} is not a cell of {data_dir}{where}; a root cluster needs cluster_key"
     )
 
 
-def _not_given(settings: GraphSettings) -> dict[str, str]:
+def _not_given(options: Mapping[str, Any]) -> dict[str, str]:
     """Options that would add a measure, and what it measures."""
     wanted = {
-        "--time_key": (settings.time_key, "whether edges go forward in time"),
-        "--cluster_key": (
-            settings.cluster_key or settings.time_key,
-            "between which clusters edges run",
-        ),
-        "--batch_key": (settings.batch_key, "whether edges cross batches"),
+        "time_key": "whether edges go forward in time",
+        "cluster_key": "between which clusters edges run",
+        "batch_key": "whether edges cross batches",
     }
-    return {option: what for option, (given, what) in wanted.items() if given is None}
+    known = {*options, *(["cluster_key"] if "time_key" in options else [])}
+    return {f"--{option}": what for option, what in wanted.items() if option not in known}
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def prepare(settings: PrepareSettings) -> Path:
         make_vocab,
         vocab_source,
     )
-    from bionemo.geneformer_t.report.prepared_graphs import report_on_graphs
+    from bionemo.geneformer_t.report.graph_facts import report_on_graphs
     from bionemo.geneformer_t.run.graph_command import FOLDER
 
     record = {

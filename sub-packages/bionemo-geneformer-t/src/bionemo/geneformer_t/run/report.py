@@ -46,11 +46,12 @@ def report(settings: ReportSettings) -> Path:
     """
     from dataclasses import fields
 
+    from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+    from bionemo.geneformer_t.report.contents import named_genes
     from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
-    from bionemo.geneformer_t.run.report_contents import named_genes
 
-    named_genes(settings.checkpoint, settings.genes)  # refuse before the long work
+    named_genes(summarise_checkpoint(settings.checkpoint), settings.genes)  # before long work
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
     evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
@@ -71,20 +72,19 @@ def write_report(
         genes: Names of genes to follow.
         num_genes: How many more to choose.
     """
-    from bionemo.geneformer_t.files import write_bytes, write_text
+    from bionemo.geneformer_t.files import write_text
+    from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
     from bionemo.geneformer_t.report.contents import page_of, sections_of
-    from bionemo.geneformer_t.run.report_contents import gather
 
-    contents = gather(evaluated, genes, num_genes)
-    sections = sections_of(contents)
+    checkpoint = summarise_checkpoint(evaluated.checkpoint)
+    sections = sections_of(evaluated, checkpoint, genes, num_genes)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
-    for section in sections:
-        for picture in section.pictures:
-            write_bytes(figures / f"{picture.name}.svg", picture.svg)
-            write_bytes(figures / f"{picture.name}.png", picture.png)
+    for section in sections.values():
+        if section.get("picture") is not None:
+            section["picture"].write(figures)
     path = folder / REPORT
-    write_text(path, page_of(contents, sections))
+    write_text(path, page_of(evaluated, checkpoint, sections))
     print(path)
     return path
 

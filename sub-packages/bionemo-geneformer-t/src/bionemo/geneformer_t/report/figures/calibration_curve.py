@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
 from bionemo.geneformer_t.report.figures.style import MODEL, QUIET, REFERENCE, new_figure, quieten
-from bionemo.geneformer_t.report.numbers import number
+from bionemo.geneformer_t.table import number, with_minus
 
 _LEAST_POSITIONS = 20
 """Bins of fewer positions are too uncertain to draw."""
@@ -32,7 +32,7 @@ def calibration_figure(found: Calibration, shares: Sequence[Interval]) -> Figure
 
 
 def _draw_reliability(axes: Any, found: Calibration, shares: Sequence[Interval]) -> None:
-    """Shares on both axes are logarithmic, since probabilities of genes span decades."""
+    """Fractions on both axes are logarithmic, since probabilities of genes span decades."""
     enough = (found.positions >= _LEAST_POSITIONS) & (found.right > 0)
     claimed = found.claimed[enough] / found.positions[enough]
     right = found.right[enough] / found.positions[enough]
@@ -56,9 +56,9 @@ def _draw_reliability(axes: Any, found: Calibration, shares: Sequence[Interval])
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-    axes.set_title("Is the likeliest gene there as often as claimed?", **_TITLE)
-    axes.set_xlabel("claimed probability of the likeliest gene")
-    axes.set_ylabel("share of positions where it is there")
+    axes.set_title("Is the most probable gene there as often as claimed?", **_TITLE)
+    axes.set_xlabel("claimed probability of the most probable gene")
+    axes.set_ylabel("fraction of positions where it is there")
     quieten(axes, grid="both")
 
 
@@ -76,7 +76,7 @@ def _draw_entropy(axes: Any, found: Calibration) -> None:
             ends, ends, color=QUIET, linewidth=1, linestyle="--", label="as large as the entropy"
         )
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-    title = f"Entropy vs. error: rank correlation {number(found.entropy_vs_error, 2)}"
+    title = f"Entropy vs. error: rank correlation {with_minus(number(found.entropy_vs_error, 2))}"
     axes.set_title(title, **_TITLE)
     axes.set_xlabel("entropy of the prediction, nats per position")
     axes.set_ylabel("cross-entropy, nats per position")

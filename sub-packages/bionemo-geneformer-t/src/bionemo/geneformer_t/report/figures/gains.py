@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.report.figures.cluster_flow import short_name
 from bionemo.geneformer_t.report.figures.style import MODEL, QUIET, REFERENCE, new_figure, quieten
-from bionemo.geneformer_t.report.numbers import gain as signed
+from bionemo.geneformer_t.table import signed, with_minus
 
 _FAR = 2.5
 """A gain so many times the second largest is drawn at the edge, with its figure."""
@@ -53,8 +53,9 @@ def _draw(axes: Any, panel: GainPanel) -> None:
         if abs(found.mean) > furthest:
             at, side = math.copysign(furthest, found.mean), "right" if found.mean > 0 else "left"
             axes.annotate(
-                signed(found.mean, 2), (at, place), xytext=(0, 0), textcoords="offset points",
-                ha=side, va="center", fontsize=9, color=color, weight="bold",
+                with_minus(signed(found.mean, 2)), (at, place), xytext=(0, 0),
+                textcoords="offset points", ha=side, va="center", fontsize=9, color=color,
+                weight="bold",
             )  # fmt: skip
             continue
         if not math.isnan(found.low):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from bionemo.geneformer_t.evaluate.trends import Curve, GeneTrends
 from bionemo.geneformer_t.report.figures.cluster_flow import short_name
 from bionemo.geneformer_t.report.figures.style import MODEL, QUIET, REFERENCE, new_figure, quieten
-from bionemo.geneformer_t.report.numbers import number
+from bionemo.geneformer_t.table import number, with_minus
 
 CURVES = {
     "current": (QUIET, "current cells", ":"),
@@ -36,7 +36,8 @@ def trends_figure(trends: GeneTrends, names: Sequence[str], place_name: str) -> 
         for field, (color, label, line) in CURVES.items():
             _draw(axes, trends, getattr(trends, field), i, (color, label, line))
         axes.set_title(short_name(name, _MOST_LETTERS), loc="left", fontsize=11)
-        axes.set_title(f"r {number(float(trends.agreement[i]), 2)}", loc="right", fontsize=9)
+        agreement = with_minus(number(float(trends.agreement[i]), 2))
+        axes.set_title(f"r {agreement}", loc="right", fontsize=9)
         axes.set_ylim(bottom=0)
         is_lowest = i + _ACROSS >= len(names)
         axes.tick_params(labelsize=8, labelbottom=is_lowest)
@@ -48,7 +49,7 @@ def trends_figure(trends: GeneTrends, names: Sequence[str], place_name: str) -> 
         handles, labels, loc="outside upper left", ncols=len(labels), frameon=False, fontsize=10
     )
     figure.supxlabel(place_name, fontsize=10)
-    figure.supylabel("height in the rank order", fontsize=10)
+    figure.supylabel("normalised rank", fontsize=10)
     return figure
 
 

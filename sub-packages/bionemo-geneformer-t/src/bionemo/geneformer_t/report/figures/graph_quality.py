@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,6 @@ from bionemo.geneformer_t.report.figures.style import (
     REFERENCE,
     new_figure,
     quieten,
-    save,
 )
 
 _TITLE = {"loc": "left", "fontsize": 12}
@@ -63,21 +61,8 @@ class Pictured:
     """What time points are called; by default by their number."""
 
 
-def graph_quality_picture(pictured: Pictured, path: Path) -> Path:
-    """Draw all panels that there are measures for.
-
-    Args:
-        pictured: What to draw.
-        path: Where to write the picture.
-
-    Returns:
-        `path`.
-    """
-    return save(graph_quality_figure(pictured), path)
-
-
 def graph_quality_figure(pictured: Pictured) -> Figure:
-    """The figure that `graph_quality_picture` writes."""
+    """All panels that there are measures for."""
     panels = _panels(pictured)
     layout = _LAYOUTS[len(panels) - 1]
     figure = new_figure(6.4 * len(layout.split(";")[0]), 4.8 * len(layout.split(";")))

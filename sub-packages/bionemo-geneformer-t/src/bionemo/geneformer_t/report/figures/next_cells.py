@@ -1,10 +1,6 @@
 """True and predicted successors side by side, as arrows on a map of cells."""
 
-from pathlib import Path
-
-from jaxtyping import Float, Shaped
 from matplotlib.figure import Figure
-from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.arrows import Arrows
 from bionemo.geneformer_t.report.figures.cell_arrows import (
@@ -14,46 +10,21 @@ from bionemo.geneformer_t.report.figures.cell_arrows import (
     grid_weights,
     shown_share,
 )
-from bionemo.geneformer_t.report.figures.style import new_figure, save
+from bionemo.geneformer_t.report.figures.cell_map import CellMap
+from bionemo.geneformer_t.report.figures.style import new_figure
 
 
-def next_cell_arrows(
-    arrows: Arrows,
-    coordinates: Float[ndarray, "cell 2"],
-    path: Path,
-    *,
-    colors: Shaped[ndarray, " cell"] | None = None,
-    color_name: str = "",
-    map_name: str = "map",
-) -> Path:
-    """Draw two panels: arrows to the true successors, and to the predicted next cells.
+def next_cells_figure(arrows: Arrows, where: CellMap) -> Figure:
+    """Two panels: arrows to the true successors, and to the predicted next cells.
 
     Arrows are averaged around the places of a grid, as velocity plots do; both panels use the same
     places and the same scale.
 
     Args:
         arrows: Where the current cells go.
-        coordinates: The place of every cell of the split.
-        path: Where to write the picture.
-        colors: A number or a label for each cell.
-        color_name: What `colors` are.
-        map_name: What the coordinates are.
+        where: The place of every cell of the split, and its colour.
     """
-    figure = next_cells_figure(
-        arrows, coordinates, colors=colors, color_name=color_name, map_name=map_name
-    )
-    return save(figure, path)
-
-
-def next_cells_figure(
-    arrows: Arrows,
-    coordinates: Float[ndarray, "cell 2"],
-    *,
-    colors: Shaped[ndarray, " cell"] | None = None,
-    color_name: str = "",
-    map_name: str = "map",
-) -> Figure:
-    """The figure that `next_cell_arrows` writes."""
+    coordinates, colors = where.coordinates, where.colors
     figure = new_figure(11.0, 5.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     starts = coordinates[arrows.cells]
@@ -69,12 +40,12 @@ def next_cells_figure(
         tails, moves = weights @ starts, weights @ (ends - starts)
         draw_arrows(axes, tails, moves, shown)
         axes.set_title(title, loc="left", fontsize=13)
-        axes.set(xticks=[], yticks=[], aspect="equal" if map_name == "UMAP" else "auto")
+        axes.set(xticks=[], yticks=[], aspect="equal" if where.name == "UMAP" else "auto")
         axes.spines[:].set_visible(False)
     if drawn is not None and colors is not None:
-        explain_colors(figure, panels, drawn, colors, color_name)
+        explain_colors(figure, panels, drawn, colors, where.color_name)
     figure.supxlabel(
-        f"{map_name} of {len(coordinates):,} cells; mean arrows of {len(arrows.cells):,} current "
+        f"{where.name} of {len(coordinates):,} cells; mean arrows of {len(arrows.cells):,} current "
         f"cells, drawn at {shown:.0%} of their length; mean cosine between true and predicted "
         f"arrows {arrows.cosine:.2f}",
         fontsize=10,

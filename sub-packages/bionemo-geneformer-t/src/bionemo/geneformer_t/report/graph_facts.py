@@ -1,18 +1,28 @@
-"""The graph report of `prepare`: every split measured against what is known about its cells."""
+"""Graphs of splits with what is known about their cells: as `prepare` has them, or as stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.join_inputs import InputCells
+from bionemo.geneformer_t.data.cell_store import CellStore
+from bionemo.geneformer_t.data.stored_graphs import (
+    read_graphs,
+    read_split,
+    read_times,
+    representation_of,
+    time_labels,
+)
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     DIFFUSION_PSEUDOTIME,
     pseudotime_values,
 )
 from bionemo.geneformer_t.neighbors.quality.cell_facts import cell_facts
+from bionemo.geneformer_t.neighbors.quality.edge_blocks import groups_in_time
 from bionemo.geneformer_t.prepare.cell_splits import CellPlan
 from bionemo.geneformer_t.prepare.graphs import SplitGraph
 from bionemo.geneformer_t.prepare.settings import PrepareSettings
@@ -61,6 +71,54 @@ def report_on_graphs(
         )
     generator = np.random.default_rng([settings.seed, _REPORT_STREAM])
     return write_graph_report(folder, splits, generator, pictures=settings.pictures)
+
+
+def stored_graphs(
+    stores: Mapping[str, CellStore],
+    keys: Sequence[str] | None,
+    options: Mapping[str, Any],
+    use_rep: str | None = None,
+) -> dict[str, SplitGraphs]:
+    """The graphs of splits of a data folder, and all that its columns tell about their cells.
+
+    Args:
+        stores: The cells of each split.
+        keys: Which graphs; by default all.
+        options: Columns of obs and the root, as `recorded_options` names them.
+        use_rep: Name in obsm of the coordinates in which distances are measured.
+
+    Raises:
+        KeyError: A column or array is missing.
+        ValueError: Labels cannot be read as times.
+    """
+    found = {name: read_split(store) for name, store in stores.items()}
+    time_key, times = options.get("time_key"), {}
+    if time_key is not None:
+        times = read_times(found, time_key, options.get("time_order"))
+    splits = {}
+    for name, split in found.items():
+        time = times.get(name)
+        are_points = time is not None and groups_in_time(time)[1]
+        graphs, dropped = read_graphs(split, keys)
+        facts = cell_facts(
+            split.obs,
+            representation=representation_of(split, use_rep),
+            time=time,
+            batch_key=options.get("batch_key"),
+            cluster_key=options.get("cluster_key") or (time_key if are_points else None),
+            root=options.get("root"),
+        )
+        splits[name] = SplitGraphs(
+            graphs=graphs,
+            dropped=dropped,
+            facts=facts,
+            obsm=split.obsm,
+            time_name=time_key or "",
+            time_labels={}
+            if time_key is None or time is None
+            else time_labels(split, time_key, time),
+        )
+    return splits
 
 
 def _time_labels(cells: InputCells, plan: CellPlan, settings: PrepareSettings) -> dict[float, str]:

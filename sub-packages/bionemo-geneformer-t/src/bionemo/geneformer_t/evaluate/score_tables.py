@@ -1,75 +1,93 @@
-"""The scores of an evaluation as tables of a page."""
-
-from collections.abc import Mapping
+"""The scores of an evaluation as tables, the same on the terminal and on a page."""
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation, Scores
-from bionemo.geneformer_t.evaluate.scores.population import PopulationDistance
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores
-from bionemo.geneformer_t.report.markup import Heading, Html, table
-from bionemo.geneformer_t.report.numbers import number, percent, span
+from bionemo.geneformer_t.table import Table, number, percent, span
 
 
-def token_table(evaluation: Evaluation) -> Html:
+def score_tables(evaluation: Evaluation) -> tuple[Table, Table, Table, Table]:
+    """Genes at their ranks, whole cells, populations, and calibration."""
+    return (
+        token_table(evaluation),
+        cell_table(evaluation),
+        population_table(evaluation),
+        calibration_table(evaluation),
+    )
+
+
+def token_table(evaluation: Evaluation) -> Table:
     """Every position of every next cell, and genes that the current cell does not express."""
     names = ["cross-entropy", "top-1", "top-10", "top-100"]
     units = ["nats", "%", "%", "%"]
     rows = []
     for name, row in evaluation.rows.items():
         first, *shares = _positions(row.all)
-        rows.append([name, first, span(row.interval), *shares, *_positions(row.changed)])
-    return table(
-        [
+        interval = span(row.interval.low, row.interval.high)
+        rows.append([name, first, interval, *shares, *_positions(row.changed)])
+    return Table(
+        head=[
             ["", ("all genes", 5), ("genes new in the next cell", 4)],
             ["", names[0], "95 % interval", *names[1:], *names],
             ["", units[0], units[0], *units[1:], *units],
         ],
-        rows,
+        rows=rows,
         caption="Genes at their ranks; new are those that the current cell does not express",
-        marked=_own(list(evaluation.rows)),
+        marked=[MODEL],
     )
 
 
-def cell_table(evaluation: Evaluation) -> Html:
+def cell_table(evaluation: Evaluation) -> Table:
     """Whole cells: means over current cells."""
-    heads: list[list[Heading]] = [
-        ["", ("highest genes", 2), ("change of genes", 3), ("step of the cell", 4)],
-        ["", "order", "top 100", "by size", "by rank", "top 100", "closer", "direction", "time",
-         "across clusters"],
-        ["", "spearman", "shared %", "pearson", "spearman", "same way %", "% of cells", "cosine",
-         "sign %", "cosine"],
-    ]  # fmt: skip
-    rows = [[name, *_whole(row)] for name, row in evaluation.rows.items()]
-    return table(
-        heads,
-        rows,
+    return Table(
+        head=[
+            ["", ("highest genes", 2), ("change of genes", 3), ("step of the cell", 4)],
+            ["", "order", "top 100", "by size", "by rank", "top 100", "closer", "direction",
+             "time", "across clusters"],
+            ["", "spearman", "shared %", "pearson", "spearman", "same way %", "% of cells",
+             "cosine", "sign %", "cosine"],
+        ],
+        rows=[[name, *_whole(row)] for name, row in evaluation.rows.items()],
         caption="Expected next cells beside true ones",
-        marked=_own(list(evaluation.rows)),
-    )
+        marked=[MODEL],
+    )  # fmt: skip
 
 
-def population_table(evaluation: Evaluation) -> Html:
+def population_table(evaluation: Evaluation) -> Table:
     """Populations of predicted and true next cells, and what their distances are read against."""
     distances = {name: row.whole.population for name, row in evaluation.rows.items()}
-    every: Mapping[str, PopulationDistance] = {**distances, **evaluation.population_marks}
     rows = [
         [name, number(found.energy), number(found.wasserstein), number(found.mmd, 4)]
-        for name, found in every.items()
+        for name, found in {**distances, **evaluation.population_marks}.items()
     ]
     bandwidth = f"kernel width {number(evaluation.bandwidth, 2)}"
-    return table(
-        [["", "energy", "Wasserstein", "MMD"], ["", "distance", "distance", bandwidth]],
-        rows,
+    return Table(
+        head=[["", "energy", "Wasserstein", "MMD"], ["", "distance", "distance", bandwidth]],
+        rows=rows,
         caption="Cells drawn from the predictions beside true next cells, as populations",
-        marked=_own(list(every)),
+        marked=[MODEL],
     )
 
 
-def _own(names: list[str]) -> list[int]:
-    return [number for number, name in enumerate(names) if name == MODEL]
+def calibration_table(evaluation: Evaluation) -> Table:
+    """Whether probabilities are what they claim, and whether entropy tells the error."""
+    rows = [
+        [
+            name,
+            percent(row.calibration.expected_error, 2),
+            number(row.calibration.entropy_vs_error, 2),
+        ]
+        for name, row in evaluation.rows.items()
+    ]
+    return Table(
+        head=[["", "expected error", "entropy vs. error"], ["", "%", "spearman"]],
+        rows=rows,
+        caption="Calibration of the model and of each baseline",
+        marked=[MODEL],
+    )
 
 
 def _positions(scores: PositionScores) -> list[str]:

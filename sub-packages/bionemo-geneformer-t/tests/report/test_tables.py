@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
-from bionemo.geneformer_t.report.graph_table import graph_table
+from bionemo.geneformer_t.report.tables import graph_text
 
 
 def quality(facts: CellFacts, *, backward: bool = False):
@@ -14,13 +14,13 @@ def quality(facts: CellFacts, *, backward: bool = False):
     return graph_quality(NeighborGraph.from_matrix(matrix)[0], facts, np.random.default_rng(0))
 
 
-def test_rows_are_aligned_and_warnings_stand_below() -> None:
+def test_rows_are_aligned_and_warnings_are_below() -> None:
     timed = CellFacts(time=np.arange(20.0))
     found = {
         ("next_cell_ids", "train"): quality(timed),
         ("other", "test"): quality(timed, backward=True),
     }
-    lines = graph_table(found).splitlines()
+    lines = graph_text(found).splitlines()
     head, first, second = lines[:3]
     assert first.startswith("next_cell_ids  train")
     for name in ("cells", "edges", "forward", "backward"):
@@ -34,7 +34,7 @@ def test_rows_are_aligned_and_warnings_stand_below() -> None:
 
 
 def test_what_was_not_measured_has_no_column() -> None:
-    head = graph_table({("next_cell_ids", "train"): quality(CellFacts())}).splitlines()[0]
+    head = graph_text({("next_cell_ids", "train"): quality(CellFacts())}).splitlines()[0]
     assert "two-way" in head
     for name in ("forward", "distance", "reached", "cross batch"):
         assert name not in head
@@ -43,6 +43,6 @@ def test_what_was_not_measured_has_no_column() -> None:
 def test_the_same_warning_of_several_splits_is_said_once() -> None:
     wrong = quality(CellFacts(time=np.arange(20.0)), backward=True)
     found = {("next_cell_ids", split): wrong for split in ("train", "val", "test")}
-    text = " ".join(graph_table(found).split())
+    text = " ".join(graph_text(found).split())
     assert text.count("go back in time") == 1
     assert "It may be reversed. The same in val and test." in text
