@@ -142,13 +142,13 @@ def test_a_place_that_cannot_be_written_to_is_passed_over(tmp_path: Path) -> Non
 
 def test_an_array_is_kept_where_possible(tmp_path: Path) -> None:
     for compute in (lambda: np.arange(3), lambda: np.arange(5)):
-        kept = load_or_compute(tmp_path / "array.npy", compute)
+        kept = load_or_compute(tmp_path / "array", compute)
         assert kept.tolist() == [0, 1, 2]
-    nowhere = tmp_path / "missing" / "array.npy"
+    nowhere = tmp_path / "missing" / "array"
     assert load_or_compute(nowhere, lambda: np.arange(5)).tolist() == [0, 1, 2, 3, 4]
-    (tmp_path / "array.npy").write_bytes(b"damaged")
-    assert load_or_compute(tmp_path / "array.npy", lambda: np.arange(3)).tolist() == [0, 1, 2]
-    assert [child.name for child in tmp_path.iterdir()] == ["array.npy"]
+    (tmp_path / "array" / "array.npy").write_bytes(b"damaged")
+    assert load_or_compute(tmp_path / "array", lambda: np.arange(3)).tolist() == [0, 1, 2]
+    assert [child.name for child in tmp_path.iterdir()] == ["array"]
 
 
 def test_a_system_that_knows_no_home_has_a_cache_beside_the_data(tmp_path, monkeypatch):

@@ -116,9 +116,7 @@ def check_rebuilt(
     DAMAGES[damage](split / ".cache" / name)
     assert everything(split, vocab) == EXPECTED, (name, damage)
     lines = [r.message for r in caplog.records if r.levelno >= logging.WARNING]
-    is_array = name.name.startswith(("gene_totals", "num_genes"))
-    is_silent = is_array and damage in {"missing", "a link to nothing"}  # as before it was kept
-    assert ["again" in line for line in lines] == [True] * (not is_silent), (name, damage, lines)
+    assert ["again" in line for line in lines] == [True], (name, damage, lines)
 
 
 def test_a_damaged_file_is_noticed_and_its_entry_built_again_with_one_line(
@@ -126,7 +124,7 @@ def test_a_damaged_file_is_noticed_and_its_entry_built_again_with_one_line(
 ) -> None:
     """Every file with one kind of damage, taken in turn; the next test has all of them."""
     names = names_of(split, folders=False)
-    assert len(names) == 26  # 3 entries and 2 arrays; everything below `scdl` is SCDL's
+    assert len(names) == 28  # 5 entries; everything below `scdl` is SCDL's
     for name, damage in zip(names, cycle(DAMAGES), strict=False):
         check_rebuilt(split, vocab, name, damage, caplog)
     assert names_of(split, folders=False) == names  # and nothing else is left
@@ -160,7 +158,7 @@ def test_a_damaged_folder_is_noticed_and_its_entry_built_again(
     split: Path, vocab: GeneVocab, damage: str
 ) -> None:
     names = names_of(split, folders=True)
-    assert len(names) == 6
+    assert len(names) == 8
     for name in names:
         FOLDER_DAMAGES[damage](split / ".cache" / name)
         assert everything(split, vocab) == EXPECTED, name

@@ -5,12 +5,10 @@ where it is whole; where it is missing or damaged it is built, by one process, w
 it. A place that cannot be used is passed over for the next one, and the log says so.
 """
 
-import hashlib
 import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,8 +19,8 @@ from numpy import ndarray
 from bionemo.geneformer_t.data.cache_entry import damage, new_entry
 from bionemo.geneformer_t.data.cache_lock import only_builder
 from bionemo.geneformer_t.data.content_hash import file_states, fingerprint
-from bionemo.geneformer_t.data.shared_modes import make_folder, share_like
-from bionemo.geneformer_t.files import discard, disk_full_advice, remove_abandoned, write_bytes
+from bionemo.geneformer_t.data.shared_modes import make_folder
+from bionemo.geneformer_t.files import discard, disk_full_advice, remove_abandoned
 
 T = TypeVar("T")
 
@@ -34,7 +32,7 @@ CACHE_VARIABLE = "GENEFORMER_T_CACHE"
 _ADVICE = (
     f"Free some, or name another folder with cache_dir or the environment variable {CACHE_VARIABLE}"
 )
-_HASH_BYTES = hashlib.sha256().digest_size
+_ARRAY = "array.npy"
 _Distrusted = tuple[tuple[int, int], str]
 """Device and inode of an entry that could not be opened, and why."""
 
@@ -119,38 +117,24 @@ def build_unchanged(
 
 
 def load_or_compute(path: Path, compute: Callable[[], Num[ndarray, "..."]]) -> Num[ndarray, "..."]:
-    """An array kept in a file, mapped from there; computed, and kept if that is possible.
+    """An array kept as an entry inside another one, mapped from there.
 
-    The file is NumPy's, followed by the hash of its content.
+    Args:
+        path: The entry's folder.
+        compute: Computes the array, also where it cannot be kept.
     """
+    if not path.parent.is_dir():  # an entry that was deleted is not made again
+        return compute()
     try:
-        return _kept(path)
-    except FileNotFoundError:
-        pass
-    except (ValueError, EOFError, OSError) as error:
-        logger.warning("%s is damaged (%s); it is computed again", path, error)
-    array = compute()
-    try:
-        _keep(array, path)
+        return open_or_build(
+            path.name,
+            [path.parent],
+            lambda folder: np.save(folder / _ARRAY, compute()),
+            lambda entry: np.asarray(np.load(entry / _ARRAY, mmap_mode="r")),
+        )
     except OSError as error:
         logger.info("%s cannot be kept (%s); it is computed each time", path, error)
-    return array
-
-
-def _kept(path: Path) -> Num[ndarray, "..."]:
-    content = memoryview(path.read_bytes())
-    if hashlib.sha256(content[:-_HASH_BYTES]).digest() != content[-_HASH_BYTES:]:
-        raise ValueError("it does not hold what was written")
-    return np.asarray(np.load(path, mmap_mode="r"))
-
-
-def _keep(array: Num[ndarray, "..."], path: Path) -> None:
-    path.parent.stat()  # an entry that was deleted meanwhile is not made again
-    content = BytesIO()
-    np.save(content, array)
-    discard(path)
-    write_bytes(path, content.getvalue() + hashlib.sha256(content.getvalue()).digest())
-    share_like(path.parent, path)
+        return compute()
 
 
 def _find_or_build(

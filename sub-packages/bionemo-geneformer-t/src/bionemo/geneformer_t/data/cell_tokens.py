@@ -77,7 +77,7 @@ class CellTokens:
     def num_genes(self) -> Int[ndarray, " cell"]:
         """Length of each cell's encoding; kept beside the cells, for it takes a pass over them."""
         digest = hashlib.sha256(self.token_of_column.tobytes()).hexdigest()[:24]
-        path = self.store.path / f"num_genes-{digest}.npy"
+        path = self.store.path / f"num_genes-{digest}"
         return load_or_compute(path, self._count_genes)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.token_encoder import counted_columns, why_left_out
 
-GENE_TOTALS = "gene_totals.npy"
+GENE_TOTALS = "gene_totals"
 
 
 @dataclass(frozen=True, kw_only=True)
