@@ -82,8 +82,8 @@ def test_cells_without_pseudotime_are_left_out_and_counted() -> None:
 
 
 @pytest.mark.parametrize("step", [0.0, 1.0, -0.1])
-def test_a_step_is_a_share_of_the_cells(step: float) -> None:
-    with pytest.raises(ValueError, match="share of the cells"):
+def test_a_step_is_a_fraction_of_the_cells(step: float) -> None:
+    with pytest.raises(ValueError, match="fraction of the cells"):
         forward_neighbors(POINTS, PSEUDOTIME, step=step, num_neighbors=5)
 
 

@@ -77,7 +77,9 @@ def _describe(values: Any) -> str:
 
 
 def _read_pickle(path: Path) -> Any:
-    with io.BytesIO(path.read_bytes()) as file:  # gives no more than there is, whatever is asked
+    with io.BytesIO(
+        path.read_bytes()
+    ) as file:  # reads no more than there is, whatever length is claimed
         try:
             return _PlainUnpickler(file).load()
         except (EOFError, IndexError, KeyError, TypeError, AttributeError, MemoryError,

@@ -1,4 +1,4 @@
-"""Finds genes by what data call them: versioned ids, symbols in another case, prefixes of genomes.
+"""Finds genes by the names in data: versioned ids, symbols in another case, prefixes of genomes.
 
 One class answers for the report of `prepare`, for training and for prediction, so that a column of
 counts is the same gene in all three.
@@ -112,7 +112,7 @@ class GeneLookup:
 
 
 def _unambiguous(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The pairs as a dictionary, without names that stand for two tokens."""
+    """The pairs as a dictionary, without names of two tokens."""
     found: dict[str, str] = {}
     ambiguous = set()
     for name, token in pairs:

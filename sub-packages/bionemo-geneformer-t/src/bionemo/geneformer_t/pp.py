@@ -101,7 +101,7 @@ def next_cells(
 
 
 def _matrices(adata: "anndata.AnnData", wanted: str | None) -> dict[str, Any]:
-    """What `obsp` holds, and scVelo's velocity graph from `uns` where that is asked for."""
+    """What `obsp` holds, and scVelo's velocity graph from `uns` where it is named."""
     matrices = dict(adata.obsp)
     if wanted not in matrices and wanted in velocity_graph_names(adata.uns):
         positive, negative = adata.uns[wanted], adata.uns.get(wanted + NEGATIVE)

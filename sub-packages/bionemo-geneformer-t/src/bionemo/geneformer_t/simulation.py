@@ -2,7 +2,7 @@
 
 Cells move along a tree: a root that forks, with one branch that forks again. Genes form
 programmes: each switches on along one branch and may switch off later (sigmoids of pseudotime),
-beside housekeeping genes that never change. Counts are negative binomial around the expected
+and housekeeping genes never change. Counts are negative binomial around the expected
 expression at the cell's branch and pseudotime, so `Programmes` is the exact conditional
 distribution of the data, and the score of the best possible prediction can be sampled from it.
 """

@@ -25,7 +25,7 @@ def test_blocks_of_any_size_hold_every_edge_once(weighted: NeighborGraph, size: 
 def test_the_chances_of_a_cell_are_its_weights_scaled_to_one(weighted: NeighborGraph) -> None:
     block = edges_of(weighted, np.array([7, 3]))
     expected = [w / w.sum() for _, w in (weighted.successors(7), weighted.successors(3))]
-    np.testing.assert_allclose(block.chance, np.concatenate(expected))
+    np.testing.assert_allclose(block.probability, np.concatenate(expected))
     assert set(block.current) == {7, 3}
 
 

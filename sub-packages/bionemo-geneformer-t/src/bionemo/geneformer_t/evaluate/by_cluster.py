@@ -16,7 +16,7 @@ LEAST_CELLS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterGain:
-    """The model beside one baseline on the current cells of one cluster."""
+    """The model and one baseline on the current cells of one cluster."""
 
     cluster: str
     num_cells: int

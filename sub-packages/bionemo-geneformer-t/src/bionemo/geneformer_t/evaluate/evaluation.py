@@ -1,4 +1,4 @@
-"""A model beside its baselines on one split: scores, intervals and who beats whom."""
+"""Scores of a model, its baselines, controls and bounds on one split, and paired differences."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ def evaluate(
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
         facts: Times, clusters and donors of the split's cells.
         training_facts: Times of the training cells.
-        progress: Shows how far each predictor is.
+        progress: Shows the progress of each predictor.
 
     Raises:
         ValueError: The training split is too small to tune a baseline on.

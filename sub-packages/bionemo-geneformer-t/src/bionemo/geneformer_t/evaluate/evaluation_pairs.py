@@ -1,7 +1,7 @@
 """Pairs of a current cell and a successor, as everything that is scored sees them.
 
 A predictor gets the current cell's genes, cut as in training, and nothing else. All successors of a
-cell are scored, weighted by their probabilities, so that every current cell counts alike.
+cell are scored, weighted by their probabilities, so that all current cells count equally.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,9 +27,9 @@ _MAX_CACHED = 2**28
 
 @dataclass(frozen=True, kw_only=True)
 class CellPredictor:
-    """A predictor that is told which cells it is asked about, not only their genes.
+    """A predictor that gets the rows of the current cells, not only their genes.
 
-    No model may be one. What is known of a simulation is.
+    No model may be one; the simulator is.
     """
 
     of_cells: Callable[[Int[ndarray, " context"], int], Float[ndarray, "context rank vocab"]]
@@ -38,7 +38,7 @@ class CellPredictor:
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What a predictor is asked about one current cell."""
+    """One current cell and its successors."""
 
     cell: int
     """Row of the current cell."""

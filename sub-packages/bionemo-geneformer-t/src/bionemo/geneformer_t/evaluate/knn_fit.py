@@ -1,4 +1,4 @@
-"""Fit a kNN prediction: how many cells, how smooth, and the weight beside other distributions.
+"""Fit a kNN prediction: how many cells, how smooth, and the weights of other distributions.
 
 Number, width and weights are those of the lowest cross-entropy on held-out next cells. The baseline
 of similar cells and the kNN memory of a model are both fitted here; they differ in the points of

@@ -27,7 +27,7 @@ from bionemo.geneformer_t.evaluate.scores.token_scores import TokenSums, token_s
 T = TypeVar("T")
 
 _NUMBERS_AT_ONCE = 2**25
-"""Log-probabilities asked of a predictor at a time: 128 MiB of float32."""
+"""Log-probabilities that are predicted at a time: 128 MiB of float32."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ class SimulatorBound:
 def fit_simulator_bound(
     places: Places, cells: Int[ndarray, " current_cell"], draws: int = DRAWS
 ) -> SimulatorBound:
-    """Choose width and weights on simulated cells of some places, and measure what draws are worth.
+    """Choose width and weights on simulated cells of some places, and the gain of more draws.
 
     Args:
         places: The simulated split.

@@ -113,7 +113,7 @@ def forward_steps(
     connected: Bool[ndarray, "cluster cluster"],
     num_neighbors: int,
 ) -> tuple[NeighborGraph, list[str]]:
-    """The likeliest transitions that lead ahead, within a cluster or into a connected one.
+    """The most probable transitions that lead ahead, within a cluster or into a connected one.
 
     Returns:
         The graph, and a note on the transitions that were taken out.
@@ -158,7 +158,7 @@ def _placed(matrix: Any, there: Int[ndarray, " part"], num_cells: int) -> sp.csr
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """CellRank and scVelo announce their own deprecations; nobody here can act on them."""
+    """CellRank and scVelo announce their own deprecations, which users cannot act on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)

@@ -1,10 +1,10 @@
 """Diffusion pseudotime: how far a random walk through similar cells is from a root.
 
 Haghverdi et al., 2016, Nature Methods, as scanpy computes it (`tl.diffmap`, `tl.dpt`), with the
-authors' Gaussian kernel. The walk steps to a fixed share of the cells, not to a fixed number: with
-few neighbors in many cells it passes the thin places of a trajectory so rarely that they come to
-mean more than the way along it. From `LANDMARKS` cells on, an even sample of so many cells is
-ordered, and each other cell takes its place among the nearest of them.
+authors' Gaussian kernel. The number of neighbors of the walk is a fixed fraction of the cells: with
+few neighbors in many cells it passes the sparse parts of a trajectory so rarely that they determine
+the pseudotime more than the way along it. From `LANDMARKS` cells on, an even sample of so many
+cells is ordered, and each other cell is placed among the nearest of them.
 
 Exact copies of a cell are one point of the walk, so they have one pseudotime and do not weigh on
 that of others. The kernel is computed here and not by scanpy: its `gauss` method (1.11.5) takes
@@ -166,7 +166,7 @@ def _farthest(
         raise ValueError("all cells belong to the root cluster; name a root cell instead")
     values = np.asarray(cells.uns["diffmap_evals"], dtype=np.float64)
     axes = np.asarray(cells.obsm["X_diffmap"], dtype=np.float64)
-    moving = values < 0.9994  # scanpy's bound: beyond lie the axes of unconnected parts
+    moving = values < 0.9994  # scanpy's bound: beyond are the axes of unconnected parts
     scaled = axes[:, moving] * (values[moving] / (1 - values[moving]))
     distance = ((scaled - scaled[outside].mean(axis=0)) ** 2).sum(axis=1)
     return int(np.where(inside, distance, -np.inf).argmax())

@@ -4,8 +4,8 @@ The variable genes, the centre and the axes come from the training cells alone; 
 are only projected. Otherwise neighbors inside a test split would depend on training on test cells.
 
 Counts come in blocks and are seen twice: once for the moments of the genes, once for the
-covariance of the variable ones, whose eigenvectors are the exact axes. What is held is the
-covariance (at most 2,000 x 2,000) and one block, however many cells there are.
+covariance of the variable ones, whose eigenvectors are the exact axes. In memory are the
+covariance (up to 2,000 x 2,000) and one block, however many cells there are.
 """
 
 from collections.abc import Callable, Iterable

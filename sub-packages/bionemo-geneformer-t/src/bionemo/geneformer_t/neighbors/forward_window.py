@@ -157,9 +157,9 @@ def _nearest_in_window(
     wanted = np.minimum(latest - earliest, num_neighbors)
     found = np.zeros((len(current), num_neighbors), dtype=np.int64)
     distances = np.full(found.shape, np.inf)
-    pending, asked = np.flatnonzero(wanted > 0), 3 * num_neighbors
+    pending, number = np.flatnonzero(wanted > 0), 3 * num_neighbors
     while len(pending):
-        near, far = nearest(points[current[pending]], points[by_place], asked)
+        near, far = nearest(points[current[pending]], points[by_place], number)
         inside = (near >= earliest[pending, None]) & (near < latest[pending, None])
         rank = np.cumsum(inside, axis=1) - 1
         done = inside.sum(axis=1) >= wanted[pending]
@@ -167,5 +167,5 @@ def _nearest_in_window(
         slot = (pending[query], rank[query, column])
         found[slot] = by_place[near[query, column]]
         distances[slot] = far[query, column]
-        pending, asked = pending[~done], 4 * asked
+        pending, number = pending[~done], 4 * number
     return found, distances

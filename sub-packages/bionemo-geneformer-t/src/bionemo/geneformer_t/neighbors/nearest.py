@@ -1,4 +1,4 @@
-"""Nearest points and how close they are: what several builders share.
+"""Nearest points and weights by distance, for several builders.
 
 Exact while that is cheap, which also makes builders independent of the order of the cells; by an
 approximate index (nearest neighbor descent; Dong et al., 2011) where a search would compare more
@@ -26,7 +26,7 @@ def nearest(
     """
     check_num_neighbors(num_neighbors)
     num = min(num_neighbors, len(points))
-    # an index helps only where few of the points are asked for
+    # an index helps only where few of the points are searched for
     few = len(queries) * len(points) <= EXACT_PAIRS or 4 * num > len(points)
     search = _exact if few else _approximate
     found, distances = search(queries, points, num)
@@ -68,10 +68,10 @@ def closeness(
     mean = beyond.sum(axis=1, keepdims=True) / np.maximum(there.sum(axis=1, keepdims=True), 1)
     weights = np.exp(-0.5 * (beyond / np.maximum(mean, tiny)) ** 2)
     weights = np.where(there, np.maximum(weights, 1e-12), 0)
-    shares: Float[ndarray, "query neighbor"] = weights / np.maximum(
+    scaled: Float[ndarray, "query neighbor"] = weights / np.maximum(
         weights.sum(axis=1, keepdims=True), tiny
     )
-    return shares
+    return scaled
 
 
 def check_num_neighbors(num_neighbors: int) -> None:

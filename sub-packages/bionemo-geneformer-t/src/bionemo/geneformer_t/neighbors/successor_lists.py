@@ -1,4 +1,4 @@
-"""From lists of successors to a graph: what several builders share."""
+"""From lists of successors to a graph, for several builders."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,7 +30,7 @@ def graph_of_edges(
 
 
 def strongest(matrix: sp.csr_array, num_neighbors: int | None) -> sp.csr_array:
-    """The largest entries of each row; of equals, the first; all where none is asked for."""
+    """The largest entries of each row; of equals, the first."""
     if num_neighbors is None:
         return matrix
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -1,4 +1,4 @@
-"""What the words of a time label say: a unit, and from when time is counted.
+"""The units and origins of time that words of a label name.
 
 `12.5 dpc`, `E12.5` and `embryonic day 12.5` are days since conception, `P2` days since birth, `3
 dpi` days since an infection or injury, `10 days` days since a start that is not named. Gestational
@@ -62,7 +62,7 @@ _PHRASES = {
     _AMPUTATION: ("post amputation", "after amputation"),
     _TREATMENT: ("post treatment", "after treatment"),
 }  # fmt: skip
-"""Words that say from when, beside a unit."""
+"""Words that name the origin and need a unit."""
 
 _KNOWN = {
     word: (origin, _DAYS[unit])
@@ -80,7 +80,7 @@ class TimeUnit:
     days: float
     """Length of the unit."""
     origin: str
-    """From when it is counted."""
+    """The event that it is counted from."""
     offset: float = 0.0
     """Days from the origin to the time 0."""
 

@@ -3,7 +3,7 @@
 moscot's `TemporalProblem` (Klein et al., 2025, Nature; after Waddington-OT, Schiebinger et al.,
 2019, Cell) moves the cells of one time point onto those of the next with the least total cost, so
 that the cells there have an origin. Cost is the squared Euclidean distance, scaled by its mean.
-Every cell sends all its mass. What a later cell receives may differ from an equal share, at a
+Every cell sends all its mass. The mass that a later cell receives may differ from 1 / n, at a
 price: kinds of cells that only one of two samples holds would otherwise be matched to whatever is
 left over.
 """
@@ -24,12 +24,12 @@ from bionemo.geneformer_t.neighbors.optional_packages import need
 EPSILON = 1e-2
 """Strength of the entropic regularisation, against a mean cost of 1."""
 RHO = 1.0
-"""Price of later cells' unequal shares: the weight, against a mean cost of 1, of the divergence
-(Kullback-Leibler) of what they receive from equal shares. Measured in docs/log.md."""
+"""Price of later cells' unequal masses: the weight, against a mean cost of 1, of the divergence
+(Kullback-Leibler) of what they receive from equal masses. Measured in docs/log.md."""
 TAU_LATER = RHO / (RHO + EPSILON)
 """The same as moscot takes it. A tau means nothing without its epsilon."""
 _OUTER = (0.05, 0.95)
-"""Between which quantiles the shares of the later cells are reported."""
+"""The quantiles of the later cells' masses that are reported."""
 _BLOCK = 1024
 """Cells whose row of the coupling is held at once; larger problems are also solved in blocks."""
 _MAX_DENSE = 10_000
@@ -80,7 +80,7 @@ def couplings(
 
 
 def _mass_moved(solution: Any) -> str:
-    """The sum of a coupling, and between what the sums of its columns lie."""
+    """The sum of a coupling, and quantiles of the sums of its columns."""
     received = np.asarray(solution.b, dtype=np.float64)
     low, high = np.quantile(received * len(received), _OUTER)
     return f"{received.sum():.1%} ({low:.2g} to {high:.2g})"

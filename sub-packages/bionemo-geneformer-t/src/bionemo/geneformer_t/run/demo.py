@@ -81,7 +81,7 @@ def _demo(settings: DemoSettings) -> Path:
     else:
         _write_record(folder, {**record, "made_from": made_from})
         checkpoint = _train(settings)
-        print("\n3/3 evaluating on the test cells, beside baselines fitted on the training cells\n")
+        print("\n3/3 evaluating on the test cells, with baselines fitted on the training cells\n")
         evaluated = evaluate_checkpoint(
             EvaluateSettings(
                 checkpoint=checkpoint, data_dir=folder / DATA, output_dir=folder, controls=True

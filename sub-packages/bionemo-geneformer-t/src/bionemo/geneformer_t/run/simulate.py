@@ -58,7 +58,7 @@ def simulate(settings: SimulateSettings) -> Path:
         np.random.default_rng([settings.seed, _SPLIT_STREAM]),
         groups=simulation.branch,
     )
-    rows = {name: np.flatnonzero(split == name) for name, share in fractions.items() if share}
+    rows = {name: np.flatnonzero(split == name) for name, fraction in fractions.items() if fraction}
     cells = to_anndata(simulation)
     contents = {
         name: write_folder.SplitContent.of(

@@ -54,7 +54,7 @@ def embed(
             the nearest whole number; what is below one half becomes 0.
         gene_embeddings: Also write those of genes to `varm`.
         token_budget: Tokens that are encoded at once; lower it when memory runs out.
-        min_mapped_counts: Least share of the counts that must be on genes of the vocabulary.
+        min_mapped_counts: Least fraction of the counts that must be on genes of the vocabulary.
         copy: Return a copy and leave `adata` as it is.
 
     Returns:

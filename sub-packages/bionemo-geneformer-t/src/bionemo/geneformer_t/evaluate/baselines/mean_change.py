@@ -38,6 +38,6 @@ def _mean_change(pairs: CellPairs) -> Order:
 
 
 def highest(profile: ndarray, number: int) -> Int[ndarray, " gene"]:
-    """The genes of the positive values of a profile, highest first, at most `number` of them."""
+    """The genes of the positive values of a profile, highest first, up to `number` of them."""
     genes = np.argsort(-profile, kind="stable")[:number]
     return genes[profile[genes] > 0]

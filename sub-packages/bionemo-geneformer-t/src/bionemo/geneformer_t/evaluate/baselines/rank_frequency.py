@@ -57,7 +57,7 @@ class TrainingPairs:
     """
 
     all: CellPairs
-    """What baselines are fitted on in the end, at most `MAX_CELLS` current cells."""
+    """What baselines are fitted on in the end, up to `MAX_CELLS` current cells."""
     fitted: CellPairs
     """What they are fitted on while they are tuned."""
     held_out: CellPairs

@@ -21,9 +21,9 @@ class ChangeScores:
     """Whether the right genes were expected to change, and the right way: one number a row."""
 
     precision: dict[int, Float[ndarray, " row"]]
-    """k -> share of the k genes predicted to change most that are among the k that do."""
+    """k -> fraction of the k genes predicted to change most that are among the k that do."""
     direction: dict[int, Float[ndarray, " row"]]
-    """k -> share of the k genes that change most that are predicted to change the same way."""
+    """k -> fraction of the k genes that change most that are predicted to change the same way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class CellScores(ChangeScores):
     """Rank correlation with the mean of the true successors, over genes that either the current
     cell or a successor ranks."""
     overlap: dict[int, Float[ndarray, " cell"]]
-    """k -> share of the k highest genes that are also the successors' k highest."""
+    """k -> fraction of the k highest genes that are also the successors' k highest."""
     delta_pearson: Float[ndarray, " cell"]
     """Correlation of the predicted with the true change from the current cell."""
     delta_spearman: Float[ndarray, " cell"]
@@ -80,11 +80,11 @@ def overlaps(
     other: Float[ndarray, "row gene"],
     numbers: tuple[int, ...] = TOP,
 ) -> dict[int, Float[ndarray, " row"]]:
-    """K -> share of the highest k genes of one that are among the highest k of the other.
+    """K -> fraction of the highest k genes of one that are among the highest k of the other.
 
-    Where the other has fewer genes above zero, only so many are looked at.
+    Where the other has fewer genes above zero, only so many are compared.
     """
-    shares = {number: np.full(len(one), np.nan) for number in numbers}
+    fractions = {number: np.full(len(one), np.nan) for number in numbers}
     for row, (mine, theirs) in enumerate(zip(one, other, strict=True)):
         there = int((theirs > 0).sum())
         most = min(max(numbers), there)
@@ -93,8 +93,8 @@ def overlaps(
         places = place[highest(mine, most)]
         for number in numbers:
             if k := min(number, there):
-                shares[number][row] = (places[:k] < k).sum() / k
-    return shares
+                fractions[number][row] = (places[:k] < k).sum() / k
+    return fractions
 
 
 def same_directions(
@@ -102,16 +102,16 @@ def same_directions(
     truth: Float[ndarray, "row gene"],
     numbers: tuple[int, ...] = TOP,
 ) -> dict[int, Float[ndarray, " row"]]:
-    """K -> share of the k genes that change most which are predicted to change the same way."""
-    shares = {number: np.full(len(change), np.nan) for number in numbers}
+    """K -> fraction of the k genes that change most which are predicted to change the same way."""
+    fractions = {number: np.full(len(change), np.nan) for number in numbers}
     for row, (mine, theirs) in enumerate(zip(change, truth, strict=True)):
         moving = int((theirs != 0).sum())
         genes = highest(np.abs(theirs), min(max(numbers), moving))
         agrees = np.sign(mine[genes]) == np.sign(theirs[genes])
         for number in numbers:
             if k := min(number, moving):
-                shares[number][row] = agrees[:k].mean()
-    return shares
+                fractions[number][row] = agrees[:k].mean()
+    return fractions
 
 
 def highest(values: Float[ndarray, " gene"], number: int) -> Int[ndarray, " place"]:

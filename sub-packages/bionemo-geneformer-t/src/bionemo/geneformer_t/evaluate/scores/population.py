@@ -1,7 +1,8 @@
 """Distances between populations of cells: predicted and true next cells as clouds of points.
 
-All three distances compare samples in one fixed space. Beside them stand what no prediction can
-beat (two halves of the true population), no change (the current population) and chance.
+All three distances compare samples in one fixed space. They are read against the distance between
+two halves of the true population, which no prediction can beat, of the current population (no
+change), and of training cells of all kinds.
 """
 
 from dataclasses import dataclass
@@ -31,15 +32,15 @@ def population_distance(
     one: Float[ndarray, "point axis"],
     other: Float[ndarray, "point_2 axis"],
     bandwidth: float,
-    generator: np.random.Generator,
+    rng: np.random.Generator,
 ) -> PopulationDistance:
-    """Compare two populations on at most `MAX_CELLS` cells of each, equally many.
+    """Compare two populations on equally many cells of each, up to `MAX_CELLS`.
 
     Args:
         one: Points of one population.
         other: Points of the other.
         bandwidth: Standard deviation of the kernel of the MMD.
-        generator: Draws the cells.
+        rng: Draws the cells.
 
     Raises:
         ValueError: A population is empty.
@@ -49,7 +50,7 @@ def population_distance(
         raise ValueError(
             f"populations of {len(one)} and {len(other)} cells cannot be compared; each needs one"
         )
-    one, other = (cells[generator.permutation(len(cells))[:number]] for cells in (one, other))
+    one, other = (cells[rng.permutation(len(cells))[:number]] for cells in (one, other))
     between, within, within_other = cdist(one, other), cdist(one, one), cdist(other, other)
     return PopulationDistance(
         energy=float(2 * between.mean() - within.mean() - within_other.mean()),
@@ -62,9 +63,9 @@ def population_distance(
     )
 
 
-def median_bandwidth(points: Float[ndarray, "point axis"], generator: np.random.Generator) -> float:
+def median_bandwidth(points: Float[ndarray, "point axis"], rng: np.random.Generator) -> float:
     """The median distance between points, the usual width of the MMD's kernel; 1 where it is 0."""
-    some = points[generator.permutation(len(points))[:MAX_CELLS]]
+    some = points[rng.permutation(len(points))[:MAX_CELLS]]
     apart = cdist(some, some)[np.triu_indices(len(some), 1)]
     return float(np.median(apart) or 1.0) if len(apart) else 1.0
 

@@ -1,4 +1,4 @@
-"""Direction scores: does the prediction move the way the cell goes?
+"""Direction scores: whether the prediction moves in the direction of the true step.
 
 All in one fixed space, where the true successors of a cell are their weighted mean.
 """
@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from numpy import ndarray
 
 NEAREST = 10
-"""Training cells whose times are averaged to give a prediction a time."""
+"""Training cells over whose times the time of a prediction is the mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,12 @@ def direction_scores(
     """Score steps cell by cell.
 
     Args:
-        predicted: Where the prediction of each current cell lies.
-        current: Where the cell itself lies.
-        following: Where its true successors lie on average.
+        predicted: Points of the predictions for each current cell.
+        current: Points of the cells themselves.
+        following: Mean points of their true successors.
         time_step: How much later the true successors are.
         predicted_time_step: How much later the prediction is (see `time_of`).
-        crosses: Whether successors lie in another cluster.
+        crosses: Whether successors are in another cluster.
     """
     step, truth = predicted - current, following - current
     cosine = cosines(step, truth)

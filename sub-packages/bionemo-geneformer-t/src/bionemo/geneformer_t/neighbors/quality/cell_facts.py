@@ -1,6 +1,6 @@
 """What is known about cells: their times, clusters, batches or donors, and coordinates.
 
-Graph reports and evaluations read them alike, from columns of `obs`.
+Both graph reports and evaluations read them, from columns of `obs`.
 """
 
 from dataclasses import dataclass

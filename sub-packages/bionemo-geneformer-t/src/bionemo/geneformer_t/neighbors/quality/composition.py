@@ -36,16 +36,16 @@ def batch_crossing(
     table = np.zeros((groups.max(initial=0) + 2, len(batch.categories)))
     known = codes >= 0
     np.add.at(table, (groups[known], codes[known]), 1)  # cells without a time fill the last row
-    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    fractions = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     crossing, expected, total, num_crossing = 0.0, 0.0, 0.0, 0
     for block in edge_blocks(graph):
         ones, others = codes[block.current], codes[block.successor]
         both = (ones >= 0) & (others >= 0)
-        crosses, chance = (ones != others)[both], block.chance[both]
-        by_chance = 1 - shares[groups[block.successor[both]], ones[both]]
-        crossing += float(chance[crosses].sum())
-        expected += float((by_chance * chance).sum())
-        total += float(chance.sum())
+        crosses, probability = (ones != others)[both], block.probability[both]
+        by_chance = 1 - fractions[groups[block.successor[both]], ones[both]]
+        crossing += float(probability[crosses].sum())
+        expected += float((by_chance * probability).sum())
+        total += float(probability.sum())
         num_crossing += int(crosses.sum())
     if total == 0:
         return None
@@ -83,7 +83,7 @@ def cluster_flow(graph: NeighborGraph, cluster: pd.Categorical) -> ClusterFlow:
         without += int((~both).sum())
         pairs = ones[both] * size + others[both]
         counted += np.bincount(pairs, minlength=size * size)
-        added += np.bincount(pairs, weights=block.chance[both], minlength=size * size)
+        added += np.bincount(pairs, weights=block.probability[both], minlength=size * size)
     flow = added.reshape(size, size)
     totals = flow.sum(axis=1, keepdims=True)
     return ClusterFlow(

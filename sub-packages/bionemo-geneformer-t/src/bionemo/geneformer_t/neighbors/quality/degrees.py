@@ -1,4 +1,4 @@
-"""How many successors cells have, how many cells they follow, and where the graph ends early."""
+"""Degrees of cells, hubs, and cells without successors before the end of the trajectory."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ class Hubs:
 def hubs(
     graph: NeighborGraph, time: Float[ndarray, " cell"] | None, generator: np.random.Generator
 ) -> Hubs:
-    """Compare the crowding of edges with chance.
+    """Compare the concentration of edges with chance.
 
     Where time comes in points, the cells of the first one are not expected to be successors.
     """

@@ -41,7 +41,7 @@ class Distances:
     ratio_high: float
     """Upper limit of the ratio's 95 % interval over current cells."""
     leaps: float
-    """Share of the steps that lead at least as far as half of all random cells are."""
+    """Fraction of the steps that lead at least as far as half of all random cells are."""
     leaps_from: dict[str, float]
     """The same for the steps from each cluster of which the sample has cells enough."""
     num_cells: int
@@ -49,7 +49,7 @@ class Distances:
     bins: tuple[float, ...]
     """Limits of the bins of the histograms."""
     histograms: dict[str, tuple[float, ...]]
-    """Share of the steps in each bin: `successor`, `random` and, where it is known, `same_time`."""
+    """Fraction of the steps in each bin: `successor`, `random` and, where known, `same_time`."""
 
 
 def distances(
@@ -85,11 +85,11 @@ def distances(
     apart = {name: _apart(representation, edges.current, cells) for name, cells in others.items()}
     place = np.searchsorted(current, edges.current)
     means = {
-        name: np.bincount(place, weights=edges.chance * values, minlength=len(current))
+        name: np.bincount(place, weights=edges.probability * values, minlength=len(current))
         for name, values in apart.items()
     }
     is_far = apart["successor"] >= np.median(apart["random"])
-    leaping = np.bincount(place, weights=edges.chance * is_far, minlength=len(current))
+    leaping = np.bincount(place, weights=edges.probability * is_far, minlength=len(current))
     reference = means.get("same_time", means["random"])
     ratio, high = _ratio(means["successor"], reference)
     bins = np.linspace(0, np.quantile(np.concatenate(list(apart.values())), 0.995), _BINS + 1)
@@ -103,7 +103,9 @@ def distances(
         leaps_from={} if cluster is None else _by_cluster(leaping, cluster[current]),
         num_cells=len(current),
         bins=tuple(bins.tolist()),
-        histograms={name: _histogram(values, edges.chance, bins) for name, values in apart.items()},
+        histograms={
+            name: _histogram(values, edges.probability, bins) for name, values in apart.items()
+        },
     )
 
 
@@ -146,10 +148,10 @@ def _apart(
     return np.concatenate(parts)
 
 
-def _by_cluster(share: Float[ndarray, " cell"], cluster: pd.Categorical) -> dict[str, float]:
+def _by_cluster(fraction: Float[ndarray, " cell"], cluster: pd.Categorical) -> dict[str, float]:
     codes = np.asarray(cluster.codes)
     return {
-        str(label): float(share[codes == code].mean())
+        str(label): float(fraction[codes == code].mean())
         for code, label in enumerate(cluster.categories)
         if (codes == code).sum() >= _FEWEST_OF_CLUSTER
     }
@@ -168,8 +170,10 @@ def _ratio(
 
 
 def _histogram(
-    values: Float[ndarray, " step"], chance: Float[ndarray, " step"], bins: Float[ndarray, " limit"]
+    values: Float[ndarray, " step"],
+    weights: Float[ndarray, " step"],
+    bins: Float[ndarray, " limit"],
 ) -> tuple[float, ...]:
-    inside = np.minimum(values, bins[-1])  # what lies beyond counts in the last bin
-    counts, _ = np.histogram(inside, bins=bins, weights=chance)
+    inside = np.minimum(values, bins[-1])  # larger values count in the last bin
+    counts, _ = np.histogram(inside, bins=bins, weights=weights)
     return tuple((counts / counts.sum()).tolist())

@@ -1,4 +1,4 @@
-"""The edges of a graph in blocks, so that measures need little memory beside the graph itself.
+"""The edges of a graph in blocks, so that measures need little more memory than the graph itself.
 
 The unit of most measures is a *step*: a current cell and one of its successors, drawn by weight, as
 training draws them. Every cell with successors takes one, however many successors it has.
@@ -26,8 +26,8 @@ class EdgeBlock:
 
     current: Int[ndarray, " edge"]
     successor: Int[ndarray, " edge"]
-    chance: Float[ndarray, " edge"]
-    """Probability that a step from the current cell goes there; sums to 1 for each cell."""
+    probability: Float[ndarray, " edge"]
+    """Of a step from the current cell to the successor; sums to 1 for each cell."""
 
 
 def edge_blocks(graph: NeighborGraph, size: int = BLOCK) -> Iterator[EdgeBlock]:
@@ -46,7 +46,7 @@ def edges_of(graph: NeighborGraph, cells: Int[ndarray, " cell"]) -> EdgeBlock:
     weights = graph.weights[edges]
     totals = np.bincount(place, weights=weights, minlength=len(cells))
     return EdgeBlock(
-        current=cells[place], successor=graph.indices[edges], chance=weights / totals[place]
+        current=cells[place], successor=graph.indices[edges], probability=weights / totals[place]
     )
 
 

@@ -67,7 +67,7 @@ def graph_quality(
 ) -> GraphQuality:
     """Measure a graph.
 
-    Edges are read in blocks, and distances on a sample: beside the graph, memory grows with the
+    Edges are read in blocks, and distances on a sample: apart from the graph, memory grows with the
     cells alone.
 
     Args:

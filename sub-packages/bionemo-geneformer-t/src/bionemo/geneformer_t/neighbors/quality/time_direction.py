@@ -1,4 +1,4 @@
-"""Whether the graph has a direction, whether it is that of time, and how far it leads."""
+"""Direction of a graph: symmetry, agreement with time, and what can be reached from the root."""
 
 from dataclasses import dataclass
 
@@ -34,24 +34,24 @@ class TimeDirection:
 
 def time_direction(graph: NeighborGraph, time: Float[ndarray, " cell"]) -> TimeDirection | None:
     """Compare the times of both ends of every edge; None where no edge has two times."""
-    shares, counts = np.zeros(3), np.zeros(3, dtype=np.int64)
+    fractions, counts = np.zeros(3), np.zeros(3, dtype=np.int64)
     total_step, untimed = 0.0, 0
     for block in edge_blocks(graph):
         step = time[block.successor] - time[block.current]
         known = np.isfinite(step)
         untimed += int((~known).sum())
         sign = np.sign(step[known]).astype(np.int64) + 1
-        shares += np.bincount(sign, weights=block.chance[known], minlength=3)
+        fractions += np.bincount(sign, weights=block.probability[known], minlength=3)
         counts += np.bincount(sign, minlength=3)
-        total_step += float((step[known] * block.chance[known]).sum())
+        total_step += float((step[known] * block.probability[known]).sum())
     if not counts.any():
         return None
-    backward, level, forward = (float(share) for share in shares / shares.sum())
+    backward, level, forward = (float(f) for f in fractions / fractions.sum())
     return TimeDirection(
         forward=forward,
         level=level,
         backward=backward,
-        mean_step=total_step / float(shares.sum()),
+        mean_step=total_step / float(fractions.sum()),
         num_backward_edges=int(counts[0]),
         num_level_edges=int(counts[1]),
         num_edges_without_time=untimed,
@@ -81,8 +81,8 @@ def reciprocity(graph: NeighborGraph) -> Reciprocity | None:
         back = np.asarray(matrix[block.successor, block.current]).ravel()
         both = back > 0
         num_both += int(both.sum())
-        chance_back = back[both] / totals[block.successor[both]]
-        returned += float(np.minimum(block.chance[both], chance_back).sum())
+        back_probability = back[both] / totals[block.successor[both]]
+        returned += float(np.minimum(block.probability[both], back_probability).sum())
     return Reciprocity(
         edges=num_both / graph.num_edges, steps=returned / np.count_nonzero(graph.out_degree)
     )

@@ -18,29 +18,29 @@ class WarningLimits:
     distance_ratio: float = 0.95
     """Successors are no closer than random cells from this ratio of their distances on."""
     leaps: float = 0.05
-    """Share of all steps that may lead as far as a random cell."""
+    """Fraction of all steps that may lead as far as a random cell."""
     leaps_from: float = 0.1
-    """Share of the steps from one cluster that may."""
+    """Fraction of the steps from one cluster that may."""
     symmetric: float = 0.75
-    """A graph has no direction from this share of steps on that reverse steps make up for."""
+    """No direction from this fraction of steps on that are balanced by reverse steps."""
     half_symmetric: float = 0.4
-    """It has little direction from this share on."""
+    """Little direction from this fraction on."""
     backward: float = 0.1
-    """Share of steps that may go back in time."""
+    """Fraction of steps that may go back in time."""
     level: float = 0.5
-    """Share of steps that may stay at the same time."""
+    """Fraction of steps that may stay at the same time."""
     dead_ends: float = 0.1
-    """Share of the cells that may lack successors where the trajectory cannot have ended."""
+    """Fraction of the cells that may lack successors where the trajectory cannot have ended."""
     hubs: float = 0.25
-    """Least number of cells in which half of all edges must end, as a part of what chance gives."""
+    """Least number of cells in which half of all edges end, as a fraction of that by chance."""
     crossing: float = 0.5
-    """Least share of steps across batches, as a part of what chance would give."""
+    """Least fraction of steps across batches, relative to that by chance."""
     reached: float = 0.5
-    """Least share of the cells that must be reachable from the root."""
+    """Least fraction of the cells that must be reachable from the root."""
     dropped: float = 0.05
-    """Share of the edges that may be left out."""
+    """Fraction of the edges that may be left out."""
     cells_for_hubs: int = 100
-    """Hubs are not looked for in fewer cells, where a few must hold many edges."""
+    """Hubs are not searched in fewer cells, where a few must have many edges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class GraphWarning:
 def graph_warnings(
     quality: GraphQuality, limits: WarningLimits = WarningLimits()
 ) -> tuple[GraphWarning, ...]:
-    """A sentence for each thing that looks wrong, the gravest first."""
+    """A sentence for each thing that looks wrong, the most severe first."""
     if quality.num_edges == 0:
         nothing = "The graph has no edges: there is nothing to train on."
         return (GraphWarning(kind="empty", sentence=nothing),)
@@ -147,9 +147,9 @@ def _reach(quality: GraphQuality, limits: WarningLimits) -> str:
         return ""
     root = f"the root ({found.origin}, {found.num_roots:,} cells)"
     return (
-        f"Only {found.share:.0%} of the cells can be reached from {root}: the others are nobody's "
-        "successors, or lie on parts that are not connected. More neighbors join them; a wrong "
-        "root looks the same."
+        f"Only {found.share:.0%} of the cells can be reached from {root}: the others follow no "
+        "cell, or are in parts that are not connected. More neighbors join them; a wrong root "
+        "looks the same."
     )
 
 
@@ -204,4 +204,4 @@ CHECKS: dict[str, Callable[[GraphQuality, WarningLimits], str]] = {
     "batches": _batches,
     "dropped": _dropped,
 }
-"""What is looked for, the gravest first; a check says nothing where all is well."""
+"""All checks, the most severe first; each returns an empty sentence where nothing is wrong."""

@@ -93,7 +93,7 @@ def steps_on_map(
     current = where.drawn[has_successors]
     edges = edges_of(graph, current)
     ends = np.zeros((len(current), 2))
-    places = edges.chance[:, None] * where.places(edges.successor)
+    places = edges.probability[:, None] * where.places(edges.successor)
     np.add.at(ends, np.searchsorted(current, edges.current), places)
     return where.coordinates[has_successors], ends
 
