@@ -5,15 +5,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bionemo.geneformer_t.counts.gene_names import name_genes
 from bionemo.geneformer_t.counts.gene_status import gene_status, strongest, summary
-from bionemo.geneformer_t.counts.joined_genes import GeneChoice, join_genes, resolve_genes
+from bionemo.geneformer_t.counts.joined_genes import (
+    GeneChoice,
+    GeneTable,
+    join_genes,
+    resolve_genes,
+)
 
 NAMES = GeneChoice(gene_names={"OCT4": "ENSG1", "POU5F1": "ENSG1"})
 
 
+def resolve(
+    var: pd.DataFrame, choice: GeneChoice | None = None, where: str = "the input"
+) -> GeneTable:
+    return resolve_genes(name_genes(var, where), choice, where)
+
+
 def test_every_column_has_a_status() -> None:
-    first = resolve_genes(pd.DataFrame(index=["ENSG2", "OCT4", "POU5F1", "rest"]), NAMES)
-    second = resolve_genes(pd.DataFrame(index=["POU5F1", "other"]), NAMES)
+    first = resolve(pd.DataFrame(index=["ENSG2", "OCT4", "POU5F1", "rest"]), NAMES)
+    second = resolve(pd.DataFrame(index=["POU5F1", "other"]), NAMES)
     genes = join_genes([first, second])
     counts = [np.array([1.0, 2, 3, 4]), np.array([5.0, 5])]
     known = np.isin(genes.names, ["ENSG1", "ENSG2"])
@@ -37,7 +49,7 @@ def test_every_column_has_a_status() -> None:
 
 
 def test_what_is_no_gene_is_listed_with_its_reason() -> None:
-    table = resolve_genes(pd.DataFrame(index=["ERCC-00002", "A", "B"]))
+    table = resolve(pd.DataFrame(index=["ERCC-00002", "A", "B"]))
     genes = join_genes([table])
     statuses = gene_status(genes, [np.array([6.0, 3, 1])], np.array([True, False]), [Path("a")])
     assert statuses["status"].tolist() == ["left out", "kept", "dropped"]

@@ -11,8 +11,7 @@ from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.counts.formats import open_input
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
-from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
-from bionemo.geneformer_t.data.inventory import known_counts
+from bionemo.geneformer_t.data.gene_coverage import known_fraction, notes_on_left_out
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -46,7 +45,7 @@ def test_training_and_prediction_read_the_same_genes_and_totals(
     store = CellStore.open(split)
     tokens = CellTokens(store, vocab, settings)
     assert [row.tolist() for row in tokens.rows_of(cells)] == wanted
-    known = [known_counts(t.store, t.token_of_column)[0] for t in (tokens, genes_alone)]
+    known = [known_fraction(t.store, t.token_of_column) for t in (tokens, genes_alone)]
     assert known[0] == known[1]
     assert (store.total_counts == totals + 9).all()  # spike-ins stay, for models that know them
     notes = notes_on_left_out(store, tokens.token_of_column)

@@ -15,7 +15,7 @@ from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
-from bionemo.geneformer_t.data.inventory import known_counts
+from bionemo.geneformer_t.data.gene_coverage import known_fraction
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.embedder import Embedder
@@ -63,7 +63,7 @@ def test_the_tokens_are_those_of_training(
     store = CellStore.open(tiny_data_dir / "train")
     tokens = CellTokens(store, model.vocab, model.pair_settings)
     expected = [tokens.encode(cell) for cell in range(len(tokens))]
-    expected_share = known_counts(store, tokens.token_of_column)[0]
+    expected_share = known_fraction(store, tokens.token_of_column)
     path = tmp_path / "other.h5ad"
     with h5ad_source(path) as source:
         reader = CellReader(model, source, 0.0, str(path))

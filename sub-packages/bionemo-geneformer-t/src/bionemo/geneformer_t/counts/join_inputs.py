@@ -114,7 +114,7 @@ def read_inputs(
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError(f"each input can be given once; got {', '.join(map(str, paths))}")
     files = [stack.enter_context(open_input(path, choice)) for path in paths]
-    tables = [resolve_genes(file.var, genes, str(file.path)) for file in files]
+    tables = [resolve_genes(file.counts.genes, genes, str(file.path)) for file in files]
     joined = join_genes(tables)
     check_shared_genes(joined, list(map(str, paths)), min_shared_genes)
     obs, notes = _join_obs(files)

@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.features import SPIKE_IN, of_genome
-from bionemo.geneformer_t.counts.gene_names import GeneNames, name_genes
+from bionemo.geneformer_t.counts.gene_names import GeneNames
 from bionemo.geneformer_t.gene_lookup import (
     GeneLookup,
     ensembl_species,
@@ -18,9 +17,6 @@ from bionemo.geneformer_t.gene_lookup import (
     split_genome,
     without_version,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ALL_GENOMES = "all"
 """Takes the genes of all genomes of a file."""
@@ -92,23 +88,23 @@ class JoinedGenes:
 
 
 def resolve_genes(
-    var: "pd.DataFrame", choice: GeneChoice | None = None, where: str = "the input"
+    genes: GeneNames, choice: GeneChoice | None = None, where: str = "the input"
 ) -> GeneTable:
-    """Name the genes of an input; see `counts.gene_names` for how ids and symbols are found.
+    """Name the genes of an input as the vocabulary and the dictionary do.
 
     A name is looked up by id, then by symbol, first in the vocabulary and then in the dictionary:
     what the model would read a column as is what it is called here.
 
     Args:
-        var: The columns of the input.
+        genes: What the columns of the input are called there.
         choice: Dictionary, vocabulary, and which columns to keep.
         where: What to call the input in messages.
 
     Raises:
-        ValueError: The input has several genomes and none is chosen, or no column is a gene.
+        ValueError: The input has several genomes and none is chosen.
     """
     choice = choice or GeneChoice()
-    genes, notes = choose_genome(name_genes(var, where), choice.genome, where)
+    genes, notes = choose_genome(genes, choice.genome, where)
     if choice.keep_spike_ins:
         kept = tuple("" if reason == SPIKE_IN else reason for reason in genes.left_out)
         genes = replace(genes, left_out=kept)

@@ -59,6 +59,18 @@ def coverage(tokens: CellTokens, covered: Bool[ndarray, " vocab"]) -> Coverage:
     )
 
 
+def known_fraction(store: CellStore, tokens: Int[ndarray, " column"]) -> float:
+    """The fraction of the genes' counts that is on known ones; 0 where there are none.
+
+    Args:
+        store: The cells.
+        tokens: The token of each column, -1 where it has none.
+    """
+    totals = gene_totals(store)
+    counted = float(totals[counted_columns(store.genes, tokens)].sum())
+    return float(totals[tokens >= 0].sum()) / counted if counted else 0.0
+
+
 def notes_on_left_out(store: CellStore, tokens: Int[ndarray, " column"]) -> list[str]:
     """A sentence for each reason why columns are left out; none where all are genes.
 

@@ -14,7 +14,7 @@ from bionemo.geneformer_t.counts.scdl import neighbor_matrix
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.data.fingerprints import cells_fingerprint
 from bionemo.geneformer_t.data.folder import MEDIANS, SPLITS, VOCAB, split_folders
-from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
+from bionemo.geneformer_t.data.gene_coverage import known_fraction, notes_on_left_out
 from bionemo.geneformer_t.data.successors import ANY_KEY, NEIGHBORS
 from bionemo.geneformer_t.data.token_encoder import counted_columns, tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_json
@@ -125,7 +125,7 @@ def stored_graphs(split_dir: Path, store: CellStore) -> dict[str, int]:
 def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
     store = CellStore.open(folder)
     tokens = tokens_of_columns(store.genes, vocab)
-    fraction, lengths = known_counts(store, tokens)
+    lengths = _known_genes(store, tokens)
     return SplitInventory(
         folder=folder,
         store=store,
@@ -134,30 +134,20 @@ def _of_split(folder: Path, vocab: GeneVocab) -> SplitInventory:
         fingerprint=cells_fingerprint(store),
         genes=int(counted_columns(store.genes, tokens).sum()),
         genes_known=int((tokens >= 0).sum()),
-        counts_known=fraction,
+        counts_known=known_fraction(store, tokens),
         genes_per_cell=int(np.median(lengths)),
         empty_cells=int((lengths == 0).sum()),
         left_out=tuple(notes_on_left_out(store, tokens)),
     )
 
 
-def known_counts(
-    store: CellStore, tokens: Int[ndarray, " column"]
-) -> tuple[float, Int[ndarray, " cell"]]:
-    """The fraction of the genes' counts on known ones, and each cell's number of known genes.
-
-    Args:
-        store: The cells.
-        tokens: The token of each column, -1 where it has none.
-    """
-    is_known, is_counted = tokens >= 0, counted_columns(store.genes, tokens)
-    known, total, lengths = 0.0, 0.0, np.zeros(len(store), dtype=np.int64)
-    for rows, counts, columns, pointers in store.blocks():
-        counted = is_known[columns]
-        known += float(np.sum(counts[counted], dtype=np.float64))
-        total += float(np.sum(counts[is_counted[columns]], dtype=np.float64))
-        lengths[rows] = np.diff(np.concatenate([[0], np.cumsum(counted)])[pointers])
-    return known / total if total else 0.0, lengths
+def _known_genes(store: CellStore, tokens: Int[ndarray, " column"]) -> Int[ndarray, " cell"]:
+    """How many columns with a token each cell expresses."""
+    is_known = tokens >= 0
+    numbers = np.zeros(len(store), dtype=np.int64)
+    for rows, _, columns, pointers in store.blocks():
+        numbers[rows] = np.diff(np.concatenate([[0], np.cumsum(is_known[columns])])[pointers])
+    return numbers
 
 
 def _maps_to_cells(content: object) -> bool:
