@@ -59,7 +59,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
         start_model,
         with_sizes,
     )
-    from bionemo.geneformer_t.training.memory import remember
+    from bionemo.geneformer_t.training.memory import add_memory
     from bionemo.geneformer_t.training.run_folder import (
         CHECKPOINTS,
         LOSS_CURVE,
@@ -113,7 +113,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
     path = Path(best) if best else settings.output_dir / CHECKPOINTS / "last.ckpt"
     logger.info("best checkpoint: %s", path)
     if settings.successor_memory and trainer.is_global_zero:
-        remember(settings, data, path)
+        add_memory(settings, data, path)
     trainer.strategy.barrier("the best checkpoint is complete")
     if settings.final_evaluation and trainer.is_global_zero:
         final_evaluation(settings, path, data)

@@ -16,7 +16,9 @@ from bionemo.geneformer_t.training.settings import TrainSettings
 logger = logging.getLogger(__name__)
 
 
-def remember(settings: TrainSettings, data: TemporalGeneformerDataModule, checkpoint: Path) -> None:
+def add_memory(
+    settings: TrainSettings, data: TemporalGeneformerDataModule, checkpoint: Path
+) -> None:
     """Fit the memory on the validation cells and write it into the checkpoint.
 
     The checkpoint is replaced as a whole or not at all. One that has a memory, as when a finished
