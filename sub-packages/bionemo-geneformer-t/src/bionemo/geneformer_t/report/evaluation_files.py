@@ -1,16 +1,20 @@
-"""Scores in files, matched to a checkpoint by content and never by a name or a date.
+"""evaluation.json: scores in a file, matched to a checkpoint by content, not by name or date.
 
-`evaluation.json` says what was scored: fingerprints of the model (weights, vocabulary, memory), of
-the cells and of their graph, beside the split and the settings. Who reads scores says whose they
-must be, and gets the difference in words where they are others.
+The file has fingerprints of the model (weights, vocabulary, memory), of the cells and of their
+graph, and the split and the settings. A reader of scores states which model, cells and graph it
+expects, and gets a description of the difference if the scores are for others.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.dictionaries import read_json
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+    from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
 
 EVALUATION = "evaluation.json"
 SCORED = "scored"
@@ -93,3 +97,78 @@ def scores_beside(folder: Path, wanted: Scored) -> tuple[Mapping[str, Any] | Non
     if reason is not None:
         return None, f"{path} is not used: {reason}"
     return values, str(path)
+
+
+def score_values(evaluation: "Evaluation") -> dict[str, Any]:
+    """The scores as plain values, means over current cells; None if nothing could be scored."""
+    from bionemo.geneformer_t.evaluate.text import interval_sentence
+
+    rows = {
+        name: {
+            "all": asdict(row.all),
+            "changed": asdict(row.changed),
+            "cross_entropy_interval": asdict(row.interval),
+            "cells": _means(asdict(row.whole.cells)),
+            "direction": _means(asdict(row.whole.direction)),
+            "groups": {
+                **_means(asdict(row.whole.groups)),
+                "groups": list(row.whole.groups.groups),
+                "left_out": list(row.whole.groups.left_out),
+            },
+            "population": asdict(row.whole.population),
+            "calibration": _calibration(row.calibration),
+        }
+        for name, row in evaluation.rows.items()
+    }
+    values = {
+        "unit": "nats per position; shares from 0 to 1",
+        "intervals": interval_sentence(evaluation.units),
+        "rows": rows,
+        "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
+        "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},
+        "population_marks": {
+            name: asdict(found) for name, found in evaluation.population_marks.items()
+        },
+        "mmd_bandwidth": evaluation.bandwidth,
+        "num_donors": evaluation.units.num_donors,
+        "effective_donors": evaluation.units.effective_donors,
+        "num_cells": evaluation.num_cells,
+        "num_next_cells": evaluation.units.num_next_cells,
+        "effective_current_cells": evaluation.units.effective_cells[0],
+        "effective_next_cells": evaluation.units.effective_cells[1],
+        "num_pairs": evaluation.num_pairs,
+        "num_positions": evaluation.num_positions,
+        "num_changed": evaluation.num_changed,
+    }
+    plain: dict[str, Any] = _without_nan(values)
+    return plain
+
+
+def _means(measures: dict[Any, Any]) -> dict[str, Any]:
+    """Means over the finite values of each array; other values are left out."""
+    import numpy as np
+
+    found: dict[str, Any] = {}
+    for name, value in measures.items():
+        if isinstance(value, dict):
+            found[str(name)] = _means(value)
+        elif isinstance(value, np.ndarray):
+            known = value[np.isfinite(value)]
+            found[str(name)] = float(known.mean()) if len(known) else None
+    return found
+
+
+def _calibration(found: "Calibration") -> dict[str, Any]:
+    return {
+        "expected_error": found.expected_error,
+        "entropy_vs_error": found.entropy_vs_error,
+        "claimed": found.claimed.tolist(),
+        "right": found.right.tolist(),
+        "positions": found.positions.tolist(),
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN

@@ -1,4 +1,4 @@
-"""`geneformer-t evaluate`: a checkpoint beside its baselines on one split."""
+"""`geneformer-t evaluate`: scores of a checkpoint and of baselines on one split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
     from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor, Predictor
-    from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
     from bionemo.geneformer_t.report.evaluated import Evaluated
 
@@ -158,7 +157,7 @@ def evaluate_checkpoint(
 
 
 def _recorded(settings: EvaluateSettings, neighbor_key: str) -> dict[str, Any]:
-    """How a checkpoint is scored, for evaluation.json; which cells are told by fingerprints."""
+    """The settings of an evaluation, for evaluation.json; fingerprints identify the cells."""
     names = ("max_cells", "time_key", "cluster_key", "donor_key", "controls", "seed")
     return {"neighbor_key": neighbor_key, **{name: getattr(settings, name) for name in names}}
 
@@ -177,7 +176,7 @@ def _controls(settings: EvaluateSettings, model: "NextCellModel") -> "dict[str, 
 
 
 def as_text(evaluated: "Evaluated") -> str:
-    """The tables, and what they mean in words."""
+    """The tables and a summary."""
     from bionemo.geneformer_t.evaluate.score_tables import score_tables
     from bionemo.geneformer_t.evaluate.text import summary
 
@@ -191,77 +190,6 @@ def as_text(evaluated: "Evaluated") -> str:
         f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}\n\n"
         f"{tables}\n\n{summary(evaluation)}{mixed}\n{evaluated.where_from}\n"
     )
-
-
-def as_json(evaluation: "Evaluation") -> dict[str, Any]:
-    """The scores as plain values, means over current cells; None where nothing could be scored."""
-    from dataclasses import asdict
-
-    from bionemo.geneformer_t.evaluate.text import interval_sentence
-
-    rows = {
-        name: {
-            "all": asdict(row.all),
-            "changed": asdict(row.changed),
-            "cross_entropy_interval": asdict(row.interval),
-            "cells": _means(asdict(row.whole.cells)),
-            "direction": _means(asdict(row.whole.direction)),
-            "groups": {
-                **_means(asdict(row.whole.groups)),
-                "groups": list(row.whole.groups.groups),
-                "left_out": list(row.whole.groups.left_out),
-            },
-            "population": asdict(row.whole.population),
-            "calibration": _calibration(row.calibration),
-        }
-        for name, row in evaluation.rows.items()
-    }
-    values = {
-        "unit": "nats per position; shares from 0 to 1",
-        "intervals": interval_sentence(evaluation.units),
-        "rows": rows,
-        "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
-        "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},
-        "population_marks": {
-            name: asdict(found) for name, found in evaluation.population_marks.items()
-        },
-        "mmd_bandwidth": evaluation.bandwidth,
-        "num_donors": evaluation.units.num_donors,
-        "effective_donors": evaluation.units.effective_donors,
-        "num_cells": evaluation.num_cells,
-        "num_next_cells": evaluation.units.num_next_cells,
-        "effective_current_cells": evaluation.units.effective_cells[0],
-        "effective_next_cells": evaluation.units.effective_cells[1],
-        "num_pairs": evaluation.num_pairs,
-        "num_positions": evaluation.num_positions,
-        "num_changed": evaluation.num_changed,
-    }
-    plain: dict[str, Any] = _without_nan(values)
-    return plain
-
-
-def _means(measures: dict[Any, Any]) -> dict[str, Any]:
-    """Means over what is known of each array; what is no array is left out."""
-    import numpy as np
-
-    found: dict[str, Any] = {}
-    for name, value in measures.items():
-        if isinstance(value, dict):
-            found[str(name)] = _means(value)
-        elif isinstance(value, np.ndarray):
-            known = value[np.isfinite(value)]
-            found[str(name)] = float(known.mean()) if len(known) else None
-    return found
-
-
-def _calibration(found: "Calibration") -> dict[str, Any]:
-    return {
-        "expected_error": found.expected_error,
-        "entropy_vs_error": found.entropy_vs_error,
-        "claimed": found.claimed.tolist(),
-        "right": found.right.tolist(),
-        "positions": found.positions.tolist(),
-    }
 
 
 def _check_split(settings: EvaluateSettings) -> None:
@@ -280,6 +208,7 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
 
     from bionemo.geneformer_t import __version__
     from bionemo.geneformer_t.files import write_text
+    from bionemo.geneformer_t.report.evaluation_files import score_values
 
     content = {
         "written_by": f"geneformer-t {__version__}",
@@ -289,7 +218,7 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
         SCORED: evaluated.scored.to_dict(),
         "settings": dict(evaluated.settings),
         "notes": evaluated.where_from,
-        **as_json(evaluated.evaluation),
+        **score_values(evaluated.evaluation),
     }
     write_text(folder / EVALUATION_TEXT, as_text(evaluated))
     path = folder / EVALUATION
@@ -305,12 +234,6 @@ def _draw(evaluated: "Evaluated", folder: Path) -> None:
     print(save(next_cells_figure(evaluated.arrows, evaluated.where), folder / NEXT_CELLS))
     if evaluated.metrics is not None:
         print(loss_curve(evaluated.metrics, folder / LOSS_CURVE))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(inner) for name, inner in value.items()}
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN
 
 
 if __name__ == "__main__":
