@@ -30,7 +30,7 @@ def test_the_demo_ends_with_a_table_and_pictures_and_runs_again_cheaply(tmp_path
 
     assert demo(output_dir=folder, **SMALL) == folder
     first = capsys.readouterr().out
-    assert "is trained already" in first
+    assert "is already trained" in first
     assert "The model" in first
     for name in ("report.html", "next_cells.png", "evaluation.json", "model/config.yaml"):
         assert (folder / name).is_file()
@@ -38,7 +38,7 @@ def test_the_demo_ends_with_a_table_and_pictures_and_runs_again_cheaply(tmp_path
 
     demo(output_dir=folder, **SMALL)
     again = capsys.readouterr().out
-    assert "is finished; its result again" in again
+    assert "is finished; this is its result" in again
     assert "The model" in again
     assert (folder / "model" / "config.yaml").stat().st_mtime_ns == trained
 

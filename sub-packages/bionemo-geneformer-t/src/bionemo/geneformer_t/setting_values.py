@@ -1,8 +1,8 @@
-"""Settings: what YAML and Python callers give becomes plain values of the types that fields name.
+"""Values of settings: conversion to the types of their fields, and checks of their ranges.
 
-Text becomes paths, integers become floats, lists become tuples, and the numbers and texts of NumPy
-and PyTorch become Python's; whatever else does not fit is refused by its name. A checkpoint is read
-as plain values alone, so one number of NumPy in its settings would make it unreadable.
+Text is converted to paths, integers to floats, lists to tuples, and numbers and texts of NumPy and
+PyTorch to Python's. Other values of a wrong type are refused by name. A checkpoint may only contain
+plain values, so a single NumPy number in its settings would make it unreadable.
 """
 
 import math
@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 60
-"""A few lines of YAML can stand for more values than there is memory to print."""
+"""A few lines of YAML can expand to more values than memory has room for."""
 _WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -28,15 +28,15 @@ _WORDS = {
 }
 
 POSITIONAL = {"positional": True}
-"""Metadata of a field that stands without its name on the command line."""
+"""Metadata of a field that is a positional argument on the command line."""
 
 
 class Settings:
-    """What every settings dataclass derives from: its fields hold plain values of their types.
+    """Base of every settings dataclass: fields have plain values of their types.
 
     Raises:
         TypeError: A value is of another type; names the field.
-        ValueError: A word is none of those that a field lists.
+        ValueError: A text is not one of the choices of its field.
     """
 
     def __post_init__(self) -> None:
@@ -93,15 +93,15 @@ def require_fraction(settings: object, *names: str, zero: bool = True, one: bool
 def typed(
     named: Any, values: Mapping[str, Any], where: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The values in the types of the fields of a dataclass, or of the arguments of a function.
+    """The values, converted to the types of a dataclass's fields or of a function's arguments.
 
     Args:
         named: The dataclass, or the function.
         values: By name.
-        where: What to put before the message about a value, by name.
+        where: Beginning of the message about a value, by name.
 
     Raises:
-        TypeError: One does not fit; the message names the field, what is expected and what came.
+        TypeError: One has the wrong type; the message names the field and the expected type.
         ValueError: A word is none of those that a field lists.
     """
     hints, where = get_type_hints(named), where or {}

@@ -76,7 +76,7 @@ def _demo(settings: DemoSettings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     record = _record(folder)
     if record.get("evaluated"):
-        print(f"the demo in {folder} is finished; its result again (--fresh runs it again):\n")
+        print(f"the demo in {folder} is finished; this is its result (--fresh runs it again):\n")
         print((folder / EVALUATION_TEXT).read_text(encoding="utf-8"))
     else:
         _write_record(folder, {**record, "made_from": made_from})
@@ -103,7 +103,7 @@ def _train(settings: DemoSettings) -> Path:
     simulate(output_dir=folder / DATA, num_cells=settings.num_cells)
     record = _record(folder)
     if "checkpoint" in record and (folder / record["checkpoint"]).is_file():
-        print(f"2/3 the model in {folder / MODEL} is trained already")
+        print(f"2/3 the model in {folder / MODEL} is already trained")
         return folder / str(record["checkpoint"])
     print(f"\n2/3 training a small model for {settings.num_epochs} epochs")
     shutil.rmtree(folder / MODEL, ignore_errors=True)  # of a demo that was interrupted
@@ -186,7 +186,7 @@ def _where_things_are(folder: Path) -> str:
     from bionemo.geneformer_t.run.report import REPORT
 
     lines = {
-        REPORT: "all of it on one page: open it in a browser",
+        REPORT: "the report: open it in a browser",
         NEXT_CELLS: "true and predicted successors of the test cells",
         LOSS_CURVE: "training and validation loss",
         EVALUATION: "the scores",
