@@ -46,17 +46,6 @@ def learn_vocab(
     return GeneVocab.of_genes(chosen, wanted)
 
 
-def read_tokens_with_specials(path: Path) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
-    """A vocabulary file's tokens, its symbols, and the special tokens that had to be added.
-
-    Geneformer's own dictionaries lack `[SEP]` or `[UKW]`. New tokens go to the end, so that the
-    others keep their ids and pretrained embeddings stay valid.
-    """
-    tokens, gene_to_ens = read_tokens(path)
-    added = [token for token in SPECIAL_TOKENS if token not in tokens]
-    return (*tokens, *added), gene_to_ens, added
-
-
 def vocab_from_file(
     path: Path,
     medians: Path | None,
@@ -66,6 +55,9 @@ def vocab_from_file(
     gene_to_ens: Mapping[str, str] | None = None,
 ) -> tuple[GeneVocab, list[str]]:
     """The vocabulary in a file, with medians from a file or from the training cells.
+
+    Special tokens that the file lacks, as Geneformer's own dictionaries lack `[SEP]` or `[UKW]`, go
+    to the end, so that the others keep their ids and pretrained embeddings stay valid.
 
     Args:
         path: The vocabulary.
@@ -81,7 +73,9 @@ def vocab_from_file(
         FileNotFoundError: A file is missing.
         ValueError: A file is damaged, or the medians lack genes of the vocabulary.
     """
-    tokens, symbols, added = read_tokens_with_specials(path)
+    tokens, symbols = read_tokens(path)
+    added = [token for token in SPECIAL_TOKENS if token not in tokens]
+    tokens = (*tokens, *added)
     own = set(tokens)
     symbols |= {s: gene for s, gene in (gene_to_ens or {}).items() if gene in own}
     notes = []

@@ -16,37 +16,13 @@ DICTIONARIES_VARIABLE = "GENEFORMER_T_DICTIONARIES"
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedVocab:
-    """Names of a vocabulary's files."""
-
-    tokens: str
-    medians: str
-    names: tuple[str, ...]
-    """Dictionaries from symbols, synonyms and old ids to Ensembl ids; later ones win."""
-
-
-NAMED = {
-    "geneformer-gc30M": NamedVocab(
-        tokens="token_dictionary_gc30M.pkl",
-        medians="gene_median_dictionary_gc30M.pkl",
-        names=("gene_name_id_dict_gc30M.pkl",),
-    ),
-    "geneformer-gc95M": NamedVocab(
-        tokens="token_dictionary_gc95M.pkl",
-        medians="gene_median_dictionary_gc95M.pkl",
-        names=("ensembl_mapping_dict_gc95M.pkl", "gene_name_id_dict_gc95M.pkl"),
-    ),
-}
-"""What `--vocab` may be beside a file and `data`."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class VocabFiles:
-    """The files of a vocabulary, found."""
+    """The files of a vocabulary."""
 
     tokens: Path
     medians: Path
     names: tuple[Path, ...]
+    """Dictionaries from symbols, synonyms and old ids to Ensembl ids; later ones win."""
 
     def gene_names(self) -> dict[str, str]:
         """Symbols, synonyms and old ids to Ensembl ids."""
@@ -54,6 +30,21 @@ class VocabFiles:
         for path in self.names:
             merged.update(read_dictionary(path))
         return merged
+
+
+NAMED = {
+    "geneformer-gc30M": VocabFiles(
+        tokens=Path("token_dictionary_gc30M.pkl"),
+        medians=Path("gene_median_dictionary_gc30M.pkl"),
+        names=(Path("gene_name_id_dict_gc30M.pkl"),),
+    ),
+    "geneformer-gc95M": VocabFiles(
+        tokens=Path("token_dictionary_gc95M.pkl"),
+        medians=Path("gene_median_dictionary_gc95M.pkl"),
+        names=(Path("ensembl_mapping_dict_gc95M.pkl"), Path("gene_name_id_dict_gc95M.pkl")),
+    ),
+}
+"""What `--vocab` may be beside a file and `data`, and what its files are called."""
 
 
 def find_vocab(name: str, folder: Path | None = None) -> VocabFiles:
@@ -69,9 +60,9 @@ def find_vocab(name: str, folder: Path | None = None) -> VocabFiles:
     """
     wanted = NAMED[name]
     places = list(_places(folder))
-    found: dict[str, Path] = {}
+    found: dict[Path, Path] = {}
     for file in (wanted.tokens, wanted.medians, *wanted.names):
-        hit = next((hit for place in places for hit in sorted(place.rglob(file))), None)
+        hit = next((hit for place in places for hit in sorted(place.rglob(file.name))), None)
         if hit is None:
             looked = ", ".join(map(str, places)) or "nowhere, for no folder was named"
             raise FileNotFoundError(
