@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bionemo.geneformer_t.config import PairSettings
-from bionemo.geneformer_t.data.batching import BySize, ByTokens, deal, fill
+from bionemo.geneformer_t.data.batching import BySize, ByTokens, assign_evenly, assign_to_lightest
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 
 TYPICAL = np.clip((700 * np.exp(np.random.default_rng(0).normal(0, 0.4, 2_000))), 1, 1_022)
@@ -84,13 +84,13 @@ def test_company_is_by_chance() -> None:
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 7))
 def test_dealing_shares_numbers_evenly_and_loses_nothing(lengths: list[int], parts: int) -> None:
     costs = np.array(lengths, dtype=np.int64)
-    dealt = deal(np.argsort(-costs), costs, parts)
+    dealt = assign_evenly(np.argsort(-costs), costs, parts)
     assert sorted(np.concatenate(dealt).tolist()) == list(range(len(costs)))
     assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
 
 
 def test_filling_gives_to_whoever_has_least() -> None:
-    assert fill(np.array([5, 4, 3, 3]), np.array([0, 2])).tolist() == [0, 1, 0, 1]
+    assert assign_to_lightest(np.array([5, 4, 3, 3]), np.array([0, 2])).tolist() == [0, 1, 0, 1]
 
 
 NEXT = PairSettings(mask_prob=0.4, seq_length=43)

@@ -56,7 +56,9 @@ class BySize:
         at_once = self.ranks * self.size
         for step in balanced_steps(self.costs, at_once * self.accumulated, rng):
             by_cost = step[np.argsort(-self.costs[step], kind="stable")]
-            yield from deal(by_cost, self.costs, math.ceil(len(step) / at_once) * self.ranks)
+            yield from assign_evenly(
+                by_cost, self.costs, math.ceil(len(step) / at_once) * self.ranks
+            )
 
     def in_order(self) -> Iterator[Int[ndarray, " _"]]:
         """The examples in their own order, assigned to the ranks in turn."""
@@ -93,7 +95,7 @@ class ByTokens:
         number = max(math.ceil(self.costs.sum() / (_FILL * self.budget)), shares_with_none)
         while True:
             number = math.ceil(number / self.ranks) * self.ranks
-            batch_of = fill(by_cost, np.zeros(number, dtype=np.int64))
+            batch_of = assign_to_lightest(by_cost, np.zeros(number, dtype=np.int64))
             if np.bincount(batch_of, by_cost).max() <= self.budget:
                 return number
             number += max(1, number // 50)
@@ -123,7 +125,7 @@ class ByTokens:
         order[first:] = order[first:][np.argsort(-self.costs[order[first:]], kind="stable")]
         in_turn = np.arange(first) % self.number
         loads = np.bincount(in_turn, self.costs[order[:first]], minlength=self.number)
-        rest = fill(self.costs[order[first:]], loads.astype(np.int64))
+        rest = assign_to_lightest(self.costs[order[first:]], loads.astype(np.int64))
         return np.concatenate([in_turn, rest])
 
 
@@ -147,16 +149,16 @@ def balanced_steps(
         window = order[start : min(start + _WINDOW * size, in_whole_steps)]
         noise = rng.uniform(1 - _JITTER, 1 + _JITTER, len(window))
         by_cost = window[np.argsort(-costs[window] * noise)]
-        steps = deal(by_cost, costs, len(window) // size)
+        steps = assign_evenly(by_cost, costs, len(window) // size)
         yield from (steps[i] for i in rng.permutation(len(steps)))
     if in_whole_steps < len(costs):
         yield order[in_whole_steps:]
 
 
-def deal(
+def assign_evenly(
     examples: Int[ndarray, " example"], costs: Int[ndarray, " all_examples"], parts: int
 ) -> list[Int[ndarray, " _"]]:
-    """Divide examples: equally many for each part, and nearly equal costs.
+    """Divide examples into parts of equal numbers and nearly equal costs.
 
     Args:
         examples: The costliest first.
@@ -174,8 +176,10 @@ def deal(
     return grouped(examples, part_of, parts)
 
 
-def fill(costs: Int[ndarray, " example"], loads: Int[ndarray, " part"]) -> Int[ndarray, " example"]:
-    """The part of each example, which in turn go to whichever part has the smallest load.
+def assign_to_lightest(
+    costs: Int[ndarray, " example"], loads: Int[ndarray, " part"]
+) -> Int[ndarray, " example"]:
+    """The part of each example: in turn the one with the smallest load (LPT scheduling).
 
     A heap of whole numbers, load and part in one, takes half a second for a million examples.
     """

@@ -1,4 +1,4 @@
-"""The lock of a cache entry: one process builds it, the others know for whom they wait.
+"""The lock of a cache entry: one process builds it, and the log of the others says which.
 
 The lock is the system's (`flock`) on a file beside the entry, so that it ends with its holder,
 however that ends. The package filelock opens lock files for writing, and refuses one that another
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 WAIT_VARIABLE = "GENEFORMER_T_CACHE_WAIT"
 """Environment variable: seconds to wait for another process that builds an entry."""
 WAIT_AT_MOST = 6 * 3600.0
-"""Seconds, where the variable says nothing else."""
+"""Seconds, where the variable is not set."""
 _POLL = 0.1
 _REMIND_EVERY = 600.0
 
@@ -161,7 +161,7 @@ def _sign(descriptor: int) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """User, process, computer and age, as far as the lock file tells."""
+    """User, process, computer and age, as far as the lock file has them."""
     try:
         signature = json.loads(os.pread(descriptor, 1 << 12, 0))
         user, host = str(signature["user"])[:80], str(signature["host"])[:80]

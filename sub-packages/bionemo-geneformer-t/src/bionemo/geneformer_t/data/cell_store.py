@@ -194,13 +194,13 @@ def _find_archive(split_dir: Path) -> Path:
 
 
 def _is_content(file: Path, archive: Path) -> bool:
-    """Whether a file of an archive says what the cells are: a cache inside it does not."""
+    """Whether a file is part of an archive; a cache inside it is not."""
     inside = file.relative_to(archive).parts
     return file.suffix in {".npy", ".parquet", ".sch"} and not inside[0].startswith(".")
 
 
 def _target(file: Path) -> Path:
-    """What users know a file by: a link in a folder made for the occasion means nothing to them."""
+    """The file that a link leads to, which users know; the link may be in a temporary folder."""
     return file.parent / file.readlink() if file.is_symlink() else file
 
 

@@ -23,7 +23,7 @@ MEMORY = ".hashes"
 SETTLED_AFTER = 2.0
 """Seconds: coarser than the clocks of all file systems in use."""
 ALWAYS_READ = 1 << 20
-"""Files of at most so many bytes are hashed whenever they are asked for; it takes a millisecond."""
+"""Files of up to so many bytes are always hashed, which takes a millisecond."""
 
 _SECOND = 1_000_000_000
 

@@ -25,7 +25,7 @@ _SAMPLED_CELLS = 64
 
 
 def provenance_of(dataset: TemporalGeneformerDataset) -> Provenance:
-    """What a checkpoint says of the split that it was trained on."""
+    """What a checkpoint records of the split that it was trained on."""
     store = dataset.tokens.store
     return Provenance(
         data_name=store.split_dir.resolve().parent.name,

@@ -15,7 +15,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.ragged import offsets_of
 
 TOKEN_BITS = np.uint64(0xFFFF)
-"""The low bits of a key hold the token; the float's last 16 of 52 digits give way to it."""
+"""The low bits of a key hold the token, in place of the last 16 of the float's 52 digits."""
 
 
 def rank_value_encode(

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 NEIGHBORS = "neighbors.json"
 ANY_KEY = "neighbors"
-"""The key of neighbors.json that serves where the key asked for is found nowhere."""
+"""The key of neighbors.json that is used if the wanted key does not exist."""
 
 _SHOWN = 5
 

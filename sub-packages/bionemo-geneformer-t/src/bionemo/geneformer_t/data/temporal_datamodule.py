@@ -131,7 +131,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
 
     @cached_property
     def provenance(self) -> Provenance:
-        """What a checkpoint says of the training cells."""
+        """What a checkpoint records of the training cells."""
         return provenance_of(self.train)
 
     @cached_property

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 NamesGenes = CellStore | CountSource
-"""What says how its columns are called: a store on disk, or a matrix in blocks."""
+"""What has names of columns: a store on disk, or a matrix in blocks."""
 
 
 class TokenEncoder:
