@@ -8,19 +8,19 @@ import pytest
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
-from bionemo.geneformer_t.model.knn_memory import Mixing, SuccessorMemory
-from bionemo.geneformer_t.model.successor_index import Library
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, Mixing
+from bionemo.geneformer_t.model.successor_index import SuccessorIndex
 
 
 @pytest.fixture
-def memory() -> SuccessorMemory:
+def memory() -> KnnInterpolation:
     rng = np.random.default_rng(0)
-    library = Library.of(
+    index = SuccessorIndex.of(
         rng.normal(size=(3, 4)).astype(np.float32), [[0], [1], [0, 1]], [[1.0], [1.0], [0.5, 0.5]],
         {0: np.array([5, 6]), 1: np.array([6, 7])},
     )  # fmt: skip
     mixing = Mixing(number=2, width=4.0, network=0.5, memory=0.4, uniform=0.1)
-    return SuccessorMemory(library=library, gene_ids=np.arange(5, 9), mixing=mixing)
+    return KnnInterpolation(index=index, gene_ids=np.arange(5, 9), mixing=mixing)
 
 
 def test_it_is_that_of_the_checkpoint_wherever_the_file_lies(untrained_checkpoint, tmp_path):
@@ -33,14 +33,14 @@ def test_it_is_that_of_the_checkpoint_wherever_the_file_lies(untrained_checkpoin
 def test_a_memory_and_everything_in_it_counts(untrained_checkpoint, memory):
     model = load_model(untrained_checkpoint)
     found = [model_fingerprint(model)]
-    points, genes = memory.library.points.copy(), memory.library.genes.copy()
+    points, genes = memory.index.points.copy(), memory.index.genes.copy()
     points[0, 0] += 1
     genes[0] = 8
     for other in (
         memory,
         replace(memory, mixing=replace(memory.mixing, width=8.0)),
-        replace(memory, library=replace(memory.library, points=points)),
-        replace(memory, library=replace(memory.library, genes=genes)),
+        replace(memory, index=replace(memory.index, points=points)),
+        replace(memory, index=replace(memory.index, genes=genes)),
         replace(memory, gene_ids=np.arange(5, 10)),
     ):
         model.memory = other

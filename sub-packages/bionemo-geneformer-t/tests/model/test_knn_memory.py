@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from bionemo.geneformer_t.model.knn_memory import Mixing, SuccessorMemory
-from bionemo.geneformer_t.model.successor_index import Library
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, Mixing
+from bionemo.geneformer_t.model.successor_index import SuccessorIndex
 
 VOCAB, GENES = 8, np.arange(4, 8)
 
 
-def memory_of(**weights: float) -> SuccessorMemory:
+def memory_of(**weights: float) -> KnnInterpolation:
     points = np.array([[0.0], [10.0]], dtype=np.float32)
     genes_of = {0: np.array([4, 5]), 1: np.array([6, 7])}
-    return SuccessorMemory(
-        library=Library.of(points, [[0], [1]], [[1.0], [1.0]], genes_of),
+    return KnnInterpolation(
+        index=SuccessorIndex.of(points, [[0], [1]], [[1.0], [1.0]], genes_of),
         gene_ids=GENES,
         mixing=Mixing(number=1, width=0.1, **weights),
     )
@@ -51,6 +51,6 @@ def test_a_memory_without_weight_changes_nothing(log_probs) -> None:
 def test_it_is_carried_as_plain_values(tmp_path, log_probs) -> None:
     memory = memory_of(network=0.5, memory=0.4, uniform=0.1)
     torch.save(memory.to_dict(), tmp_path / "memory.pt")
-    again = SuccessorMemory.from_dict(torch.load(tmp_path / "memory.pt", weights_only=True))
+    again = KnnInterpolation.from_dict(torch.load(tmp_path / "memory.pt", weights_only=True))
     point = np.zeros(1, np.float32)
     np.testing.assert_array_equal(again.mix(log_probs, point), memory.mix(log_probs, point))

@@ -295,7 +295,7 @@ def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     train(tiny_data_dir, tmp_path / "run", resume_from_checkpoint="last")
-    assert "last.ckpt is not a complete checkpoint" in caplog.text
+    assert "last.ckpt is truncated or damaged" in caplog.text
     assert_same_run(tmp_path / "run", whole_run().folder)
 
 

@@ -78,7 +78,7 @@ def test_the_best_checkpoint_remembers_and_is_better_for_it(tiny_data_dir, tmp_p
     torch.load(best, weights_only=True)
     model = load_model(best)
     assert model.memory is not None
-    assert len(model.memory.library) == 39  # the last of the 40 training cells has no successor
+    assert len(model.memory.index) == 39  # the last of the 40 training cells has no successor
     pairs = CellPairs.from_dataset(open_split(model, tiny_data_dir / "test"))
     mixed = score_tokens(model_predictor(model), pairs).all.scores.cross_entropy
     model.memory = None
@@ -166,8 +166,8 @@ def test_a_run_that_goes_on_from_a_remembering_checkpoint_remembers_anew(
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["geneformer_t"]["memory"] is None
     assert second != first
-    points = load_model(second).memory.library.points
-    assert not np.allclose(points, memory.library.points)
+    points = load_model(second).memory.index.points
+    assert not np.allclose(points, memory.index.points)
 
 
 def test_fine_tuning_takes_its_sizes_from_the_weights_and_remembers(

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
 from bionemo.geneformer_t.evaluate.mixture import best_mixture
-from bionemo.geneformer_t.model.successor_index import Library
+from bionemo.geneformer_t.model.successor_index import SuccessorIndex
 
 NUMBERS = (5, 15, 30, 60, 120, 240)
 """Numbers of similar cells that are tried."""
@@ -44,7 +44,7 @@ class KnnChoice:
 
 def index_of(
     pairs: CellPairs, targets: Sequence[Targets], points: Float[ndarray, "cell component"]
-) -> Library:
+) -> SuccessorIndex:
     """The pairs' current cells with their next cells.
 
     Args:
@@ -59,11 +59,11 @@ def index_of(
         for mine, target in zip(names, targets, strict=True)
         for name, genes in zip(mine, target.next_cells, strict=True)
     }
-    return Library.of(points, names, [target.weights for target in targets], genes_of)
+    return SuccessorIndex.of(points, names, [target.weights for target in targets], genes_of)
 
 
 def fit_knn(
-    index: Library,
+    index: SuccessorIndex,
     held_out: Sequence[Targets],
     points: Float[ndarray, "held_out component"],
     excluded: Sequence[int | None],

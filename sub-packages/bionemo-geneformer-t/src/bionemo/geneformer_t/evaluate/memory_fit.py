@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
 from bionemo.geneformer_t.evaluate.knn_fit import fit_knn, index_of
-from bionemo.geneformer_t.model.knn_memory import Mixing, SuccessorMemory
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, Mixing
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.ragged import Ragged
 
@@ -24,7 +24,7 @@ def fit_memory(
     training: CellPairs,
     validation: CellPairs,
     rng: np.random.Generator,
-) -> SuccessorMemory:
+) -> KnnInterpolation:
     """The successors of training cells, found by similarity of the model's hidden states.
 
     Args:
@@ -50,8 +50,8 @@ def fit_memory(
         index, held_out, points_of(model, held_out), [None] * len(held_out), others, rng
     )
     memory, network, uniform = chosen.weights
-    return SuccessorMemory(
-        library=index,
+    return KnnInterpolation(
+        index=index,
         gene_ids=gene_ids,
         mixing=Mixing(
             number=chosen.number,

@@ -1,19 +1,13 @@
 """Checkpoint files, read without running anything in them; every damage is told by name."""
 
-import errno
-import pickle
-import re
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
-from bionemo.geneformer_t.model.knn_memory import SuccessorMemory
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.step.settings import StepSettings
 from bionemo.geneformer_t.model.weight_checks import (
@@ -24,7 +18,7 @@ from bionemo.geneformer_t.model.weight_checks import (
     naming,
 )
 from bionemo.geneformer_t.model.weights.checkpoint_entry import checkpoint_entry
-from bionemo.geneformer_t.model.weights.safe_files import numpy_advice
+from bionemo.geneformer_t.model.weights.safe_files import load_plain
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -41,7 +35,7 @@ class CheckpointSummary:
     vocab: GeneVocab | None
     pair_settings: PairSettings | None
     provenance: Provenance | None
-    memory: SuccessorMemory | None
+    memory: KnnInterpolation | None
     step: int
     """Optimizer steps behind it."""
     epoch: int
@@ -64,8 +58,7 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
             f"checkpoint: expected a file at {path}; there is none. A training run keeps its "
             "checkpoints in OUTPUT_DIR/checkpoints"
         )
-    with _reading(path):
-        content = torch.load(path, map_location=device, weights_only=True)
+    content = load_plain(path, device=device)
     if not isinstance(content, dict):
         raise ValueError(
             f"{path} holds no Geneformer-T model but a {type(content).__name__}; give a "
@@ -143,35 +136,6 @@ def _run_settings(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        with warnings.catch_warnings():
-            # what pickle protocol a file that is no checkpoint has is nothing to warn of
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            yield
-    except pickle.UnpicklingError as error:
-        if advice := numpy_advice(path):
-            raise ValueError(advice) from error
-        asked = re.search(r"(?:GLOBAL|global:?) ([\w.]+)", str(error))
-        if asked is None:
-            raise ValueError(
-                f"{path} is no checkpoint, or a damaged one: it cannot be read as tensors and "
-                "plain values. Give a checkpoint that `geneformer-t train` wrote"
-            ) from error
-        raise ValueError(
-            f"{path} was refused: it asks to import {asked[1]}, and a checkpoint needs only "
-            "tensors and plain values. Nothing in it was run"
-        ) from error
-    except (EOFError, OSError, RuntimeError) as error:
-        unrelated = isinstance(error, OSError) and error.errno != errno.EINVAL  # from seeking
-        if unrelated or isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ValueError(
-            f"{path} is truncated or damaged ({_first_sentence(error)}); copy or write it again"
-        ) from error
-
-
-@contextmanager
 def _understanding(path: Path, content: dict[str, Any]) -> Iterator[None]:
     """Settings that this version does not know come from a newer one."""
     try:
@@ -183,7 +147,3 @@ def _understanding(path: Path, content: dict[str, Any]) -> Iterator[None]:
             f"{path} was written by geneformer-t {checkpoint_entry(content).get('version')} and "
             f"holds what this version cannot read: {error}. Update the package, or train again"
         ) from error
-
-
-def _first_sentence(error: BaseException) -> str:
-    return str(error).split(". ")[0].splitlines()[0] if str(error) else "it ends too early"

@@ -31,7 +31,7 @@ def model_fingerprint(model: NextCellModel) -> str:
     if model.memory is not None:
         memory = model.memory
         digest.update(json.dumps(asdict(memory.mixing), sort_keys=True).encode())
-        for name, array in {**vars(memory.library), "gene_ids": memory.gene_ids}.items():
+        for name, array in {**vars(memory.index), "gene_ids": memory.gene_ids}.items():
             digest.update(f"memory.{name} {array.shape} {array.dtype.str}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

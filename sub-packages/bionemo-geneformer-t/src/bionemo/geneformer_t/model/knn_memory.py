@@ -1,9 +1,8 @@
-"""SuccessorMemory: the network's answer, mixed with what followed similar training cells.
+"""KnnInterpolation: the network's distribution, interpolated with successors of similar cells.
 
-A small network forgets most of what it saw; the training cells themselves do not. As nearest
-neighbors in its own representation help a language model (Khandelwal et al. 2020), the successors
-of training cells that the network finds similar help this one. A checkpoint carries the memory, so
-that it travels with the weights it belongs to.
+Also known as kNN-LM (Khandelwal et al. 2020): a small network forgets most of its training cells,
+so at prediction the successors of those training cells that are nearest in its own hidden states
+are mixed in. The index is part of the checkpoint, beside the weights that it belongs to.
 """
 
 from collections.abc import Mapping
@@ -17,16 +16,16 @@ from numpy import ndarray
 from torch import Tensor
 
 from bionemo.geneformer_t.model.gene_mean import mean_of_genes
-from bionemo.geneformer_t.model.successor_index import Library, add_found
+from bionemo.geneformer_t.model.successor_index import SuccessorIndex, add_found
 from bionemo.geneformer_t.setting_values import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing(Settings):
-    """How an answer is mixed; chosen on validation cells, which the memory does not hold."""
+    """Weights of the mixture, chosen on validation cells, which are not in the index."""
 
     number: int
-    """Similar training cells that are looked at."""
+    """Nearest training cells that are used."""
     width: float
     """Standard deviation of the smoothing of their successors' genes, in ranks."""
     network: float
@@ -34,7 +33,7 @@ class Mixing(Settings):
     memory: float
     """Weight of the successors of similar cells."""
     uniform: float
-    """Weight of all genes alike."""
+    """Weight of the uniform distribution over genes."""
 
     def __str__(self) -> str:
         return (
@@ -44,11 +43,11 @@ class Mixing(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuccessorMemory:
-    """Training cells to look in, and how to mix what is found."""
+class KnnInterpolation:
+    """An index of training cells, and the weights of the mixture."""
 
-    library: Library
-    """Its points are those of `context_points`."""
+    index: SuccessorIndex
+    """Training cells; their points are those of `context_points`."""
     gene_ids: Int[ndarray, " gene"]
     """Tokens that are genes."""
     mixing: Mixing
@@ -62,11 +61,11 @@ class SuccessorMemory:
 
         Args:
             log_probs: The network's.
-            point: Where the current cell lies.
+            point: Of the current cell.
         """
         how = self.mixing
-        places = self.library.nearest(point, how.number)
-        genes, found = self.library.frequencies(places, len(log_probs), how.width)
+        rows = self.index.nearest(point, how.number)
+        genes, found = self.index.frequencies(rows, len(log_probs), how.width)
         mixed: ndarray = np.float32(how.network) * np.exp(log_probs)
         mixed[:, self.gene_ids] += np.float32(how.uniform / len(self.gene_ids))
         add_found(mixed, genes, found, how.memory)
@@ -76,16 +75,16 @@ class SuccessorMemory:
     def to_dict(self) -> dict[str, Any]:
         """Tensors and plain values, for checkpoints."""
         return {
-            "library": self.library.to_dict(),
+            "library": self.index.to_dict(),
             "gene_ids": torch.from_numpy(self.gene_ids),
             "mixing": asdict(self.mixing),
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SuccessorMemory":
+    def from_dict(cls, values: Mapping[str, Any]) -> "KnnInterpolation":
         """The inverse of `to_dict`."""
         return cls(
-            library=Library.from_dict(values["library"]),
+            index=SuccessorIndex.from_dict(values["library"]),
             gene_ids=values["gene_ids"].cpu().numpy(),
             mixing=Mixing(**values["mixing"]),
         )
@@ -94,11 +93,11 @@ class SuccessorMemory:
 def context_points(
     hidden: Float[Tensor, "context_token hidden"], offsets: Int[Tensor, " contexts_plus_1"]
 ) -> Float[Tensor, "context hidden"]:
-    """Where current cells lie: the mean of their genes' last hidden states.
+    """The points of current cells: the mean of their genes' last hidden states.
 
     Args:
         hidden: Of packed `[CLS] genes [SEP]`.
-        offsets: Where each cell begins, and where the last ends.
+        offsets: The bounds of each cell.
     """
     is_gene = torch.ones(len(hidden), dtype=torch.bool, device=hidden.device)
     is_gene[offsets[:-1]] = False

@@ -1,7 +1,7 @@
 """The parts of a BERT layer, on packed tokens: embeddings, attention, feed-forward network.
 
-A layer is one call for all who pass through it: contexts, which attend to themselves, and scored
-positions, which attend to their contexts. Attention alone tells them apart. Between the two halves
+A layer is one call for all tokens: contexts, which attend to themselves, and scored positions,
+which attend to their contexts. Only attention distinguishes them. Between the two halves
 of a layer runs the sum of what came in and what attention found, before its LayerNorm: from it the
 second half can be computed again, so that the widest activations need not be kept for the backward
 pass (`Recompute`).
@@ -24,7 +24,7 @@ from bionemo.geneformer_t.model.precision import compute_dtype
 
 
 class Known(NamedTuple):
-    """What the contexts offer to attend to in one layer."""
+    """The keys and values of the contexts in one layer."""
 
     contexts: CellOffsets
     keys: Float[Tensor, "context_token head dim"]
@@ -126,22 +126,22 @@ class Layer(nn.Module):
     def forward(
         self,
         hidden: Float[Tensor, "token hidden"],
-        askers: Sequence[CellOffsets],
+        segments: Sequence[CellOffsets],
         attend: Attention,
         *,
         drop_contexts: bool = False,
     ) -> Float[Tensor, "token_left hidden"]:
-        """Update tokens by what they find in their contexts.
+        """Update tokens by attention to their contexts.
 
         Args:
-            hidden: Packed tokens: those of the contexts, then those of all others who ask.
-            askers: Which tokens belong together, the contexts first; group i of each attends to
-                context i.
+            hidden: Packed tokens: those of the contexts, then those of the other query segments.
+            segments: The bounds of cells in each query segment, the contexts first; cell i of each
+                attends to context i.
             attend: The attention backend.
             drop_contexts: Leave the contexts out once their keys and values are known: in the last
                 layer nothing else of them is wanted.
         """
-        contexts = askers[0]
+        contexts = segments[0]
         rounded = hidden.to(compute_dtype(hidden))  # once, not in each product
         project = self.attention.self
         context = rounded[: contexts.num_tokens]
@@ -152,11 +152,11 @@ class Layer(nn.Module):
         )
         if drop_contexts:
             hidden, rounded = hidden[contexts.num_tokens :], rounded[contexts.num_tokens :]
-            askers = askers[1:]
+            segments = segments[1:]
         update = self._update
         if self._recomputes("layers"):
             update = partial(checkpoint, update, use_reentrant=False)
-        return update(hidden, rounded, askers, known, attend)
+        return update(hidden, rounded, segments, known, attend)
 
     def compile_whole(self) -> None:
         """Compile the layer for any number of tokens.
@@ -171,11 +171,11 @@ class Layer(nn.Module):
         self,
         hidden: Float[Tensor, "token hidden"],
         rounded: Float[Tensor, "token hidden"],
-        askers: Sequence[CellOffsets],
+        segments: Sequence[CellOffsets],
         known: Known,
         attend: Attention,
     ) -> Float[Tensor, "token hidden"]:
-        attended = self._attended(rounded, askers, known, attend)
+        attended = self._attended(rounded, segments, known, attend)
         stream = self.attention.output.add(self.attention.output.dense(attended), hidden)
         if self._recomputes("feed_forward"):
             found, hidden = checkpoint(self._feed_forward, stream, use_reentrant=False)
@@ -186,7 +186,7 @@ class Layer(nn.Module):
     def _attended(
         self,
         rounded: Float[Tensor, "token hidden"],
-        askers: Sequence[CellOffsets],
+        segments: Sequence[CellOffsets],
         known: Known,
         attend: Attention,
     ) -> Float[Tensor, "token hidden"]:
@@ -194,7 +194,7 @@ class Layer(nn.Module):
         dropout_prob = self.attention_dropout if self.training else 0.0
         call = _call if attend in OPERATORS else self._call_uncompiled
         attended = call(
-            attend, query, known.keys, known.values, askers, known.contexts, dropout_prob
+            attend, query, known.keys, known.values, segments, known.contexts, dropout_prob
         )
         return attended.flatten(1)
 

@@ -44,7 +44,7 @@ class IsolatedBert(nn.Module):
     def read(
         self,
         ids: Int[Tensor, " context_token"],
-        groups: CellOffsets,
+        cells: CellOffsets,
         attend: Attention,
         num_layers: int | None = None,
     ) -> Float[Tensor, "context_token hidden"]:
@@ -52,7 +52,7 @@ class IsolatedBert(nn.Module):
 
         Args:
             ids: Packed tokens of all cells.
-            groups: Where each cell begins and ends.
+            cells: Their bounds.
             attend: The attention backend.
             num_layers: How many layers to run: 0 for the embeddings alone, None for all.
 
@@ -66,9 +66,9 @@ class IsolatedBert(nn.Module):
                 f"got {num_layers}"
             )
         segments = torch.full_like(ids, Segment.CONTEXT)
-        hidden = self.embeddings(ids, positions_within(groups), segments)
+        hidden = self.embeddings(ids, positions_within(cells), segments)
         for layer in self.layers[:depth]:
-            hidden = layer(hidden, (groups,), attend)
+            hidden = layer(hidden, (cells,), attend)
         return hidden
 
     def forward(
@@ -82,7 +82,7 @@ class IsolatedBert(nn.Module):
         *,
         keep_contexts: bool = False,
     ) -> Float[Tensor, "token hidden"]:
-        """Encode scored positions; those of group i attend to context i.
+        """Encode scored positions; those of next cells of context i attend to context i.
 
         Args:
             context_ids: Packed tokens of all contexts.
@@ -259,9 +259,9 @@ class NextCellBert(nn.Module):
             nn.init.zeros_(module.bias)
 
 
-def positions_within(groups: CellOffsets) -> Int[Tensor, " token"]:
-    """The index of each packed token within its group, from 0."""
-    offsets = groups.offsets
+def positions_within(cells: CellOffsets) -> Int[Tensor, " token"]:
+    """The index of each packed token within its cell, from 0."""
+    offsets = cells.offsets
     starts = offsets[:-1].repeat_interleave(offsets.diff())
     return torch.arange(len(starts), device=offsets.device) - starts
 

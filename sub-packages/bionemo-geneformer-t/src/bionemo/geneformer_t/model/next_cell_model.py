@@ -19,7 +19,7 @@ from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOff
 from bionemo.geneformer_t.model.attention.choose import choose_attention
 from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.decoding import NextCellPrediction, most_probable_genes
-from bionemo.geneformer_t.model.knn_memory import SuccessorMemory, context_points
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, context_points
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.precision import compute_dtype
 from bionemo.geneformer_t.model.prediction import (
@@ -56,7 +56,7 @@ class NextCellModel(nn.Module):
         self.pair_settings: PairSettings | None = None
         self.start: StartReport | None = None
         self.provenance: Provenance | None = None
-        self.memory: SuccessorMemory | None = None
+        self.memory: KnnInterpolation | None = None
 
     @property
     def device(self) -> torch.device:

@@ -1,7 +1,7 @@
-"""Library: training cells as points, and the genes of what followed each of them.
+"""SuccessorIndex: training cells as points, and the ranked genes of their successors.
 
-Looking up the successors of the training cells that lie nearest to a current cell is a predictor by
-itself (a baseline of `evaluate`) and a memory for a network (`model/knn_memory.py`).
+The successors of the training cells nearest to a current cell are a prediction by themselves (a
+baseline of `evaluate`), and part of a model's (`model/knn_memory.py`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,15 +17,15 @@ from bionemo.geneformer_t.ragged import offsets_of, places_within
 
 _ABSENT = -1
 _LEAST_MASS = 1e-6
-"""Less than this of a Gaussian's height is nothing."""
+"""Below this fraction of its height a Gaussian is 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Library:
+class SuccessorIndex:
     """Points of current cells, and the ranked genes of their next cells."""
 
     points: Float[ndarray, "cell component"]
-    """Where the current cells lie; nearer means more alike."""
+    """Of the current cells; nearer means more similar."""
     edge_offsets: Int[ndarray, " cells_plus_1"]
     """Where the successors of each current cell begin."""
     successors: Int[ndarray, " edge"]
@@ -44,11 +44,11 @@ class Library:
         successors: Sequence[Sequence[int]],
         shares: Sequence[Sequence[float]],
         genes_of: Mapping[int, Integer[ndarray, " _"]],
-    ) -> "Library":
-        """A library of cells.
+    ) -> "SuccessorIndex":
+        """An index of cells.
 
         Args:
-            points: Where each current cell lies.
+            points: Of each current cell.
             successors: Names of the next cells of each.
             shares: Their weights.
             genes_of: Tokens of each next cell, by its name, in rank order.
@@ -69,17 +69,17 @@ class Library:
         return len(self.points)
 
     def nearest(
-        self, point: Float[ndarray, " component"], number: int, but_not: int | None = None
+        self, point: Float[ndarray, " component"], number: int, excluded: int | None = None
     ) -> Int[ndarray, " _"]:
-        """Places of the nearest current cells, the nearest first, one left out where asked."""
+        """Rows of the nearest current cells, the nearest first, without the excluded one."""
         away = ((self.points - point) ** 2).sum(axis=1)
         order = np.argsort(away, kind="stable")
-        return order[:number] if but_not is None else order[order != but_not][:number]
+        return order[:number] if excluded is None else order[order != excluded][:number]
 
     def next_cells(
         self, places: Int[ndarray, " place"]
     ) -> tuple[Int[ndarray, " next_cell"], Float[ndarray, " next_cell"]]:
-        """The next cells of some current cells, each once, and how much each weighs in all."""
+        """The unique next cells of some current cells, and the total weight of each."""
         starts = self.edge_offsets[places]
         degrees = self.edge_offsets[places + 1] - starts
         edges = places_within(degrees) + np.repeat(starts, degrees)
@@ -90,16 +90,16 @@ class Library:
     def frequencies(
         self, places: Int[ndarray, " place"], num_ranks: int, width: float
     ) -> tuple[Int[ndarray, " gene"], Float[ndarray, "rank gene"]]:
-        """How often each gene stands at each rank of the next cells, smoothed over ranks.
+        """How often each gene is at each rank of the next cells, smoothed over ranks.
 
         Args:
             places: Of the current cells whose next cells are counted.
-            num_ranks: Ranks to answer for; those below them count in the smoothing too.
+            num_ranks: Ranks to return; those below them count in the smoothing too.
             width: Standard deviation of the smoothing, in ranks.
 
         Returns:
-            Tokens, and their frequencies: each rank's sum to 1, or to 0 where no next cell, nor
-            any rank near, reaches.
+            Tokens, and their frequencies: each rank's sum to 1, or to 0 if no next cell has a gene
+            at that rank, nor at any rank near.
         """
         cells, weights = self.next_cells(places)
         starts = self.gene_offsets[cells]
@@ -127,9 +127,9 @@ class Library:
         genes: Int[ndarray, " position"],
         widths: Sequence[float],
     ) -> Iterator[Float[ndarray, " position"]]:
-        """What `frequencies` says of some genes at some ranks (from 0), for each of some widths.
+        """`frequencies` of some genes at some ranks (from 0), for each of some widths.
 
-        Without all the others, so that many widths can be tried. Next cells count at full length.
+        Only these are computed, so that many widths can be tried. Next cells count at full length.
         """
         cells, shares = self.next_cells(places)
         where = np.full((len(cells), int(self.genes.max(initial=0)) + 1), _ABSENT, dtype=np.int32)
@@ -150,7 +150,7 @@ class Library:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Library":
+    def from_dict(cls, values: Mapping[str, Any]) -> "SuccessorIndex":
         """The inverse of `to_dict`."""
         return cls(**{field.name: values[field.name].cpu().numpy() for field in fields(cls)})
 
@@ -161,9 +161,9 @@ def add_found(
     frequencies: Float[ndarray, "rank gene"],
     weight: float,
 ) -> None:
-    """Add what was found, with its weight, to what other parts of a mixture gave; in place.
+    """Add frequencies, with their weight, to the other parts of a mixture, in place.
 
-    Where no next cell reaches nothing was found, and the other parts make up for it.
+    At ranks without frequencies the other parts are scaled up instead.
     """
     reached = frequencies.any(axis=1)
     probabilities[np.ix_(reached, genes)] += np.float32(weight) * frequencies[reached]
@@ -171,7 +171,7 @@ def add_found(
 
 
 def gaussian(apart: Integer[ndarray, "..."], width: float) -> Float[ndarray, "..."]:
-    """An unnormalised Gaussian, 0 where it has become negligible."""
+    """An unnormalised Gaussian, 0 where it is negligible."""
     mass = np.exp(-0.5 * (apart.astype(np.float32) / np.float32(width)) ** 2)
     mass[mass < _LEAST_MASS] = 0
     return mass
@@ -184,11 +184,11 @@ def _smoothed_at(
     ranks: Int[ndarray, " position"],
     width: float,
 ) -> Float[ndarray, " position"]:
-    """The smoothed frequency of each position's gene at its rank, 0 where no cell reaches."""
+    """The smoothed frequency of each position's gene at its rank, 0 if no cell is that long."""
     longest = max(int(lengths.max(initial=0)), int(ranks.max(initial=0)) + 1)
     mass = gaussian(np.arange(longest + 1), width)
     near = np.where(where == _ABSENT, 0, mass[np.minimum(np.abs(where - ranks), longest)])
-    # what all genes of a cell of some length give a rank: a difference of cumulated mass
+    # the mass of all genes of a cell of some length at a rank: a difference of cumulative sums
     both_sides = np.concatenate([mass[:0:-1], mass])
     upto = np.concatenate([[0], np.cumsum(both_sides)])
     start = len(mass) - 1 - ranks

@@ -159,7 +159,7 @@ def model_facts(checkpoint: CheckpointSummary) -> list[tuple[str, str]]:
     if config.rank_knots:
         rows.append(("bias by rank", f"{config.rank_knots} knots"))
     if checkpoint.memory is not None:
-        cells = len(checkpoint.memory.library)
+        cells = len(checkpoint.memory.index)
         rows.append(("memory", f"{cells:,} training cells; {checkpoint.memory.mixing}"))
     return rows + vocab_facts(checkpoint.vocab)
 

@@ -65,9 +65,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
         LOSS_CURVE,
         METRICS_FILE,
         checkpoint_to_resume,
-        step_of,
     )
-    from bionemo.geneformer_t.training.same_data import check_same_data, check_same_settings
     from bionemo.geneformer_t.training.trainer import (
         make_trainer,
         validation_interval,
@@ -88,24 +86,24 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
     start = read_start(settings, resume)
     settings = with_sizes(settings, start)
     if resume is not None:
-        check_same_settings(resume, settings)
+        resume.check_settings(settings)
     L.seed_everything(settings.seed, verbose=False)
     model = start_model(settings, data.vocab, start)
     data.prepare_data()
     data.setup("fit")
     if resume is not None:
-        check_same_data(resume, data)
+        resume.check_data(data)
     report_coverage(settings, model, data)
     if resume is None:
         set_weights_from_cells(settings, model, data)
-    steps = step_of(resume)
+    steps = 0 if resume is None else resume.steps
     is_used = settings.resume_from_checkpoint is not None
     trainer = make_trainer(
         settings, has_val=data.has_val, purge_step=steps if is_used else None, lock=lock
     )
     batches = data.num_train_batches(trainer)
     trainer.val_check_interval = validation_interval(settings, trainer, batches)
-    trainer.fit(model, data, ckpt_path=resume)
+    trainer.fit(model, data, ckpt_path=None if resume is None else resume.path)
     metrics = settings.output_dir / METRICS_FILE
     if trainer.is_global_zero and metrics.exists():
         loss_curve(metrics, settings.output_dir / LOSS_CURVE)

@@ -6,10 +6,7 @@ damaged, the previous one is used.
 """
 
 import logging
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +15,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from bionemo.geneformer_t.files import remove_abandoned, whole_file
-from bionemo.geneformer_t.model.weights.safe_files import numpy_advice
+from bionemo.geneformer_t.model.weights.safe_files import DamagedCheckpointError, load_plain
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +26,6 @@ _KEPT_AS = {LAST: PREVIOUS}
 GO_ON = "Free some, then continue with --resume_from_checkpoint last"
 """What to do if the disk is full during a run."""
 _BEST = re.compile(r"step=(\d+)(?:-val_loss=[-\w.]+)?\.ckpt")
-_DAMAGE = (
-    zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError,
-    TypeError, AttributeError, IndexError,
-)  # fmt: skip
-"""What zipfile and torch raise on files that are truncated, overwritten or not checkpoints."""
-
-
-class DamagedCheckpointError(ValueError):
-    """A file is not a complete checkpoint, or contains more than plain values and tensors."""
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -83,27 +71,14 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True)
         DamagedCheckpointError: It is truncated or altered, or has more than plain values and
             tensors.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-        if broken is not None:
-            raise zipfile.BadZipFile(f"checksum of {broken}")
-        with warnings.catch_warnings():
-            # no warning about the pickle protocol of a file that is not a checkpoint
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
-    except _DAMAGE as error:
-        if advice := numpy_advice(path):
-            raise DamagedCheckpointError(advice) from error
-        text = str(error).split("\n", maxsplit=1)[0]
-        raise DamagedCheckpointError(f"{path} is not a complete checkpoint ({text})") from error
+    content = load_plain(path, device=map_location, mmap=mmap, verify=True)
     if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():
         raise DamagedCheckpointError(f"{path} is a PyTorch file, but not a checkpoint of a run")
     return content
 
 
-def newest_intact(folder: Path) -> Path | None:
-    """The newest whole checkpoint in a run's folder; None where there is no file of one.
+def newest_intact(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest complete checkpoint in a run's folder and its content; None if there is no file.
 
     Raises:
         DamagedCheckpointError: There are some, and all are damaged.
@@ -111,11 +86,9 @@ def newest_intact(folder: Path) -> Path | None:
     found = list(_newest_first(folder))
     for path in found:
         try:
-            read_checkpoint(path)
+            return path, read_checkpoint(path)
         except DamagedCheckpointError as error:
             logger.warning("%s; the previous one is used", error)
-        else:
-            return path
     if found:
         raise DamagedCheckpointError(
             f"all checkpoints in {folder} are damaged: {', '.join(p.name for p in found)}; restore "

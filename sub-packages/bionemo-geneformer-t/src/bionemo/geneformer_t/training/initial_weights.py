@@ -6,7 +6,6 @@ that `config.yaml` has the sizes of the model; a size that was given and differs
 
 import logging
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,10 @@ from bionemo.geneformer_t.data.gene_coverage import coverage
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.step.optimizer import freeze_layers, num_trainable
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
-from bionemo.geneformer_t.model.weight_checks import check_sizes_of, naming
 from bionemo.geneformer_t.model.weights.lora import add_adapters
 from bionemo.geneformer_t.model.weights.pretrained import Pretrained, read_pretrained
-from bionemo.geneformer_t.model.weights.safe_files import load_plain
 from bionemo.geneformer_t.prepare.published_vocabulary import NAMED, find_vocab
+from bionemo.geneformer_t.training.resume_point import ResumePoint
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -36,7 +34,9 @@ SIZES = {
 """Settings that pretrained weights decide, and their names in `BioBertConfig`."""
 
 
-def read_start(settings: TrainSettings, resume: Path | None) -> Pretrained | BioBertConfig | None:
+def read_start(
+    settings: TrainSettings, resume: ResumePoint | None
+) -> Pretrained | BioBertConfig | None:
     """The pretrained weights that a run starts from, if any.
 
     For a run that resumes, whose weights are in its checkpoint, only the sizes are read.
@@ -48,11 +48,8 @@ def read_start(settings: TrainSettings, resume: Path | None) -> Pretrained | Bio
     if settings.pretrained is None:
         return None
     if resume is not None:
-        checkpoint = load_plain(resume)
-        with naming(resume):
-            check_sizes_of(checkpoint)
         return replace(
-            BioBertConfig.from_dict(checkpoint["hyper_parameters"]["config"]),
+            resume.config(),
             hidden_dropout_prob=settings.dropout_prob,
             attention_probs_dropout_prob=settings.dropout_prob,
         )

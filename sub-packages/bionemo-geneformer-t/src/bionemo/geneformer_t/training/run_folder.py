@@ -20,6 +20,7 @@ from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.training.checkpoint_files import GO_ON, newest_intact, read_checkpoint
 from bionemo.geneformer_t.training.checkpointing import RunCheckpoints
 from bionemo.geneformer_t.training.loggers import MetricsFile
+from bionemo.geneformer_t.training.resume_point import ResumePoint
 from bionemo.geneformer_t.training.resume_settings import OnResume, changes, described
 from bionemo.geneformer_t.training.settings import LAST, TrainSettings
 
@@ -53,7 +54,7 @@ def refuse_other_run(settings: TrainSettings) -> None:
         )
 
 
-def checkpoint_to_resume(settings: TrainSettings) -> Path | None:
+def checkpoint_to_resume(settings: TrainSettings) -> ResumePoint | None:
     """The checkpoint that the run continues from; None for a fresh run.
 
     `last` starts from the beginning if nothing has been saved yet, so that one command can be
@@ -70,20 +71,14 @@ def checkpoint_to_resume(settings: TrainSettings) -> Path | None:
         found = newest_intact(folder)
         if found is None:
             logger.warning("%s holds no checkpoint yet: starting from the beginning", folder)
-        return found
+        return None if found is None else ResumePoint(*found)
     path = Path(settings.resume_from_checkpoint)
     if not path.is_file():
         raise FileNotFoundError(
             f"resume_from_checkpoint: expected a checkpoint at {path}; there is none. `last` takes "
             "the newest in output_dir, and starts from the beginning if there is none"
         )
-    read_checkpoint(path)
-    return path
-
-
-def step_of(checkpoint: Path | None) -> int:
-    """The number of optimizer steps before a checkpoint; 0 without one."""
-    return 0 if checkpoint is None else int(read_checkpoint(checkpoint)["global_step"])
+    return ResumePoint(path, read_checkpoint(path))
 
 
 class RunRecord(L.Callback):

@@ -20,7 +20,7 @@ from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
 )
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
 from bionemo.geneformer_t.evaluate.knn_fit import KnnChoice, fit_knn, index_of
-from bionemo.geneformer_t.model.successor_index import Library, add_found
+from bionemo.geneformer_t.model.successor_index import SuccessorIndex, add_found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class KnnSuccessors:
     """A predictor that finds similar training cells."""
 
     space: ProfileSpace
-    index: Library
+    index: SuccessorIndex
     frequencies: RankFrequency
     chosen: KnnChoice
     """Among it the weights of the successors, the rank frequencies and the uniform distribution."""
@@ -79,7 +79,7 @@ def fit_knn_successors(training: TrainingPairs, rng: np.random.Generator) -> Knn
     )
 
 
-def _index(pairs: CellPairs) -> tuple[ProfileSpace, Library, Int[ndarray, " cell"]]:
+def _index(pairs: CellPairs) -> tuple[ProfileSpace, SuccessorIndex, Int[ndarray, " cell"]]:
     """All current cells of the pairs in a space of their own, and their rows."""
     targets = list(pairs.targets())
     contexts = [target.context for target in targets]

@@ -11,18 +11,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class CellOffsets:
-    """Where each group of packed tokens begins and ends."""
+    """The bounds of each cell among packed tokens, also known as cumulative sequence lengths."""
 
-    offsets: Int[Tensor, " groups_plus_1"]
-    short_offsets: Int[Tensor, " groups_plus_1"]
+    offsets: Int[Tensor, " cells_plus_1"]
+    short_offsets: Int[Tensor, " cells_plus_1"]
     """The same in the 32 bits that GPU kernels take."""
     lengths: list[int]
     longest: int
-    """Tokens of the longest group; 0 where there is none."""
+    """Tokens of the longest cell; 0 without cells."""
     num_tokens: int
 
     @classmethod
-    def of(cls, offsets: Int[Tensor, " groups_plus_1"]) -> "CellOffsets":
+    def of(cls, offsets: Int[Tensor, " cells_plus_1"]) -> "CellOffsets":
         """Read the lengths once; on a GPU this waits for the device."""
         lengths = offsets.diff().tolist()
         return cls(
@@ -34,68 +34,50 @@ class CellOffsets:
         )
 
 
-Attention = Callable[
-    [
-        Float[Tensor, "query head dim"],
-        Float[Tensor, "key head dim"],
-        Float[Tensor, "key head dim"],
-        Sequence[CellOffsets],
-        CellOffsets,
-        float,
-    ],
-    Float[Tensor, "query head dim"],
-]
-"""`(query, key, value, askers, key_groups, dropout_prob) -> attended`: the queries of all askers,
-one asker after the other; group i of each sees group i of the keys."""
-
-OneAskersAttention = Callable[
-    [
-        Float[Tensor, "query head dim"],
-        Float[Tensor, "key head dim"],
-        Float[Tensor, "key head dim"],
-        CellOffsets,
-        CellOffsets,
-        float,
-    ],
-    Float[Tensor, "query head dim"],
-]
-"""The same for one asker."""
+Queries = Float[Tensor, "query head dim"]
+Keys = Float[Tensor, "key head dim"]
+"""Of values too."""
+Attention = Callable[[Queries, Keys, Keys, Sequence[CellOffsets], CellOffsets, float], Queries]
+"""`(query, key, value, query_segments, key_cells, dropout_prob) -> attended`: the queries of all
+segments, concatenated; cell i of each segment attends to cell i of the keys."""
+SegmentAttention = Callable[[Queries, Keys, Keys, CellOffsets, CellOffsets, float], Queries]
+"""The same for one segment of queries: contexts, or scored positions."""
 
 
-def per_query_segment(attend: OneAskersAttention) -> Attention:
-    """Attention for any number of askers, from a function that serves one."""
+def per_query_segment(attend: SegmentAttention) -> Attention:
+    """Attention for any number of query segments, from a function of one."""
 
     @wraps(attend)
     def attend_all(
-        query: Float[Tensor, "query head dim"],
-        key: Float[Tensor, "key head dim"],
-        value: Float[Tensor, "key head dim"],
-        askers: Sequence[CellOffsets],
-        key_groups: CellOffsets,
+        query: Queries,
+        key: Keys,
+        value: Keys,
+        segments: Sequence[CellOffsets],
+        key_cells: CellOffsets,
         dropout_prob: float = 0.0,
-    ) -> Float[Tensor, "query head dim"]:
+    ) -> Queries:
         attended, start = [], 0
-        for groups in askers:
-            asked = query[start : start + groups.num_tokens]
-            attended.append(attend(asked, key, value, groups, key_groups, dropout_prob))
-            start += groups.num_tokens
+        for cells in segments:
+            queries = query[start : start + cells.num_tokens]
+            attended.append(attend(queries, key, value, cells, key_cells, dropout_prob))
+            start += cells.num_tokens
         return attended[0] if len(attended) == 1 else torch.cat(attended)
 
     return attend_all
 
 
 def without_queries(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
-) -> Float[Tensor, "query head dim"]:
-    """What attention finds for no query at all; keys and values stay in the graph, or DDP waits."""
+    query: Queries,
+    key: Keys,
+    value: Keys,
+) -> Queries:
+    """The result of no query at all; keys and values stay in the graph, or DDP waits."""
     return query + 0 * (key.sum() + value.sum()).to(query.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What attention is asked to do."""
+    """What attention must support."""
 
     device: torch.device
     dtype: torch.dtype

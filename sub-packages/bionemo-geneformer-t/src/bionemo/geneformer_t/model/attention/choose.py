@@ -1,8 +1,8 @@
-"""Attention over packed tokens: group i of the queries sees group i of the keys, nothing is masked.
+"""Attention over packed tokens: cell i of the queries attends to cell i of the keys, unmasked.
 
 A backend is a function of packed queries, keys and values and their `CellOffsets`; two tables name
-them, by where they run. All give the same numbers up to rounding. `choose_attention` takes the one
-that was asked for, or the first that suits the device, the precision and the dropout.
+them, by where they run. All give the same numbers up to rounding. `choose_attention` returns the
+requested one, or the first that supports the device, the precision and the dropout.
 """
 
 import logging
@@ -19,6 +19,8 @@ from bionemo.geneformer_t.model.attention.cell_offsets import (
     Attention,
     CellOffsets,
     Demand,
+    Keys,
+    Queries,
     per_query_segment,
     without_queries,
 )
@@ -35,31 +37,31 @@ logger = logging.getLogger(__name__)
 
 
 def attend_per_cell(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
-    askers: Sequence[CellOffsets],
-    key_groups: CellOffsets,
+    query: Queries,
+    key: Keys,
+    value: Keys,
+    segments: Sequence[CellOffsets],
+    key_cells: CellOffsets,
     dropout_prob: float = 0.0,
-) -> Float[Tensor, "query head dim"]:
-    """One call per cell, without padding; on a CPU all who ask the same cell share it."""
+) -> Queries:
+    """One call per cell, without padding; on a CPU all query segments of a cell share it."""
     if query.device.type != "cpu" or dropout_prob:
-        return _attend_cell_by_cell(query, key, value, askers, key_groups, dropout_prob)
-    num_queries = [groups.lengths for groups in askers]
-    return cpu_attention(query, key, value, num_queries, key_groups.lengths)
+        return _attend_cell_by_cell(query, key, value, segments, key_cells, dropout_prob)
+    num_queries = [cells.lengths for cells in segments]
+    return cpu_attention(query, key, value, num_queries, key_cells.lengths)
 
 
 @per_query_segment
 def _attend_cell_by_cell(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
-    query_groups: CellOffsets,
-    key_groups: CellOffsets,
+    query: Queries,
+    key: Keys,
+    value: Keys,
+    query_cells: CellOffsets,
+    key_cells: CellOffsets,
     dropout_prob: float = 0.0,
-) -> Float[Tensor, "query head dim"]:
+) -> Queries:
     if query.device.type == "cpu":
-        lengths = list(zip(query_groups.lengths, key_groups.lengths, strict=True))
+        lengths = list(zip(query_cells.lengths, key_cells.lengths, strict=True))
         seed = int(torch.randint(2**62, ()))
         return dropped_attention(query, key, value, lengths, dropout_prob, seed)
     attended = [
@@ -70,9 +72,9 @@ def _attend_cell_by_cell(
             dropout_prob,
         )[0].transpose(0, 1)
         for one_query, one_key, one_value in zip(
-            query.split(query_groups.lengths),
-            key.split(key_groups.lengths),
-            value.split(key_groups.lengths),
+            query.split(query_cells.lengths),
+            key.split(key_cells.lengths),
+            value.split(key_cells.lengths),
             strict=True,
         )
         if len(one_query)
@@ -82,23 +84,23 @@ def _attend_cell_by_cell(
 
 @per_query_segment
 def attend_padded(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
-    query_groups: CellOffsets,
-    key_groups: CellOffsets,
+    query: Queries,
+    key: Keys,
+    value: Keys,
+    query_cells: CellOffsets,
+    key_cells: CellOffsets,
     dropout_prob: float = 0.0,
-) -> Float[Tensor, "query head dim"]:
-    """One call for all cells, padded to the longest of the batch, with padded keys hidden."""
+) -> Queries:
+    """One call for all cells, padded to the longest of the batch, with padded keys masked."""
     if not len(query):
         return without_queries(query, key, value)
     queries, keys, values = (
-        pad_sequence(packed.split(groups.lengths), batch_first=True).transpose(1, 2)
-        for packed, groups in ((query, query_groups), (key, key_groups), (value, key_groups))
+        pad_sequence(packed.split(cells.lengths), batch_first=True).transpose(1, 2)
+        for packed, cells in ((query, query_cells), (key, key_cells), (value, key_cells))
     )
-    is_key = _is_token(key_groups, keys.shape[2])
+    is_key = _is_token(key_cells, keys.shape[2])
     attended = _attend(queries, keys, values, dropout_prob, is_key[:, None, None, :])
-    return attended.transpose(1, 2)[_is_token(query_groups, queries.shape[2])]
+    return attended.transpose(1, 2)[_is_token(query_cells, queries.shape[2])]
 
 
 def _attend(
@@ -111,9 +113,9 @@ def _attend(
     return F.scaled_dot_product_attention(query, key, value, mask, dropout_p=dropout_prob)
 
 
-def _is_token(groups: CellOffsets, longest: int) -> Tensor:
-    positions = torch.arange(longest, device=groups.offsets.device)
-    return positions < groups.offsets.diff()[:, None]
+def _is_token(cells: CellOffsets, longest: int) -> Tensor:
+    positions = torch.arange(longest, device=cells.offsets.device)
+    return positions < cells.offsets.diff()[:, None]
 
 
 ATTENTION_BACKENDS: dict[str, Attention] = {

@@ -1,10 +1,10 @@
-"""Attention on the CPU: PyTorch's fused kernel, one call for all who ask the same cell.
+"""Attention on the CPU: PyTorch's fused kernel, one call for all queries of a cell.
 
-The kernel takes queries in blocks, larger ones where there are more of them, and is slow where few
-ask: so the scored positions of a cell join its own tokens in one call. Neighbouring cells of equal
-sizes share a call as well, because together they are already a batch; cells that were cut to the
-same length often do. What autograd would keep of splitting and joining (a second copy of what was
-attended, and of each gradient) is not kept.
+The kernel takes queries in blocks, larger ones if there are more queries, and is slow for few of
+them: so the scored positions of a cell and its own tokens are queries of one call. Neighbouring
+cells of equal sizes share a call as well, because together they are already a batch; cells that
+were truncated to the same length often do. What autograd would keep of splitting and joining (a
+second copy of the result, and of each gradient) is not kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,33 +15,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bionemo.geneformer_t.model.attention.cell_offsets import Keys, Queries
+
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 class Run(NamedTuple):
-    """Neighbouring cells with equal numbers of queries, by asker, and of keys."""
+    """Neighbouring cells with equal numbers of queries, by query segment, and of keys."""
 
     cells: int
     queries: tuple[slice, ...]
-    """Packed queries of all its cells, by asker."""
+    """Packed queries of all its cells, by query segment."""
     keys: slice
 
-    def joined(self, packed: Float[Tensor, "query head dim"]) -> Float[Tensor, "cell head q dim"]:
-        """The queries of each cell, those of one asker behind those of the other."""
+    def joined(self, packed: Queries) -> Float[Tensor, "cell head q dim"]:
+        """The queries of each cell, segment after segment."""
         parts = [self._by_cell(packed, queries) for queries in self.queries]
         return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).transpose(1, 2)
 
-    def put_back(
-        self, joined: Float[Tensor, "cell head q dim"], packed: Float[Tensor, "query head dim"]
-    ) -> None:
+    def put_back(self, joined: Float[Tensor, "cell head q dim"], packed: Queries) -> None:
         """Write what belongs to the queries to their places, the way back from `joined`."""
         places = [self._by_cell(packed, queries) for queries in self.queries]
         parts = joined.transpose(1, 2).split([place.shape[1] for place in places], dim=1)
         for place, part in zip(places, parts, strict=True):
             place.copy_(part)
 
-    def of_keys(self, packed: Float[Tensor, "key head dim"]) -> Float[Tensor, "cell head k dim"]:
+    def of_keys(self, packed: Keys) -> Float[Tensor, "cell head k dim"]:
         """A view of this run's keys."""
         return self._by_cell(packed, self.keys).transpose(1, 2)
 
@@ -53,7 +53,7 @@ def runs(num_queries: Sequence[Sequence[int]], num_keys: Sequence[int]) -> Itera
     """The runs of packed cells, left out those without a query.
 
     Args:
-        num_queries: Queries of each cell, by asker.
+        num_queries: Queries of each cell, by query segment.
         num_keys: Keys of each cell.
     """
     starts, key_start = list(accumulate(map(sum, num_queries[:-1]), initial=0)), 0
@@ -70,12 +70,12 @@ class _CpuAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        query: Float[Tensor, "query head dim"],
-        key: Float[Tensor, "key head dim"],
-        value: Float[Tensor, "key head dim"],
+        query: Queries,
+        key: Keys,
+        value: Keys,
         num_queries: list[list[int]],
         num_keys: list[int],
-    ) -> Float[Tensor, "query head dim"]:
+    ) -> Queries:
         """Attend run by run into one packed result."""
         attended = torch.empty_like(query)
         sums = []
@@ -89,7 +89,7 @@ class _CpuAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of queries, keys and values; keys of nobody get zero."""
+        """The gradients of queries, keys and values; unattended keys get zero gradient."""
         query, key, value, attended, *sums = ctx.saved_tensors
         grad_query, grad_key, grad_value = map(torch.zeros_like, (query, key, value))
         for run, log_sum in zip(runs(*ctx.lengths), sums, strict=True):
@@ -103,19 +103,19 @@ class _CpuAttention(torch.autograd.Function):
 
 
 def cpu_attention(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
+    query: Queries,
+    key: Keys,
+    value: Keys,
     num_queries: list[list[int]],
     num_keys: list[int],
-) -> Float[Tensor, "query head dim"]:
+) -> Queries:
     """Attend cell by cell without dropout.
 
     Args:
-        query: Packed queries, those of one asker behind those of the other.
+        query: Packed queries, segment after segment.
         key: Packed keys.
         value: Packed values.
-        num_queries: Queries of each cell, by asker.
+        num_queries: Queries of each cell, by query segment.
         num_keys: Keys of each cell.
     """
     attended: Tensor = _CpuAttention.apply(  # type: ignore[no-untyped-call] # torch's

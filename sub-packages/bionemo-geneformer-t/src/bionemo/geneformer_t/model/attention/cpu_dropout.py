@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bionemo.geneformer_t.model.attention.cell_offsets import Keys, Queries
+
 _LEVELS = 1 << 16
 """Sixteen bits decide each probability, so the rate is right to 1/65,536."""
 _BLOCK = 1 << 20
@@ -33,13 +35,13 @@ class _DroppedAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        query: Float[Tensor, "query head dim"],
-        key: Float[Tensor, "key head dim"],
-        value: Float[Tensor, "key head dim"],
+        query: Queries,
+        key: Keys,
+        value: Keys,
         lengths: list[tuple[int, int]],
         dropout_prob: float,
         seed: int,
-    ) -> Float[Tensor, "query head dim"]:
+    ) -> Queries:
         """Attend block by block; `lengths` holds the queries and keys of each group."""
         ctx.lengths, ctx.dropout_prob, ctx.seed = lengths, dropout_prob, seed
         generator = torch.Generator().manual_seed(seed)
@@ -82,13 +84,13 @@ class _DroppedAttention(torch.autograd.Function):
 
 
 def dropped_attention(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
+    query: Queries,
+    key: Keys,
+    value: Keys,
     lengths: list[tuple[int, int]],
     dropout_prob: float,
     seed: int,
-) -> Float[Tensor, "query head dim"]:
+) -> Queries:
     """Attend group by group with dropout; 16-bit inputs are computed in float32.
 
     Args:

@@ -6,12 +6,13 @@ PyTorch's own operators, which `torch.compile` sees through.
 """
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from bionemo.geneformer_t.model.attention.cell_offsets import (
     CellOffsets,
     Demand,
+    Keys,
+    Queries,
     per_query_segment,
     without_queries,
 )
@@ -29,13 +30,13 @@ UNMASKED = 0
 
 @per_query_segment
 def attend_varlen(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
-    query_groups: CellOffsets,
-    key_groups: CellOffsets,
+    query: Queries,
+    key: Keys,
+    value: Keys,
+    query_cells: CellOffsets,
+    key_cells: CellOffsets,
     dropout_prob: float = 0.0,
-) -> Float[Tensor, "query head dim"]:
+) -> Queries:
     """Flash attention for all cells at once."""
     if not len(query):
         return without_queries(query, key, value)
@@ -43,10 +44,10 @@ def attend_varlen(
         query,
         key,
         value,
-        query_groups.short_offsets,
-        key_groups.short_offsets,
-        query_groups.longest,
-        key_groups.longest,
+        query_cells.short_offsets,
+        key_cells.short_offsets,
+        query_cells.longest,
+        key_cells.longest,
         dropout_prob,
         is_causal=False,
         return_debug_mask=False,
@@ -56,13 +57,13 @@ def attend_varlen(
 
 @per_query_segment
 def attend_efficient(
-    query: Float[Tensor, "query head dim"],
-    key: Float[Tensor, "key head dim"],
-    value: Float[Tensor, "key head dim"],
-    query_groups: CellOffsets,
-    key_groups: CellOffsets,
+    query: Queries,
+    key: Keys,
+    value: Keys,
+    query_cells: CellOffsets,
+    key_cells: CellOffsets,
     dropout_prob: float = 0.0,
-) -> Float[Tensor, "query head dim"]:
+) -> Queries:
     """Memory-efficient attention for all cells at once."""
     if not len(query):
         return without_queries(query, key, value)
@@ -71,10 +72,10 @@ def attend_efficient(
         key[None],
         value[None],
         None,  # bias
-        query_groups.short_offsets,
-        key_groups.short_offsets,
-        query_groups.longest,
-        key_groups.longest,
+        query_cells.short_offsets,
+        key_cells.short_offsets,
+        query_cells.longest,
+        key_cells.longest,
         dropout_prob,
         UNMASKED,
         compute_log_sumexp=True,  # for the backward pass

@@ -9,7 +9,7 @@ import torch
 import bionemo.geneformer_t as package
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.knn_memory import SuccessorMemory
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport
 from bionemo.geneformer_t.provenance import Provenance
@@ -29,7 +29,7 @@ class CheckpointEntry:
     """What low-rank updates are multiplied by, where the weights hold any."""
     start: StartReport | None
     provenance: Provenance | None
-    memory: SuccessorMemory | None
+    memory: KnnInterpolation | None
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> "CheckpointEntry":
@@ -49,7 +49,7 @@ class CheckpointEntry:
             lora_scale=values.get("lora_scale"),
             start=read("start", StartReport.from_dict),
             provenance=read("provenance", Provenance.from_dict),
-            memory=read("memory", SuccessorMemory.from_dict),
+            memory=read("memory", KnnInterpolation.from_dict),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Read `config.json` and the tensors of a checkpoint's folder; no code from a file ever runs."""
 
+import errno
 import pickle
 import pickletools
 import re
@@ -17,6 +18,11 @@ from bionemo.geneformer_t.dictionaries import read_json
 CONFIG_JSON = "config.json"
 SAFETENSORS = "model.safetensors"
 PYTORCH_BIN = "pytorch_model.bin"
+_DAMAGE = (
+    zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError,
+    ValueError, TypeError, AttributeError, IndexError,
+)  # fmt: skip
+"""What zipfile and torch raise on files that are truncated, overwritten or not checkpoints."""
 _NUMPY_SCALARS = {("GLOBAL", f"numpy.{package}.multiarray scalar") for package in ("core", "_core")}
 
 
@@ -59,33 +65,66 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
-def load_plain(path: Path, *, mmap: bool = False) -> Any:
-    """What `torch.load` finds in a file, tensors and plain values alone.
+class DamagedCheckpointError(ValueError):
+    """A file is not a complete checkpoint, or asks for more than plain values and tensors."""
+
+
+def load_plain(path: Path, *, device: Any = "cpu", mmap: bool = False, verify: bool = False) -> Any:
+    """What `torch.load` finds in a file, tensors and plain values alone; no code in it is run.
 
     Args:
         path: The file.
+        device: Where tensors go.
         mmap: Leave tensors on the disk until they are used, where the file allows it.
+        verify: Check every byte against the checksums in the file.
 
     Raises:
-        ValueError: The file is damaged, or asks for anything else, as one that runs code does.
+        FileNotFoundError: No such file.
+        DamagedCheckpointError: It is damaged, or asks for anything else, as one that runs code
+            does.
     """
     try:
+        if verify:
+            _check_sums(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols that the reader may not know
+            # no warning about the pickle protocol of a file that is not a checkpoint
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             mmap = mmap and zipfile.is_zipfile(path)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        if numpy_fields(path):
-            raise ValueError(numpy_advice(path)) from error
-        raise ValueError(
-            f"{path} was refused: it holds something other than tensors and plain values "
-            f"({_what_is_refused(error)}), and nothing in it was run. Save the weights as "
-            "safetensors on a machine where you trust them"
-        ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged or truncated ({_first_line(error)}); fetch it again"
-        ) from error
+            return torch.load(path, map_location=device, weights_only=True, mmap=mmap)
+    except _DAMAGE as error:
+        is_seek = isinstance(error, OSError) and error.errno == errno.EINVAL  # beyond the end
+        if isinstance(error, torch.OutOfMemoryError | OSError) and not is_seek:
+            raise
+        raise DamagedCheckpointError(_what_is_wrong(path, error)) from error
+
+
+def _check_sums(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise zipfile.BadZipFile(f"checksum of {broken}")
+
+
+def _what_is_wrong(path: Path, error: BaseException) -> str:
+    if not isinstance(error, pickle.UnpicklingError):
+        return (
+            f"{path} is truncated or damaged ({_first_line(error)}); copy, download or write it "
+            "again"
+        )
+    if numpy_fields(path):
+        return numpy_advice(path)
+    asked = re.search(r"(?:GLOBAL|global:?) ([\w.]+)", str(error))
+    if asked is None:
+        return (
+            f"{path} is no checkpoint, or a damaged one ({_what_is_refused(error)}). {path.name} "
+            "was refused: only tensors and plain values are read, and nothing in it was run. Give "
+            "a checkpoint that `geneformer-t train` wrote"
+        )
+    return (
+        f"{path} was refused: it asks to import {asked[1]} ({_what_is_refused(error)}), and a "
+        "checkpoint needs only tensors and plain values; nothing in it was run. Save the weights "
+        "as safetensors on a machine where you trust them"
+    )
 
 
 def numpy_advice(path: Path) -> str:
@@ -140,7 +179,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
         tensors: Mapping[str, Tensor] = load_file(path)
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is damaged or truncated ({_first_line(error)}); fetch it again"
+            f"{path} is truncated or damaged ({_first_line(error)}); download it again"
         ) from error
     return tensors
 

@@ -9,7 +9,7 @@ import pytest
 
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
-from bionemo.geneformer_t.training.same_data import differences
+from bionemo.geneformer_t.training.resume_point import differences
 
 SMALL = {
     "seq_length": 64, "hidden_size": 16, "num_layers": 1, "num_attention_heads": 2,
