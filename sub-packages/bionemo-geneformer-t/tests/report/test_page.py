@@ -125,7 +125,7 @@ def test_measures_of_graphs_are_in_a_row_for_each_split() -> None:
     test = dict(zip(heads[1:], found.row("test"), strict=True))
     assert test["two-way"] == "100%"
     assert test["forward"] == "-"
-    assert "forward, backward: share of the steps to a later, to an earlier cell" in words(found)
+    assert "forward, backward: fraction of the steps to a later, to an earlier cell" in words(found)
     assert "script" not in found.tags
     assert found.values("alt")[0].startswith(f"{HOSTILE}, train: 60 cells and 59 edges, 100%")
 

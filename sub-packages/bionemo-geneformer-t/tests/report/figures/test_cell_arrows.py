@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.report.figures.cell_arrows import grid_weights, shown_share
+from bionemo.geneformer_t.report.figures.cell_arrows import grid_weights, shown_fraction
 
 
 @pytest.fixture
@@ -21,5 +21,5 @@ def test_one_cell_still_gets_an_arrow() -> None:
 
 
 def test_long_arrows_are_drawn_shorter_and_short_ones_whole(coordinates) -> None:
-    assert shown_share(np.full((9, 2), 1e-6), coordinates) == 1
-    assert shown_share(np.full((9, 2), 10.0), coordinates) < 0.1
+    assert shown_fraction(np.full((9, 2), 1e-6), coordinates) == 1
+    assert shown_fraction(np.full((9, 2), 10.0), coordinates) < 0.1

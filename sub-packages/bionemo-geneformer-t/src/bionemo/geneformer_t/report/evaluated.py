@@ -92,6 +92,6 @@ def what_is_scored(fingerprint: str, split: str, dataset: TemporalGeneformerData
 
 
 def run_dir(checkpoint: Path) -> Path:
-    """The folder of the run that wrote a checkpoint, or the one that the file lies in."""
+    """The folder of the run that wrote a checkpoint, or the one that the file is in."""
     parent = checkpoint.parent
     return parent.parent if parent.name == CHECKPOINTS else parent

@@ -121,7 +121,7 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
         for name, row in evaluation.rows.items()
     }
     values = {
-        "unit": "nats per position; shares from 0 to 1",
+        "unit": "nats per position; fractions from 0 to 1",
         "intervals": interval_sentence(evaluation.units),
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},

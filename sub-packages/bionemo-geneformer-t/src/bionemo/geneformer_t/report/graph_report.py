@@ -106,7 +106,7 @@ def write_graph_report(
 
 
 def picture_name(key: str, split: str) -> str:
-    """The file of a picture, whatever signs the key has."""
+    """The file of a picture, whatever characters the key has."""
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}_{split}.png"
 
 
@@ -133,7 +133,7 @@ def as_json(found: Mapping[tuple[str, str], GraphQuality]) -> dict[str, Any]:
             **measures,
         }
     return {
-        "unit": "shares from 0 to 1; a step is a current cell and a successor drawn by weight",
+        "unit": "fractions from 0 to 1; a step is a current cell and a successor drawn by weight",
         "graphs": graphs,
     }
 

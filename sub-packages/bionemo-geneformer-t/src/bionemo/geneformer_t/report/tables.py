@@ -17,12 +17,12 @@ from bionemo.geneformer_t.vocab import GeneVocab
 SHOWN = 12
 """Letters of a fingerprint that are shown."""
 _EXPLAINED = {
-    "forward": "forward, backward: share of the steps to a later, to an earlier cell",
-    "level": "level: share of the steps between cells of the same time",
-    "two-way": "two-way: share of the edges whose reverse is there too",
+    "forward": "forward, backward: fraction of the steps to a later, to an earlier cell",
+    "level": "level: fraction of the steps between cells of the same time",
+    "two-way": "two-way: fraction of the edges whose reverse is in the graph too",
     "distance": "distance: to a successor, over that to a random cell (of its time point)",
-    "reached": "reached: share of the cells where edges lead from the root, or the earliest cells",
-    "cross batch": "cross batch: share of the steps to another batch (by chance)",
+    "reached": "reached: fraction of cells that edges reach from the root or the earliest cells",
+    "cross batch": "cross batch: fraction of the steps to another batch (by chance)",
 }
 """What a column of the measures of graphs is."""
 

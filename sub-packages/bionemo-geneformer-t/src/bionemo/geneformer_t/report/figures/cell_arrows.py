@@ -40,8 +40,8 @@ def grid_weights(starts: Float[ndarray, "cell 2"]) -> Float[ndarray, "place cell
     return nearness[enough] / mass[enough, None]
 
 
-def shown_share(moves: Float[ndarray, "place 2"], starts: Float[ndarray, "cell 2"]) -> float:
-    """The share of their length at which arrows are drawn, so that few run into the next one."""
+def shown_fraction(moves: Float[ndarray, "place 2"], starts: Float[ndarray, "cell 2"]) -> float:
+    """The fraction of their length at which arrows are drawn, so that few run into the next one."""
     spacing = np.ptp(starts, axis=0).max() / GRID
     typical = float(np.median(np.linalg.norm(moves, axis=1)))
     return min(1.0, float(spacing / typical)) if typical > 0 and spacing > 0 else 1.0
@@ -50,7 +50,7 @@ def shown_share(moves: Float[ndarray, "place 2"], starts: Float[ndarray, "cell 2
 def draw_arrows(
     axes: Any, tails: Float[ndarray, "place 2"], moves: Float[ndarray, "place 2"], shown: float
 ) -> None:
-    """Draw arrows at a share of their length."""
+    """Draw arrows at a fraction of their length."""
     axes.quiver(
         *tails.T, *moves.T, angles="xy", scale_units="xy", scale=1 / shown, width=0.004,
         headwidth=4.5, headlength=5, headaxislength=4.5, color="#1b1f23", zorder=3,

@@ -20,7 +20,7 @@ _SHADES = LinearSegmentedColormap.from_list("shares", ["#f4f7f9", MODEL, "#06364
 
 
 def draw_heat_map(axes: Any, flow: ClusterFlow) -> None:
-    """Draw the share of each cluster's steps (a row) that go to each cluster (a column)."""
+    """Draw the fraction of each cluster's steps (a row) that go to each cluster (a column)."""
     chosen = most_connected(flow)
     percent = 100 * flow.shares[np.ix_(chosen, chosen)]
     names = [short_name(flow.labels[i]) for i in chosen]

@@ -1,4 +1,4 @@
-"""Names of clusters on a map, kept from lying on one another."""
+"""Names of clusters on a map, moved apart where they would overlap."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from bionemo.geneformer_t.report.figures.cluster_flow import short_name
 MOST_NAMES = 16
 """Clusters that are named: the largest."""
 _HEIGHT, _WIDTH = 0.05, 0.019
-"""A line and a letter, as shares of the panel."""
+"""A line and a letter, as fractions of the panel."""
 
 
 def draw_names(axes: Any, coordinates: Float[ndarray, "cell 2"], cluster: pd.Categorical) -> None:
@@ -35,8 +35,8 @@ def apart(wanted: Float[ndarray, "name 2"], names: list[str]) -> Float[ndarray, 
     """Places near the wanted ones at which no name covers another; the first names move least.
 
     Args:
-        wanted: Places as shares of the panel.
-        names: What stands there, centred.
+        wanted: Places as fractions of the panel.
+        names: What is written there, centred.
     """
     placed: list[tuple[Float[ndarray, " 2"], float]] = []
     for place, name in zip(wanted, names, strict=True):

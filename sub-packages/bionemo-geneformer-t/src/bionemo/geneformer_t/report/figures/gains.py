@@ -31,8 +31,8 @@ class GainPanel:
 def gains_figure(rows: Sequence[str], panels: Sequence[GainPanel]) -> Figure:
     """Panels side by side, a line for each row.
 
-    Blue lies wholly above zero (better), orange wholly below (worse); grey is no better, or rests
-    on too few cells or donors for a verdict.
+    Blue: the whole interval is above zero (better); orange: below (worse); grey: no better, or
+    too few cells or donors for a verdict.
     """
     figure = new_figure(3.0 + 2.4 * len(panels), 1.1 + 0.36 * len(rows))
     places = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]

@@ -25,7 +25,7 @@ from bionemo.geneformer_t.report.figures.cell_arrows import (
     draw_arrows,
     draw_cells,
     grid_weights,
-    shown_share,
+    shown_fraction,
 )
 from bionemo.geneformer_t.report.figures.cluster_flow import draw_heat_map
 from bionemo.geneformer_t.report.figures.cluster_names import draw_names
@@ -102,7 +102,7 @@ def _draw_map(axes: Any, pictured: Pictured, where: GraphMap) -> None:
     if len(starts):
         weights = grid_weights(starts)
         moves, spacing = weights @ (ends - starts), np.ptp(starts, axis=0).max() / GRID
-        share = shown_share(moves, starts)
+        share = shown_fraction(moves, starts)
         draw_arrows(axes, weights @ starts, shortened(moves, 2 * spacing / share), share)
         axes.set_xlabel(
             f"{where.name}; mean steps, at {share:.0%} of their length or less",

@@ -8,7 +8,7 @@ from bionemo.geneformer_t.report.figures.cell_arrows import (
     draw_cells,
     explain_colors,
     grid_weights,
-    shown_share,
+    shown_fraction,
 )
 from bionemo.geneformer_t.report.figures.cell_map import CellMap
 from bionemo.geneformer_t.report.figures.style import new_figure
@@ -29,7 +29,7 @@ def next_cells_figure(arrows: Arrows, where: CellMap) -> Figure:
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     starts = coordinates[arrows.cells]
     weights = grid_weights(starts)
-    shown = shown_share(weights @ (arrows.true_ends - starts), starts)
+    shown = shown_fraction(weights @ (arrows.true_ends - starts), starts)
     for axes, ends, title in zip(
         panels,
         (arrows.true_ends, arrows.predicted_ends),
