@@ -245,9 +245,9 @@ def whole_cell_gains(
 ) -> Iterator[tuple[str, ndarray, list[ndarray]]]:
     """What the first of two predictors gains in each cell, and without each part of successors."""
     profiles = PairProfiles.of(pairs, targets, NUM_RANKS)
-    current, following = profiles.current.toarray(), profiles.following.toarray()
+    current, following = profiles.dense
     left = [
-        [score_without_parts(one, current, following, axes, profiles, level) for one in expected]
+        [score_without_parts(one, axes, profiles, level) for one in expected]
         for level in units.levels
     ]
     change = [change_correlation(one, current, following) for one in expected]

@@ -16,10 +16,10 @@ def test_scores_are_those_of_pairs_that_were_never_there(random_split, donors) -
     level = Units.of(pairs, donors).levels[-1]
     targets = list(pairs.targets())
     profiles = PairProfiles.of(pairs, targets, NUM_RANKS)
-    current, following = profiles.current.toarray(), profiles.following.toarray()
+    current, _ = profiles.dense
     predicted = rng.random(current.shape)
     axes = np.linalg.qr(rng.normal(size=(VOCAB, 4)))[0].T
-    found = score_without_parts(predicted, current, following, axes, profiles, level)
+    found = score_without_parts(predicted, axes, profiles, level)
     checked = 0
     for part, cell in enumerate(level.parts.cells):
         gone = level.parts.gathering[[part]].toarray()[0] > 0

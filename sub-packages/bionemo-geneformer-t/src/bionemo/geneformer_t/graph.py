@@ -140,7 +140,7 @@ def _summable(
     return scaled
 
 
-def shuffled_graph(graph: NeighborGraph, generator: np.random.Generator) -> NeighborGraph:
+def shuffled_graph(graph: NeighborGraph, rng: np.random.Generator) -> NeighborGraph:
     """The same graph with its successors permuted among the current cells.
 
     Out-degrees with their weights and in-degrees stay; which cell follows which is random. Edges
@@ -150,14 +150,12 @@ def shuffled_graph(graph: NeighborGraph, generator: np.random.Generator) -> Neig
         ValueError: No such graph was found, as where every cell is followed by all others.
     """
     rows = graph.current
-    indices = generator.permutation(graph.indices)
+    indices = rng.permutation(graph.indices)
     for _ in range(_ROUNDS):
         wrong = np.flatnonzero(_is_no_edge(rows, indices, graph.num_cells))
         if not len(wrong):
             return replace(graph, indices=indices)
-        for edge, other in zip(
-            wrong, generator.integers(len(indices), size=len(wrong)), strict=True
-        ):
+        for edge, other in zip(wrong, rng.integers(len(indices), size=len(wrong)), strict=True):
             indices[[edge, other]] = indices[[other, edge]]
     raise ValueError(
         f"successors of {graph.num_cells:,} cells with {graph.num_edges:,} edges cannot be "

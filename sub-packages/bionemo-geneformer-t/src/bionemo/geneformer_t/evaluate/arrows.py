@@ -9,6 +9,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.predictions import batches
+from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
 from bionemo.geneformer_t.evaluate.scores.profiles import (
     cell_profiles,
     expected_profiles,
@@ -56,11 +57,9 @@ def arrows(
     predicted_ends = place(expected, profiles, coordinates[reference])
     true_ends = pairs.mean_of_successors(coordinates[pairs.following])
     starts = coordinates[pairs.cells]
-    agreement = cosines(true_ends - starts, predicted_ends - starts)
-    known = agreement[np.isfinite(agreement)]
     return Arrows(
         cells=pairs.cells,
         true_ends=true_ends,
         predicted_ends=predicted_ends,
-        cosine=float(known.mean()) if len(known) else float("nan"),
+        cosine=known_mean(cosines(true_ends - starts, predicted_ends - starts)),
     )

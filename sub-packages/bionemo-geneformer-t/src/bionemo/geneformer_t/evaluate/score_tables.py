@@ -1,10 +1,7 @@
 """The scores of an evaluation as tables, the same on the terminal and on a page."""
 
-import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
-
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation, Scores
+from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores
 from bionemo.geneformer_t.table import Table, number, percent, span
 
@@ -98,18 +95,13 @@ def _positions(scores: PositionScores) -> list[str]:
 def _whole(row: Scores) -> list[str]:
     cells, direction = row.whole.cells, row.whole.direction
     return [
-        number(_mean(cells.spearman), 2),
-        percent(_mean(cells.overlap[100])),
-        number(_mean(cells.delta_pearson), 2),
-        number(_mean(cells.delta_spearman), 2),
-        percent(_mean(cells.direction[100])),
-        percent(_mean(direction.closer)),
-        number(_mean(direction.cosine), 2),
-        percent(_mean(direction.time_sign)),
-        number(_mean(direction.boundary_cosine), 2),
+        number(known_mean(cells.spearman), 2),
+        percent(known_mean(cells.overlap[100])),
+        number(known_mean(cells.delta_pearson), 2),
+        number(known_mean(cells.delta_spearman), 2),
+        percent(known_mean(cells.direction[100])),
+        percent(known_mean(direction.closer)),
+        number(known_mean(direction.cosine), 2),
+        percent(known_mean(direction.time_sign)),
+        number(known_mean(direction.boundary_cosine), 2),
     ]
-
-
-def _mean(values: Float[ndarray, " cell"]) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")

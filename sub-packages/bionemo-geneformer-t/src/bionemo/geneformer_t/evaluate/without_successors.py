@@ -34,8 +34,6 @@ class WithoutParts:
 
 def score_without_parts(
     predicted: Float[ndarray, "cell vocab"],
-    current: Float[ndarray, "cell vocab"],
-    following: Float[ndarray, "cell vocab"],
     axes: Float[ndarray, "axis vocab"],
     profiles: PairProfiles,
     level: Level,
@@ -44,13 +42,12 @@ def score_without_parts(
 
     Args:
         predicted: Expected profile of each predicted next cell.
-        current: Profile of each current cell.
-        following: Mean profile of each one's true successors.
         axes: Span the space in which steps are compared.
-        profiles: Those of single successors.
+        profiles: Those of current and next cells.
         level: Names the parts.
     """
     change, direction = np.full((2, len(level.parts.cells)), np.nan)
+    current, following = profiles.dense
     steps, points = (predicted - current) @ axes.T, current @ axes.T
     for some, left in _means_without_parts(following, profiles, level):
         cells = level.parts.cells[some]

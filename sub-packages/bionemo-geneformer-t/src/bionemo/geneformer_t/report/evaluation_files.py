@@ -148,13 +148,14 @@ def _means(measures: dict[Any, Any]) -> dict[str, Any]:
     """Means over the finite values of each array; other values are left out."""
     import numpy as np
 
+    from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
+
     found: dict[str, Any] = {}
     for name, value in measures.items():
         if isinstance(value, dict):
             found[str(name)] = _means(value)
         elif isinstance(value, np.ndarray):
-            known = value[np.isfinite(value)]
-            found[str(name)] = float(known.mean()) if len(known) else None
+            found[str(name)] = known_mean(value)
     return found
 
 

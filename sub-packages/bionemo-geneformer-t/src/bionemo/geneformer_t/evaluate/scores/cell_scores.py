@@ -55,9 +55,6 @@ class Reference:
     """What predictions are compared with; one row for each current cell that is scored."""
 
     profiles: PairProfiles
-    current: Float[ndarray, "cell vocab"]
-    following: Float[ndarray, "cell vocab"]
-    """Mean profile of the true successors."""
     units: Units
     """What varies between splits."""
     space: ProfileSpace
@@ -89,17 +86,14 @@ class Reference:
         rows = _some(np.union1d(training_pairs.current, training_pairs.following), rng)
         training = [training_pairs.encode(int(row))[: profiles.num_ranks] for row in rows]
         space = ProfileSpace.fit(training, profiles.num_ranks, pairs.vocab_size)
-        current = profiles.current.toarray()
         next_rows = np.unique(pairs.following)
         next_points = space.points([pairs.encode(int(row)) for row in next_rows])
         times, clusters = facts.time, facts.labels("cluster")
         return cls(
             profiles=profiles,
-            current=current,
-            following=profiles.following.toarray(),
             units=Units.of(pairs, facts.labels("batch")),
             space=space,
-            current_points=current @ space.axes.T,
+            current_points=profiles.dense[0] @ space.axes.T,
             following_points=np.asarray(profiles.following @ space.axes.T),
             next_points=next_points,
             training_points=space.points(training),
@@ -112,12 +106,12 @@ class Reference:
 
     def score(self, predictions: Predictions, rng: np.random.Generator) -> WholeCellScores:
         """Compare expected next cells, and cells drawn from the predictions, with the truth."""
-        expected = predictions.expected
+        expected, (current, following) = predictions.expected, self.profiles.dense
         points = expected @ self.space.axes.T
         has_time = self.training_times is not None and self.time_step is not None
         return WholeCellScores(
-            cells=cell_scores(expected, self.current, self.following),
-            groups=group_scores(expected, self.current, self.following, self.labels),
+            cells=cell_scores(expected, current, following),
+            groups=group_scores(expected, current, following, self.labels),
             direction=direction_scores(
                 points,
                 self.current_points,
@@ -128,9 +122,7 @@ class Reference:
             ),
             population=self.distance(predictions.drawn @ self.space.axes.T, rng),
             without=tuple(
-                score_without_parts(
-                    expected, self.current, self.following, self.space.axes, self.profiles, level
-                )
+                score_without_parts(expected, self.space.axes, self.profiles, level)
                 for level in self.units.levels
             ),
         )

@@ -58,7 +58,7 @@ def cell_scores(
     return CellScores(
         spearman=_by_cell(spearman, predicted, following, matters),
         overlap=overlaps(predicted, following),
-        delta_pearson=_by_cell(pearson, change, truth, matters),
+        delta_pearson=change_correlation(predicted, current, following),
         delta_spearman=_by_cell(spearman, change, truth, matters),
         precision=overlaps(np.abs(change), np.abs(truth)),
         direction=same_directions(change, truth),
@@ -128,6 +128,12 @@ def pearson(one: Float[ndarray, " gene"], other: Float[ndarray, " gene"]) -> flo
     one, other = one - one.mean(), other - other.mean()
     length = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / length if length > 0 else float("nan")
+
+
+def known_mean(values: Float[ndarray, " cell"]) -> float:
+    """The mean of the finite values; NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def spearman(one: Float[ndarray, " gene"], other: Float[ndarray, " gene"]) -> float:

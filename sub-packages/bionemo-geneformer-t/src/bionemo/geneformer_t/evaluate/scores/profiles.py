@@ -8,6 +8,7 @@ the correlation of their differences from the average cell.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -70,6 +71,11 @@ class PairProfiles:
     """Next cells, each once, x vocabulary."""
     of_pair: Int[ndarray, " pair"]
     """The row of `next_cells` of each pair."""
+
+    @cached_property
+    def dense(self) -> tuple[Float[ndarray, "cell vocab"], Float[ndarray, "cell vocab"]]:
+        """`current` and `following` as arrays."""
+        return self.current.toarray(), self.following.toarray()
 
     @classmethod
     def of(

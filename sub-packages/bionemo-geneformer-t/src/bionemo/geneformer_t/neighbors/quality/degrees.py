@@ -43,7 +43,7 @@ class Hubs:
 
 
 def hubs(
-    graph: NeighborGraph, time: Float[ndarray, " cell"] | None, generator: np.random.Generator
+    graph: NeighborGraph, time: Float[ndarray, " cell"] | None, rng: np.random.Generator
 ) -> Hubs:
     """Compare the concentration of edges with chance.
 
@@ -56,7 +56,7 @@ def hubs(
     number = max(int(can_follow.sum()), 1)
     return Hubs(
         num_holders=_holders_of_half(graph.in_degree),
-        by_chance=_holders_of_half(generator.poisson(graph.num_edges / number, number)),
+        by_chance=_holders_of_half(rng.poisson(graph.num_edges / number, number)),
     )
 
 

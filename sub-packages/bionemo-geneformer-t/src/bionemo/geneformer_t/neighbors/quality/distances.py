@@ -57,7 +57,7 @@ def distances(
     representation: Float[ndarray, "cell component"],
     time: Float[ndarray, " cell"] | None,
     cluster: pd.Categorical | None,
-    generator: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Distances | None:
     """Distances of a sample of edges and of random pairs; None for fewer than two current cells.
 
@@ -66,7 +66,7 @@ def distances(
         representation: Coordinates in which distance means difference in expression.
         time: Time of each cell.
         cluster: Cluster of each cell.
-        generator: Draws the sample and the random cells.
+        rng: Draws the sample and the random cells.
     """
     current = np.flatnonzero(graph.out_degree)
     if len(current) < 2:
@@ -74,14 +74,12 @@ def distances(
     most = int(MOST_EDGES * len(current) / graph.num_edges)
     most = min(MOST_CELLS, max(most, _FEWEST_CELLS))
     if len(current) > most:
-        current = np.sort(generator.choice(current, most, replace=False))
+        current = np.sort(rng.choice(current, most, replace=False))
     edges = edges_of(graph, current)
-    others = {"successor": edges.successor, "random": _random(edges.current, graph, generator)}
+    others = {"successor": edges.successor, "random": _random(edges.current, graph, rng)}
     groups, are_points = (None, False) if time is None else groups_in_time(time)
     if are_points and groups is not None:
-        others["same_time"] = _random_of_group(
-            edges.current, groups[edges.successor], groups, generator
-        )
+        others["same_time"] = _random_of_group(edges.current, groups[edges.successor], groups, rng)
     apart = {name: _apart(representation, edges.current, cells) for name, cells in others.items()}
     place = np.searchsorted(current, edges.current)
     means = {
@@ -110,10 +108,10 @@ def distances(
 
 
 def _random(
-    current: Int[ndarray, " edge"], graph: NeighborGraph, generator: np.random.Generator
+    current: Int[ndarray, " edge"], graph: NeighborGraph, rng: np.random.Generator
 ) -> Int[ndarray, " edge"]:
     """Any cell but the current one."""
-    others = generator.integers(graph.num_cells - 1, size=len(current))
+    others = rng.integers(graph.num_cells - 1, size=len(current))
     return others + (others >= current)
 
 
@@ -121,13 +119,13 @@ def _random_of_group(
     current: Int[ndarray, " edge"],
     wanted: Int[ndarray, " edge"],
     groups: Int[ndarray, " cell"],
-    generator: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Int[ndarray, " edge"]:
     """A cell of the wanted group, but not the current one where the group has another."""
     by_group = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[by_group], wanted, side="left")
     sizes = np.searchsorted(groups[by_group], wanted, side="right") - starts
-    drawn = (generator.random(len(wanted)) * sizes).astype(np.int64)
+    drawn = (rng.random(len(wanted)) * sizes).astype(np.int64)
     drawn = (drawn + (by_group[starts + drawn] == current)) % sizes
     return by_group[starts + drawn]
 

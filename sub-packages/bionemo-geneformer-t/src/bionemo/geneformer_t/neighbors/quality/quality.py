@@ -62,7 +62,7 @@ class GraphQuality:
 def graph_quality(
     graph: NeighborGraph,
     facts: CellFacts,
-    generator: np.random.Generator,
+    rng: np.random.Generator,
     dropped: Mapping[str, int] | None = None,
 ) -> GraphQuality:
     """Measure a graph.
@@ -73,7 +73,7 @@ def graph_quality(
     Args:
         graph: Successors.
         facts: What is known about its cells.
-        generator: Draws the sample of edges and the random pairs that they are compared with.
+        rng: Draws the sample of edges and the random pairs that they are compared with.
         dropped: What was left out of the graph and why.
 
     Raises:
@@ -92,12 +92,12 @@ def graph_quality(
         in_degree=degrees(graph.in_degree),
         dropped=dict(dropped or {}),
         dead_ends=dead_ends(graph, time),
-        hubs=hubs(graph, time, generator),
+        hubs=hubs(graph, time, rng),
         reciprocity=reciprocity(graph),
         direction=None if time is None else time_direction(graph, time),
         distances=None
         if facts.representation is None
-        else distances(graph, facts.representation, time, facts.cluster, generator),
+        else distances(graph, facts.representation, time, facts.cluster, rng),
         reach=None if roots is None else reach(graph, roots, origin),
         batches=None if facts.batch is None else batch_crossing(graph, facts.batch, time),
         clusters=None if facts.cluster is None else cluster_flow(graph, facts.cluster),
