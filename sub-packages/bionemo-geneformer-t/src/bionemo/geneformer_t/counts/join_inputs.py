@@ -131,6 +131,11 @@ def read_inputs(
         for file, table, values in zip(files, joined.tables, counts_of_column, strict=True)
         for note in _notes_on_genes(file, table, values)
     ]
+    of_files = [
+        note
+        for file in files
+        for note in (*file.notes, *file.counts.notes_on_rounding, *file.left_out)
+    ]
     return InputCells(
         obs=obs,
         var=_join_var(files, joined),
@@ -141,16 +146,8 @@ def read_inputs(
         counts_of_column=counts_of_column,
         obsm=obsm,
         obsp=_join_obsp(files),
-        notes=(
-            *(note for file in files for note in _notes_on(file)),
-            *notes,
-            *more_notes,
-        ),
+        notes=(*of_files, *notes, *more_notes),
     )
-
-
-def _notes_on(file: InputFile) -> tuple[str, ...]:
-    return *file.notes, *file.counts.notes_on_rounding, *file.left_out
 
 
 class _Tally:
@@ -169,25 +166,20 @@ def _rows(
     with cell_bar("reading counts", sum(len(file.obs) for file in files)) as bar:
         for number, (file, columns) in enumerate(zip(files, genes.gene_of_column, strict=True)):
             in_place = np.array_equal(columns, np.arange(len(columns)))
-            for block in _rows_of(file, folder):
-                tally.counts_of_column[number] += np.bincount(
-                    block.indices, block.data, minlength=len(columns)
-                )
-                joined = block if in_place else _renamed(block, columns)
-                joined = sp.csr_array(
-                    (joined.data.astype(np.float32), joined.indices, joined.indptr),
-                    shape=(block.shape[0], len(genes.names)),
-                )
-                tally.totals.append(np.asarray(joined.sum(axis=1, dtype=np.float64)).ravel())
-                tally.digests.append(row_digests(joined))
-                yield joined
-                bar.update(block.shape[0])
-
-
-def _rows_of(file: InputFile, folder: Path) -> Iterator[sp.csr_array]:
-    """The counts of one input in rows; those that do not come so are sorted on disk."""
-    with row_wise(file.counts, folder) as rows:
-        yield from (block.counts for block in rows.blocks())
+            with row_wise(file.counts, folder) as rows:
+                for counts in (block.counts for block in rows.blocks()):
+                    tally.counts_of_column[number] += np.bincount(
+                        counts.indices, counts.data, minlength=len(columns)
+                    )
+                    joined = counts if in_place else _renamed(counts, columns)
+                    joined = sp.csr_array(
+                        (joined.data.astype(np.float32), joined.indices, joined.indptr),
+                        shape=(counts.shape[0], len(genes.names)),
+                    )
+                    tally.totals.append(np.asarray(joined.sum(axis=1, dtype=np.float64)).ravel())
+                    tally.digests.append(row_digests(joined))
+                    yield joined
+                    bar.update(counts.shape[0])
 
 
 def _with_removed(file: InputFile, counts: Float[ndarray, " column"]) -> Float[ndarray, " column"]:

@@ -105,8 +105,8 @@ class TemporalGeneformerDataset(Dataset[Any]):
         self.tokens = tokens
         self.graph, num_removed = _without_cells(graph, is_empty)
         if settings.shuffle_successors:
-            generator = np.random.default_rng([settings.seed, _SHUFFLE_STREAM])
-            self.graph = shuffled_graph(self.graph, generator)
+            rng = np.random.default_rng([settings.seed, _SHUFFLE_STREAM])
+            self.graph = shuffled_graph(self.graph, rng)
         self.vocab = vocab
         self.settings = settings
         has_successors = self.graph.out_degree > 0
