@@ -1,7 +1,7 @@
-"""What a setting that is changed on a resume does: is used from then on, or is refused by name.
+"""Settings that are changed when a run resumes: each is used from then on, or refused by name.
 
-A checkpoint carries the settings of the run that wrote it. `ON_RESUME` says of every setting of a
-training run what becomes of another value; docs/reliability.md has the same table for users.
+A checkpoint has the settings of the run that wrote it. `ON_RESUME` says for every setting of a
+training run what happens to a changed value; docs/reliability.md has the same table for users.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class OnResume(Enum):
-    """What becomes of a setting that is not what it was."""
+    """What happens to a setting that was changed."""
 
     USED = "used from then on"
     BETWEEN_EPOCHS = "refused inside an epoch, used from the next one on"
@@ -57,7 +57,7 @@ SIZES_OF_A_BATCH = (
     "micro_batch_size", "max_tokens_per_batch", "global_batch_size", "accumulate_grad_batches",
     "devices", "num_nodes",
 )  # fmt: skip
-"""Settings that say together how an epoch is cut: what counts is the cut."""
+"""Settings that together divide an epoch into batches; only the resulting batches matter."""
 
 
 def changes(
@@ -82,15 +82,15 @@ def described(found: Mapping[str, tuple[Any, Any]]) -> str:
 def check_settings(
     before: Mapping[str, Any], now: Mapping[str, Any], *, where: str, batches_done: int
 ) -> None:
-    """Refuse a resume under settings that cannot be changed where the checkpoint lies.
+    """Refuse to resume with settings that cannot be changed at the position of the checkpoint.
 
-    What sizes of a batch come to is compared later, when the number of processes is known.
+    Batch sizes are compared later, when the number of processes is known.
 
     Args:
         before: Settings of the run that wrote the checkpoint.
-        now: Those of the run that is to go on from it.
+        now: Those of the run that resumes from it.
         where: The checkpoint.
-        batches_done: Micro-batches of the current epoch that lie behind it.
+        batches_done: Micro-batches of the current epoch before it.
 
     Raises:
         ValueError: Names the settings and both values.
@@ -114,5 +114,5 @@ def check_settings(
 
 def _kind(name: str, before: Any, now: Any) -> OnResume:
     if name == "layer_lr_decay" and (before is None) != (now is None):
-        return OnResume.REFUSED  # the optimizer's state is kept by groups, which differ
+        return OnResume.REFUSED  # the optimizer keeps its state by groups, which differ
     return ON_RESUME[name]

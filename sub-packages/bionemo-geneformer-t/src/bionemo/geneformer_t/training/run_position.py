@@ -1,8 +1,8 @@
-"""Where a run is, and how Lightning has to be told so that it goes on from exactly there.
+"""The position of a run, written into Lightning's progress counters so that it resumes exactly.
 
-Lightning's own progress counters depend on the hook in which a checkpoint is written, and from some
-hooks a resumed run skips a validation, repeats it or counts a step twice. So whatever the hook, the
-counters are written in the form that they have between two batches, from these few facts.
+Lightning's own counters depend on the hook in which a checkpoint is written, and from some hooks a
+resumed run skips a validation, repeats it or counts a step twice. So in every hook, the counters
+are written in the form that they have between two batches, from these few facts.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class RunPosition:
     batch: int
     """The micro-batch of the epoch that comes next, from 0."""
     steps: int
-    """Optimizer steps that are done."""
+    """Optimizer steps so far."""
     validates_first: bool = False
     """Whether the validation that is due before that batch has not been completed."""
 
