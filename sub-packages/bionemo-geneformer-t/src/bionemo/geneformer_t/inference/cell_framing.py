@@ -29,7 +29,7 @@ class Reading:
 
 
 def reading_of(model: NextCellModel) -> Reading:
-    """How a model was trained to read a cell; all its positions where it met no data yet.
+    """How a model was trained to read a cell; all its positions if it was not trained on data.
 
     Raises:
         ValueError: The model has no vocabulary.

@@ -18,7 +18,7 @@ def random_weights(model: NextCellModel, seed: int) -> NextCellModel:
 
 
 def load_shuffled(checkpoint: Path, model: NextCellModel) -> NextCellModel:
-    """A model that was trained on shuffled successors, to stand beside `model`.
+    """A model that was trained on shuffled successors, as a control for `model`.
 
     Raises:
         FileNotFoundError: No such file.

@@ -13,13 +13,13 @@ from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 
 LEAST_COUNTS = 0.5
-"""Least share of a split's counts that must lie on genes of the vocabulary, as in `prepare`."""
+"""Least fraction of a split's counts that must be on genes of the vocabulary, as in `prepare`."""
 _SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     verdict: Literal["good", "note", "wrong"]
     text: str
@@ -168,7 +168,7 @@ def _graphs(vocab: GeneVocab, settings: PairSettings, data: DataInventory) -> It
 
 
 def _trained_on(checkpoint: CheckpointSummary, data: DataInventory) -> Iterator[Finding]:
-    """Where the training cells are, so that nobody scores a model on them unawares."""
+    """Where the training cells are, so that a model is not scored on them by mistake."""
     trained = checkpoint.provenance
     if trained is None:
         text = "the checkpoint does not say what cells it was trained on"

@@ -51,12 +51,12 @@ def predict_next_cells(
     Within a block cells of similar length are predicted together, the longest first.
 
     Args:
-        model: A trained model, which carries its vocabulary and pair settings.
+        model: A trained model, with its vocabulary and pair settings.
         blocks: Known genes of consecutive cells in rank order, as `CellReader.blocks` gives them.
         num_predictions: Ranks to predict, from the highest.
         batch_size: Cells that are predicted at once.
-        max_tokens_per_batch: Instead, as many as come to so many tokens, those that are predicted
-            included; a cell that alone has more is predicted alone.
+        max_tokens_per_batch: Instead, tokens that are predicted at once, at most, the predicted
+            ones included; a longer cell is predicted alone.
         on_cells: Told how many more cells are done.
 
     Raises:

@@ -1,8 +1,9 @@
 """Predicted next cells as expected counts, for tools that compare expression and not ranks.
 
-A model says how likely each gene is at each rank. What a rank is worth, as a share of the cell's
-counts over the gene's median, is the mean over training cells; summed over ranks and scaled to the
-current cell's total, that gives the expected count of each gene. Depth is not predicted.
+A model gives the probability of each gene at each rank. The mean normalised expression at each rank
+(count over total count over the gene's median) comes from training cells; the expectation over
+ranks, scaled to the current cell's total, is the expected count of each gene. Depth is not
+predicted.
 """
 
 from dataclasses import dataclass
@@ -105,5 +106,5 @@ _SCALE = 2.0**20
 def _shared(
     expected: Float[ndarray, " vocab"], tokens: Int[ndarray, " column"]
 ) -> Float[ndarray, " column"]:
-    """The values of columns; columns of one gene share its value evenly."""
+    """The values of columns; the value of a gene is divided evenly among its columns."""
     return expected[tokens] / np.bincount(tokens, minlength=len(expected))[tokens]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bionemo.geneformer_t.model.gene_mean import mean_of_genes
+from bionemo.geneformer_t.model.knn_memory import mean_of_genes
 
 
 def first_token(

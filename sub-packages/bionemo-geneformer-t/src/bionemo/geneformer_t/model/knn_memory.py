@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from bionemo.geneformer_t.model.gene_mean import mean_of_genes
 from bionemo.geneformer_t.model.successor_index import SuccessorIndex, add_found
 from bionemo.geneformer_t.setting_values import Settings
 
@@ -103,3 +102,23 @@ def context_points(
     is_gene[offsets[:-1]] = False
     is_gene[offsets[1:] - 1] = False
     return mean_of_genes(hidden, offsets, is_gene)
+
+
+def mean_of_genes(
+    hidden: Float[Tensor, "token hidden"],
+    offsets: Int[Tensor, " cells_plus_1"],
+    is_gene: Bool[Tensor, " token"],
+) -> Float[Tensor, "cell hidden"]:
+    """The mean hidden state over the genes of each cell, without special tokens; 0 without genes.
+
+    Args:
+        hidden: Of packed tokens.
+        offsets: The bounds of each cell.
+        is_gene: Which of the tokens are genes.
+    """
+    cells = torch.arange(len(offsets) - 1, device=offsets.device)
+    cell_of_token = cells.repeat_interleave(offsets.diff())[is_gene]
+    shape = (len(offsets) - 1, hidden.shape[1])
+    sums = hidden.new_zeros(shape).index_add_(0, cell_of_token, hidden[is_gene])
+    number = torch.bincount(cell_of_token, minlength=shape[0])
+    return sums / number.clamp(min=1)[:, None]

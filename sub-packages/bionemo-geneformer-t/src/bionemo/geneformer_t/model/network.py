@@ -2,7 +2,7 @@
 
 Keys and values come from the context alone: contexts attend to themselves, and the scored positions
 of any number of next cells to their context. Everything works on packed tokens
-`[token, hidden]`; attention alone knows where a cell begins. Parameters carry Hugging Face's names
+`[token, hidden]`; attention alone knows where a cell begins. Parameters have Hugging Face's names
 (`BertForMaskedLM`), so that weights can be exchanged.
 """
 
@@ -87,7 +87,7 @@ class IsolatedBert(nn.Module):
         Args:
             context_ids: Packed tokens of all contexts.
             contexts: Where each of them begins and ends.
-            scored_ids: What stands at the scored positions.
+            scored_ids: The tokens shown at the scored positions.
             positions: Their position ids.
             scored: Where the positions of each context begin and end.
             attend: The attention backend.
@@ -279,9 +279,9 @@ def scored_positions(batch: TemporalBatch, config: BioBertConfig) -> Int[Tensor,
 
 
 def places_in_contexts(batch: TemporalBatch) -> Int[Tensor, " scored"]:
-    """Where in the packed contexts the scored ranks stand, for cells that are their own next cells.
+    """Indices of the scored ranks in the packed contexts, for cells that are their own next cells.
 
-    Rank r stands r behind `[CLS]`.
+    Rank r is r tokens after `[CLS]`.
     """
     starts = batch.context_offsets[:-1][batch.next_cell_context]
     return starts.repeat_interleave(batch.scored_offsets.diff()) + batch.scored_ranks

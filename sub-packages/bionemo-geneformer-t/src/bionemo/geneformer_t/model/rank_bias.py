@@ -1,7 +1,7 @@
-"""A bias of the vocabulary head that depends on the rank: how often each gene stands there.
+"""A bias of the vocabulary head that depends on the rank: the frequency of each gene there.
 
-Most of what can be known about rank r of a cell is what stands at rank r of any cell, and a network
-that starts from random weights spends its first steps on that. Here it is a table of its own, a
+Most of what can be predicted at rank r of a cell are the gene frequencies at rank r of all cells,
+and a network with random weights spends its first steps on them. Here it is a table of its own, a
 logit for each gene at a few ranks (knots), with straight lines between them: smooth over ranks, as
 the frequencies are. It joins the head as further columns of the vocabulary matrix, so that the loss
 stays one matrix product.
@@ -73,8 +73,7 @@ def hats(ranks: Int[Tensor, " scored"], at: Int[Tensor, " knot"]) -> Float[Tenso
 def widths(at: Int[Tensor, " knot"]) -> Float[Tensor, " knot"]:
     """How wide to smooth frequencies at each knot, as a standard deviation in ranks.
 
-    Wider where knots lie apart. The numbers are those that did best on held-out cells of three
-    small sets.
+    Wider between distant knots. The numbers were the best on held-out cells of three small sets.
     """
     return 6 + 0.3 * at.float()
 
@@ -85,7 +84,7 @@ def log_frequencies(
     """Smoothed log-frequencies at the knots, mixed with those over all ranks and the uniform.
 
     Args:
-        counts: How often each token stands at each rank of the next cells of training.
+        counts: How often each token is at each rank of the next cells of training.
         at: The knots.
         is_gene: Which tokens are genes; the others keep the bias of a gene never seen.
     """

@@ -114,7 +114,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
                 run, `OWNER/NAME[/FOLDER]` on the Hugging Face hub, or what was read of these.
             vocab: The vocabulary of the data; by default that of the checkpoint, special tokens
                 that it lacks added at the end.
-            pretrained_vocab: The token dictionary of the weights, where none lies beside them.
+            pretrained_vocab: The token dictionary of the weights, if none is beside them.
             position_scheme: See `BioBertConfig`; by default the checkpoint's.
             dropout_prob: Dropout on embeddings, layer outputs and attention; by default the
                 checkpoint's.

@@ -19,10 +19,10 @@ from bionemo.geneformer_t.model.rank_bias import knots
 HYPER_PARAMETERS, WEIGHTS = "hyper_parameters", "state_dict"
 """The entries of a Lightning checkpoint that hold the settings and the weights."""
 NET = "net."
-"""What stands before the names of the network's tensors there."""
+"""Prefix of the names of the network's tensors there."""
 _SHOWN = 3
 _MOST_KNOTS = 1_000_000
-"""Far more than there are ranks; to place more would take longer than anybody waits."""
+"""Far more than there are ranks; more would take too long to place."""
 _LARGEST_SIZE = 2**24
 """Of a table, or a width: some hundred times those of any Geneformer."""
 _MOST_SHARED = 2
@@ -53,7 +53,7 @@ def naming(source: object) -> Iterator[None]:
 def check_sizes_of(checkpoint: Any) -> None:
     """Refuse a checkpoint of Lightning whose settings its tensors contradict.
 
-    One that lacks either is left to whoever reads it.
+    One that lacks either is left to its reader.
 
     Raises:
         DamagedWeightsError: Names the settings with both values.
@@ -72,7 +72,7 @@ def check_sizes(config: BioBertConfig, state: Mapping[str, Any], prefix: str = "
     Args:
         config: The settings.
         state: Tensors by name.
-        prefix: What stands before the names of `NextCellBert`.
+        prefix: Of the names of `NextCellBert`.
 
     Raises:
         DamagedWeightsError: Names the settings with both values.
@@ -95,7 +95,7 @@ def check_sizes(config: BioBertConfig, state: Mapping[str, Any], prefix: str = "
 
 
 def check_held(checkpoint: Mapping[str, Any]) -> None:
-    """Refuse tensors that stand for many more numbers than the file holds.
+    """Refuse tensors of many more numbers than the file contains.
 
     A tensor may step over the same number again and again (stride 0), and many may share theirs, so
     that a small file would fill the memory as soon as its weights are copied into a model.

@@ -26,7 +26,7 @@ _FEWEST_QUERIES = 16
 _ROW = 1 << 10
 """Words of a mask that come from neighbouring draws."""
 _SHIFTS = 16, 48
-"""By how many draws a row of words lies behind the one before, in each of the two sequences."""
+"""Draws from one row of words to the next, in each of the two sequences."""
 
 
 class _DroppedAttention(torch.autograd.Function):

@@ -1,9 +1,7 @@
-"""Dropout that neither restarts nor other draws can change.
+"""Dropout as a pure function of (seed, epoch, batch, rank).
 
-Dropout draws from PyTorch's global generator, which knows nothing of epochs. Seeded anew before
-each micro-batch, it becomes a pure function of (seed, epoch, batch, rank): a run that was killed
-goes on with the very dropout it would have had, and a checkpoint needs no generator's state, of no
-rank.
+Dropout draws from PyTorch's global generator, which is seeded before each micro-batch: a run that
+was killed resumes with the same dropout, and a checkpoint needs no state of a generator.
 """
 
 import hashlib

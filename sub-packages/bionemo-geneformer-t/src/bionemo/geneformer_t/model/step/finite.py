@@ -1,8 +1,7 @@
-"""Numbers that stay finite: a run stops at the first that is not, and names the cells it met.
+"""Stop training on a non-finite loss or gradient, and report the cells of the batch.
 
-A loss or gradient that overflows would turn every weight into NaN in one step, and hours of
-training on into nothing. Both are looked at before the step is taken, so the weights are still good
-when the run ends, and the message says which cells were in the batch.
+A loss or gradient that overflows would turn every weight into NaN in one step. Both are checked
+before the step, so the weights are still good when the run stops.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside its weights: what they mean, and where they come from."""
+"""The contents of a checkpoint beside its weights: their meaning and their origin."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ _BESIDE_WEIGHTS = ("*token_dictionary*", "*gene_median_dictionary*", "*geneforme
 
 
 def locate(source: str | Path) -> tuple[Path, Path]:
-    """The file or folder of a checkpoint, and the folder under which its dictionaries may lie.
+    """The file or folder of a checkpoint, and the folder in which its dictionaries may be.
 
     Args:
         source: A local path; or `OWNER/NAME` on the hub, or `OWNER/NAME/FOLDER` for a checkpoint in

@@ -85,7 +85,7 @@ WITHOUT_USE = (
     "cls.seq_relationship.",
     "_extra_state",
 )
-"""Parts of names that stand for buffers and for heads which no masked gene needs."""
+"""Parts of names of buffers, and of heads that masked genes do not need."""
 
 SIZES = {
     "vocab_size": "vocab_size",

@@ -1,6 +1,6 @@
 """LoRA (Hu et al. 2021): low-rank updates of the encoder's linear maps train, all else stays.
 
-A checkpoint carries the pretrained weights and the updates side by side, so that a run resumes
+A checkpoint contains the pretrained weights and the updates side by side, so that a run resumes
 exactly. Whoever loads it for anything else gets plain weights with the updates added in, under the
 usual names: neither peft nor a word about LoRA is needed to predict, evaluate, embed or export.
 """
@@ -40,7 +40,7 @@ def add_adapters(net: NextCellBert, rank: int) -> None:
 
 
 def has_adapters(state: Mapping[str, Tensor]) -> bool:
-    """Whether weights carry updates beside them."""
+    """Whether weights have low-rank updates beside them."""
     return any(name.endswith(_UP) for name in state)
 
 

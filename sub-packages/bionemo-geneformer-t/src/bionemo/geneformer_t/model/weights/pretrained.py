@@ -63,9 +63,9 @@ class Pretrained:
     tokens: tuple[str, ...] = field(repr=False)
     """The token of each row of the embedding table."""
     medians: Mapping[str, float] | None = field(default=None, repr=False)
-    """The medians that it was trained with, where they lie beside it."""
+    """The medians that it was trained with, if they are beside it."""
     gene_to_ens: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Symbols of its genes, where they lie beside it."""
+    """Symbols of its genes, if they are beside it."""
     knows_next_cells: bool = False
     """Whether it was trained on next cells, so that token type 1 means one."""
 
@@ -102,8 +102,8 @@ def read_pretrained(
     Args:
         source: A folder with `config.json` and `model.safetensors`, a `.ckpt` file of a training
             run, or a repository of the hub; see `locate`.
-        vocab_file: The token dictionary of the weights, where none lies beside them.
-        medians_file: The gene medians that they were trained with, where none lie beside them.
+        vocab_file: The token dictionary of the weights, if none is beside them.
+        medians_file: The gene medians that they were trained with, if none are beside them.
 
     Raises:
         FileNotFoundError: The checkpoint or a file of it is missing.
@@ -125,18 +125,18 @@ def read_pretrained(
 
 def _from_lightning(path: Path, source: str) -> Pretrained:
     checkpoint = load_plain(path)
-    carried = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
-    if carried is None or carried.get("vocab") is None:
+    entry = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+    if entry is None or entry.get("vocab") is None:
         raise ValueError(
             f"pretrained: {path} is no checkpoint of a training run of this package (it lacks the "
             f"entry {CHECKPOINT_KEY!r}, or a vocabulary in it); for a checkpoint in Hugging Face's "
             "layout give its folder"
         )
-    vocab = GeneVocab.from_dict(carried["vocab"])
+    vocab = GeneVocab.from_dict(entry["vocab"])
     config = BioBertConfig.from_dict(checkpoint[HYPER_PARAMETERS]["config"])
     weights = checkpoint[WEIGHTS]
-    if carried.get("lora_scale"):
-        weights = merge_adapters(weights, carried["lora_scale"])
+    if entry.get("lora_scale"):
+        weights = merge_adapters(weights, entry["lora_scale"])
     state = {
         name.removeprefix(NET): tensor
         for name, tensor in weights.items()
@@ -144,7 +144,7 @@ def _from_lightning(path: Path, source: str) -> Pretrained:
     }
     for name in {WORDS, BIAS, *RANK_BIAS} & state.keys():
         state[name] = state[name][: len(vocab)]  # rows beyond the vocabulary mean nothing
-    settings = carried.get("pair_settings") or {}
+    settings = entry.get("pair_settings") or {}
     return Pretrained(
         source=source,
         config=replace(config, vocab_size=len(vocab)),
@@ -207,7 +207,7 @@ def _whose(number: int) -> str:
 
 
 def _medians(folder: Path, root: Path, tokens: tuple[str, ...]) -> Mapping[str, float] | None:
-    """The medians beside the weights that know every gene; None where there are none."""
+    """The medians beside the weights that know every gene; None if there are none."""
     genes = set(tokens) - set(SPECIAL_TOKENS)
     for file in _beside(folder, root, MEDIAN_FILES):
         medians: dict[str, Any] = read_dictionary(file)

@@ -63,7 +63,7 @@ class StartReport:
     data_genes_covered: int | None = None
     """Those of them with a pretrained row."""
     data_counts_covered: float | None = None
-    """The share of the training cells' counts on genes with a pretrained row."""
+    """The fraction of the training cells' counts on genes with a pretrained row."""
 
     def __str__(self) -> str:
         new = ", ".join(self.genes_new[:_SHOWN]) + ", ..." * (len(self.genes_new) > _SHOWN)
@@ -193,7 +193,7 @@ def transfer_vocabulary(
 
 
 def _rows(pretrained: Pretrained, vocab: GeneVocab) -> Int[Tensor, " vocab"]:
-    """The pretrained row of each of our tokens; -1 where there is none."""
+    """The pretrained row of each of our tokens; -1 for none."""
     row_of = {token: row for row, token in enumerate(pretrained.tokens)}
     if not row_of.keys() & set(vocab.genes):
         theirs = [pretrained.tokens[int(row)] for row in _gene_rows(pretrained)[:3]]
