@@ -25,7 +25,7 @@ from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.command import read_config
-from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_checkpoint
+from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_intact
 from bionemo.geneformer_t.training.run_folder import RunRecord, checkpoint_to_resume
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -78,7 +78,7 @@ def as_hidden_class(payload: Payload, path: Path) -> None:
 READERS: dict[str, Callable[[Path], object]] = {
     "load_from_checkpoint": TemporalGeneformerModel.load_from_checkpoint,
     "load_model": load_model,
-    "read_checkpoint": read_checkpoint,
+    "read_intact": read_intact,
     "trainer": lambda path: SafeCheckpointIO().load_checkpoint(path, weights_only=False),
     "resume": lambda path: checkpoint_to_resume(
         TrainSettings(

@@ -113,3 +113,13 @@ def test_embeddings_keep_the_columns_and_read_genes_alone(
     assert embedder.summary()["genes_unknown"] == 2
     assert "3 features of type Antibody Capture" in embedder.reader.notes()[0]
     assert not plain.reader.notes()
+
+
+def test_cells_without_any_count_are_refused_by_number(
+    tiny_data_dir: Path, untrained_checkpoint: Path
+) -> None:
+    data = anndata.read_h5ad(tiny_data_dir / "train" / "data.h5ad")[:7].copy()
+    data.X = sp.csr_matrix(data.shape, dtype=np.float32)
+    reader = CellReader(load_model(untrained_checkpoint), anndata_source(data), 0.5, "cells.h5ad")
+    with pytest.raises(ValueError, match=r"none of the 7 cells of cells\.h5ad has a count"):
+        list(reader.blocks())

@@ -9,7 +9,7 @@ import pytest
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.data.inventory import take_inventory
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
 from bionemo.geneformer_t.inference.data_fit import difference, examine_data, examine_fit
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.inference.checkpoint import load_model
-from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+from bionemo.geneformer_t.inference.checkpoint import load_model, summarise_checkpoint
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, Mixing
 from bionemo.geneformer_t.model.successor_index import SuccessorIndex

@@ -9,10 +9,10 @@ from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
-from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
 from bionemo.geneformer_t.report import page as parts
 from bionemo.geneformer_t.report.figures.graph_map import graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured

@@ -12,7 +12,7 @@ from pages import HOSTILE, Page
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
 from bionemo.geneformer_t.evaluate.text import summary
-from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
 from bionemo.geneformer_t.report.contents import changed_settings, sections_of
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings, evaluate_checkpoint

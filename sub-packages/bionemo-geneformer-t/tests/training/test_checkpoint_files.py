@@ -13,7 +13,7 @@ from bionemo.geneformer_t.training.checkpoint_files import (
     SafeCheckpointIO,
     newest_intact,
     prune,
-    read_checkpoint,
+    read_intact,
     remove_partial,
 )
 
@@ -35,8 +35,8 @@ def test_the_one_before_the_last_is_kept(tmp_path):
     for step in (1, 2, 3):
         save(tmp_path, step)
     assert names(tmp_path) == {"last.ckpt", "previous.ckpt"}
-    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 3
-    assert read_checkpoint(tmp_path / "previous.ckpt")["global_step"] == 2
+    assert read_intact(tmp_path / "last.ckpt")["global_step"] == 3
+    assert read_intact(tmp_path / "previous.ckpt")["global_step"] == 2
 
 
 def test_it_is_kept_where_files_cannot_have_two_names(tmp_path, monkeypatch):
@@ -46,7 +46,7 @@ def test_it_is_kept_where_files_cannot_have_two_names(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     for step in (1, 2):
         save(tmp_path, step)
-    assert read_checkpoint(tmp_path / "previous.ckpt")["global_step"] == 1
+    assert read_intact(tmp_path / "previous.ckpt")["global_step"] == 1
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -68,7 +68,7 @@ def test_a_full_disk_is_told_and_damages_nothing(tmp_path, monkeypatch, written,
     with pytest.raises(OSError, match=r"no space left for .*last\.ckpt .*resume_from_checkpoint"):
         save(tmp_path, 2)
     assert names(tmp_path) == {"last.ckpt"}
-    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 1
+    assert read_intact(tmp_path / "last.ckpt")["global_step"] == 1
 
 
 def test_what_cannot_be_read_back_does_not_replace_what_can(tmp_path, monkeypatch):
@@ -77,7 +77,7 @@ def test_what_cannot_be_read_back_does_not_replace_what_can(tmp_path, monkeypatc
     with pytest.raises(DamagedCheckpointError):
         save(tmp_path, 2)
     assert names(tmp_path) == {"last.ckpt"}
-    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 1
+    assert read_intact(tmp_path / "last.ckpt")["global_step"] == 1
 
 
 def test_damage_anywhere_is_noticed(tmp_path):
@@ -88,7 +88,7 @@ def test_damage_anywhere_is_noticed(tmp_path):
     for place in places:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         try:
-            found = read_checkpoint(path)
+            found = read_intact(path)
         except DamagedCheckpointError:
             noticed += 1
         else:  # padding between the parts of the archive means nothing
@@ -97,7 +97,7 @@ def test_damage_anywhere_is_noticed(tmp_path):
     for length in (0, 1, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(DamagedCheckpointError):
-            read_checkpoint(path)
+            read_intact(path)
 
 
 def test_the_newest_that_is_whole_is_taken(tmp_path, caplog):
@@ -123,9 +123,9 @@ def test_the_newest_that_is_whole_is_taken(tmp_path, caplog):
 def test_a_file_of_torch_that_is_no_checkpoint_is_refused(tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.ckpt")
     with pytest.raises(DamagedCheckpointError, match="not a checkpoint of a run"):
-        read_checkpoint(tmp_path / "other.ckpt")
+        read_intact(tmp_path / "other.ckpt")
     with pytest.raises(FileNotFoundError):
-        read_checkpoint(tmp_path / "nowhere.ckpt")
+        read_intact(tmp_path / "nowhere.ckpt")
 
 
 def test_only_forgotten_best_checkpoints_are_pruned(tmp_path):

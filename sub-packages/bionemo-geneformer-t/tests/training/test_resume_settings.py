@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
 from bionemo.geneformer_t.model.step.finite import NotFiniteError
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer

@@ -54,7 +54,8 @@ class CellReader:
         """All known genes of consecutive cells, highest rank value first.
 
         Raises:
-            ValueError: Values are no raw counts, or too few of them are on known genes.
+            ValueError: Values are no raw counts, too few of them are on known genes, or at the end
+                there was no count on any gene.
         """
         for block in self.source.blocks():
             counts = block.counts
@@ -65,6 +66,13 @@ class CellReader:
             self.num_empty += int((cells.lengths == 0).sum())
             self._check_coverage()
             yield cells
+        if self.num_cells and not self._counts[self.encoder.is_counted].any():
+            genes = int(self.encoder.is_counted.sum())
+            raise ValueError(
+                f"none of the {self.num_cells:,} cells of {self.where} has a count on any of its "
+                f"{genes:,} genes; expected raw counts. Choose another layer, or check how the "
+                "file was written"
+            )
 
     @property
     def counts_known(self) -> float:

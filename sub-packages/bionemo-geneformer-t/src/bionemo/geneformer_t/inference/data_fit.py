@@ -8,7 +8,7 @@ from bionemo.geneformer_t.config import PairSettings, positions_needed
 from bionemo.geneformer_t.data.fingerprints import are_same_cells, graph_fingerprint
 from bionemo.geneformer_t.data.inventory import DataInventory, SplitInventory
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
+from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.vocab import GeneVocab
 

@@ -17,6 +17,7 @@ from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig, Objective, PairSettings
 from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
 from bionemo.geneformer_t.model.attention.choose import choose_attention
+from bionemo.geneformer_t.model.checkpoint_contents import CheckpointEntry
 from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.decoding import NextCellPrediction, most_probable_genes
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, context_points
@@ -30,7 +31,6 @@ from bionemo.geneformer_t.model.prediction import (
     genes_of_rows,
 )
 from bionemo.geneformer_t.model.weight_checks import WEIGHTS, check_finite
-from bionemo.geneformer_t.model.weights.checkpoint_entry import CheckpointEntry
 from bionemo.geneformer_t.model.weights.lora import SCALE, has_adapters, merge_adapters
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport

@@ -25,7 +25,7 @@ from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
     pseudotime_of,
 )
 from bionemo.geneformer_t.obs_columns import obsm_array
-from bionemo.geneformer_t.prepare.cell_splits import NOWHERE, CellPlan
+from bionemo.geneformer_t.prepare.cell_plan import NOWHERE, CellPlan
 from bionemo.geneformer_t.prepare.settings import PrepareSettings
 
 CROSSING = "crosses a split"

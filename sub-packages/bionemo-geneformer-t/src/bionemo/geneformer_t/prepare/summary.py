@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bionemo.geneformer_t.counts.join_inputs import InputCells
-    from bionemo.geneformer_t.prepare.cell_splits import CellPlan
+    from bionemo.geneformer_t.prepare.cell_plan import CellPlan
     from bionemo.geneformer_t.prepare.graphs import SplitGraph
     from bionemo.geneformer_t.prepare.settings import PrepareSettings
 

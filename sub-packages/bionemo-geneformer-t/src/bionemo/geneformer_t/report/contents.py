@@ -16,7 +16,7 @@ from bionemo.geneformer_t.evaluate.by_cluster import best_baseline, cluster_gain
 from bionemo.geneformer_t.evaluate.graph_pseudotime import position_along
 from bionemo.geneformer_t.evaluate.text import sentence
 from bionemo.geneformer_t.evaluate.trends import gene_trends
-from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
+from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.report import page
 from bionemo.geneformer_t.report.evaluated import Evaluated

@@ -23,7 +23,7 @@ from bionemo.geneformer_t.neighbors.pseudotime_neighbors import (
 )
 from bionemo.geneformer_t.neighbors.quality.cell_facts import cell_facts
 from bionemo.geneformer_t.neighbors.quality.edge_blocks import groups_in_time
-from bionemo.geneformer_t.prepare.cell_splits import CellPlan
+from bionemo.geneformer_t.prepare.cell_plan import CellPlan
 from bionemo.geneformer_t.prepare.graphs import SplitGraph
 from bionemo.geneformer_t.prepare.settings import PrepareSettings
 from bionemo.geneformer_t.report.figures.cell_map import MAPS

@@ -16,8 +16,8 @@ import numpy as np
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality, graph_quality
-from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
 from bionemo.geneformer_t.report.figures.graph_map import GraphMap, graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
 from bionemo.geneformer_t.report.figures.style import save

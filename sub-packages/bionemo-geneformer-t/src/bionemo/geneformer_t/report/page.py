@@ -18,8 +18,8 @@ from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
 from bionemo.geneformer_t.evaluate.score_tables import score_tables
 from bionemo.geneformer_t.evaluate.text import scored_sentences, verdicts
 from bionemo.geneformer_t.evaluate.trends import GeneTrends
-from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
-from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
+from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
+from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.report.figures.calibration_curve import calibration_figure
 from bionemo.geneformer_t.report.figures.cell_map import CellMap
 from bionemo.geneformer_t.report.figures.gains import GainPanel, gains_figure

@@ -7,9 +7,9 @@ import numpy as np
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.evaluate.by_cluster import ClusterGain
 from bionemo.geneformer_t.evaluate.trends import Curve, GeneTrends
-from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
+from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
+from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality
-from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.table import Table, number, signed, span, wrapped
 from bionemo.geneformer_t.vocab import GeneVocab

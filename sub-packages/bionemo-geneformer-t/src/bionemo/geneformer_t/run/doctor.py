@@ -12,7 +12,7 @@ from bionemo.geneformer_t.table import Table
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.data.inventory import DataInventory
-    from bionemo.geneformer_t.inference.checkpoint_file import CheckpointSummary
+    from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
     from bionemo.geneformer_t.inference.data_fit import Finding
 
 
@@ -57,9 +57,9 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
     """
     from bionemo.geneformer_t.data.folder import split_folders
     from bionemo.geneformer_t.data.inventory import take_inventory
-    from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
-    from bionemo.geneformer_t.inference.compatibility import compare
+    from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
     from bionemo.geneformer_t.inference.data_fit import examine_data, examine_fit
+    from bionemo.geneformer_t.inference.training_refusals import compare
 
     checkpoint_path, data_dir = _sorted_out(settings)
     checkpoint = None if checkpoint_path is None else summarise_checkpoint(checkpoint_path)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bionemo.geneformer_t.counts.join_inputs import InputCells
     from bionemo.geneformer_t.data.write_folder import SplitContent
-    from bionemo.geneformer_t.prepare.cell_splits import CellPlan
+    from bionemo.geneformer_t.prepare.cell_plan import CellPlan
     from bionemo.geneformer_t.prepare.graphs import SplitGraph
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def prepare(settings: PrepareSettings) -> Path:
     from bionemo.geneformer_t.data import write_folder
     from bionemo.geneformer_t.data.content_hash import path_digest
     from bionemo.geneformer_t.prepare import summary
-    from bionemo.geneformer_t.prepare.cell_splits import plan_cells
+    from bionemo.geneformer_t.prepare.cell_plan import plan_cells
     from bionemo.geneformer_t.prepare.graphs import (
         build_graphs,
         points_of_cells,

@@ -46,7 +46,7 @@ def report(settings: ReportSettings) -> Path:
     """
     from dataclasses import fields
 
-    from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+    from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
     from bionemo.geneformer_t.report.contents import named_genes
     from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
@@ -73,7 +73,7 @@ def write_report(
         num_genes: How many more to choose.
     """
     from bionemo.geneformer_t.files import write_text
-    from bionemo.geneformer_t.inference.checkpoint_file import summarise_checkpoint
+    from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
     from bionemo.geneformer_t.report.contents import page_of, sections_of
 
     checkpoint = summarise_checkpoint(evaluated.checkpoint)

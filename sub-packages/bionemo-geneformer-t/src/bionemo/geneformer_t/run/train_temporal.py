@@ -53,13 +53,13 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
+    from bionemo.geneformer_t.training.add_knn_memory import add_memory
     from bionemo.geneformer_t.training.initial_weights import (
         read_start,
         report_coverage,
         start_model,
         with_sizes,
     )
-    from bionemo.geneformer_t.training.memory import add_memory
     from bionemo.geneformer_t.training.run_folder import (
         CHECKPOINTS,
         LOSS_CURVE,

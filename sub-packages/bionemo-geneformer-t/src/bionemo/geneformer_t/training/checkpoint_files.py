@@ -43,7 +43,7 @@ class SafeCheckpointIO(CheckpointIO):
         with whole_file(path, GO_ON) as partial:
             with partial.open("wb") as file:
                 _save(checkpoint, file)
-            read_checkpoint(partial)
+            read_intact(partial)
             if path.name in _KEPT_AS and path.exists():
                 _keep(path, path.with_name(_KEPT_AS[path.name]))
 
@@ -51,14 +51,14 @@ class SafeCheckpointIO(CheckpointIO):
         self, path: Path | str, map_location: Any = None, **_: Any
     ) -> dict[str, Any]:
         """Read a checkpoint onto the CPU; only plain values and tensors, whatever the arguments."""
-        return read_checkpoint(Path(path), map_location=map_location or "cpu", mmap=False)
+        return read_intact(Path(path), map_location=map_location or "cpu", mmap=False)
 
     def remove_checkpoint(self, path: Path | str) -> None:
         """Remove a file, if it exists."""
         Path(path).unlink(missing_ok=True)
 
 
-def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = True) -> dict[str, Any]:
+def read_intact(path: Path, *, map_location: Any = "cpu", mmap: bool = True) -> dict[str, Any]:
     """Check every byte of a checkpoint against its checksums, and read it without running code.
 
     Args:
@@ -86,7 +86,7 @@ def newest_intact(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     found = list(_newest_first(folder))
     for path in found:
         try:
-            return path, read_checkpoint(path)
+            return path, read_intact(path)
         except DamagedCheckpointError as error:
             logger.warning("%s; the previous one is used", error)
     if found:

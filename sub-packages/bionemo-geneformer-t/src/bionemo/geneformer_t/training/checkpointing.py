@@ -2,7 +2,8 @@
 
 `last.ckpt` is only written between two optimizer steps, when accumulated gradients, validation and
 logged rows are complete. It contains the position of the run (`run_position`), so a resumed run
-does exactly what this one would have done next.
+does exactly what this one would have done next. What every checkpoint holds beside its weights is
+in `model/checkpoint_contents.py`.
 """
 
 import logging

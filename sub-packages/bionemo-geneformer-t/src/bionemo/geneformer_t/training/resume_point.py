@@ -29,7 +29,7 @@ class ResumePoint:
 
     path: Path
     content: Mapping[str, Any]
-    """As `training.checkpoint_files.read_checkpoint` returns it."""
+    """As `training.checkpoint_files.read_intact` returns it."""
 
     @property
     def steps(self) -> int:
@@ -78,7 +78,7 @@ class ResumePoint:
             ValueError: Names what differs.
         """
         from bionemo.geneformer_t.data.fingerprints import are_same_cells
-        from bionemo.geneformer_t.model.weights.checkpoint_entry import checkpoint_entry
+        from bionemo.geneformer_t.model.checkpoint_contents import checkpoint_entry
 
         entry, found = checkpoint_entry(self.content), []
         if entry.get("vocab") is not None:

@@ -17,7 +17,7 @@ import yaml
 from lightning.pytorch.loggers.logger import Logger
 
 from bionemo.geneformer_t.files import write_text
-from bionemo.geneformer_t.training.checkpoint_files import GO_ON, newest_intact, read_checkpoint
+from bionemo.geneformer_t.training.checkpoint_files import GO_ON, newest_intact, read_intact
 from bionemo.geneformer_t.training.checkpointing import RunCheckpoints
 from bionemo.geneformer_t.training.loggers import MetricsFile
 from bionemo.geneformer_t.training.resume_point import ResumePoint
@@ -78,7 +78,7 @@ def checkpoint_to_resume(settings: TrainSettings) -> ResumePoint | None:
             f"resume_from_checkpoint: expected a checkpoint at {path}; there is none. `last` takes "
             "the newest in output_dir, and starts from the beginning if there is none"
         )
-    return ResumePoint(path, read_checkpoint(path))
+    return ResumePoint(path, read_intact(path))
 
 
 class RunRecord(L.Callback):

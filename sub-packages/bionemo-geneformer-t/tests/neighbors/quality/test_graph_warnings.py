@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.nearest import nearest
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
-from bionemo.geneformer_t.neighbors.quality.warnings import graph_warnings
 
 
 def sentences(graph: NeighborGraph, facts: CellFacts, **dropped: int) -> Sequence[str]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from bionemo.geneformer_t.inference.checkpoint import load_model
-from bionemo.geneformer_t.inference.checkpoint_file import (
+from bionemo.geneformer_t.inference.checkpoint import (
     build_model,
+    load_model,
     read_checkpoint,
     summarise_checkpoint,
 )

@@ -7,10 +7,10 @@ import numpy as np
 
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.memory_fit import fit_memory
+from bionemo.geneformer_t.evaluate.knn_memory_fit import fit_memory
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
-from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_checkpoint
+from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_intact
 from bionemo.geneformer_t.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,6 @@ def add_memory(
     training, validation = (CellPairs.from_dataset(split) for split in (data.train, data.val))
     memory = fit_memory(model, training, validation, np.random.default_rng(settings.seed))
     logger.info("memory: %s", memory.mixing)
-    content = read_checkpoint(checkpoint, mmap=False)
+    content = read_intact(checkpoint, mmap=False)
     content[CHECKPOINT_KEY]["memory"] = memory.to_dict()
     SafeCheckpointIO().save_checkpoint(content, checkpoint)

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from bionemo.geneformer_t.counts.h5ad import h5ad_source
 from bionemo.geneformer_t.counts.scdl import survey, write_archive
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
-from bionemo.geneformer_t.inference.compatibility import compare
+from bionemo.geneformer_t.inference.training_refusals import compare
 from bionemo.geneformer_t.run.doctor import doctor
 
 
