@@ -156,7 +156,7 @@ def test_a_misspelt_command_is_refused_with_the_one_it_resembles(capsys):
 
 def test_the_layer_of_counts_and_the_hidden_layer_are_told_apart(capsys):
     told = {
-        "prepare": ["Layer of the file with the raw counts (`counts_layer` of embed)"],
+        "prepare": ["Layer of the file with the raw counts (called counts_layer in embed)"],
         "embed": ["Hidden layer of the model", "Layer of the .h5ad with the raw counts"],
     }
     for name, sentences in told.items():

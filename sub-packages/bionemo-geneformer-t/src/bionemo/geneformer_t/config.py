@@ -110,12 +110,13 @@ class PairSettings(Settings):
     """
 
     objective: Objective = "next_cell"
-    """What is predicted: the genes of the next cell (`next_cell`), or the masked genes of a cell
-    from its other genes, as in Geneformer's pretraining (`mlm`), which needs no neighbors."""
+    """What is predicted: the genes of the next cell (`next_cell`), or, as in Geneformer's
+    pretraining, masked genes of a cell from its other genes (`mlm`), for which no neighbors are
+    needed."""
     seq_length: int = 2048
-    """Tokens of a pair: a current cell, a next cell and three special tokens. Each cell is
-    truncated to half of the rest; its lowest-ranked genes are dropped. With `mlm`, tokens of one
-    cell and two special tokens."""
+    """Number of tokens of a pair: a current cell, a next cell and three special tokens. Each cell
+    can use half of the other tokens; if it has more genes, the lowest-ranked ones are dropped. With
+    `mlm`, number of tokens of one cell and two special tokens."""
     mask_prob: float = 0.15
     """Fraction of the next cell's genes that are scored."""
     mask_token_prob: float = 0.8
@@ -126,34 +127,36 @@ class PairSettings(Settings):
     neighbor_key: str = "next_cell_ids"
     """Key of the graph of successors, in neighbors.json or obsp."""
     only_cells_with_neighbors: bool = True
-    """Train on cells with successors only."""
+    """Train only on cells that have successors."""
     no_neighbor_policy: NoNeighborPolicy | None = None
-    """The next cell of a cell without successors, if only_cells_with_neighbors is false: the cell
-    itself (`identity`, the default then), a random other cell of the split (`random`), or none
-    (`skip`)."""
+    """If only_cells_with_neighbors is false, which next cell is used for a cell without successors:
+    the cell itself (`identity`, then the default), a random other cell of the split (`random`), or
+    none (`skip`, which leaves the cell out)."""
     token_selection_policy: TokenSelectionPolicy = "identity"
     """Genes of the next cell: all of its own (`identity`), only those that the current cell also
     expresses (`intersection`), or its own followed by those that only the current cell expresses
     (`union`)."""
     successor_sampling: SuccessorSampling = "weighted"
-    """Draw successors in proportion to their weights (`weighted`), or with equal probability
-    (`uniform`)."""
+    """Draw successors with probabilities in proportion to their weights (`weighted`), or with equal
+    probabilities (`uniform`)."""
     shuffle_successors: bool = False
-    """Assign every successor to a random current cell, as a control: the difference in score
-    between this model and the true one is the contribution of the graph."""
+    """As a control, assign every successor to a random current cell. The difference in score
+    between a model trained in this way and one trained on the true graph is the contribution of the
+    graph."""
     context_dropout: float = 0.0
-    """Largest fraction of the current cell's genes that is left out in training, as in shallower
-    sequencing. For each cell and epoch a fraction between 0 and this is drawn, and each gene is
-    left out with that probability. Validation leaves out none."""
+    """Largest fraction of the current cell's genes that is left out in training, which imitates
+    shallower sequencing. For each cell and epoch, a fraction between 0 and this value is drawn, and
+    each gene is left out with that probability. No genes are left out in validation."""
     next_cells_per_cell: int = 1
-    """Successors per current cell and step; the current cell is encoded once for all of them."""
+    """Number of successors drawn for each current cell in a step; the current cell is encoded only
+    once for all of them."""
     normalize_gene_expression: bool = True
     """Rank by count / total count * target_sum / median of the gene; otherwise by count."""
     target_sum: float = 10_000.0
-    """Total count to which cells are scaled before division by the medians. It scales rank values;
-    the order of genes does not depend on it."""
+    """Total count to which each cell is scaled before its counts are divided by the gene medians.
+    It scales the rank values, but does not change the order of the genes."""
     seed: int = 42
-    """Masks and successors are a pure function of (seed, epoch, cell)."""
+    """Random seed. Masks and sampled successors depend only on the seed, the epoch and the cell."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,15 +211,16 @@ class EmbeddingSettings(Settings):
     """
 
     layer: int = -2
-    """Hidden layer of the model (counts_layer is the layer of the file), numbered as in Hugging
-    Face's hidden_states: 0 is the input embeddings, n the output of layer n, -1 the last layer and
-    -2 the second to last, which is less specialised for the training objective."""
+    """Hidden layer of the model (for the layer of the file, see counts_layer), numbered as in
+    Hugging Face's hidden_states: 0 is the input embeddings, n the output of layer n, -1 the last
+    layer, and -2 the second to last, which is less specialised for the training objective."""
     pooling: Pooling = "mean"
-    """`mean` over the genes of a cell, or the hidden state of `[CLS]` (`cls`)."""
+    """How the embedding of a cell is computed: as the mean over its genes (`mean`), or as the
+    hidden state of `[CLS]` (`cls`)."""
     token_budget: int = 16_384
-    """Tokens that are encoded at once; more take more memory."""
+    """Number of tokens to encode at once; larger numbers need more memory."""
     min_mapped_counts: float = 0.5
-    """Smallest fraction of the counts that must be on genes of the model's vocabulary."""
+    """Smallest fraction of the counts that must belong to genes of the model's vocabulary."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,27 +33,29 @@ class SimulationSettings(Settings):
     """
 
     num_cells: int = 3000
-    """Cells, spread evenly over the tree."""
+    """Number of cells, spread evenly over the tree."""
     num_genes: int = 600
-    """Genes, housekeeping and programmes together."""
+    """Number of genes, both housekeeping genes and genes of expression programmes."""
     num_branches: int = 2
-    """Branches into which the root forks; the first of them forks again, into two."""
+    """Number of branches into which the root forks; the first of these branches forks again, into
+    two."""
     housekeeping_share: float = 0.25
-    """Fraction of the genes with the same expected expression in every cell."""
+    """Fraction of the genes that have the same expected expression in every cell."""
     counts_per_cell: float = 1500.0
     """Mean total count of a cell."""
     depth_spread: float = 0.3
-    """Standard deviation of the log total count."""
+    """Standard deviation of the logarithm of a cell's total count."""
     fold_change: float = 40.0
     """Median fold change of a gene when its programme is on."""
     switch_width: float = 0.06
-    """Width of a switch's sigmoid, in pseudotime; each branch has length 1."""
+    """Width, in pseudotime, of the sigmoid by which a programme is switched on or off; each branch
+    has length 1."""
     dispersion: float = 0.1
-    """Overdispersion: the variance of a count is mean + dispersion * mean^2."""
+    """Overdispersion of counts: their variance is mean + dispersion * mean^2."""
     step: float = 0.3
     """Mean distance in pseudotime to the successors of a cell."""
     num_successors: int = 5
-    """Successors of a cell, at most."""
+    """Largest number of successors of a cell."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

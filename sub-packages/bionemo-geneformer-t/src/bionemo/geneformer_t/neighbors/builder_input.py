@@ -64,34 +64,39 @@ class BuilderSettings(Settings):
     """How successors are found. Every builder reads the settings that concern it."""
 
     num_neighbors: int = 5
-    """Successors of each cell, at most."""
+    """Largest number of successors of each cell."""
     time_key: str | None = None
-    """time: column of obs with the time of each cell, such as D6, E7.75, 16 weeks, or a number."""
+    """For method time: column of obs with the time of each cell, such as D6, E7.75, 16 weeks, or a
+    number."""
     time_order: tuple[str, ...] | None = None
-    """time: the labels from early to late, if they are not numbers and the column is not an ordered
-    categorical."""
+    """For method time: the time labels from early to late. Needed if they are not numbers and the
+    column is not an ordered categorical."""
     time_method: TimeMethod = "auto"
-    """time: `ot` couples time points by optimal transport (moscot), `mutual` uses mutual nearest
-    neighbors, `auto` uses `ot` if moscot is installed."""
+    """For method time: couple time points by optimal transport (`ot`, needs moscot), use mutual
+    nearest neighbors (`mutual`), or use `ot` if moscot is installed and `mutual` otherwise
+    (`auto`)."""
     pseudotime_key: str | None = None
-    """pseudotime, trajectory: column of obs with the pseudotime of each cell."""
+    """For methods pseudotime and trajectory: column of obs with the pseudotime of each cell."""
     root: str | None = None
-    """pseudotime, trajectory: the cell, or cluster of cluster_key, where diffusion pseudotime
-    starts."""
+    """For methods pseudotime and trajectory: where diffusion pseudotime starts, a cell or a cluster
+    of cluster_key."""
     cluster_key: str | None = None
-    """pseudotime (for a root cluster), trajectory: column of obs with the cluster of each cell."""
+    """For method trajectory, and for method pseudotime if root is a cluster: column of obs with the
+    cluster of each cell."""
     step: float = 0.1
-    """pseudotime, trajectory: the distance to successors, as a fraction of the cells."""
+    """For methods pseudotime and trajectory: how far ahead in pseudotime successors are, as a
+    fraction of the cells."""
     trajectory_method: Literal[
         "paga", "pseudotime_kernel", "cytotrace_kernel", "realtime_kernel"
     ] = "paga"
-    """trajectory: PAGA-constrained steps, or one of CellRank's kernels."""
+    """For method trajectory: steps along clusters that are connected in PAGA (`paga`), or one of
+    CellRank's kernels."""
     min_connectivity: float = 0.05
-    """trajectory: the PAGA connectivity above which two clusters count as connected."""
+    """For method trajectory: PAGA connectivity above which two clusters count as connected."""
     obsp_key: str | None = None
-    """precomputed: the matrix in obsp, or scVelo's velocity_graph in uns."""
+    """For method precomputed: name of the matrix in obsp, or of scVelo's velocity graph in uns."""
     transposed: bool = False
-    """precomputed: the current cells are columns, not rows."""
+    """For method precomputed: the columns of the matrix are the current cells, not the rows."""
 
 
 Built: TypeAlias = tuple[NeighborGraph, list[str]]

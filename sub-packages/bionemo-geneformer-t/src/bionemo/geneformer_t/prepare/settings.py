@@ -33,74 +33,76 @@ class PrepareSettings(BuilderSettings):
     """
 
     input: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Raw counts: .h5ad, .zarr, .loom or 10x .h5 files, or 10x mtx folders. Several are joined."""
+    """Raw counts: .h5ad, .zarr, .loom or 10x .h5 files, or 10x mtx folders. Several inputs are
+    joined."""
     output_dir: Path
-    """Folder to write; new or empty."""
+    """Folder to write, which must be new or empty."""
     method: tuple[str, ...] | None = None
     """How successors are found: one or several of time, pseudotime, trajectory, precomputed and
-    knn. Each makes one graph. By default `time`, if time_key is given."""
+    knn. Each method makes one graph. If time_key is given, the default is time."""
     layer: str | None = None
-    """Layer of the file with the raw counts (`counts_layer` of embed); by default X."""
+    """Layer of the file with the raw counts (called counts_layer in embed); by default X."""
     use_raw: bool = False
-    """Read counts and genes from raw."""
+    """Read counts and genes from raw instead of X."""
     round_counts: bool = False
     """Round expected counts, such as those of RSEM, Salmon, alevin, kallisto or STARsolo with EM,
     to the nearest whole number (halves to the even one); values below one half become 0. A note
     says how many values changed. Without this option, fractional counts are refused."""
     use_rep: str | None = None
-    """Array of obsm to find neighbors in, such as X_pca; by default principal components that are
-    fitted on the training cells."""
+    """Array of obsm in which neighbors are searched, such as X_pca; by default principal components
+    that are fitted on the training cells."""
     num_components: int = 30
-    """Number of principal components to find neighbors in."""
+    """Number of principal components in which neighbors are searched."""
     neighbor_key: str | None = None
-    """Key of the graph in neighbors.json and obsp, if there is one method; by default next_cell_ids
-    for time, and the method with _neighbors for others."""
+    """Name of the graph in neighbors.json and obsp, if there is only one method. By default
+    next_cell_ids for time, and METHOD_neighbors for the other methods."""
     val_fraction: float = 0.1
     """Fraction of the cells used for validation."""
     test_fraction: float = 0.1
     """Fraction of the cells used for testing."""
     split_by: str | None = None
-    """Column of obs (donor, batch, lineage or time point) whose groups are kept within one split;
-    by default single cells are drawn, the same fraction of each time point or cluster."""
+    """Column of obs (donor, batch, lineage or time point) whose groups are each kept within one
+    split. By default, single cells are drawn, the same fraction of each time point or cluster."""
     val_groups: tuple[str, ...] | None = None
     """Groups of split_by used for validation; by default drawn at random."""
     test_groups: tuple[str, ...] | None = None
     """Groups of split_by used for testing; by default drawn at random. If split_by is time_key, a
-    fraction (test_fraction) of the previous time point is added as current cells."""
+    fraction (test_fraction) of the cells of the previous time point is added to the test split as
+    current cells."""
     duplicates: Literal["keep", "drop", "move"] = "keep"
     """What to do with held-out cells whose counts are exactly those of a cell in an earlier split
     (train, val, test): keep and report them, drop them, or move them to that split."""
     vocab: str | Path = LEARNED
-    """The vocabulary: that of the training cells (`data`, for any species); Geneformer's
-    (geneformer-gc30M or geneformer-gc95M); or a file, which may be a geneformer.vocab, a Geneformer
-    token dictionary, or text with one gene a line."""
+    """The vocabulary: computed from the training cells (`data`, works for any species),
+    Geneformer's (geneformer-gc30M or geneformer-gc95M), or a file. The file can be a
+    geneformer.vocab, a Geneformer token dictionary, or text with one gene per line."""
     dictionaries: Path | None = None
-    """Folder with Geneformer's dictionary files; by default GENEFORMER_T_DICTIONARIES, or an
-    installed geneformer package."""
+    """Folder with Geneformer's dictionary files. By default, the folder in the environment variable
+    GENEFORMER_T_DICTIONARIES, or that of an installed geneformer package."""
     medians: Path | None = None
-    """File of gene medians (JSON or pickle); by default those of the vocabulary, or of the training
-    cells."""
+    """File with gene medians (JSON or pickle). By default, those of the vocabulary are used, or
+    those of the training cells."""
     gene_names: Path | None = None
-    """Dictionary from gene symbols, synonyms and old ids to Ensembl ids (JSON or pickle), in
-    addition to that of the vocabulary."""
+    """File with a dictionary from gene symbols, synonyms and old ids to Ensembl ids (JSON or
+    pickle), used in addition to that of the vocabulary."""
     genome: str | None = None
-    """The genome to keep of a file with several, such as a mixture of species; `all` keeps all.
-    Without this option, such a file is refused."""
+    """Genome to keep if the file has several, such as a mixture of species; `all` keeps all of
+    them. Without this option, such a file is refused."""
     keep_spike_ins: bool = False
     """Keep spike-ins (ERCC, SIRV) as genes; by default they are left out."""
     min_shared_genes: float = 0.5
-    """With several inputs: the smallest fraction of the genes of one input that another, larger one
-    must share. Inputs without shared genes are always refused."""
+    """If there are several inputs: smallest fraction of the genes of an input that each larger
+    input must share with it. Inputs without shared genes are always refused."""
     batch_key: str | None = None
-    """Column of obs with the batch of each cell, for the graph report."""
+    """Column of obs with the batch of each cell, used in the graph report."""
     pictures: bool = True
-    """Draw a figure of each graph and split into graph_report/."""
+    """Draw a figure of each graph and split in graph_report/."""
     min_mapped_counts: float = 0.5
-    """Smallest fraction of all counts that must be on genes of the vocabulary."""
+    """Smallest fraction of all counts that must belong to genes of the vocabulary."""
     target_sum: float = 10_000.0
-    """Total count to which cells are scaled before medians are computed."""
+    """Total count to which each cell is scaled before gene medians are computed."""
     seed: int = 42
-    """Seed for the split."""
+    """Random seed for the split."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,7 +14,11 @@ from bionemo.geneformer_t.run.command import ending_unread
 from bionemo.geneformer_t.run.command import main as run
 
 COMMANDS = {
-    "demo": ("demo", "demo", "simulate, train, evaluate and draw, in minutes"),
+    "demo": (
+        "demo",
+        "demo",
+        "simulate cells, train on them, evaluate and draw the results, in minutes",
+    ),
     "simulate": ("simulate", "simulate", "simulate a differentiation and write a data folder"),
     "prepare": ("prepare", "prepare", "make a data folder from raw counts"),
     "graph": ("graph_command", "graph", "report on the quality of the graphs in a data folder"),
@@ -68,8 +72,8 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "geneformer-t COMMAND --help lists a command's settings, geneformer-t --version the "
-            "version.",
+            "geneformer-t COMMAND --help lists the settings of a command; geneformer-t --version "
+            "shows the version.",
         ]
     )
 

@@ -27,19 +27,20 @@ class DemoSettings(Settings):
     """
 
     output_dir: Path = Path("outputs/demo")
-    """Folder for the data, the model, the scores and the pictures."""
+    """Folder for the data, the model, the scores and the figures."""
     fresh: bool = False
-    """Start again, and remove the results of an earlier demo."""
+    """Start from the beginning, and remove the results of an earlier demo."""
     num_cells: int = 3000
-    """Cells to simulate."""
+    """Number of cells to simulate."""
     num_epochs: int = 8
-    """Passes over the training cells."""
+    """Number of passes over the training cells."""
     hidden_size: int = 128
     """Width of the model."""
     num_layers: int = 2
-    """Transformer layers."""
+    """Number of transformer layers."""
     seq_length: int = 256
-    """Tokens of a pair; by default each cell keeps its 126 top-ranked genes."""
+    """Number of tokens of a pair of cells; with the default, each cell keeps its 126 top-ranked
+    genes."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
 
@@ -52,9 +53,9 @@ class DemoSettings(Settings):
 
 @command(DemoSettings)
 def demo(settings: DemoSettings) -> Path:
-    """Simulate a branching differentiation, train a small model on it, score it and draw it.
+    """Simulate a branching differentiation, train a small model, and score and draw the results.
 
-    The table shows the scores of the model and of baselines on cells that were not used for
+    The printed table shows the scores of the model and of baselines on cells that were not used for
     training. Returns the output folder.
     """
     with owned(settings.output_dir):

@@ -23,10 +23,11 @@ class DoctorSettings(Settings):
     first: Path = field(metadata=POSITIONAL)
     """A checkpoint or a data folder."""
     other: Path | None = field(default=None, metadata=POSITIONAL)
-    """The data folder to compare the checkpoint with, or the other way round."""
+    """If FIRST is a checkpoint, the data folder to compare it with; if FIRST is a data folder, the
+    checkpoint."""
     neighbor_key: str | None = None
-    """For a data folder alone, key of the graph to train on; by default all its graphs are checked.
-    With a checkpoint, its own graph is checked."""
+    """Key of the graph to train on, for a data folder alone; by default, all its graphs are
+    checked. If a checkpoint is given, the graph that it was trained on is checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,8 @@ class Diagnosis:
 def doctor(settings: DoctorSettings) -> Diagnosis:
     """Print the contents of a checkpoint or a data folder; given both, check whether they match.
 
-    A data folder alone is checked as `train` does before its first step, and every problem is
-    listed. Ends with exit code 1 if there is a problem.
+    A data folder alone is checked as in `train` before the first step, and every problem is listed.
+    Ends with exit code 1 if there is a problem.
     """
     from bionemo.geneformer_t.data.folder import split_folders
     from bionemo.geneformer_t.data.inventory import take_inventory

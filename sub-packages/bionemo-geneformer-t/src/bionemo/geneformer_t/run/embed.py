@@ -28,13 +28,16 @@ class EmbedSettings(EmbeddingSettings):
     input: Path
     """An .h5ad with raw counts, or a folder such as data/test."""
     output: Path
-    """The .h5ad to write, a copy of the input with embeddings added. It may be the input file."""
+    """The .h5ad to write, a copy of the input with embeddings added. It can be the input file
+    itself."""
     key_added: str = "X_geneformer_t"
     """Key of the embeddings in obsm, varm and uns."""
     counts_layer: str | None = None
-    """Layer of the .h5ad with the raw counts (`layer` of prepare and predict); by default X."""
+    """Layer of the .h5ad with the raw counts (called layer in prepare and predict); by default
+    X."""
     use_raw: bool = False
-    """Read counts and genes from raw; embeddings of genes are written for the genes of var."""
+    """Read counts and genes from raw instead of X; embeddings of genes are still written for the
+    genes of var."""
     round_counts: bool = False
     """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
     number; values below one half become 0. Without this option, fractional counts are refused."""
@@ -51,8 +54,9 @@ class EmbedSettings(EmbeddingSettings):
 def embed(settings: EmbedSettings) -> Path:
     """Write a copy of an .h5ad with the embeddings of its cells in obsm and of its genes in varm.
 
-    Counts are read and embeddings written block by block, so memory does not grow with the number
-    of cells. Cells that express no gene of the checkpoint's vocabulary get zeros, and are counted.
+    Counts are read and embeddings are written block by block, so memory does not grow with the
+    number of cells. Cells that express no gene of the checkpoint's vocabulary get vectors of zeros,
+    and their number is reported.
     """
     from bionemo.geneformer_t.counts.h5ad import h5ad_input
     from bionemo.geneformer_t.counts.row_order import row_wise

@@ -36,32 +36,35 @@ class EvaluateSettings(Settings):
     checkpoint: Path
     """Checkpoint of a trained model."""
     data_dir: Path
-    """Data folder; baselines are fitted on its train/."""
+    """Data folder; baselines are fitted on its split train."""
     split: str = "test"
-    """Split to score."""
+    """Name of the split to score."""
     output_dir: Path | None = None
-    """Folder for evaluation.json, evaluation.txt and figures; without it, nothing is written."""
+    """Folder for evaluation.json, evaluation.txt and figures; by default, nothing is written."""
     neighbor_key: str | None = None
-    """Key of the graph of successors; by default that of the training."""
+    """Key of the graph of successors; by default the graph that the model was trained on."""
     max_cells: int = 2000
-    """Number of current cells to score, at most, drawn at random; 0 for all."""
+    """Largest number of current cells to score; if there are more, they are drawn at random. 0 for
+    all."""
     time_key: str | None = None
-    """Column of obs with the time or pseudotime of each cell; by default that of the graph, or a
-    column with a usual name."""
+    """Column of obs with the time or pseudotime of each cell; by default the one that the graph was
+    made from, or one with a common name, such as pseudotime or day."""
     cluster_key: str | None = None
-    """Column of obs with the cluster of each cell; by default one with a usual name."""
+    """Column of obs with the cluster of each cell; by default one with a common name, such as
+    cell_type or leiden."""
     donor_key: str | None = None
     """Column of obs with the donor (or sample, or batch) of each cell, for intervals over donors;
-    by default one with a usual name."""
+    by default one with a common name, such as donor, patient or sample."""
     controls: bool = False
     """Also score a model of the same sizes with random weights and, for data from `simulate`, the
-    true distribution."""
+    true distribution of next cells."""
     shuffled_checkpoint: Path | None = None
-    """Also score this model, trained with shuffle_successors and otherwise like the checkpoint. The
-    difference between the two is the contribution of the graph."""
+    """Checkpoint of a second model to score, which was trained with shuffle_successors but
+    otherwise with the same settings. The difference between the two models is the contribution of
+    the graph."""
     seed: int = 42
-    """Seed for the cells that baselines are tuned on, the cells drawn from predictions, and the
-    cells drawn for max_cells."""
+    """Random seed for the cells on which baselines are tuned, for the cells drawn from predictions,
+    and for the cells drawn if there are more than max_cells."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +73,7 @@ class EvaluateSettings(Settings):
 
 @command(EvaluateSettings)
 def evaluate(settings: EvaluateSettings) -> "Evaluation":
-    """Score a checkpoint and baselines on every gene of every successor, all of them masked.
+    """Score a checkpoint and baselines on all genes of all successors, with every gene masked.
 
     Prints tables of scores with a summary, and returns the scores.
     """

@@ -20,20 +20,21 @@ class ExportSettings(Settings):
     """Checkpoint of a trained model; or a folder with pretrained weights in Hugging Face's layout
     and their dictionaries."""
     output_dir: Path
-    """Folder to write; new or empty."""
+    """Folder to write, which must be new or empty."""
     evaluation: Path | None = None
-    """The evaluation.json of this checkpoint, for the model card; by default the one in the run's
-    folder, if its scores are those of exactly these weights."""
+    """The evaluation.json with the scores for the model card. By default, the one in the folder of
+    the training run is used, if its scores were computed with exactly these weights."""
     name: str | None = None
     """Title of the model card; by default the name of the folder."""
 
 
 @command(ExportSettings)
 def export(settings: ExportSettings) -> Path:
-    """Write a folder that transformers' `BertForMaskedLM.from_pretrained` loads.
+    """Write a folder that `BertForMaskedLM.from_pretrained` of transformers can load.
 
-    The folder has config.json, model.safetensors, the vocabulary and medians as JSON and as
-    Geneformer's dictionaries, and a model card. Weights are exactly those of the checkpoint.
+    The folder contains config.json, model.safetensors, the vocabulary and the medians (as JSON and
+    as Geneformer's dictionaries), and a model card. The weights are those of the checkpoint,
+    unchanged.
     """
     from bionemo.geneformer_t.data.write_folder import is_done, new_data_folder
     from bionemo.geneformer_t.inference.checkpoint import load_encoder

@@ -20,29 +20,33 @@ class GraphSettings(Settings):
     """The graphs to report on, and what is known about their cells."""
 
     data_dir: Path = field(metadata=POSITIONAL)
-    """A data folder with train, val or test, or a single split."""
+    """Data folder with train, val or test, or the folder of a single split."""
     output_dir: Path | None = None
-    """Folder for graph_report.json and pictures; by default graph_report in the data folder."""
+    """Folder for graph_report.json and the figures; by default graph_report in the data folder."""
     neighbor_key: tuple[str, ...] | None = None
-    """Keys of the graphs; by default all in neighbors.json, or in obsp if there is no such file."""
+    """Names of the graphs; by default all graphs in neighbors.json, or in obsp if there is no such
+    file."""
     time_key: str | None = None
     """Column of obs with the time (D6, E7.75, 16 weeks) or pseudotime of each cell. By default,
-    this and time_order, batch_key, cluster_key and root are those that prepare was given."""
+    this setting and time_order, batch_key, cluster_key and root are those that were given to
+    prepare."""
     time_order: tuple[str, ...] | None = None
     """The time labels from early to late, if they are not numbers."""
     batch_key: str | None = None
-    """Column of obs with the batch or donor."""
+    """Column of obs with the batch or donor of each cell."""
     cluster_key: str | None = None
-    """Column of obs with the cluster or cell type; by default the time points."""
+    """Column of obs with the cluster or cell type of each cell; by default, time points are used as
+    clusters."""
     root: str | None = None
     """The first cell, or the first cluster of cluster_key; by default the earliest cells."""
     use_rep: str | None = None
-    """Array of obsm for distances; by default X_pca, or principal components of the counts if there
-    is none."""
+    """Array of obsm in which distances are computed; by default X_pca, or principal components of
+    the counts if there is none."""
     pictures: bool = True
     """Draw a figure of each graph and split."""
     seed: int = 42
-    """Seed for the random pairs that edges are compared with, and the cells on the map."""
+    """Random seed for the pairs of cells that edges are compared with, and for the cells that are
+    drawn in the figure."""
 
 
 @command(GraphSettings)

@@ -36,22 +36,24 @@ class PredictSettings(Settings):
     """Raw counts: an .h5ad, .zarr, .loom or 10x .h5 file, a 10x mtx folder, or a folder such as
     data/test."""
     output: Path
-    """A .csv with one row for each cell and rank, or an .h5ad with one row for each cell."""
+    """File to write: a .csv with one row for each cell and rank, or an .h5ad with one row for each
+    cell."""
     layer: str | None = None
     """Layer of the file with the raw counts; by default X."""
     use_raw: bool = False
-    """Read counts and genes from raw."""
+    """Read counts and genes from raw instead of X."""
     round_counts: bool = False
     """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
     number; values below one half become 0. Without this option, fractional counts are refused."""
     num_predictions: int = 10
-    """Number of top ranks of the next cell to predict."""
+    """Number of ranks of the next cell to predict, from the top."""
     batch_size: int = 16
-    """Cells to predict at once."""
+    """Number of cells to predict at once."""
     max_tokens_per_batch: int | None = None
-    """Alternatively, tokens to predict at once, at most, including the predicted ones."""
+    """Alternative to batch_size: largest number of tokens to process at once, including the
+    predicted ranks."""
     min_mapped_counts: float = EmbeddingSettings.min_mapped_counts
-    """Smallest fraction of the counts that must be on genes of the checkpoint's vocabulary."""
+    """Smallest fraction of the counts that must belong to genes of the checkpoint's vocabulary."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,8 +68,8 @@ def predict(settings: PredictSettings) -> Path:
     """Predict the top-ranked genes of the next cell of every cell, and write them to a file.
 
     Cells are read and predicted block by block. Cells that express no gene of the checkpoint's
-    vocabulary are left out, and counted. If most of the counts are on unknown genes, the input is
-    refused.
+    vocabulary are left out, and their number is reported. If most of the counts belong to genes
+    outside the vocabulary, the input is refused.
     """
     from tqdm import tqdm
 

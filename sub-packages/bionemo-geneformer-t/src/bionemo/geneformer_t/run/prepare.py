@@ -38,9 +38,9 @@ _NOT_RECORDED = {"input", "output_dir"}
 def prepare(settings: PrepareSettings) -> Path:
     """Make a data folder from raw counts: splits, genes, medians and successors.
 
-    Counts are read block by block, so memory does not grow with them. If the data are too large for
-    one machine, compute coordinates elsewhere (with scanpy's PCA on Dask arrays, or with
-    rapids-singlecell on GPUs, also neighbors and diffusion maps), and use --use_rep or --method
+    Counts are read block by block, so the matrix of counts need not fit into memory. If the data
+    are too large for one machine, compute coordinates or a graph elsewhere, for example with scanpy
+    on Dask arrays or with rapids-singlecell on GPUs, and give them with --use_rep or --method
     precomputed.
     """
     from bionemo.geneformer_t.counts.formats import MatrixChoice

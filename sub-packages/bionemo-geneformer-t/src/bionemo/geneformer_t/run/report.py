@@ -27,9 +27,10 @@ class ReportSettings(EvaluateSettings):
     """Folder for report.html, its figures and evaluation.json; by default report/ in the folder of
     the training run."""
     genes: tuple[str, ...] = ()
-    """Genes to show along the trajectory, by symbol or id, separated by commas or spaces."""
+    """Genes to show along the trajectory, as symbols or Ensembl ids, separated by commas or
+    spaces."""
     num_genes: int = 8
-    """Number of genes to show in addition, those that change most."""
+    """Number of genes to show in addition; those that change most are chosen."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

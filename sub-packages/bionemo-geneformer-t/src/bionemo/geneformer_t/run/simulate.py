@@ -20,22 +20,22 @@ class SimulateSettings(SimulationSettings):
     """What to simulate, and where to write it."""
 
     output_dir: Path
-    """Folder to write; new or empty."""
+    """Folder to write, which must be new or empty."""
     val_fraction: float = 0.1
     """Fraction of the cells used for validation."""
     test_fraction: float = 0.1
     """Fraction of the cells used for testing."""
     seed: int = 42
-    """The same seed and settings give the same files."""
+    """Random seed; the same seed and settings give the same files."""
 
 
 @command(SimulateSettings)
 def simulate(settings: SimulateSettings) -> Path:
     """Simulate a branching differentiation with known successors and write a data folder.
 
-    `obs` has the `pseudotime`, `branch` and `expected_depth` of each cell, `obsm["X_latent"]` its
-    coordinates in a drawing of the tree, and `next_cell_ids` the cells of the same split that are
-    slightly later in pseudotime.
+    For each cell, `obs` contains its `pseudotime`, `branch` and `expected_depth`, and
+    `obsm["X_latent"]` its coordinates in a drawing of the tree. The graph `next_cell_ids` contains
+    its successors: cells of the same split that are slightly later in pseudotime.
     """
     import numpy as np
 

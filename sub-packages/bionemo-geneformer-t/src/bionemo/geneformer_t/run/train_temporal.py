@@ -21,15 +21,15 @@ logger = logging.getLogger(__name__)
 def train_temporal_geneformer(settings: TrainSettings) -> Path:
     """Train a model to predict the next cell, and return the path of the best checkpoint.
 
-    The best checkpoint has the lowest validation loss; without validation cells it is the last. At
-    the end it is scored together with baselines; the table is printed and written to
-    evaluation.txt.
+    The best checkpoint is the one with the lowest validation loss or, if there are no validation
+    cells, the last one. At the end, it is scored together with baselines; the scores are printed
+    and written to evaluation.txt.
 
     Raises:
         RunStopped: SIGTERM, SIGUSR1 or Ctrl-C asked the run to stop; it can be resumed.
         FileNotFoundError: The data folder or a file in it is missing.
         FileExistsError: The output folder contains another run.
-        FolderInUseError: Another process is training in it.
+        FolderInUseError: Another process is training in the output folder.
         ValueError: A setting or the data cannot be used; the message says what to do.
         MemoryError: Memory ran out; the message names the settings to lower.
     """

@@ -37,124 +37,131 @@ class TrainSettings(PairSettings):
     output_dir: Path
     """Folder for checkpoints, metrics, config.yaml and the loss curve."""
     config: Path | None = None
-    """A YAML file of these settings; values given on the command line or in the call override
-    it."""
+    """YAML file with settings of this command. Values given on the command line or in the call
+    override those in the file."""
     recipe: RecipeName | None = None
-    """A set of settings that go together: `small` (from scratch, up to some thousands of cells),
+    """Set of settings that go together: `small` (from scratch, up to a few thousand cells),
     `finetune` (from pretrained weights) or `large` (from scratch, on a GPU). Values given in the
-    call or in config override it."""
+    call or in config override those of the recipe."""
 
     pretrained: str | None = None
     """Weights to start from: a folder with config.json and model.safetensors, a checkpoint of a
-    training run, or OWNER/NAME[/FOLDER] on the Hugging Face hub. They set the sizes."""
+    training run, or OWNER/NAME[/FOLDER] on the Hugging Face hub. The model gets the sizes of these
+    weights."""
     pretrained_vocab: str | None = None
-    """The token dictionary of these weights, if their folder has none: a file, or geneformer-gc30M
-    (V1) or geneformer-gc95M (V2)."""
+    """Token dictionary of the pretrained weights, if their folder does not contain it: a file,
+    geneformer-gc30M (for V1) or geneformer-gc95M (for V2)."""
     dictionaries: Path | None = None
-    """Folder with Geneformer's dictionary files, if pretrained_vocab is a name; by default
-    GENEFORMER_T_DICTIONARIES, or an installed geneformer package."""
+    """Folder with Geneformer's dictionary files, needed if pretrained_vocab is a name. By default,
+    the folder in the environment variable GENEFORMER_T_DICTIONARIES, or that of an installed
+    geneformer package."""
     extend_positions: bool = False
-    """Append positions if seq_length needs more than the pretrained weights have."""
+    """Add positions if seq_length needs more than the pretrained weights have."""
     min_pretrained_coverage: float = 0.5
-    """Smallest fraction of the counts that must be on pretrained genes."""
+    """Smallest fraction of the counts that must belong to genes with pretrained embeddings."""
 
     freeze_layers: int = 0
-    """Number of layers, from the first, whose pretrained weights are frozen."""
+    """Number of layers to freeze, counted from the first; needs pretrained weights."""
     layer_lr_decay: float | None = None
-    """Factor of the learning rate from each layer to the one below, for example 0.9."""
+    """Learning rate of each layer, as a fraction of that of the layer above it, for example 0.9."""
     lora_rank: int | None = None
-    """Train only low-rank updates of the encoder's linear maps (LoRA), of this rank; needs peft."""
+    """Train only low-rank updates (LoRA) of the encoder's linear maps, with this rank; needs
+    pretrained weights and the package peft."""
 
     hidden_size: int = 512
     """Width of a token's representation."""
     num_layers: int = 8
-    """Transformer layers."""
+    """Number of transformer layers."""
     num_attention_heads: int = 8
-    """Attention heads; hidden_size must be a multiple of their number."""
+    """Number of attention heads; hidden_size must be a multiple of it."""
     intermediate_size: int = 2048
     """Width of the feed-forward layer."""
     dropout_prob: float = 0.1
-    """Dropout on embeddings, layer outputs and attention."""
+    """Dropout probability, for embeddings, layer outputs and attention."""
     position_scheme: PositionScheme = "continued"
-    """`continued`: positions are numbered through the pair; `restarted`: a rank has the same
-    position in both cells."""
+    """How positions are numbered: through both cells of a pair (`continued`), or from the start
+    again in the next cell (`restarted`), so that a rank has the same position in both cells."""
     rank_knots: int = 0
-    """Number of ranks at which the vocabulary head has a separate bias, interpolated in between. It
-    starts at the frequencies of genes at each rank of the training cells. 0 for one bias at all
-    ranks."""
+    """Number of ranks at which each gene has its own bias in the vocabulary head, with
+    interpolation in between. The biases start at the gene frequencies at each rank in the training
+    cells. With 0, a gene has the same bias at all ranks."""
     gene_embeddings: GeneEmbeddings = "random"
-    """Initial embeddings of genes without pretrained weights: `random`, or the principal axes of
-    expression in the training cells (`expression`)."""
+    """Initial embeddings of genes without pretrained weights: random (`random`), or the principal
+    axes of expression in the training cells (`expression`)."""
     successor_memory: bool = False
-    """After training, add a memory of training cells to the best checkpoint, as in kNN-LM: its
-    predictions are mixed with the successors of similar training cells. The mixture is fitted on
-    the validation cells."""
+    """After training, add a memory of training cells to the best checkpoint, as in kNN-LM:
+    predictions are then mixed with the successors of similar training cells. The mixture is fitted
+    on the validation cells."""
     attention_backend: str = "auto"
-    """Implementation of attention (docs/performance.md); all give the same results."""
+    """Implementation of attention (see docs/performance.md); all give the same results."""
     recompute: Recompute = "nothing"
-    """What the backward pass recomputes to save memory: `nothing`, `feed_forward` networks or whole
-    `layers`."""
+    """What the backward pass recomputes to save memory: nothing (`nothing`), the feed-forward
+    networks (`feed_forward`) or whole layers (`layers`)."""
     compile: bool = False
     """Compile the layers with torch.compile when training starts."""
 
     micro_batch_size: int = MICRO_BATCH_SIZE
-    """Current cells per process and forward pass."""
+    """Number of current cells per process and forward pass."""
     max_tokens_per_batch: int | None = None
-    """Alternatively, tokens per process and forward pass, at most: those of the current cells,
-    their special tokens, and the scored genes of the next cells."""
+    """Alternative to micro_batch_size: largest number of tokens per process and forward pass. The
+    tokens of the current cells, their special tokens and the scored genes of the next cells are
+    counted."""
     global_batch_size: int | None = None
-    """Current cells per optimizer step over all processes, by gradient accumulation. By default one
-    micro-batch per process."""
+    """Number of current cells per optimizer step over all processes, reached by gradient
+    accumulation. By default, one micro-batch per process."""
     accumulate_grad_batches: int = 1
-    """Micro-batches of each process per optimizer step; an alternative to global_batch_size."""
+    """Number of micro-batches of each process per optimizer step; an alternative to
+    global_batch_size."""
     num_epochs: int = 10
-    """Passes over the training cells."""
+    """Number of passes over the training cells."""
     max_steps: int = -1
-    """Optimizer steps, at most; -1 for no limit."""
+    """Largest number of optimizer steps; -1 for no limit."""
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.01
-    """Weight decay of matrices."""
+    """Weight decay of matrices; vectors, such as biases and LayerNorm weights, have none."""
     warmup_steps: int | None = None
-    """Steps until the peak learning rate, which then follows a cosine to zero; by default a tenth
-    of the run, at most 2,000."""
+    """Number of steps in which the learning rate rises to its peak, before it falls to zero along a
+    cosine. By default, a tenth of the run, but at most 2,000."""
     gradient_clip_val: float | None = 1.0
-    """Largest norm of the gradient, which is clipped to it."""
+    """Largest norm of the gradient; gradients with a larger norm are scaled down to it."""
     early_stopping_patience: int | None = None
-    """Number of validations without a lower val/loss after which the run stops."""
+    """Stop the run after this number of validations without a lower val/loss."""
     save_top_k: int = 1
     """Number of best checkpoints to keep, in addition to the last."""
     checkpoint_every_n_steps: int | None = None
-    """Optimizer steps between checkpoints, in addition to those after each validation and epoch."""
+    """Number of optimizer steps between checkpoints, in addition to the checkpoints after each
+    validation and epoch."""
     checkpoint_every_minutes: float | None = 30.0
-    """Minutes between checkpoints, in addition to the others."""
+    """Number of minutes between checkpoints, in addition to the other checkpoints."""
     val_check_interval: int | None = None
-    """Micro-batches between validations; by default once per epoch."""
+    """Number of micro-batches between validations; by default, validation is done once per
+    epoch."""
     log_every_n_steps: int = 10
-    """Optimizer steps between rows of metrics.csv."""
+    """Number of optimizer steps between rows of metrics.csv."""
     limit_train_batches: int | float | None = None
-    """Micro-batches, or fraction, of each epoch to train on."""
+    """Number of micro-batches (int) or fraction of them (float) to train on in each epoch."""
     limit_val_batches: int | float | None = None
-    """Micro-batches, or fraction, of each validation to use."""
+    """Number of micro-batches (int) or fraction of them (float) to use in each validation."""
 
     final_evaluation: bool = True
-    """At the end, score the best checkpoint and baselines on some hundred cells of test, or of val
-    if there is no test."""
+    """At the end, score the best checkpoint and baselines on a few hundred cells of the test split,
+    or of val if there is no test split."""
 
     accelerator: str = "auto"
-    """cpu, gpu, mps or auto."""
+    """Type of hardware: cpu, gpu, mps or auto."""
     devices: int | str = 1
-    """Processes on each node, or auto."""
+    """Number of processes on each node, or auto."""
     num_nodes: int = 1
-    """Machines."""
+    """Number of nodes (computers) to train on."""
     strategy: str = "auto"
     """Lightning's strategy, for example ddp."""
     precision: str = "32-true"
     """Lightning's precision, for example bf16-mixed or 16-mixed."""
     num_workers: int = 2
-    """Worker processes that prepare batches, for each training process."""
+    """Number of worker processes that prepare batches for each training process."""
     token_cache: bool = True
-    """Encode all cells once, and cache their tokens beside the converted data."""
+    """Encode all cells once, and cache their tokens next to the converted data."""
 
     use_wandb: bool = False
     """Also log to Weights & Biases."""
