@@ -28,8 +28,8 @@ from bionemo.geneformer_t.model.weight_checks import (
     check_sizes_of,
     naming,
 )
-from bionemo.geneformer_t.model.weights.safe_files import load_plain
 from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.safe_files import load_plain
 from bionemo.geneformer_t.vocab import GeneVocab
 
 

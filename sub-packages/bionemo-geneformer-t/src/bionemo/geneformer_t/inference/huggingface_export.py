@@ -21,8 +21,8 @@ from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.weights.huggingface import OURS, config_to_theirs, state_to_theirs
 from bionemo.geneformer_t.model.weights.pretrained import BIAS, RANK_BIAS, WORDS
-from bionemo.geneformer_t.model.weights.safe_files import CONFIG_JSON, SAFETENSORS
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import TOKEN_TYPE_1
+from bionemo.geneformer_t.safe_files import CONFIG_JSON, SAFETENSORS
 from bionemo.geneformer_t.vocab import CLS, MASK, PAD, SEP, GeneVocab
 
 TOKENS = "token_dictionary.pkl"

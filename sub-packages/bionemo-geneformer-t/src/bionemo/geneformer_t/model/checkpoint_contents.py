@@ -1,4 +1,7 @@
-"""The contents of a checkpoint beside its weights: their meaning and their origin."""
+"""The contents of a checkpoint beside its weights: their meaning and their origin.
+
+A training run adds what it needs to be resumed (`training/checkpointing.py`).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -32,8 +32,8 @@ from bionemo.geneformer_t.model.weights.pretrained import (
     Pretrained,
     read_pretrained,
 )
-from bionemo.geneformer_t.model.weights.safe_files import load_plain
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import changed, transfer_vocabulary
+from bionemo.geneformer_t.safe_files import load_plain
 from bionemo.geneformer_t.setting_values import plain_entry
 from bionemo.geneformer_t.vocab import GeneVocab
 

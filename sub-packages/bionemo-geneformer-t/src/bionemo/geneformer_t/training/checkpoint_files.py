@@ -15,7 +15,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from bionemo.geneformer_t.files import remove_abandoned, whole_file
-from bionemo.geneformer_t.model.weights.safe_files import DamagedCheckpointError, load_plain
+from bionemo.geneformer_t.safe_files import DamagedCheckpointError, load_plain
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from bionemo.geneformer_t.model.weights.safe_files import CONFIG_JSON, PYTORCH_BIN, SAFETENSORS
+from bionemo.geneformer_t.safe_files import CONFIG_JSON, PYTORCH_BIN, SAFETENSORS
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]+)?")
 _BESIDE_WEIGHTS = ("*token_dictionary*", "*gene_median_dictionary*", "*geneformer.vocab",

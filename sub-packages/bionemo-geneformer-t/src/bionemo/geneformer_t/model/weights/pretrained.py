@@ -29,7 +29,7 @@ from bionemo.geneformer_t.model.weight_checks import (
 from bionemo.geneformer_t.model.weights.hub import locate
 from bionemo.geneformer_t.model.weights.huggingface import OURS, config_to_ours, state_to_ours
 from bionemo.geneformer_t.model.weights.lora import merge_adapters
-from bionemo.geneformer_t.model.weights.safe_files import load_plain, read_config_json, read_tensors
+from bionemo.geneformer_t.safe_files import load_plain, read_config_json, read_tensors
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab, read_medians, read_tokens
 
 CHECKPOINT_KEY = "geneformer_t"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bionemo.geneformer_t.model.weights.safe_files import load_plain, read_config_json, read_tensors
+from bionemo.geneformer_t.safe_files import load_plain, read_config_json, read_tensors
 
 
 class RunsCode:
