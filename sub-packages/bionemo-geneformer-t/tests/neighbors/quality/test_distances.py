@@ -80,3 +80,30 @@ def test_leaps_are_counted_for_each_cluster(graph_of) -> None:
     found = distances(graph_of(edges, 60), points, None, cluster, np.random.default_rng(0))
     assert found.leaps_from == {"a": 0, "b": 0, "c": 1}
     assert found.leaps == pytest.approx(19 / 59)
+
+
+def test_leaps_are_counted_among_the_cells_of_the_successors_time_point(graph_of) -> None:
+    # 120 cells of day 0 at one place, 101 of day 1 on a line far away: two thirds of the steps go
+    # to the nearest of them, the others beyond the middle
+    points = np.concatenate([np.zeros(120), 1000 + np.arange(101.0)])[:, None]
+    edges = [(i, 120 if i % 3 else 120 + 60) for i in range(120)]
+    graph, time = graph_of(edges, 221), np.repeat([0.0, 1.0], [120, 101])
+    found = distances(graph, points, time, None, np.random.default_rng(0))
+    assert found.leaps == pytest.approx(1 / 3)
+    # among the cells of all days, every step to day 1 is a leap
+    assert distances(graph, points, None, None, np.random.default_rng(0)).leaps == 1
+
+
+def test_half_of_random_successors_leap_in_time_and_without(random_graph) -> None:
+    points = np.random.default_rng(2).normal(size=(400, 5))
+    for time in (None, np.arange(400) % 4 + 0.0):
+        found = distances(random_graph, points, time, None, np.random.default_rng(0))
+        assert found.leaps == pytest.approx(0.5, abs=0.03)  # 2,000 edges
+
+
+def test_references_are_sampled_where_a_time_point_is_large(random_graph, monkeypatch) -> None:
+    points = np.random.default_rng(2).normal(size=(400, 5))
+    whole = distances(random_graph, points, None, None, np.random.default_rng(0)).leaps
+    monkeypatch.setattr(module, "_MOST_REFERENCES", 60)
+    sampled = distances(random_graph, points, None, None, np.random.default_rng(0)).leaps
+    assert sampled == pytest.approx(whole, abs=0.03)

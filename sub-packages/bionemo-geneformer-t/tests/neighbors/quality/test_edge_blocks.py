@@ -5,7 +5,12 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality.edge_blocks import edge_blocks, edges_of, groups_in_time
+from bionemo.geneformer_t.neighbors.quality.edge_blocks import (
+    edge_blocks,
+    edges_of,
+    fractions_by_group,
+    groups_in_time,
+)
 
 
 @pytest.fixture
@@ -36,3 +41,9 @@ def test_days_are_time_points_and_pseudotime_is_cut_into_groups_of_equal_size() 
     groups, are_points = groups_in_time(np.random.default_rng(0).random(1000))
     assert not are_points
     assert np.bincount(groups).tolist() == [50] * 20
+
+
+def test_fractions_are_of_the_cells_of_a_group_that_have_a_label() -> None:
+    groups, labels = np.array([0, 0, 0, 1, -1, 1]), np.array([0, 1, 1, -1, 1, 0])
+    expected = [[1 / 3, 2 / 3], [1, 0], [0, 1]]
+    np.testing.assert_allclose(fractions_by_group(groups, labels, 2), expected)

@@ -48,7 +48,8 @@ def test_a_branch_without_successors_of_its_kind_is_told(simulation, simulated_f
     matrix[ends] = 0
     matrix[ends, later[: len(ends)]] = 1
     found = sentences(of_matrix(matrix.tocsr()), simulated_facts)
-    assert says(found, "of those from B) lead as far as to a random cell")
+    assert says(found, "of those from B) lead at least as far as half of all cells are")
+    assert says(found, "of those from B to A1 (")
 
 
 def test_nearest_neighbors_have_no_direction(simulated_facts) -> None:
@@ -109,3 +110,17 @@ def test_many_dropped_edges_are_told_with_their_reasons(chain) -> None:
 
 def test_no_edges_at_all(graph_of) -> None:
     assert says(sentences(graph_of([], 3), CellFacts()), "no edges")
+
+
+def test_time_points_of_like_cells_are_not_told_and_random_successors_are(graph_of) -> None:
+    # each day has two kinds far apart, and cells of a kind differ by noise alone
+    generator = np.random.default_rng(0)
+    time, kind = np.repeat(np.arange(4.0), 60), np.arange(240) % 2
+    points = np.column_stack([20 * time, 20 * kind, *generator.normal(size=(5, 240))])
+    facts = CellFacts(representation=points, time=time)
+    right = [(i, 60 * (int(time[i]) + 1) + (i + 2 * k) % 60) for i in range(180) for k in range(3)]
+    assert sentences(graph_of(right, 240), facts) == []
+    wrong = [(i, other + (k == 0)) for k, (i, other) in enumerate(right) if other < 239]
+    anywhere = [(i, other - other % 60 + generator.integers(60)) for i, other in wrong]
+    found = sentences(graph_of([*dict.fromkeys(anywhere)], 240), facts)
+    assert says(found, "no closer in expression than a random cell of the same time point")

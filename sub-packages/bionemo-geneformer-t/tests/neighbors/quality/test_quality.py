@@ -13,7 +13,7 @@ from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 def test_measures_without_their_fact_are_left_out(chain) -> None:
     bare = graph_quality(chain, CellFacts(), np.random.default_rng(0))
     assert (bare.num_cells, bare.num_edges) == (10, 9)
-    for name in ("direction", "distances", "reach", "batches", "clusters"):
+    for name in ("direction", "distances", "reach", "batches", "clusters", "leakage"):
         assert getattr(bare, name) is None
 
 

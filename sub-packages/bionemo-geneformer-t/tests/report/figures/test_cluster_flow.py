@@ -4,6 +4,7 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.composition import cluster_flow
+from bionemo.geneformer_t.neighbors.quality.leakage import leakage
 from bionemo.geneformer_t.report.figures.cluster_flow import (
     MOST_CLUSTERS,
     draw_heat_map,
@@ -40,3 +41,17 @@ def test_of_many_clusters_those_with_most_edges_are_shown_in_their_order() -> No
 def test_long_names_are_cut() -> None:
     assert short_name("a" * 40).endswith("a…")
     assert len(short_name("a" * 40)) == 18
+
+
+def test_squares_of_leaks_are_framed() -> None:
+    # a, b and c are far apart, and a chain of cells leads from each to the next
+    labels = pd.Categorical(np.repeat(["a", "b", "c"], [40, 40, 20]))
+    points = 100.0 * np.asarray(labels.codes)[:, None] + np.random.default_rng(0).normal(
+        size=(100, 2)
+    )
+    leaks = leakage(CHAIN, points, labels, None, np.random.default_rng(0))
+    axes = new_figure().subplots()
+    draw_heat_map(axes, cluster_flow(CHAIN, labels), leaks)
+    corners = [(round(p.get_x() + 0.47), round(p.get_y() + 0.47)) for p in axes.patches]
+    assert sorted(corners) == [(1, 0), (2, 1)]
+    assert axes.get_xlabel() == "framed: not connected by PAGA"

@@ -46,10 +46,7 @@ def connected_clusters(
     if not 0 <= min_connectivity <= 1:
         raise ValueError(f"min_connectivity must be in [0, 1]; got {min_connectivity}")
     names, cluster = np.unique(clusters, return_inverse=True)
-    found, _ = nearest_others(points, _NUM_NEIGHBORS)
-    edges = (np.ones(found.size), (np.repeat(np.arange(len(found)), found.shape[1]), found.ravel()))
-    neighbors = sp.csr_array(sp.coo_array(edges, shape=(len(points), len(points))))
-    connectivities = paga_connectivities(neighbors, cluster)
+    connectivities = cluster_connectivities(points, cluster)
     connected = (connectivities >= min_connectivity) & (connectivities > 0)
     pairs = [f"{names[i]} - {names[j]}" for i, j in np.argwhere(np.triu(connected, 1)).tolist()]
     return ConnectedClusters(
@@ -57,6 +54,24 @@ def connected_clusters(
         connected=connected | np.eye(len(names), dtype=bool),
         note=f"PAGA connects: {', '.join(pairs) or 'no two clusters'}",
     )
+
+
+def cluster_connectivities(
+    points: Float[ndarray, "cell component"], cluster: Int[ndarray, " cell"]
+) -> Float[ndarray, "cluster cluster"]:
+    """Connectivities over the nearest neighbors of the cells, as `paga_connectivities` has them.
+
+    Args:
+        points: Coordinates of the cells.
+        cluster: The cluster of each cell, from 0.
+
+    Raises:
+        ValueError: There is only one cell.
+    """
+    found, _ = nearest_others(points, _NUM_NEIGHBORS)
+    edges = (np.ones(found.size), (np.repeat(np.arange(len(found)), found.shape[1]), found.ravel()))
+    neighbors = sp.csr_array(sp.coo_array(edges, shape=(len(points), len(points))))
+    return paga_connectivities(neighbors, cluster)
 
 
 def paga_connectivities(

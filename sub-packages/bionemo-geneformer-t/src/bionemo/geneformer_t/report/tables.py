@@ -22,6 +22,7 @@ _EXPLAINED = {
     "two-way": "two-way: fraction of the edges whose reverse is in the graph too",
     "distance": "distance: to a successor, over that to a random cell (of its time point)",
     "reached": "reached: fraction of cells that edges reach from the root or the earliest cells",
+    "leaks": "leaks: fraction of the steps to a cluster that PAGA does not connect (by chance)",
     "cross batch": "cross batch: fraction of the steps to another batch (by chance)",
 }
 """What a column of the measures of graphs is."""
@@ -49,7 +50,7 @@ def graph_table(
 
 def _row(quality: GraphQuality) -> dict[str, str]:
     direction, distances, reach = quality.direction, quality.distances, quality.reach
-    batches, reciprocity = quality.batches, quality.reciprocity
+    batches, reciprocity, leaks = quality.batches, quality.reciprocity, quality.leakage
     return {
         "cells": f"{quality.num_cells:,}",
         "edges": f"{quality.num_edges:,}",
@@ -60,6 +61,7 @@ def _row(quality: GraphQuality) -> dict[str, str]:
         "two-way": "" if reciprocity is None else f"{reciprocity.edges:.0%}",
         "distance": "" if distances is None else f"{distances.ratio:.2f}",
         "reached": "" if reach is None else f"{reach.share:.0%}",
+        "leaks": "" if leaks is None else f"{leaks.fraction:.0%} ({leaks.expected:.0%})",
         "cross batch": ""
         if batches is None
         else f"{batches.crossing:.0%} ({batches.expected:.0%})",

@@ -8,7 +8,11 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality.edge_blocks import edge_blocks, groups_in_time
+from bionemo.geneformer_t.neighbors.quality.edge_blocks import (
+    edge_blocks,
+    fractions_by_group,
+    groups_in_time,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +37,7 @@ def batch_crossing(
     """
     codes = np.asarray(batch.codes, dtype=np.int64)
     groups = np.zeros(len(codes), dtype=np.int64) if time is None else groups_in_time(time)[0]
-    table = np.zeros((groups.max(initial=0) + 2, len(batch.categories)))
-    known = codes >= 0
-    np.add.at(table, (groups[known], codes[known]), 1)  # cells without a time fill the last row
-    fractions = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    fractions = fractions_by_group(groups, codes, len(batch.categories))
     crossing, expected, total, num_crossing = 0.0, 0.0, 0.0, 0
     for block in edge_blocks(graph):
         ones, others = codes[block.current], codes[block.successor]
@@ -50,7 +51,7 @@ def batch_crossing(
     if total == 0:
         return None
     return BatchCrossing(
-        num_batches=len(np.unique(codes[known])),
+        num_batches=len(np.unique(codes[codes >= 0])),
         crossing=crossing / total,
         expected=expected / total,
         num_crossing_edges=num_crossing,

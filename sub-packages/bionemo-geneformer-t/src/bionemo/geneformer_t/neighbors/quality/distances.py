@@ -2,8 +2,7 @@
 
 Measured on a sample of current cells and all their edges, so that the time it takes does not grow
 with the graph. Every edge is compared with a random cell in its place; where time comes in points,
-also with a random cell of the successor's time point, because a cell of another day is far in
-any case.
+also with cells of the successor's time point, because a cell of another day is far in any case.
 """
 
 from dataclasses import dataclass
@@ -12,9 +11,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.spatial.distance import cdist
 
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.neighbors.quality.edge_blocks import edges_of, groups_in_time
+from bionemo.geneformer_t.neighbors.quality.edge_blocks import (
+    EdgeBlock,
+    edges_of,
+    groups_in_time,
+)
 
 MOST_CELLS = 5_000
 """Current cells in the sample."""
@@ -22,6 +26,8 @@ MOST_EDGES = 200_000
 """Edges in the sample, about; fewer cells are drawn where they have very many successors."""
 _FEWEST_CELLS = 100
 _FEWEST_OF_CLUSTER = 10
+_MOST_REFERENCES = 500
+"""Cells of a time point that a successor is compared with: all, or a random sample of so many."""
 _BINS = 40
 _AT_ONCE = 1 << 16
 
@@ -41,7 +47,9 @@ class Distances:
     ratio_high: float
     """Upper limit of the ratio's 95 % interval over current cells."""
     leaps: float
-    """Fraction of the steps that lead at least as far as half of all random cells are."""
+    """Fraction of the steps that lead at least as far from the current cell as half of the cells
+    are that could have been the successor: those of the successor's time point, or all cells where
+    time does not come in points. 0.5 for random successors."""
     leaps_from: dict[str, float]
     """The same for the steps from each cluster of which the sample has cells enough."""
     num_cells: int
@@ -78,7 +86,9 @@ def distances(
     edges = edges_of(graph, current)
     others = {"successor": edges.successor, "random": _random(edges.current, graph, rng)}
     groups, are_points = (None, False) if time is None else groups_in_time(time)
-    if are_points and groups is not None:
+    if not are_points or groups is None:
+        groups = np.zeros(graph.num_cells, dtype=np.int64)
+    else:
         others["same_time"] = _random_of_group(edges.current, groups[edges.successor], groups, rng)
     apart = {name: _apart(representation, edges.current, cells) for name, cells in others.items()}
     place = np.searchsorted(current, edges.current)
@@ -86,7 +96,7 @@ def distances(
         name: np.bincount(place, weights=edges.probability * values, minlength=len(current))
         for name, values in apart.items()
     }
-    is_far = apart["successor"] >= np.median(apart["random"])
+    is_far = apart["successor"] >= _median_apart(representation, edges, groups, rng)
     leaping = np.bincount(place, weights=edges.probability * is_far, minlength=len(current))
     reference = means.get("same_time", means["random"])
     ratio, high = _ratio(means["successor"], reference)
@@ -128,6 +138,43 @@ def _random_of_group(
     drawn = (rng.random(len(wanted)) * sizes).astype(np.int64)
     drawn = (drawn + (by_group[starts + drawn] == current)) % sizes
     return by_group[starts + drawn]
+
+
+def _median_apart(
+    representation: Float[ndarray, "cell component"],
+    edges: EdgeBlock,
+    groups: Int[ndarray, " cell"],
+    rng: np.random.Generator,
+) -> Float[ndarray, " edge"]:
+    """The median distance from each edge's current cell to others of its successor's group."""
+    medians = np.zeros(len(edges.current))
+    wanted = groups[edges.successor]
+    for group in np.unique(wanted).tolist():
+        of_group, of_edge = np.flatnonzero(groups == group), wanted == group
+        if len(of_group) > _MOST_REFERENCES:
+            of_group = np.sort(rng.choice(of_group, _MOST_REFERENCES, replace=False))
+        current, place = np.unique(edges.current[of_edge], return_inverse=True)
+        parts = [
+            _row_medians(representation, current[start : start + _MOST_REFERENCES], of_group)
+            for start in range(0, len(current), _MOST_REFERENCES)
+        ]
+        medians[of_edge] = np.concatenate(parts)[place]
+    return medians
+
+
+def _row_medians(
+    representation: Float[ndarray, "cell component"],
+    current: Int[ndarray, " current"],
+    others: Int[ndarray, " other"],
+) -> Float[ndarray, " current"]:
+    """The median distance from each current cell to the others but itself; 0 to no other."""
+    apart = cdist(
+        representation[current].astype(np.float64), representation[others].astype(np.float64)
+    )
+    apart[current[:, None] == others] = np.nan
+    alone = np.isnan(apart).all(axis=1)
+    apart[alone] = 0
+    return np.nanmedian(apart, axis=1)
 
 
 def _apart(

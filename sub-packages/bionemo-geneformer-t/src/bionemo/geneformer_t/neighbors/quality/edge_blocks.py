@@ -78,3 +78,20 @@ def groups_in_time(time: Shaped[ndarray, " cell"]) -> tuple[Int[ndarray, " cell"
     groups = np.full(len(time), -1, dtype=np.int64)
     groups[known] = codes
     return groups, bool(are_points)
+
+
+def fractions_by_group(
+    groups: Int[ndarray, " cell"], labels: Int[ndarray, " cell"], num_labels: int
+) -> Float[ndarray, "group label"]:
+    """Of the cells of each group, the fraction with each label.
+
+    Args:
+        groups: Time groups as `groups_in_time` numbers them; cells without a time (-1) are the last
+            row.
+        labels: Batch or cluster of each cell; cells without one (-1) are left out.
+        num_labels: Labels that there may be.
+    """
+    table = np.zeros((groups.max(initial=0) + 2, num_labels))
+    known = labels >= 0
+    np.add.at(table, (groups[known], labels[known]), 1)
+    return table / np.maximum(table.sum(axis=1, keepdims=True), 1)

@@ -18,9 +18,20 @@ class WarningLimits:
     distance_ratio: float = 0.95
     """Successors are no closer than random cells from this ratio of their distances on."""
     leaps: float = 0.05
-    """Fraction of all steps that may lead as far as a random cell."""
+    """Fraction of all steps that may lead at least as far as half of all cells are."""
     leaps_from: float = 0.1
     """Fraction of the steps from one cluster that may."""
+    leaps_in_time: float = 0.4
+    """Fraction of all steps that may lead at least as far as half of the cells of the successor's
+    time point. Random successors have 0.5, and so have right ones in a time point of like cells."""
+    leaps_in_time_from: float = 0.6
+    """Fraction of the steps from one cluster that may: from here on, worse than random."""
+    leaks: float = 0.05
+    """Fraction of all steps that may lead to clusters which are not connected."""
+    leaks_from: float = 0.1
+    """Fraction of the steps from one cluster that may."""
+    leaks_low: float = 0.02
+    """Either must have a 95 % interval above this, so that a few cells do not decide."""
     symmetric: float = 0.75
     """No direction from this fraction of steps on that are balanced by reverse steps."""
     half_symmetric: float = 0.4
@@ -81,15 +92,47 @@ def _leaps(quality: GraphQuality, limits: WarningLimits) -> str:
     found = quality.distances
     if found is None or _distance(quality, limits):
         return ""
+    whom, most, most_from = "all cells", limits.leaps, limits.leaps_from
+    if found.same_time is not None:
+        whom = "the cells of the successor's time point"
+        most, most_from = limits.leaps_in_time, limits.leaps_in_time_from
     worst = sorted(found.leaps_from.items(), key=lambda item: -item[1])
-    leaping = [f"{share:.0%} of those from {n}" for n, share in worst if share > limits.leaps_from]
-    if not leaping and found.leaps <= limits.leaps:
+    leaping = [f"{share:.0%} of those from {n}" for n, share in worst if share > most_from]
+    if not leaping and found.leaps <= most:
         return ""
     more = f" ({', '.join(leaping[:_SHOWN])})" if leaping else ""
     return (
-        f"{found.leaps:.0%} of the steps{more} lead as far as to a random cell: these cells have "
-        "no successors of their own kind. Branches that end early, missing time points and cells "
-        "outside the trajectory look like this; against the first, use the method trajectory."
+        f"{found.leaps:.0%} of the steps{more} lead at least as far as half of {whom} are, where "
+        "random successors would be at 50%: these cells have no successors of their own kind. "
+        "Branches that end early, missing time points and cells outside the trajectory look like "
+        "this; against the first, use the method trajectory."
+    )
+
+
+def _leaks(quality: GraphQuality, limits: WarningLimits) -> str:
+    found = quality.leakage
+    if found is None:
+        return ""
+    leaking = {
+        one.source
+        for one in found.clusters
+        if one.fraction > limits.leaks_from and one.low > limits.leaks_low
+    }
+    all_leak = found.fraction > limits.leaks and found.low > limits.leaks_low
+    worst = [pair for pair in found.pairs if all_leak or pair.source in leaking]
+    if not leaking and not all_leak:
+        return ""
+    pairs = ", ".join(
+        f"{p.fraction:.0%} of those from {p.source} to {p.target} ({p.by_chance:.0%} by chance)"
+        for p in worst[:_SHOWN]
+    )
+    more = f", and {len(worst) - _SHOWN:,} more pairs" if len(worst) > _SHOWN else ""
+    return (
+        f"{found.fraction:.0%} of the steps (random cells of the same time: {found.expected:.0%}) "
+        f"lead to a cluster that PAGA does not connect to that of the current cell: {pairs}{more}. "
+        f"Edges join {found.num_joined:,} of the {found.num_pairs:,} pairs of clusters, of which "
+        f"PAGA connects {found.num_connected:,}. A model learns these transitions as true. Use the "
+        "method trajectory or fewer neighbors, or check the labels of these clusters."
     )
 
 
@@ -195,6 +238,7 @@ def _dropped(quality: GraphQuality, limits: WarningLimits) -> str:
 CHECKS: dict[str, Callable[[GraphQuality, WarningLimits], str]] = {
     "distance": _distance,
     "leaps": _leaps,
+    "leaks": _leaks,
     "symmetric": _symmetry,
     "backward": _backward,
     "level": _level,

@@ -1,7 +1,7 @@
 """Quality of a graph of successors, before a model is trained on it.
 
 Training takes every edge as true. `graph_quality` measures whether edges go forward in time, join
-similar cells, cross batches, and lead from the root to all cells.
+similar cells, keep to connected clusters, cross batches, and lead from the root to all cells.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ from bionemo.geneformer_t.neighbors.quality.degrees import (
     hubs,
 )
 from bionemo.geneformer_t.neighbors.quality.distances import Distances, distances
+from bionemo.geneformer_t.neighbors.quality.leakage import Leakage, leakage
 from bionemo.geneformer_t.neighbors.quality.time_direction import (
     Reach,
     Reciprocity,
@@ -57,6 +58,7 @@ class GraphQuality:
     reach: Reach | None = None
     batches: BatchCrossing | None = None
     clusters: ClusterFlow | None = None
+    leakage: Leakage | None = None
 
 
 def graph_quality(
@@ -101,6 +103,9 @@ def graph_quality(
         reach=None if roots is None else reach(graph, roots, origin),
         batches=None if facts.batch is None else batch_crossing(graph, facts.batch, time),
         clusters=None if facts.cluster is None else cluster_flow(graph, facts.cluster),
+        leakage=None
+        if facts.cluster is None or facts.representation is None
+        else leakage(graph, facts.representation, facts.cluster, time, rng),
     )
 
 

@@ -5,22 +5,32 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Rectangle
 from numpy import ndarray
 
 from bionemo.geneformer_t.neighbors.quality.composition import ClusterFlow, order_along_flow
-from bionemo.geneformer_t.report.figures.style import MODEL
+from bionemo.geneformer_t.neighbors.quality.leakage import Leakage
+from bionemo.geneformer_t.report.figures.style import MODEL, REFERENCE
 
 MOST_CLUSTERS = 30
 """Clusters that are shown: those with most edges."""
 _MOST_FIGURES = 14
 """Clusters up to which percentages are written into the squares."""
+_LEAST_DRAWN = 0.005
+"""Fraction of a cluster's steps from which on a square has a figure, or a frame."""
 _MOST_LETTERS = 18
 _MOST_LETTERS_ACROSS = 45
 _SHADES = LinearSegmentedColormap.from_list("shares", ["#f4f7f9", MODEL, "#06364b"])
 
 
-def draw_heat_map(axes: Any, flow: ClusterFlow) -> None:
-    """Draw the fraction of each cluster's steps (a row) that go to each cluster (a column)."""
+def draw_heat_map(axes: Any, flow: ClusterFlow, leaks: Leakage | None = None) -> None:
+    """Draw the fraction of each cluster's steps (a row) that go to each cluster (a column).
+
+    Args:
+        axes: Where to draw.
+        flow: The fractions.
+        leaks: Pairs that steps leak between; those that are drawn with a figure get a frame.
+    """
     chosen = most_connected(flow)
     percent = 100 * flow.shares[np.ix_(chosen, chosen)]
     names = [short_name(flow.labels[i]) for i in chosen]
@@ -43,11 +53,32 @@ def draw_heat_map(axes: Any, flow: ClusterFlow) -> None:
         _write_figures(axes, percent, most)
     for row in np.flatnonzero(~has_steps):
         axes.text(-0.4, row, "no successors", va="center", fontsize=9, color="#777777")
+    framed = leaks is not None and _frame_leaks(axes, flow, leaks, chosen)
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, label="% of the row's steps")
     bar.outline.set_visible(False)
     left_out = len(flow.labels) - len(chosen)
     more = f" ({left_out} clusters with fewer edges left out)" if left_out else ""
     axes.set_title(f"From cluster (row) to cluster (column){more}", loc="left", fontsize=12)
+    if framed:
+        axes.set_xlabel("framed: not connected by PAGA", fontsize=10, color=REFERENCE, loc="left")
+
+
+def _frame_leaks(
+    axes: Any, flow: ClusterFlow, leaks: Leakage, chosen: Int[ndarray, " shown"]
+) -> bool:
+    """Frame the squares of leaking pairs; whether there are any."""
+    place = {flow.labels[label]: number for number, label in enumerate(chosen.tolist())}
+    drawn = [
+        (place[pair.source], place[pair.target])
+        for pair in leaks.pairs
+        if pair.fraction >= _LEAST_DRAWN and pair.source in place and pair.target in place
+    ]
+    for row, column in drawn:
+        corner = column - 0.47, row - 0.47
+        axes.add_patch(
+            Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=REFERENCE, linewidth=2.2)
+        )
+    return bool(drawn)
 
 
 def most_connected(flow: ClusterFlow) -> Int[ndarray, " shown"]:
@@ -67,7 +98,7 @@ def short_name(label: str, most: int = _MOST_LETTERS) -> str:
 
 def _write_figures(axes: Any, percent: Float[ndarray, "row column"], most: float) -> None:
     for (row, column), value in np.ndenumerate(percent):
-        if value >= 0.5:
+        if value >= 100 * _LEAST_DRAWN:
             color = "white" if value > 0.45 * most else "#222222"
             axes.text(
                 column, row, f"{value:.0f}", ha="center", va="center", fontsize=9, color=color

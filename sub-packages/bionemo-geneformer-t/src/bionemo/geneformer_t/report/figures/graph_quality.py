@@ -85,7 +85,7 @@ def _panels(pictured: Pictured) -> list[Callable[[Any], None]]:
     if where is not None and has_edges:
         panels.append(partial(_draw_map, pictured=pictured, where=where))
     if quality.clusters is not None and has_edges:
-        panels.append(partial(draw_heat_map, flow=quality.clusters))
+        panels.append(partial(draw_heat_map, flow=quality.clusters, leaks=quality.leakage))
     if quality.distances is not None:
         panels.append(partial(_draw_distances, found=quality.distances))
     return [*panels, partial(_draw_degrees, graph=pictured.graph)]
