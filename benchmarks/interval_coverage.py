@@ -34,12 +34,13 @@ from bionemo.geneformer_t.evaluate.intervals import (
 )
 from bionemo.geneformer_t.evaluate.predictions import each_prediction
 from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
-from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles, rank_weights
+from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
 from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.evaluate.without_successors import score_without_parts
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.inference.expected_ranks import rank_weights
 from bionemo.geneformer_t.simulation import (
     SimulationSettings,
     Tree,

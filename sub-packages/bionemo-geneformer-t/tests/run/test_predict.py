@@ -19,12 +19,15 @@ def test_a_tidy_table_is_written(untrained_checkpoint, tiny_data_dir, tmp_path, 
         num_predictions=4,
     )
     table = pd.read_csv(path)
-    assert list(table.columns) == ["cell", "rank", "gene", "probability"]
+    assert list(table.columns) == ["cell", "rank", "gene", "probability", "symbol"]
     assert len(table) == 16 * 4
     assert table["rank"].tolist() == [1, 2, 3, 4] * 16
     assert table["cell"].unique().tolist() == [f"test_{i}" for i in range(16)]
     assert not table.duplicated(["cell", "gene"]).any()
     assert table["probability"].between(0, 1).all()
+    genes = anndata.read_h5ad(tiny_data_dir / "test" / "data.h5ad").var
+    names = dict(zip(genes["feature_id"], genes.index, strict=True))
+    assert table["symbol"].tolist() == [names[gene] for gene in table["gene"]]
     printed = capsys.readouterr().out
     assert "16 cells predicted, 0 left out" in printed
     assert "28 of 30 genes" in printed
@@ -111,6 +114,20 @@ def test_an_h5ad_has_a_row_for_each_cell(untrained_checkpoint, tiny_data_dir, tm
     assert cells.obs_names.tolist() == [f"test_{i}" for i in range(16)]
     assert cells.obsm["next_cell_genes"].shape == (16, 3)
     assert np.asarray(cells.obsm["next_cell_probabilities"]).max() <= 1
+
+
+def test_an_h5ad_without_expected_ranks_holds_the_tables_alone(
+    untrained_checkpoint, tiny_data_dir, tmp_path
+) -> None:
+    path = predict(
+        checkpoint=untrained_checkpoint,
+        input=tiny_data_dir / "test",
+        output=tmp_path / "next.h5ad",
+        expected_ranks=False,
+    )
+    bare = anndata.read_h5ad(path)
+    assert bare.shape == (16, 0)
+    assert bare.obsm["next_cell_symbols"].shape == (16, 10)
 
 
 def test_raw_counts_are_required(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:

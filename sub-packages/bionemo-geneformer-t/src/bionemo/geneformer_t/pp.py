@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+__all__ = ["next_cells"]
+
 _REPRESENTATION = "X_pca"
+
+
+def __dir__() -> list[str]:
+    """What tab completion offers."""
+    return __all__
 
 
 def next_cells(

@@ -122,6 +122,15 @@ class GeneVocab:
         return np.array([-1 if token is None else self.ids[token] for token in found], np.int64)
 
     @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbol of each id, the first of several; empty where it is not known."""
+        found: dict[str, str] = {}
+        for symbol, gene in self.gene_to_ens.items():
+            if symbol != gene:
+                found.setdefault(gene, symbol)
+        return tuple(found.get(token, "") for token in self.tokens)
+
+    @cached_property
     def _lookup(self) -> GeneLookup:
         return GeneLookup(self.genes, self.gene_to_ens)
 

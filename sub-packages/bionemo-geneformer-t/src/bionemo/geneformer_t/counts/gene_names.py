@@ -196,6 +196,7 @@ def _find_symbols(texts: dict[str, list[str]], index: list[str], column: str | N
     """The index, unless that holds the ids or mere numbers and a column holds symbols."""
     by_name = [c for c in columns_named(texts, _SYMBOL_COLUMNS) if c != column]
     of_other_use = column is None or all(name.isdigit() for name in index)
+    of_other_use |= column is not None and _mostly_equal(texts[column], index)
     if column not in {None, *_USUAL}:
         of_other_use |= _share_of_ids(index) > 0.5
     if not by_name or not of_other_use:

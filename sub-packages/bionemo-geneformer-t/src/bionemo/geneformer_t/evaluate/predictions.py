@@ -21,8 +21,8 @@ from bionemo.geneformer_t.evaluate.evaluation_pairs import (
     Targets,
 )
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration, calibration
-from bionemo.geneformer_t.evaluate.scores.profiles import rank_weights
 from bionemo.geneformer_t.evaluate.scores.token_scores import TokenSums, token_sums
+from bionemo.geneformer_t.inference.expected_ranks import rank_weights
 
 T = TypeVar("T")
 

@@ -10,6 +10,13 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.config import SPECIALS_PER_CONTEXT, SPECIALS_PER_PAIR
 from bionemo.geneformer_t.inference.embedder import OnCells, batches_by_length
+from bionemo.geneformer_t.inference.expected_ranks import (
+    NUMBERS_AT_ONCE,
+    ExpectedRanks,
+    current_ranks,
+    expected_ranks,
+    ranks_that_count,
+)
 from bionemo.geneformer_t.model.decoding import most_probable_genes
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, evaluating
 from bionemo.geneformer_t.ragged import Ragged
@@ -30,6 +37,8 @@ class NextCells:
     """The model's probability of each of these genes at its rank."""
     vocab: GeneVocab
     """Names of the token ids."""
+    ranks: ExpectedRanks | None = None
+    """On request: expected normalised ranks of all genes, and those of the current cells."""
 
     @property
     def genes(self) -> ndarray:
@@ -44,6 +53,7 @@ def predict_next_cells(
     *,
     batch_size: int = 16,
     max_tokens_per_batch: int | None = None,
+    with_ranks: bool = False,
     on_cells: OnCells = int,
 ) -> Iterator[NextCells]:
     """Predict the next cell of each cell, block by block, in the given order.
@@ -57,6 +67,8 @@ def predict_next_cells(
         batch_size: Cells that are predicted at once.
         max_tokens_per_batch: Instead, tokens that are predicted at once, at most, the predicted
             ones included; a longer cell is predicted alone.
+        with_ranks: Also return the expected normalised rank of every gene, over as many ranks as
+            `expected_ranks.ranks_that_count` says.
         on_cells: Told how many more cells are done.
 
     Raises:
@@ -64,17 +76,24 @@ def predict_next_cells(
             asked for than it can predict.
     """
     model.require_next_cells()
-    first, most = 0, _genes_per_cell(model)
+    first, most, vocab = 0, genes_per_cell(model), model.required_vocab()
+    counting = ranks_that_count(model, most) if with_ranks else 0
+    asked = max(counting, num_predictions)
+    if counting:
+        batch_size = max(1, min(batch_size, NUMBERS_AT_ONCE // (asked * len(vocab))))
     with evaluating(model):
         for block in blocks:
             cells = block.truncated(most)
             filled = np.flatnonzero(cells.lengths)
-            lengths = cells.lengths[filled] + SPECIALS_PER_CONTEXT + num_predictions
+            lengths = cells.lengths[filled] + SPECIALS_PER_CONTEXT + asked
             token_ids = np.zeros((len(filled), num_predictions), dtype=np.int64)
             probabilities = np.zeros((len(filled), num_predictions), dtype=np.float32)
+            following = np.zeros((len(filled), len(vocab.genes) if counting else 0), np.float32)
             for batch in _batches(lengths, batch_size, max_tokens_per_batch):
-                found = _predict(model, cells.take(filled[batch]), num_predictions)
-                token_ids[batch], probabilities[batch] = found
+                contexts = cells.take(filled[batch])
+                found = _predict(model, contexts, num_predictions, counting)
+                token_ids[batch], probabilities[batch] = found[:2]
+                following[batch] = found[2]
                 on_cells(len(batch))
             on_cells(len(cells) - len(filled))
             yield NextCells(
@@ -82,19 +101,33 @@ def predict_next_cells(
                 empty=first + np.flatnonzero(cells.lengths == 0),
                 token_ids=token_ids,
                 probabilities=probabilities,
-                vocab=model.required_vocab(),
+                vocab=vocab,
+                ranks=ExpectedRanks(
+                    following=following,
+                    current=current_ranks(cells.take(filled), counting, vocab.gene_ids, len(vocab)),
+                )
+                if counting
+                else None,
             )
             first += len(cells)
 
 
 @torch.inference_mode()
 def _predict(
-    model: NextCellModel, contexts: Ragged, num_ranks: int
-) -> tuple[Int[ndarray, "cell rank"], Float[ndarray, "cell rank"]]:
-    log_probs = model.rank_distributions(contexts, num_ranks)
+    model: NextCellModel, contexts: Ragged, num_ranks: int, counting: int
+) -> tuple[Int[ndarray, "cell rank"], Float[ndarray, "cell rank"], Float[ndarray, "cell gene"]]:
+    """Genes of the first ranks, their probabilities, and normalised ranks over those counting."""
+    vocab = model.required_vocab()
+    asked = model.rank_distributions(contexts, max(num_ranks, counting))
+    log_probs = asked[:, :num_ranks]
     chosen = most_probable_genes(log_probs)
     probabilities = log_probs.gather(-1, chosen[..., None])[..., 0].exp()
-    return chosen.cpu().numpy(), probabilities.cpu().numpy()
+    ranks = (
+        expected_ranks(asked[:, :counting], contexts.lengths, vocab.gene_ids)
+        if counting
+        else np.zeros((len(contexts), 0), dtype=np.float32)
+    )
+    return chosen.cpu().numpy(), probabilities.cpu().numpy(), ranks
 
 
 def _batches(
@@ -107,7 +140,7 @@ def _batches(
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
-def _genes_per_cell(model: NextCellModel) -> int:
+def genes_per_cell(model: NextCellModel) -> int:
     """How many genes of a current cell the model was trained to read."""
     if model.pair_settings is not None:
         return model.pair_settings.genes_per_cell

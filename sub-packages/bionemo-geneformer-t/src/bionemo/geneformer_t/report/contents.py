@@ -113,10 +113,7 @@ def named_genes(
 
 def gene_names(ids: Int[ndarray, " gene"], vocab: GeneVocab) -> tuple[str, ...]:
     """Symbols of genes where the vocabulary has one, else their ids."""
-    symbols: dict[str, str] = {}
-    for symbol, gene in vocab.gene_to_ens.items():
-        symbols.setdefault(gene, symbol)
-    return tuple(symbols.get(gene, gene) for gene in vocab.decode(ids.tolist()))
+    return tuple(vocab.symbols[gene] or vocab.tokens[gene] for gene in ids.tolist())
 
 
 def changed_settings(recorded: Mapping[str, Any] | None, run_dir: Path) -> dict[str, object]:

@@ -36,8 +36,8 @@ class PredictSettings(Settings):
     """Raw counts: an .h5ad, .zarr, .loom or 10x .h5 file, a 10x mtx folder, or a folder such as
     data/test."""
     output: Path
-    """File to write: a .csv with one row for each cell and rank, or an .h5ad with one row for each
-    cell."""
+    """File to write: a .csv with one row for each cell and rank, or an .h5ad with cells x
+    genes."""
     layer: str | None = None
     """Layer of the file with the raw counts; by default X."""
     use_raw: bool = False
@@ -45,6 +45,9 @@ class PredictSettings(Settings):
     round_counts: bool = False
     """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
     number; values below one half become 0. Without this option, fractional counts are refused."""
+    expected_ranks: bool = True
+    """In an .h5ad, also write the expected normalised rank of every gene, its change against the
+    current cell, and its difference from the average prediction."""
     num_predictions: int = 10
     """Number of ranks of the next cell to predict, from the top."""
     batch_size: int = 16
@@ -71,11 +74,14 @@ def predict(settings: PredictSettings) -> Path:
     vocabulary are left out, and their number is reported. If most of the counts belong to genes
     outside the vocabulary, the input is refused.
     """
+    import numpy as np
     from tqdm import tqdm
 
     from bionemo.geneformer_t.inference.cell_reader import CellReader
     from bionemo.geneformer_t.inference.checkpoint import load_model
+    from bionemo.geneformer_t.inference.gene_symbols import readable_names, symbols_of
     from bionemo.geneformer_t.inference.next_cell import predict_next_cells
+    from bionemo.geneformer_t.inference.prediction_file import write_predictions
 
     model = load_model(settings.checkpoint)
     with (
@@ -91,11 +97,17 @@ def predict(settings: PredictSettings) -> Path:
             settings.num_predictions,
             batch_size=settings.batch_size,
             max_tokens_per_batch=settings.max_tokens_per_batch,
+            with_ranks=settings.expected_ranks and settings.output.suffix == ".h5ad",
             on_cells=bar.update,
         )
         first = next(predicted)
-        writers = {".csv": _write_csv, ".h5ad": _write_h5ad}
-        writers[settings.output.suffix](chain([first], predicted), source.cell_ids, settings.output)
+        blocks = chain([first], predicted)
+        symbols = symbols_of(first.vocab, source.genes, reader.encoder.token_of_column)
+        if settings.output.suffix == ".csv":
+            _write_csv(blocks, source.cell_ids, symbols, settings.output)
+        else:
+            params = _params(settings, model)
+            write_predictions(blocks, source.cell_ids, symbols, settings.output, params)
     print(
         f"{reader.num_cells - reader.num_empty:,} cells predicted, {reader.num_empty:,} left out "
         f"because they express no known gene; {reader.num_known:,} of "
@@ -103,8 +115,13 @@ def predict(settings: PredictSettings) -> Path:
     )
     for note in (*notes, *given.notes_on_rounding, *reader.notes()):
         print(f"note: {note}")
-    for cell, genes in zip(first.cells[:_PREVIEW], first.genes, strict=False):
-        print(f"  {source.cell_ids[cell]}: {' '.join(genes)}")
+    readable = readable_names(first.vocab, symbols)
+    for row, cell in enumerate(first.cells[:_PREVIEW]):
+        print(f"  {source.cell_ids[cell]}: {' '.join(readable[first.token_ids[row]])}")
+        if first.ranks is not None:
+            rising = np.argsort(-first.ranks.change[row], kind="stable")
+            genes = readable[first.vocab.gene_ids[rising[: settings.num_predictions]]]
+            print(f"    rising against the current cell: {' '.join(genes)}")
     print(settings.output)
     return settings.output
 
@@ -143,8 +160,16 @@ def _counts(
         yield rows, opened.counts, opened.notes
 
 
-def tidy(predicted: "NextCells", names: Sequence[str]) -> "pd.DataFrame":
-    """One line for each cell and rank: cell, rank, gene, probability."""
+def tidy(
+    predicted: "NextCells", names: Sequence[str], symbols: Sequence[str] = ()
+) -> "pd.DataFrame":
+    """One line for each cell and rank: cell, rank, gene, probability, and symbols if any is known.
+
+    Args:
+        predicted: Genes of the first ranks.
+        names: Of all current cells.
+        symbols: Of each token; empty where it is not known.
+    """
     import numpy as np
     import pandas as pd
 
@@ -155,41 +180,41 @@ def tidy(predicted: "NextCells", names: Sequence[str]) -> "pd.DataFrame":
             "rank": np.tile(np.arange(1, num_ranks + 1), num_cells),
             "gene": predicted.genes.ravel(),
             "probability": predicted.probabilities.ravel(),
+            **(
+                {"symbol": np.array(symbols, dtype=object)[predicted.token_ids.ravel()]}
+                if any(symbols)
+                else {}
+            ),
         }
     )
 
 
-def _write_csv(blocks: "Iterable[NextCells]", names: Sequence[str], path: Path) -> None:
+def _write_csv(
+    blocks: "Iterable[NextCells]", names: Sequence[str], symbols: Sequence[str], path: Path
+) -> None:
     from bionemo.geneformer_t.files import whole_file
 
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         for number, block in enumerate(blocks):
-            table = tidy(block, names)
+            table = tidy(block, names, symbols)
             table.to_csv(file, index=False, header=number == 0, float_format="%.6g")
 
 
-def _write_h5ad(blocks: "Iterable[NextCells]", names: Sequence[str], path: Path) -> None:
-    """Genes and probabilities as `obsm`, a column for each rank."""
-    import anndata
-    import numpy as np
-    import pandas as pd
-    from anndata.io import write_elem
+def _params(settings: PredictSettings, model: "NextCellModel") -> dict[str, object]:
+    """What was predicted with what, as an .h5ad can hold it."""
+    from bionemo.geneformer_t.inference.expected_ranks import ranks_that_count
+    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+    from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 
-    from bionemo.geneformer_t.counts.update_h5ad import whole_hdf5
-
-    parts = [(block.cells, block.genes, block.probabilities) for block in blocks]
-    cells, genes, probabilities = map(np.concatenate, zip(*parts, strict=True))
-    index = pd.Index([names[cell] for cell in cells], dtype=str)
-    ranks = [f"rank_{rank}" for rank in range(1, genes.shape[1] + 1)]
-    found = anndata.AnnData(
-        obs=pd.DataFrame(index=index),
-        obsm={
-            "next_cell_genes": pd.DataFrame(genes, index=index, columns=ranks),
-            "next_cell_probabilities": pd.DataFrame(probabilities, index=index, columns=ranks),
-        },
-    )
-    with whole_hdf5(path) as file:
-        write_elem(file, "/", found)
+    return {
+        "num_predictions": settings.num_predictions,
+        "num_ranks": ranks_that_count(model, genes_per_cell(model)),
+        "layer": "X" if settings.layer is None else settings.layer,
+        "use_raw": settings.use_raw,
+        "round_counts": settings.round_counts,
+        "checkpoint": settings.checkpoint.name,
+        "model": model_fingerprint(model),
+    }
 
 
 if __name__ == "__main__":

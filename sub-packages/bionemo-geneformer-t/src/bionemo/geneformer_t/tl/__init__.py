@@ -1,8 +1,15 @@
 """Functions on AnnData objects that apply a trained model, in scanpy's manner.
 
-In: an AnnData object with raw counts and a model. Out: arrays in its `obsm`, `varm` and `uns`.
+In: an AnnData object with raw counts and a model. Out: arrays in its `obsm`, `layers`, `varm` and
+`uns`.
 """
 
 from bionemo.geneformer_t.tl.embeddings import embed
+from bionemo.geneformer_t.tl.predictions import predict
 
-__all__ = ["embed"]
+__all__ = ["embed", "predict"]
+
+
+def __dir__() -> list[str]:
+    """What tab completion offers."""
+    return __all__

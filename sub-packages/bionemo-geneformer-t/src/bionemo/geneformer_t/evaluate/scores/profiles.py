@@ -16,15 +16,11 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
+from bionemo.geneformer_t.inference.expected_ranks import rank_weights
 from bionemo.geneformer_t.ragged import offsets_of
 
 NEAREST = 10
 """Cells whose coordinates are averaged."""
-
-
-def rank_weights(num_ranks: int) -> Float[ndarray, " rank"]:
-    """1 at the first rank, falling evenly towards 0 after the last."""
-    return 1 - np.arange(num_ranks) / num_ranks
 
 
 def typical_length(lengths: Int[ndarray, " cell"], max_genes: int) -> int:
