@@ -7,6 +7,7 @@ from pages import HOSTILE, Page
 from bionemo.geneformer_t.evaluate.by_cluster import ClusterGain, ClusterGains
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
 from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.population_text import population_sentence
 from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
@@ -162,12 +163,16 @@ def test_tables_hold_the_figures_of_each_row(name, evaluation, scores) -> None:
     assert cells[1] == figure(100 * np.nanmean(row.whole.cells.overlap[100]), 1)
     assert cells[5] == figure(100 * np.nanmean(row.whole.direction.closer), 1)
     assert cells[7] == "-"  # no times are known
-    assert populations[0] == figure(row.whole.population.energy, 3)
+    energy = row.whole.population.energy
+    assert (
+        populations[0]
+        == f"{figure(energy.mean, 3)} \N{PLUS-MINUS SIGN} {figure(energy.high - energy.mean, 3)}"
+    )
 
 
 def test_marks_that_populations_are_read_against_follow(evaluation, scores) -> None:
-    for name, found in evaluation.population_marks.items():
-        assert scores.row(name)[1] == figure(found.wasserstein, 3)
+    for name, found in evaluation.populations.marks.items():
+        assert scores.row(name)[1].startswith(figure(found.wasserstein.mean, 3))
 
 
 def test_the_words_are_those_of_the_terminal(evaluation, scores) -> None:
@@ -176,7 +181,9 @@ def test_the_words_are_those_of_the_terminal(evaluation, scores) -> None:
         assert line.strip() in text
     # for each baseline, populations and the bound; details are under the first ones
     assert scores.tags.count("li") == len(BASELINES) + 2
-    assert scores.tags.count("small") == len(BASELINES) + 1  # and the legend of the picture
+    _, details = population_sentence(evaluation.populations)
+    # and the legend of the picture
+    assert scores.tags.count("small") == len(BASELINES) + len(details) + 1
 
 
 def test_only_the_model_is_set_off(scores) -> None:

@@ -32,7 +32,7 @@ from bionemo.geneformer_t.evaluate.scores.cell_scores import (
     Reference,
     WholeCellScores,
 )
-from bionemo.geneformer_t.evaluate.scores.population import PopulationDistance
+from bionemo.geneformer_t.evaluate.scores.population_reference import Populations
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores, TokenSums
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
@@ -103,10 +103,8 @@ class Evaluation:
     """Name of the control or baseline -> what the model gains over it."""
     gaps: Mapping[str, Interval]
     """Name of a bound -> by how many nats per position the model is above it."""
-    population_marks: Mapping[str, PopulationDistance]
-    """References for population distances."""
-    bandwidth: float
-    """Of the Gaussian kernel of the MMD."""
+    populations: Populations
+    """Cells drawn from the model's predictions beside other populations."""
     units: Units
     """What intervals are over: current and next cells, and donors where there are several."""
 
@@ -165,14 +163,13 @@ def evaluate(
     predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
     reference = Reference.of(pairs, training_pairs, rng, facts, training_facts)
     units, rows = reference.units, {}
-    _skip_former_draws(units, rng)
     for name, predictor in predictors.items():
         targets = progress(name, pairs.targets(), len(pairs.cells))
         found = Predictions.of(predictor, pairs, reference.profiles.num_ranks, rng, targets)
         rows[name] = Scores(
             interval=cross_entropy_interval(found.tokens.all, units),
             sums=found.tokens,
-            whole=reference.score(found, rng),
+            whole=reference.score(found),
             calibration=found.calibration.summed(),
             reliability=share_intervals(found.calibration.of_pairs, units),
         )
@@ -180,19 +177,9 @@ def evaluate(
         rows=rows,
         advantages={name: _gains(rows[MODEL], rows[name], units) for name in others},
         gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, units) for name in bounds},
-        population_marks=reference.population_marks(rng),
-        bandwidth=reference.bandwidth,
+        populations=reference.populations.compare(rows[MODEL].whole.population),
         units=units,
     )
-
-
-def _skip_former_draws(units: Units, rng: np.random.Generator) -> None:
-    """Take 2,000 unused draws, so that population distances keep their last digit.
-
-    Cells are drawn from predictions with the same generator, after these.
-    """
-    number = len(np.unique(units.levels[-1].unit))
-    rng.multinomial(number, np.full(number, 1 / number), size=2000)
 
 
 def _gains(model: Scores, baseline: Scores, units: Units) -> Advantage:

@@ -1,6 +1,8 @@
 """The scores of an evaluation as tables, the same on the terminal and on a page."""
 
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation, Scores
+from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.population_text import DIGITS, TITLES
 from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores
 from bionemo.geneformer_t.table import Table, number, percent, span
@@ -55,16 +57,22 @@ def cell_table(evaluation: Evaluation) -> Table:
 
 def population_table(evaluation: Evaluation) -> Table:
     """Populations of predicted and true next cells, and what their distances are read against."""
-    distances = {name: row.whole.population for name, row in evaluation.rows.items()}
-    rows = [
-        [name, number(found.energy), number(found.wasserstein), number(found.mmd, 4)]
-        for name, found in {**distances, **evaluation.population_marks}.items()
-    ]
-    bandwidth = f"kernel width {number(evaluation.bandwidth, 2)}"
+    populations = evaluation.populations
+    rows = {name: row.whole.population for name, row in evaluation.rows.items()}
+    size = f"{populations.num_cells} cells" if populations.num_cells else "too few cells"
     return Table(
-        head=[["", "energy", "Wasserstein", "MMD"], ["", "distance", "distance", bandwidth]],
-        rows=rows,
-        caption="Cells drawn from the predictions beside true next cells, as populations",
+        head=[
+            ["", *TITLES.values()],
+            ["", "unbiased", "beyond chance", f"kernel width {number(populations.bandwidth, 2)}"],
+        ],
+        rows=[
+            [name, *(_with_half(one, DIGITS[d]) for d, one in found.intervals.items())]
+            for name, found in {**rows, **populations.marks}.items()
+        ],
+        caption=(
+            f"Populations: distance from the true next cells, {size} on each side, on "
+            f"{populations.num_axes} axes"
+        ),
         marked=[MODEL],
     )
 
@@ -105,3 +113,9 @@ def _whole(row: Scores) -> list[str]:
         percent(known_mean(direction.time_sign)),
         number(known_mean(direction.boundary_cosine), 2),
     ]
+
+
+def _with_half(found: Interval, digits: int) -> str:
+    """A mean and half of its 95 % interval."""
+    half = number(found.high - found.mean, digits)
+    return f"{number(found.mean, digits)} \N{PLUS-MINUS SIGN} {half}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
 from bionemo.geneformer_t.evaluate.intervals import Interval
-from bionemo.geneformer_t.evaluate.scores.cell_scores import NO_CHANGE
+from bionemo.geneformer_t.evaluate.population_text import population_sentence
 from bionemo.geneformer_t.evaluate.units import LEAST_DONORS, LEAST_UNITS, Units
 from bionemo.geneformer_t.table import span
 
@@ -43,7 +43,7 @@ def verdicts(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
         if name == SHUFFLED and gain.all.verdict in {"no better", "worse"}:
             details.append(NO_INFORMATION)
         found.append((sentence(name, gain.all), details))
-    found.append((population_sentence(evaluation), []))
+    found.append(population_sentence(evaluation.populations))
     return found + [(gap_sentence(name, gap), []) for name, gap in evaluation.gaps.items()]
 
 
@@ -87,19 +87,6 @@ def sentence(baseline: str, gain: Interval) -> str:
             )
         case _:
             return f"{subject} is no better than {baseline}: it gains {_with_interval(gain)}."
-
-
-def population_sentence(evaluation: Evaluation) -> str:
-    """Whether cells drawn from the predictions are nearer to the next cells than current ones."""
-    drawn = evaluation.rows[MODEL].whole.population.energy
-    marks = {name: found.energy for name, found in evaluation.population_marks.items()}
-    subject = f"Populations: cells drawn from {MODEL}'s predictions are"
-    away = f"{drawn:.3f} from the true next cells in energy distance"
-    beside = "; ".join(f"{name} {energy:.3f}" for name, energy in marks.items())
-    is_nearer = drawn < marks[NO_CHANGE]
-    word = "nearer" if is_nearer else "no better"
-    word += " than the current cells as they are"
-    return f"{subject} {away}, {word} ({beside})."
 
 
 def gap_sentence(bound: str, gap: Interval) -> str:

@@ -15,6 +15,7 @@ from bionemo.geneformer_t.dictionaries import read_json
 if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
     from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
+    from bionemo.geneformer_t.evaluate.scores.population_reference import PopulationDistance
 
 EVALUATION = "evaluation.json"
 SCORED = "scored"
@@ -101,6 +102,7 @@ def scores_beside(folder: Path, wanted: Scored) -> tuple[Mapping[str, Any] | Non
 
 def score_values(evaluation: "Evaluation") -> dict[str, Any]:
     """The scores as plain values, means over current cells; None if nothing could be scored."""
+    from bionemo.geneformer_t.evaluate.population_text import population_sentence
     from bionemo.geneformer_t.evaluate.text import interval_sentence
 
     rows = {
@@ -115,21 +117,28 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
                 "groups": list(row.whole.groups.groups),
                 "left_out": list(row.whole.groups.left_out),
             },
-            "population": asdict(row.whole.population),
+            "population": _distances(row.whole.population),
             "calibration": _calibration(row.calibration),
         }
         for name, row in evaluation.rows.items()
     }
+    populations = evaluation.populations
+    conclusion, details = population_sentence(populations)
     values = {
         "unit": "nats per position; fractions from 0 to 1",
         "intervals": interval_sentence(evaluation.units),
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
         "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},
-        "population_marks": {
-            name: asdict(found) for name, found in evaluation.population_marks.items()
+        "populations": {
+            "marks": {n: _distances(found) for n, found in populations.marks.items()},
+            "gains": {n: _distances(found) for n, found in populations.gains.items()},
+            "power": _distances(populations.power),
+            "sentences": [conclusion, *details],
+            "num_cells": populations.num_cells,
+            "num_axes": populations.num_axes,
+            "mmd_bandwidth": populations.bandwidth,
         },
-        "mmd_bandwidth": evaluation.bandwidth,
         "num_donors": evaluation.units.num_donors,
         "effective_donors": evaluation.units.effective_donors,
         "num_cells": evaluation.num_cells,
@@ -142,6 +151,10 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
     }
     plain: dict[str, Any] = _without_nan(values)
     return plain
+
+
+def _distances(found: "PopulationDistance") -> dict[str, Any]:
+    return {name: asdict(interval) for name, interval in found.intervals.items()}
 
 
 def _means(measures: dict[Any, Any]) -> dict[str, Any]:

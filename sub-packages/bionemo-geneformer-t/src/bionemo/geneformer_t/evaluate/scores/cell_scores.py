@@ -1,7 +1,7 @@
 """Scores of whole cells: change, groups, populations and direction, all from two profiles a cell.
 
 `Reference` holds what does not depend on the predictor: the profiles of current and next cells, the
-fixed space in which populations and steps are compared, and the times and clusters that are known.
+fixed space in which steps are compared, the populations, and the times and clusters that are known.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,17 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.predictions import Predictions
 from bionemo.geneformer_t.evaluate.scores.differential_expression import GroupScores, group_scores
-from bionemo.geneformer_t.evaluate.scores.expression_change import CellScores, cell_scores
-from bionemo.geneformer_t.evaluate.scores.population import (
-    PopulationDistance,
-    median_bandwidth,
-    population_distance,
+from bionemo.geneformer_t.evaluate.scores.expression_change import (
+    CellScores,
+    cell_scores,
+    known_mean,
 )
-from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
+from bionemo.geneformer_t.evaluate.scores.population_deals import Times
+from bionemo.geneformer_t.evaluate.scores.population_reference import (
+    PopulationDistance,
+    PopulationReference,
+)
+from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles, cell_profiles
 from bionemo.geneformer_t.evaluate.scores.step_direction import (
     DirectionScores,
     direction_scores,
@@ -30,7 +34,6 @@ from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.evaluate.without_successors import WithoutParts, score_without_parts
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
-NO_CHANGE, SPLIT_IN_TWO, TRAINING_CELLS = "no change", "noise ceiling", "training cells"
 _MAX_FITTED = 4000
 
 
@@ -45,7 +48,7 @@ class WholeCellScores:
     groups: GroupScores
     direction: DirectionScores
     population: PopulationDistance
-    """Between cells drawn from the predictions and true successors."""
+    """Between cells drawn from the predictions and true next cells."""
     without: tuple[WithoutParts, ...]
     """For each level of units, scores without each part of a current cell's successors."""
 
@@ -60,16 +63,13 @@ class Reference:
     space: ProfileSpace
     current_points: Float[ndarray, "cell axis"]
     following_points: Float[ndarray, "cell axis"]
-    next_points: Float[ndarray, "next_cell axis"]
-    """Single true successors, each once."""
     training_points: Float[ndarray, "training_cell axis"]
     training_times: Float[ndarray, " training_cell"] | None
     time_step: Float[ndarray, " cell"] | None
     labels: Shaped[ndarray, " cell"]
     """The cluster of each current cell; the same for all where clusters are not known."""
     crosses: Bool[ndarray, " cell"] | None
-    bandwidth: float
-    """Of the kernel of the MMD: the median distance between true successors."""
+    populations: PopulationReference
 
     @classmethod
     def of(
@@ -86,25 +86,41 @@ class Reference:
         rows = _some(np.union1d(training_pairs.current, training_pairs.following), rng)
         training = [training_pairs.encode(int(row))[: profiles.num_ranks] for row in rows]
         space = ProfileSpace.fit(training, profiles.num_ranks, pairs.vocab_size)
-        next_rows = np.unique(pairs.following)
-        next_points = space.points([pairs.encode(int(row)) for row in next_rows])
+        units = Units.of(pairs, facts.labels("batch"))
         times, clusters = facts.time, facts.labels("cluster")
+        training_times = None if training_facts.time is None else training_facts.time[rows]
+        time_step = None if times is None else _mean_step(pairs, times)
+        next_rows = np.unique(pairs.following)
+        next_cells = [pairs.encode(int(row)) for row in next_rows]
+        populations = PopulationReference.of(
+            profiles.current,
+            cell_profiles(next_cells, profiles.num_ranks, pairs.vocab_size),
+            cell_profiles(training, profiles.num_ranks, pairs.vocab_size),
+            units,
+            rng,
+            None
+            if times is None or time_step is None or training_times is None
+            else Times(
+                following=times[next_rows],
+                training=training_times,
+                step=known_mean(np.abs(time_step)),
+            ),
+        )
         return cls(
             profiles=profiles,
-            units=Units.of(pairs, facts.labels("batch")),
+            units=units,
             space=space,
             current_points=profiles.dense[0] @ space.axes.T,
             following_points=np.asarray(profiles.following @ space.axes.T),
-            next_points=next_points,
             training_points=space.points(training),
-            training_times=None if training_facts.time is None else training_facts.time[rows],
-            time_step=None if times is None else _mean_step(pairs, times),
+            training_times=training_times,
+            time_step=time_step,
             labels=np.full(len(targets), "all") if clusters is None else clusters[pairs.cells],
             crosses=None if clusters is None else _crosses(pairs, clusters),
-            bandwidth=median_bandwidth(next_points, rng),
+            populations=populations,
         )
 
-    def score(self, predictions: Predictions, rng: np.random.Generator) -> WholeCellScores:
+    def score(self, predictions: Predictions) -> WholeCellScores:
         """Compare expected next cells, and cells drawn from the predictions, with the truth."""
         expected, (current, following) = predictions.expected, self.profiles.dense
         points = expected @ self.space.axes.T
@@ -120,38 +136,12 @@ class Reference:
                 predicted_time_step=self._time_step(points) if has_time else None,
                 crosses=self.crosses,
             ),
-            population=self.distance(predictions.drawn @ self.space.axes.T, rng),
+            population=self.populations.distance(predictions.drawn),
             without=tuple(
                 score_without_parts(expected, self.space.axes, self.profiles, level)
                 for level in self.units.levels
             ),
         )
-
-    def distance(
-        self, points: Float[ndarray, "cell axis"], rng: np.random.Generator
-    ) -> PopulationDistance:
-        """How far some cells are from the true successors."""
-        return population_distance(points, self.next_points, self.bandwidth, rng)
-
-    def population_marks(self, rng: np.random.Generator) -> dict[str, PopulationDistance]:
-        """References for population distances.
-
-        The true successors split in two (no prediction can be expected to come closer), current
-        cells as they are, and training cells of all kinds.
-        """
-        order = rng.permutation(len(self.next_points))
-        half = len(order) // 2
-        marks = {
-            NO_CHANGE: self.distance(self.current_points, rng),
-            TRAINING_CELLS: self.distance(self.training_points, rng),
-        }
-        if half:
-            one, other = self.next_points[order[:half]], self.next_points[order[half:]]
-            marks = {
-                SPLIT_IN_TWO: population_distance(one, other, self.bandwidth, rng),
-                **marks,
-            }
-        return marks
 
     def _time_step(self, points: Float[ndarray, "cell axis"]) -> Float[ndarray, " cell"]:
         assert self.training_times is not None
