@@ -26,17 +26,10 @@ from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 def evaluated(data: Path, folder: Path, training: dict[str, Any], seed: int) -> Evaluation:
     """A model and its control of one seed."""
-    checkpoints = [
-        train_temporal_geneformer(
-            data_dir=data, output_dir=folder / f"{name}-{seed}", shuffle_successors=shuffled,
-            **{**training, "seed": seed},
-        )
-        for name, shuffled in (("model", False), ("control", True))
-    ]  # fmt: skip
-    return evaluate(
-        checkpoint=checkpoints[0], shuffled_checkpoint=checkpoints[1], data_dir=data,
-        max_cells=0, controls=True,
-    )  # fmt: skip
+    checkpoint = train_temporal_geneformer(
+        data_dir=data, output_dir=folder / f"model-{seed}", **{**training, "seed": seed}
+    )
+    return evaluate(checkpoint=checkpoint, data_dir=data, max_cells=0, controls=True)
 
 
 def row(name: str, found: list[Evaluation]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
+from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation, evaluate
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
 from bionemo.geneformer_t.graph import NeighborGraph
 
@@ -62,3 +64,11 @@ def fit_on(
 @pytest.fixture
 def fitted() -> Callable[..., Predictor]:
     return fit_on
+
+
+@pytest.fixture(scope="session")
+def scored() -> Evaluation:
+    """An evaluation of guessing, for tests that put numbers of their own in it."""
+    pairs = make_random_split()
+    uniform = Uniform.over(pairs.gene_ids, pairs.vocab_size)
+    return evaluate(uniform, pairs, pairs, np.random.default_rng(0))

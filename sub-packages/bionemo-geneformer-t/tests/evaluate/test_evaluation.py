@@ -12,11 +12,12 @@ from bionemo.geneformer_t.evaluate.evaluation import (
     evaluate,
 )
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
+from bionemo.geneformer_t.evaluate.headline import NO_INFORMATION
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import population_sentence
 from bionemo.geneformer_t.evaluate.score_tables import token_table
 from bionemo.geneformer_t.evaluate.scores.population_reference import NO_CHANGE
-from bionemo.geneformer_t.evaluate.text import NO_INFORMATION, gap_sentence, summary
+from bionemo.geneformer_t.evaluate.text import gap_sentence, summary
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
 
@@ -41,7 +42,7 @@ def test_a_model_is_scored_beside_every_baseline(evaluation_of) -> None:
 def test_the_summary_says_when_the_model_is_no_better(evaluation_of) -> None:
     text = summary(evaluation_of(fit_copy_current))
     assert "The model is no better than copying the current cell" in text
-    assert "The model beats gene frequencies at each rank" in text
+    assert "does not beat gene frequencies at each rank: it is worse in change of genes" in text
     assert "The model beats guessing among all genes" in text
 
 

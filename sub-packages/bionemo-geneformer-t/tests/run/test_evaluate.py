@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, RANDOM_WEIGHTS, SHUFFLED
-from bionemo.geneformer_t.evaluate.text import NO_INFORMATION
+from bionemo.geneformer_t.evaluate.headline import NO_INFORMATION
 from bionemo.geneformer_t.inference.checkpoint import load_model, summarise_checkpoint
 from bionemo.geneformer_t.report.evaluation_files import score_values
 from bionemo.geneformer_t.run.cli import main

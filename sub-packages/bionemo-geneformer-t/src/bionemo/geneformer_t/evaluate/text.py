@@ -1,23 +1,29 @@
 """An evaluation in sentences.
 
 They draw the conclusion for the reader: a baseline counts as beaten only where the whole
-interval of the paired difference is above zero, and rests on enough cells and donors.
+interval of the paired difference is above zero, rests on enough cells and donors, and no headline
+measure is worse (`headline.py`).
 """
 
-from dataclasses import replace
-
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.headline import (
+    ALL_GENES,
+    Headline,
+    comparison,
+    graph_lesson,
+    headline_measures,
+    nats,
+)
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import population_sentence
 from bionemo.geneformer_t.evaluate.units import LEAST_DONORS, LEAST_UNITS, Units
 from bionemo.geneformer_t.table import span
 
-NO_INFORMATION = "No information in the graph was shown: shuffled successors teach as much."
-
 
 def summary(evaluation: Evaluation) -> str:
-    """What was scored, and whether the model beats each baseline beyond its interval."""
-    lines = scored_sentences(evaluation)
+    """What was scored, the verdict, what the graph taught, and each baseline by itself."""
+    lines = [*scored_sentences(evaluation), Headline.of(evaluation).sentence]
+    lines.append(graph_lesson(evaluation))
     for conclusion, details in verdicts(evaluation):
         lines += [conclusion, *(f"   {detail}" for detail in details)]
     return "\n".join(lines)
@@ -36,13 +42,10 @@ def scored_sentences(evaluation: Evaluation) -> list[str]:
 def verdicts(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
     """The model beside each baseline, populations and bounds: conclusions, with their details."""
     found = []
-    for name, gain in evaluation.advantages.items():
-        parts = {"genes new in the next cell": gain.changed} if evaluation.num_changed else {}
-        parts |= {"change of genes": gain.change, "direction": gain.direction}
-        details = ["; ".join(verdict(what, part) for what, part in parts.items()) + "."]
-        if name == SHUFFLED and gain.all.verdict in {"no better", "worse"}:
-            details.append(NO_INFORMATION)
-        found.append((sentence(name, gain.all), details))
+    for name in evaluation.advantages:
+        measures = headline_measures(evaluation, name)
+        others = [verdict(what, gain) for what, gain in measures.items() if what != ALL_GENES]
+        found.append((comparison(name, measures), [f"{'; '.join(others)}."]))
     found.append(population_sentence(evaluation.populations))
     return found + [(gap_sentence(name, gap), []) for name, gap in evaluation.gaps.items()]
 
@@ -71,33 +74,15 @@ def interval_sentence(units: Units) -> str:
     )
 
 
-def sentence(baseline: str, gain: Interval) -> str:
-    """The comparison of cross-entropies in words."""
-    subject = MODEL[0].upper() + MODEL[1:]
-    match gain.verdict:
-        case "better":
-            return f"{subject} beats {baseline} by {_with_interval(gain)}."
-        case "worse":
-            loss = _with_interval(_negative(gain))
-            return f"{subject} is no better than {baseline}, it is worse: it loses {loss}."
-        case "too few":
-            return (
-                f"Too few cells or donors to tell whether {MODEL} beats {baseline}: it gains "
-                f"{_with_interval(gain)}."
-            )
-        case _:
-            return f"{subject} is no better than {baseline}: it gains {_with_interval(gain)}."
-
-
 def gap_sentence(bound: str, gap: Interval) -> str:
     """How far the model is from what no model can be expected to beat."""
     subject = MODEL[0].upper() + MODEL[1:]
     if gap.verdict == "worse":
         return (
-            f"{subject} is beyond {bound} by {_with_interval(_negative(gap))}, which should be "
+            f"{subject} is beyond {bound} by {nats(gap, -1)}, which should be "
             "impossible: check for leakage."
         )
-    return f"{subject} is above {bound} by {_with_interval(gap)}."
+    return f"{subject} is above {bound} by {nats(gap)}."
 
 
 def verdict(what: str, gain: Interval) -> str:
@@ -106,11 +91,3 @@ def verdict(what: str, gain: Interval) -> str:
         return f"{what}: not known"
     word = "no verdict" if gain.verdict == "too few" else gain.verdict
     return f"{what}: {word}, {gain.mean:+.3f} ({span(gain.low, gain.high)})"
-
-
-def _negative(gain: Interval) -> Interval:
-    return replace(gain, mean=-gain.mean, low=-gain.high, high=-gain.low)
-
-
-def _with_interval(gain: Interval) -> str:
-    return f"{gain.mean:.3f} nats per position (95 % interval {span(gain.low, gain.high)})"

@@ -137,6 +137,16 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
     )
 
 
+def recorded_settings(path: Path) -> Mapping[str, Any] | None:
+    """The settings of the run that wrote a checkpoint; None where they are not recorded.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: As `read_checkpoint`.
+    """
+    return _run_settings(read_checkpoint(path))
+
+
 def _run_settings(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What `training.checkpointing.RunCheckpoints` wrote beside the weights."""
     found: Any = content

@@ -22,7 +22,8 @@ def load_shuffled(checkpoint: Path, model: NextCellModel) -> NextCellModel:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It was trained on true successors, or reads other genes or lengths than `model`.
+        ValueError: It was trained on true successors or on other cells, or reads other genes or
+            lengths than `model`.
     """
     control = load_model(checkpoint)
     mine, theirs = settings_of(model), settings_of(control)
@@ -35,6 +36,12 @@ def load_shuffled(checkpoint: Path, model: NextCellModel) -> NextCellModel:
         raise ValueError(
             f"shuffled_checkpoint: {checkpoint} has another vocabulary than the model; train both "
             "on the same data folder"
+        )
+    trained = [one.provenance.data_fingerprint for one in (control, model) if one.provenance]
+    if len(set(trained)) > 1:
+        raise ValueError(
+            f"shuffled_checkpoint: {checkpoint} was trained on other cells than the model; train "
+            "both on the same data folder"
         )
     if (control.memory is None) != (model.memory is None):
         raise ValueError(

@@ -12,9 +12,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.stored_graphs import recorded_options
-from bionemo.geneformer_t.evaluate.by_cluster import best_baseline, cluster_gains
+from bionemo.geneformer_t.evaluate.by_cluster import cluster_gains
 from bionemo.geneformer_t.evaluate.graph_pseudotime import position_along
-from bionemo.geneformer_t.evaluate.text import sentence
+from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
 from bionemo.geneformer_t.evaluate.trends import gene_trends
 from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
@@ -70,14 +70,13 @@ def sections_of(
 def page_of(
     evaluated: Evaluated, checkpoint: CheckpointSummary, sections: Mapping[str, page.Section]
 ) -> str:
-    """The whole page; its verdict is the comparison with the best baseline."""
+    """The whole page; it begins with the verdict and with what the graph taught."""
     evaluation, trained = evaluated.evaluation, checkpoint.provenance
-    best = best_baseline(evaluation)
     control = " (trained on shuffled successors: a control)" if evaluated.is_shuffled else ""
     return page.page(
         f"Next-cell report: {trained.data_name if trained else evaluated.split_dir}",
         f"{evaluated.checkpoint}{control} on {evaluated.split_dir}",
-        f"Beside the best baseline: {sentence(best, evaluation.advantages[best].all)}",
+        f"{Headline.of(evaluation).sentence} {graph_lesson(evaluation)}",
         sections,
     )
 

@@ -46,13 +46,15 @@ class Evaluated:
     seed: int
     fingerprint: str
     """Of the model; see `inference.model_fingerprint`."""
+    control: str | None
+    """Of the model of shuffled successors; None where there is none."""
     settings: Mapping[str, Any]
     """How it was scored, in plain values."""
 
     @property
     def scored(self) -> Scored:
         """What the scores belong to, by content."""
-        return what_is_scored(self.fingerprint, self.split, self.dataset)
+        return what_is_scored(self.fingerprint, self.split, self.dataset, self.control)
 
     @property
     def split_dir(self) -> Path:
@@ -81,13 +83,16 @@ class Evaluated:
         return arrows(self.predictor, self.dataset, self.where.coordinates)
 
 
-def what_is_scored(fingerprint: str, split: str, dataset: TemporalGeneformerDataset) -> Scored:
-    """A model on a split, by content."""
+def what_is_scored(
+    fingerprint: str, split: str, dataset: TemporalGeneformerDataset, control: str | None
+) -> Scored:
+    """A model on a split, beside a model of shuffled successors or none, by content."""
     return Scored(
         model=fingerprint,
         split=split,
         cells=cells_fingerprint(dataset.tokens.store),
         graph=graph_fingerprint(dataset.graph),
+        control=control,
     )
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 EVALUATION = "evaluation.json"
 SCORED = "scored"
 _SHOWN = 12
-_WORDS = {"model": "another model", "cells": "other cells", "graph": "another graph of successors"}
+_WORDS = {
+    "model": "another model", "cells": "other cells", "graph": "another graph of successors",
+    "control": "another control",
+}  # fmt: skip
 """Fingerprint -> what a different one means."""
 
 
@@ -36,6 +39,8 @@ class Scored:
     """Fingerprint of names and counts of the cells; None where any will do."""
     graph: str | None = None
     """Fingerprint of their successors; None where any will do."""
+    control: str | None = None
+    """Fingerprint of the model of shuffled successors beside it; None where any or none will do."""
 
     def to_dict(self) -> dict[str, str | None]:
         """Plain values, for `evaluation.json`."""
@@ -102,6 +107,7 @@ def scores_beside(folder: Path, wanted: Scored) -> tuple[Mapping[str, Any] | Non
 
 def score_values(evaluation: "Evaluation") -> dict[str, Any]:
     """The scores as plain values, means over current cells; None if nothing could be scored."""
+    from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
     from bionemo.geneformer_t.evaluate.population_text import population_sentence
     from bionemo.geneformer_t.evaluate.text import interval_sentence
 
@@ -127,6 +133,8 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
     values = {
         "unit": "nats per position; fractions from 0 to 1",
         "intervals": interval_sentence(evaluation.units),
+        "verdict": Headline.of(evaluation).to_dict(),
+        "graph_taught": graph_lesson(evaluation),
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
         "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},

@@ -106,7 +106,10 @@ def _train(settings: DemoSettings) -> Path:
     if "checkpoint" in record and (folder / record["checkpoint"]).is_file():
         print(f"2/3 the model in {folder / MODEL} is already trained")
         return folder / str(record["checkpoint"])
-    print(f"\n2/3 training a small model for {settings.num_epochs} epochs")
+    print(
+        f"\n2/3 training a small model for {settings.num_epochs} epochs, and the same on shuffled "
+        "successors, as a control"
+    )
     shutil.rmtree(folder / MODEL, ignore_errors=True)  # of a demo that was interrupted
     checkpoint = train_temporal_geneformer(
         data_dir=folder / DATA, output_dir=folder / MODEL, **_training(settings)
@@ -134,6 +137,7 @@ def _training(settings: DemoSettings) -> dict[str, Any]:
         "learning_rate": settings.learning_rate,
         "num_epochs": settings.num_epochs,
         "max_steps": -1,
+        "controls": True,
         "num_workers": 1,
         "final_evaluation": False,  # all test cells are scored after the training
     }

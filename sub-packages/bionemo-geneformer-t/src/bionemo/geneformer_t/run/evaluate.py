@@ -60,8 +60,8 @@ class EvaluateSettings(Settings):
     true distribution of next cells."""
     shuffled_checkpoint: Path | None = None
     """Checkpoint of a second model to score, which was trained with shuffle_successors but
-    otherwise with the same settings. The difference between the two models is the contribution of
-    the graph."""
+    otherwise with the same settings; by default the one that `train --controls` left beside the
+    checkpoint. The difference between the two models is the contribution of the graph."""
     seed: int = 42
     """Random seed for the cells on which baselines are tuned, for the cells drawn from predictions,
     and for the cells drawn if there are more than max_cells."""
@@ -120,6 +120,8 @@ def evaluate_checkpoint(
     if settings.max_cells:
         pairs = pairs.draw_cells(settings.max_cells, generator)
     predictor = model_predictor(model)
+    control, about_control = _shuffled(settings, model)
+    where_from = f"{where_from}\n{about_control}" if about_control else where_from
     bounds: dict[str, CellPredictor] = {}
     if settings.controls:
         bounds, about = simulated_bounds(settings.data_dir, scored)
@@ -129,7 +131,7 @@ def evaluate_checkpoint(
         pairs,
         CellPairs.from_dataset(train),
         generator,
-        controls=_controls(settings, model),
+        controls=_controls(settings, model, control),
         bounds=bounds,
         facts=facts[settings.split],
         training_facts=facts["train"],
@@ -150,6 +152,7 @@ def evaluate_checkpoint(
         mixing=None if model.memory is None else model.memory.mixing,
         seed=settings.seed,
         fingerprint=model_fingerprint(model),
+        control=None if control is None else model_fingerprint(control),
         settings=_recorded(settings, scored.settings.neighbor_key),
     )
     print(as_text(evaluated))
@@ -165,14 +168,45 @@ def _recorded(settings: EvaluateSettings, neighbor_key: str) -> dict[str, Any]:
     return {"neighbor_key": neighbor_key, **{name: getattr(settings, name) for name in names}}
 
 
-def _controls(settings: EvaluateSettings, model: "NextCellModel") -> "dict[str, Predictor]":
+def _shuffled(
+    settings: EvaluateSettings, model: "NextCellModel"
+) -> "tuple[NextCellModel | None, str]":
+    """The model of shuffled successors, and a note on it.
+
+    Raises:
+        ValueError: One that was named is no control for the model.
+    """
+    from bionemo.geneformer_t.inference.checkpoint import recorded_settings
+    from bionemo.geneformer_t.inference.controls import load_shuffled
+    from bionemo.geneformer_t.report.evaluated import run_dir
+    from bionemo.geneformer_t.training.shuffled_control import find_control, other_settings
+
+    path = settings.shuffled_checkpoint
+    if path is not None:
+        control = load_shuffled(path, model)
+    else:
+        found = find_control(run_dir(settings.checkpoint))
+        path = found.checkpoint
+        if path is None:
+            return None, found.note
+        try:
+            control = load_shuffled(path, model)
+        except ValueError as error:
+            return None, f"The control beside the checkpoint is not scored: {error}."
+    recorded = (recorded_settings(one) for one in (settings.checkpoint, path))
+    return control, other_settings(*recorded)
+
+
+def _controls(
+    settings: EvaluateSettings, model: "NextCellModel", shuffled: "NextCellModel | None"
+) -> "dict[str, Predictor]":
     from bionemo.geneformer_t.evaluate.evaluation import RANDOM_WEIGHTS, SHUFFLED
-    from bionemo.geneformer_t.inference.controls import load_shuffled, random_weights
+    from bionemo.geneformer_t.inference.controls import random_weights
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor
 
     found: dict[str, Predictor] = {}
-    if settings.shuffled_checkpoint is not None:
-        found[SHUFFLED] = model_predictor(load_shuffled(settings.shuffled_checkpoint, model))
+    if shuffled is not None:
+        found[SHUFFLED] = model_predictor(shuffled)
     if settings.controls:
         found[RANDOM_WEIGHTS] = model_predictor(random_weights(model, settings.seed))
     return found

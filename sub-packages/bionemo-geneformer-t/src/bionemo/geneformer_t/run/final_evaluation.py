@@ -101,12 +101,15 @@ def is_scored(settings: TrainSettings, checkpoint: Path, store: "CellStore") -> 
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
     from bionemo.geneformer_t.report.evaluated import what_is_scored
     from bionemo.geneformer_t.report.evaluation_files import EVALUATION, scores_beside
+    from bionemo.geneformer_t.training.shuffled_control import find_control
 
     if not (settings.output_dir / EVALUATION).is_file():
         return False
     model = load_model(checkpoint)
     dataset = open_split(model, store)
-    wanted = what_is_scored(model_fingerprint(model), _split(settings), dataset)
+    found = find_control(settings.output_dir).checkpoint
+    control = None if found is None else model_fingerprint(load_model(found))
+    wanted = what_is_scored(model_fingerprint(model), _split(settings), dataset, control)
     scores, words = scores_beside(settings.output_dir, wanted)
     if scores is None:
         logger.warning("scoring again: %s", words)

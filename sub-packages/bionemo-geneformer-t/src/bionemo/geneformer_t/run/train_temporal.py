@@ -5,16 +5,25 @@ The output folder has the settings, metrics and checkpoints of one run.
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.final_evaluation import final_evaluation
 from bionemo.geneformer_t.training.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.training.run_lock import RunLock
 
 logger = logging.getLogger(__name__)
+
+
+class _Trained(NamedTuple):
+    """A run that is done."""
+
+    best: Path
+    data: "TemporalGeneformerDataModule"
+    is_first_process: bool
 
 
 @command(TrainSettings)
@@ -22,8 +31,9 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     """Train a model to predict the next cell, and return the path of the best checkpoint.
 
     The best checkpoint is the one with the lowest validation loss or, if there are no validation
-    cells, the last one. At the end, it is scored together with baselines; the scores are printed
-    and written to evaluation.txt.
+    cells, the last one. With `controls`, a second model is trained on shuffled successors. At the
+    end, the best checkpoint is scored together with baselines and this control; the scores are
+    printed and written to evaluation.txt.
 
     Raises:
         RunStopped: SIGTERM, SIGUSR1 or Ctrl-C asked the run to stop; it can be resumed.
@@ -36,6 +46,7 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     from bionemo.geneformer_t.training.loggers import quiet_lightning
     from bionemo.geneformer_t.training.run_folder import refuse_other_run
     from bionemo.geneformer_t.training.run_lock import owned
+    from bionemo.geneformer_t.training.shuffled_control import control_settings
     from bionemo.geneformer_t.training.trainer import (
         out_of_memory_advice,
         refuse_in_spawned_process,
@@ -45,10 +56,31 @@ def train_temporal_geneformer(settings: TrainSettings) -> Path:
     with quiet_lightning(), out_of_memory_advice(settings), owned(settings.output_dir) as lock:
         if lock is not None:
             refuse_other_run(settings)
-        return _train(settings, lock)
+            if settings.controls:
+                refuse_other_run(control_settings(settings))
+        trained = _train(settings, lock)
+        if settings.controls:
+            _train_control(control_settings(settings))
+        if settings.final_evaluation and trained.is_first_process:
+            final_evaluation(settings, trained.best, trained.data)
+        return trained.best
 
 
-def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
+def _train_control(settings: TrainSettings) -> None:
+    """Train on shuffled successors, in a folder that is locked and resumed like that of any run."""
+    from bionemo.geneformer_t.training.run_lock import owned
+    from bionemo.geneformer_t.training.shuffled_control import begin, finish
+
+    logger.info("training the control, on shuffled successors, in %s", settings.output_dir)
+    with owned(settings.output_dir) as lock:
+        if lock is not None:
+            begin(settings.output_dir)
+        control = _train(settings, lock)
+        if lock is not None:
+            finish(settings.output_dir, control.best)
+
+
+def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     import lightning as L
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
@@ -113,9 +145,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> Path:
     if settings.successor_memory and trainer.is_global_zero:
         add_memory(settings, data, path)
     trainer.strategy.barrier("the best checkpoint is complete")
-    if settings.final_evaluation and trainer.is_global_zero:
-        final_evaluation(settings, path, data)
-    return path
+    return _Trained(path, data, trainer.is_global_zero)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ _USED = (
     "checkpoint_every_n_steps", "checkpoint_every_minutes", "val_check_interval",
     "log_every_n_steps", "limit_val_batches", "precision", "strategy", "accelerator",
     "attention_backend", "recompute", "compile", "use_wandb", "wandb_project", "successor_memory",
-    "final_evaluation",
+    "final_evaluation", "controls",
 )  # fmt: skip
 _BETWEEN_EPOCHS = (
     "seed", "context_dropout", "next_cells_per_cell", "limit_train_batches", "micro_batch_size",

@@ -148,6 +148,10 @@ class TrainSettings(PairSettings):
     """At the end, score the best checkpoint and baselines on a few hundred cells of the test split,
     or of val if there is no test split."""
 
+    controls: bool = False
+    """Also train a control: the same settings on shuffled successors, in OUTPUT_DIR/shuffled, after
+    the model. The scores then say what the graph taught; training takes twice as long."""
+
     accelerator: str = "auto"
     """Type of hardware: cpu, gpu, mps or auto."""
     devices: int | str = 1
@@ -185,6 +189,7 @@ class TrainSettings(PairSettings):
             raise ValueError(
                 "successor_memory uses successors, and objective 'mlm' has none; leave one out"
             )
+        self._check_controls()
         self._check_start()
         check_batch_size(self.micro_batch_size, self.max_tokens_per_batch)
         require_at_least(
@@ -197,6 +202,18 @@ class TrainSettings(PairSettings):
         self._check_accumulation()
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"max_steps must be positive, or -1 for all; got {self.max_steps}")
+
+    def _check_controls(self) -> None:
+        if self.controls and self.objective == "mlm":
+            raise ValueError(
+                "controls trains on shuffled successors, and objective 'mlm' has none; leave one "
+                "out"
+            )
+        if self.controls and self.shuffle_successors:
+            raise ValueError(
+                "controls trains a second model on shuffled successors, and with "
+                "shuffle_successors this one is such a model already; leave one out"
+            )
 
     def _check_start(self) -> None:
         if self.gene_embeddings != "random" and self.pretrained is not None:
