@@ -127,8 +127,8 @@ def test_a_lead_that_hides_a_loss_is_told_with_it(with_gains) -> None:
         (
             gain(),
             "What the graph taught: 0.030 nats per position (95 % interval 0.010 to 0.050), 100% "
-            "of what the model gains over gene frequencies at each rank; also cross-entropy over new "
-            "genes (+0.030, 0.010 to 0.050) and change of genes (+0.030, 0.010 to 0.050) and "
+            "of what the model gains over gene frequencies at each rank; also cross-entropy over "
+            "new genes (+0.030, 0.010 to 0.050) and change of genes (+0.030, 0.010 to 0.050) and "
             "direction (+0.030, 0.010 to 0.050).",
         ),
         (gain(ALIKE, ALIKE, ALIKE, ALIKE), NO_INFORMATION),

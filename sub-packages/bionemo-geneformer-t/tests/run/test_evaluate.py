@@ -10,6 +10,7 @@ from bionemo.geneformer_t.report.evaluation_files import score_values
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.doctor import checkpoint_text
 from bionemo.geneformer_t.run.evaluate import evaluate
+from bionemo.geneformer_t.run.report import report
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 
@@ -76,3 +77,48 @@ def test_controls_stand_beside_the_model(untrained_checkpoint, tiny_data_dir, tm
     assert itself.num_pairs == evaluation.num_pairs == 29  # the true ones
     assert load_model(shuffled).provenance.shuffled
     assert "shuffled: this model is a control" in checkpoint_text(summarise_checkpoint(shuffled))
+
+
+def test_scores_of_training_cells_are_marked_as_in_sample_wherever_they_are_shown(
+    tiny_data_dir, tmp_path, capsys
+) -> None:
+    checkpoint = train_temporal_geneformer(
+        data_dir=tiny_data_dir, output_dir=tmp_path / "run", seq_length=64, hidden_size=16,
+        num_layers=1, num_attention_heads=2, intermediate_size=16, num_epochs=1, num_workers=0,
+        accelerator="cpu", final_evaluation=False,
+    )  # fmt: skip
+    capsys.readouterr()
+    given = {"checkpoint": checkpoint, "data_dir": tiny_data_dir, "max_cells": 12}
+    report(**given, split="train", output_dir=tmp_path / "own", num_genes=1)
+    words = (
+        "In-sample: the model was trained on these cells, and the baselines were fitted on these "
+        "cells. The scores say nothing of other cells."
+    )
+    printed = capsys.readouterr().out
+    assert words in printed
+    assert "/train (in-sample)" in printed
+    written = json.loads((tmp_path / "own" / "evaluation.json").read_text())
+    assert written["in_sample"] is True
+    assert words in written["notes"]
+    page = (tmp_path / "own" / "report.html").read_text()
+    assert f'<p class="verdict">{words}' in page
+    assert "/train (in-sample)</p>" in page
+
+    evaluate(**given, output_dir=tmp_path / "other")
+    assert "n-sample" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "other" / "evaluation.json").read_text())["in_sample"] is False
+
+    shutil.rmtree(tiny_data_dir / "test")  # the same cells under another name
+    shutil.copytree(tiny_data_dir / "train", tiny_data_dir / "test")
+    evaluate(**given)
+    assert "In-sample: the model was trained on these cells. The" in capsys.readouterr().out
+
+
+def test_of_other_training_cells_only_the_baselines_are_in_sample(
+    untrained_checkpoint, tiny_data_dir, capsys
+) -> None:
+    evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, split="train", max_cells=9)
+    assert (
+        "In-sample: the baselines were fitted on these cells; whether the model was trained on "
+        "them is not recorded."
+    ) in capsys.readouterr().out

@@ -6,9 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bionemo.geneformer_t as gft
+from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.counts.h5ad import h5ad_source
 from bionemo.geneformer_t.counts.scdl import survey, write_archive
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.run.predict import predict
+from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
+from bionemo.geneformer_t.training.training_cell_record import training_cells_of
+from bionemo.geneformer_t.vocab import GeneVocab
 
 
 def test_a_tidy_table_is_written(untrained_checkpoint, tiny_data_dir, tmp_path, capsys) -> None:
@@ -197,3 +203,79 @@ def test_refusals_name_the_options_of_this_command(
         predict(**given, layer="expected")
     with pytest.raises(KeyError, match="no layer 'x'; it holds: counts, expected"):
         predict(**given, layer="x")
+
+
+@pytest.fixture
+def trained(tiny_data_dir, tmp_path):
+    """A model of days 0 and 1, where cells of day 1 have no successors."""
+    for name in ("train", "val", "test"):
+        path = tiny_data_dir / name / "neighbors.json"
+        size = len(anndata.read_h5ad(tiny_data_dir / name / "data.h5ad"))
+        half = range(size // 2)
+        graph = {f"{name}_{i}": [f"{name}_{size // 2 + i}"] for i in half}
+        path.write_text(json.dumps({"neighbors": graph}))
+    return train_temporal_geneformer(
+        data_dir=tiny_data_dir, output_dir=tmp_path / "run", seq_length=64, hidden_size=16,
+        num_layers=1, num_attention_heads=2, intermediate_size=16, num_epochs=1, num_workers=0,
+        accelerator="cpu", final_evaluation=False,
+    )  # fmt: skip
+
+
+def test_training_cells_and_those_of_the_last_time_are_marked_under_any_name(
+    trained, tiny_data_dir, tmp_path, capsys
+) -> None:
+    parts = [anndata.read_h5ad(tiny_data_dir / name / "data.h5ad") for name in ("train", "test")]
+    mixed = anndata.concat([parts[0][10:30], parts[1]])
+    mixed.var = parts[0].var
+    mixed = mixed[:, ::-1].copy()  # genes in another order
+    mixed.obs_names = [f"cell {i}" for i in range(36)]
+    mixed.write_h5ad(tmp_path / "mixed.h5ad")
+    given = {"checkpoint": trained, "input": tmp_path / "mixed.h5ad", "num_predictions": 2}
+    table = pd.read_csv(predict(**given, output=tmp_path / "next.csv"))
+    names = ["cell", "rank", "gene", "probability", "symbol", "training_cell", "last_time_point"]
+    assert list(table.columns) == names
+    first = table[table["rank"] == 1]
+    assert first["training_cell"].tolist() == [True] * 20 + [False] * 16
+    assert first["last_time_point"].tolist() == (mixed.obs["day"] == 1).tolist()
+    printed = capsys.readouterr().out
+    assert "20 of 36 cells are training cells of the checkpoint (column training_cell)" in printed
+    assert "18 of 36 cells are of the last time point that the model was trained on (day 1;" in (
+        printed
+    )
+    cells = anndata.read_h5ad(predict(**given, output=tmp_path / "next.h5ad"))
+    for name in names[-2:]:
+        assert cells.obs[name].tolist() == first[name].tolist()
+
+    gft.tl.predict(mixed, trained, num_predictions=2)
+    for name in names[-2:]:
+        assert mixed.obs[f"next_cell_{name}"].tolist() == first[name].tolist()
+
+    del mixed.obs["day"]  # the time is not known
+    anndata.AnnData(mixed.X, obs=mixed.obs, var=mixed.var).write_h5ad(tmp_path / "mixed.h5ad")
+    table = pd.read_csv(predict(**given, output=tmp_path / "next.csv"))
+    assert list(table.columns) == names[:-1]
+    assert "last time" not in capsys.readouterr().out.rpartition("cells are training")[2]
+
+
+def test_nothing_is_claimed_where_the_checkpoint_does_not_tell(
+    untrained_checkpoint, tiny_data_dir, tmp_path, capsys
+) -> None:
+    path = predict(
+        checkpoint=untrained_checkpoint, input=tiny_data_dir / "train", output=tmp_path / "o.csv"
+    )
+    assert "training_cell" not in pd.read_csv(path, nrows=1).columns
+    printed = capsys.readouterr().out
+    assert "which cells the model was trained on is not known" in printed
+
+
+def test_times_whose_cells_have_successors_are_not_the_last(tiny_data_dir, tmp_path) -> None:
+    """In the chain of cells of these tests, those of day 1 follow one another."""
+    vocab = GeneVocab.read(
+        tiny_data_dir / "train" / "geneformer.vocab", tiny_data_dir / "train" / "medians.json"
+    )
+    dataset = TemporalGeneformerDataset.from_folder(
+        tiny_data_dir / "train", vocab, PairSettings(seq_length=64)
+    )
+    found = training_cells_of(dataset)
+    assert found.last_time is None
+    assert len(found.numbers) == 40

@@ -48,7 +48,7 @@ def evaluation_facts(
     from bionemo.geneformer_t.data.stored_graphs import read_split
 
     splits = {name: read_split(store) for name, store in stores.items()}
-    times, time_key = _times(splits, time_key, recorded)
+    times, time_key = split_times(splits, time_key, recorded)
     cluster = _label_key(splits, cluster_key, recorded.get("cluster_key"), CLUSTER_KEYS, "cluster")
     donor = _label_key(splits, donor_key, recorded.get("batch_key"), DONOR_KEYS, "donor")
     facts = {
@@ -62,9 +62,21 @@ def evaluation_facts(
     )
 
 
-def _times(
+def split_times(
     splits: "Mapping[str, SplitInput]", given: str | None, recorded: "Mapping[str, Any]"
 ) -> tuple[dict[str, np.ndarray], str | None]:
+    """The times of the cells of each split, and their column of obs; none where none is found.
+
+    Args:
+        splits: The splits by name.
+        given: The column; by default the recorded one, else the first of `TIME_KEYS` that every
+            split has and that reads as times.
+        recorded: As for `evaluation_facts`.
+
+    Raises:
+        KeyError: A split lacks the column that was named.
+        ValueError: Its times cannot be read.
+    """
     from bionemo.geneformer_t.data.stored_graphs import read_times
 
     own = recorded.get("time_key")

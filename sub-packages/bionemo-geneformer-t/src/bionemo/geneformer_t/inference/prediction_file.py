@@ -16,6 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.update_h5ad import WholeFile, whole_hdf5
+from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.expected_ranks import AGAINST_AVERAGE, CHANGE, UNIT
 from bionemo.geneformer_t.inference.gene_symbols import readable_names
 from bionemo.geneformer_t.inference.next_cell import NextCells
@@ -37,6 +38,7 @@ def write_predictions(
     symbols: Sequence[str],
     path: Path,
     params: Mapping[str, Any],
+    marks: CellMarks,
 ) -> None:
     """Write genes and probabilities of ranks, and expected ranks of all genes where there are any.
 
@@ -46,6 +48,7 @@ def write_predictions(
         symbols: Of each token; empty where it is not known.
         path: The .h5ad.
         params: What was predicted with what; stored in `uns`.
+        marks: What is known of the cells; a column of `obs` for each mark.
 
     Raises:
         OSError: The disk is full.
@@ -83,7 +86,8 @@ def write_predictions(
             var = pd.DataFrame({"symbol": found}, index=pd.Index(vocab.genes, dtype=str))
             uns["units"] = units(int(params["num_ranks"]))
             uns["top_genes"] = sums.top_genes(var)
-        write_elem(file, "obs", pd.DataFrame(index=index))
+        obs = pd.DataFrame(marks.of(np.concatenate(cells)), index=index)
+        write_elem(file, "obs", obs)
         write_elem(file, "var", var)
         obsm = {
             f"{KEY}_{name}": pd.DataFrame(values, index=index, columns=ranks)

@@ -17,9 +17,11 @@ from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.setting_values import plain_entry
+from bionemo.geneformer_t.training_cells import TrainingCells
 from bionemo.geneformer_t.vocab import GeneVocab
 
 T = TypeVar("T")
+_WITH_VALUES = ("vocab", "pair_settings", "start", "provenance", "memory", "training_cells")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class CheckpointEntry:
     start: StartReport | None
     provenance: Provenance | None
     memory: KnnInterpolation | None
+    training_cells: TrainingCells | None
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> "CheckpointEntry":
@@ -53,6 +56,7 @@ class CheckpointEntry:
             start=read("start", StartReport.from_dict),
             provenance=read("provenance", Provenance.from_dict),
             memory=read("memory", KnnInterpolation.from_dict),
+            training_cells=read("training_cells", TrainingCells.from_dict),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +71,7 @@ class CheckpointEntry:
             "lora_scale": self.lora_scale,
             **{
                 name: None if getattr(self, name) is None else getattr(self, name).to_dict()
-                for name in ("vocab", "pair_settings", "start", "provenance", "memory")
+                for name in _WITH_VALUES
             },
         }
         plain: dict[str, Any] = plain_entry(entry, CHECKPOINT_KEY, kept=torch.Tensor)

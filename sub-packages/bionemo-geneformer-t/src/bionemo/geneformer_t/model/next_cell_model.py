@@ -36,6 +36,7 @@ from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.ragged import Ragged
+from bionemo.geneformer_t.training_cells import TrainingCells
 from bionemo.geneformer_t.vocab import GeneVocab
 
 
@@ -57,6 +58,7 @@ class NextCellModel(nn.Module):
         self.start: StartReport | None = None
         self.provenance: Provenance | None = None
         self.memory: KnnInterpolation | None = None
+        self.training_cells: TrainingCells | None = None
 
     @property
     def device(self) -> torch.device:
@@ -143,6 +145,7 @@ class NextCellModel(nn.Module):
             start=self.start,
             provenance=self.provenance,
             memory=self.memory,
+            training_cells=self.training_cells,
         )
 
     def read_entry(self, checkpoint: dict[str, Any]) -> None:
@@ -164,6 +167,7 @@ class NextCellModel(nn.Module):
         self.pair_settings = self.pair_settings or entry.pair_settings
         self.start = entry.start or self.start
         self.memory = entry.memory or self.memory
+        self.training_cells = self.training_cells or entry.training_cells
         if entry.provenance is not None and self.provenance is not None:
             source = entry.provenance.pretrained
             self.provenance = replace(self.provenance, pretrained=source)

@@ -23,6 +23,7 @@ from bionemo.geneformer_t.report.evaluated import Evaluated
 from bionemo.geneformer_t.report.figures.graph_map import graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured
 from bionemo.geneformer_t.report.graph_facts import stored_graphs
+from bionemo.geneformer_t.report.in_sample import IN_SAMPLE
 from bionemo.geneformer_t.training.run_folder import CONFIG_FILE
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -73,10 +74,11 @@ def page_of(
     """The whole page; it begins with the verdict and with what the graph taught."""
     evaluation, trained = evaluated.evaluation, checkpoint.provenance
     control = " (trained on shuffled successors: a control)" if evaluated.is_shuffled else ""
+    in_sample = f" ({IN_SAMPLE})" if evaluated.in_sample else ""
     return page.page(
         f"Next-cell report: {trained.data_name if trained else evaluated.split_dir}",
-        f"{evaluated.checkpoint}{control} on {evaluated.split_dir}",
-        f"{Headline.of(evaluation).sentence} {graph_lesson(evaluation)}",
+        f"{evaluated.checkpoint}{control} on {evaluated.split_dir}{in_sample}",
+        f"{evaluated.in_sample} {Headline.of(evaluation).sentence} {graph_lesson(evaluation)}".strip(),
         sections,
     )
 

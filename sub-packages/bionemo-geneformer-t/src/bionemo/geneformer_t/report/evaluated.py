@@ -39,6 +39,8 @@ class Evaluated:
     """Times and clusters of the cells of each split."""
     where_from: str
     """A sentence on where the facts come from."""
+    in_sample: str
+    """A sentence where model or baselines were fitted on the cells that are scored; else empty."""
     is_shuffled: bool
     """Whether the model learned from shuffled successors, as a control."""
     mixing: Mixing | None

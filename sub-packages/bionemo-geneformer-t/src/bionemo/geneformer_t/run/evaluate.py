@@ -101,6 +101,7 @@ def evaluate_checkpoint(
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor
     from bionemo.geneformer_t.report.evaluated import Evaluated
+    from bionemo.geneformer_t.report.in_sample import in_sample_words
     from bionemo.geneformer_t.run.progress import bar
 
     _check_split(settings)
@@ -110,9 +111,12 @@ def evaluate_checkpoint(
         stores, settings.time_key, settings.cluster_key, settings.donor_key,
         recorded_options(settings.data_dir),
     )  # fmt: skip
+    model = load_model(settings.checkpoint)
+    in_sample = in_sample_words(model, stores[settings.split], settings.split)
     if settings.split == "val":
         where_from += f"\n{CHOSEN_BY_VAL}"
-    model = load_model(settings.checkpoint)
+    if in_sample:
+        where_from = f"{in_sample}\n{where_from}"
     train, scored = (
         open_split(model, stores[name], settings.neighbor_key) for name in ("train", settings.split)
     )
@@ -152,6 +156,7 @@ def evaluate_checkpoint(
         mixing=None if model.memory is None else model.memory.mixing,
         seed=settings.seed,
         fingerprint=model_fingerprint(model),
+        in_sample=in_sample,
         control=None if control is None else model_fingerprint(control),
         settings=_recorded(settings, scored.settings.neighbor_key),
     )
@@ -216,6 +221,7 @@ def as_text(evaluated: "Evaluated") -> str:
     """The tables and a summary."""
     from bionemo.geneformer_t.evaluate.score_tables import score_tables
     from bionemo.geneformer_t.evaluate.text import summary
+    from bionemo.geneformer_t.report.in_sample import IN_SAMPLE
 
     evaluation, shuffled, mixed = evaluated.evaluation, "", ""
     tables = "\n\n".join(table.text() for table in score_tables(evaluation))
@@ -223,8 +229,9 @@ def as_text(evaluated: "Evaluated") -> str:
         shuffled = " (trained on shuffled successors: a control)"
     if evaluated.mixing is not None:
         mixed = f"\nThe model's answer is {evaluated.mixing}."
+    in_sample = f" ({IN_SAMPLE})" if evaluated.in_sample else ""
     return (
-        f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}\n\n"
+        f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}{in_sample}\n\n"
         f"{tables}\n\n{summary(evaluation)}{mixed}\n{evaluated.where_from}\n"
     )
 
@@ -252,6 +259,7 @@ def write_scores(evaluated: "Evaluated", folder: Path) -> None:
         "checkpoint": str(evaluated.checkpoint),
         "data_dir": str(evaluated.data_dir),
         "split": evaluated.split,
+        "in_sample": bool(evaluated.in_sample),
         SCORED: evaluated.scored.to_dict(),
         "settings": dict(evaluated.settings),
         "notes": evaluated.where_from,

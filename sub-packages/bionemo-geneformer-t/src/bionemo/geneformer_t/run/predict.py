@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bionemo.geneformer_t.counts.source import CountSource
+    from bionemo.geneformer_t.inference.cell_marks import CellMarks
     from bionemo.geneformer_t.inference.next_cell import NextCells
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
@@ -72,11 +73,13 @@ def predict(settings: PredictSettings) -> Path:
 
     Cells are read and predicted block by block. Cells that express no gene of the checkpoint's
     vocabulary are left out, and their number is reported. If most of the counts belong to genes
-    outside the vocabulary, the input is refused.
+    outside the vocabulary, the input is refused. Training cells of the checkpoint, and cells of the
+    last time point that it was trained on, are marked and counted, as far as this is known.
     """
     import numpy as np
     from tqdm import tqdm
 
+    from bionemo.geneformer_t.inference.cell_marks import CellMarks
     from bionemo.geneformer_t.inference.cell_reader import CellReader
     from bionemo.geneformer_t.inference.checkpoint import load_model
     from bionemo.geneformer_t.inference.gene_symbols import readable_names, symbols_of
@@ -85,15 +88,16 @@ def predict(settings: PredictSettings) -> Path:
 
     model = load_model(settings.checkpoint)
     with (
-        _counts(model, settings) as (source, given, notes),
+        _counts(model, settings) as (source, given, notes, obs),
         tqdm(
             total=source.shape[0], desc="predicting", unit="cell", disable=None, leave=False
         ) as bar,
     ):
         reader = CellReader(model, source, settings.min_mapped_counts, str(settings.input))
+        marks = CellMarks(model.training_cells, obs)
         predicted = predict_next_cells(
             model,
-            reader.blocks(),
+            marks.following(reader.blocks()),
             settings.num_predictions,
             batch_size=settings.batch_size,
             max_tokens_per_batch=settings.max_tokens_per_batch,
@@ -104,16 +108,16 @@ def predict(settings: PredictSettings) -> Path:
         blocks = chain([first], predicted)
         symbols = symbols_of(first.vocab, source.genes, reader.encoder.token_of_column)
         if settings.output.suffix == ".csv":
-            _write_csv(blocks, source.cell_ids, symbols, settings.output)
+            _write_csv(blocks, source.cell_ids, symbols, marks, settings.output)
         else:
             params = _params(settings, model)
-            write_predictions(blocks, source.cell_ids, symbols, settings.output, params)
+            write_predictions(blocks, source.cell_ids, symbols, settings.output, params, marks)
     print(
         f"{reader.num_cells - reader.num_empty:,} cells predicted, {reader.num_empty:,} left out "
         f"because they express no known gene; {reader.num_known:,} of "
         f"{reader.num_known + reader.num_unknown:,} genes of the input are known to the checkpoint"
     )
-    for note in (*notes, *given.notes_on_rounding, *reader.notes()):
+    for note in (*notes, *given.notes_on_rounding, *reader.notes(), *marks.notes()):
         print(f"note: {note}")
     readable = readable_names(first.vocab, symbols)
     for row, cell in enumerate(first.cells[:_PREVIEW]):
@@ -129,8 +133,11 @@ def predict(settings: PredictSettings) -> Path:
 @contextmanager
 def _counts(
     model: "NextCellModel", settings: PredictSettings
-) -> "Iterator[tuple[CountSource, CountSource, tuple[str, ...]]]":
-    """The counts of the input in whole rows, as they are in it, and notes on which these are."""
+) -> "Iterator[tuple[CountSource, CountSource, tuple[str, ...], pd.DataFrame | None]]":
+    """The counts of the input in whole rows, as they are in it, notes on which these are, and obs.
+
+    An SCDL archive has no obs.
+    """
     from bionemo.geneformer_t.counts.formats import MatrixChoice, open_input
     from bionemo.geneformer_t.counts.row_order import row_wise
     from bionemo.geneformer_t.counts.scdl import archive_source, is_archive
@@ -154,21 +161,22 @@ def _counts(
                 f"{choice.options.rounding} out"
             )
         source = archive_source(archive)
-        yield source, source, ()
+        yield source, source, (), None
         return
     with open_input(path, choice) as opened, row_wise(opened.counts) as rows:
-        yield rows, opened.counts, opened.notes
+        yield rows, opened.counts, opened.notes, opened.obs
 
 
 def tidy(
-    predicted: "NextCells", names: Sequence[str], symbols: Sequence[str] = ()
+    predicted: "NextCells", names: Sequence[str], symbols: Sequence[str], marks: "CellMarks"
 ) -> "pd.DataFrame":
-    """One line for each cell and rank: cell, rank, gene, probability, and symbols if any is known.
+    """One line for each cell and rank: cell, rank, gene, probability, symbols if any is known.
 
     Args:
         predicted: Genes of the first ranks.
         names: Of all current cells.
         symbols: Of each token; empty where it is not known.
+        marks: What is known of the cells; a column for each mark.
     """
     import numpy as np
     import pandas as pd
@@ -185,18 +193,26 @@ def tidy(
                 if any(symbols)
                 else {}
             ),
+            **{
+                name: np.repeat(values, num_ranks)
+                for name, values in marks.of(predicted.cells).items()
+            },
         }
     )
 
 
 def _write_csv(
-    blocks: "Iterable[NextCells]", names: Sequence[str], symbols: Sequence[str], path: Path
+    blocks: "Iterable[NextCells]",
+    names: Sequence[str],
+    symbols: Sequence[str],
+    marks: "CellMarks",
+    path: Path,
 ) -> None:
     from bionemo.geneformer_t.files import whole_file
 
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         for number, block in enumerate(blocks):
-            table = tidy(block, names, symbols)
+            table = tidy(block, names, symbols, marks)
             table.to_csv(file, index=False, header=number == 0, float_format="%.6g")
 
 

@@ -103,6 +103,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
         validation_interval,
         without_workers_where_none_can_start,
     )
+    from bionemo.geneformer_t.training.training_cell_record import training_cells_of
     from bionemo.geneformer_t.training.weights_from_cells import set_weights_from_cells
 
     settings = without_workers_where_none_can_start(settings)
@@ -125,6 +126,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     data.setup("fit")
     if resume is not None:
         resume.check_data(data)
+    model.training_cells = training_cells_of(data.train)
     report_coverage(settings, model, data)
     if resume is None:
         set_weights_from_cells(settings, model, data)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.counts.in_memory import anndata_source, copied
 from bionemo.geneformer_t.counts.row_order import row_wise
+from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.expected_ranks import (
@@ -76,6 +77,8 @@ def predict(
           `obsm["next_cell_probabilities"]`: the genes of the first ranks, none twice in a cell,
           their symbols where they are known, and the model's probability of each at its rank;
         * `obsm["next_cell_rising"]`: the genes that rise most against the current cell;
+        * `obs["next_cell_training_cell"]` and `obs["next_cell_last_time_point"]`: training cells of
+          the model, and cells of the last time point of its training, as far as this is known;
         * `uns["next_cell"]`: units, parameters, counts of what was met, and `top_genes`, the genes
           that change most on average, with their symbols.
 
@@ -94,13 +97,18 @@ def predict(
     source = anndata_source(cells, layer, use_raw=use_raw, round_counts=round_counts)
     with row_wise(source) as rows:
         reader = CellReader(trained, rows, min_mapped_counts)
+        marks = CellMarks(trained.training_cells, cells.obs)
         with tqdm(total=cells.n_obs, desc="predicting", unit="cell", disable=None) as bar:
             blocks = list(
                 predict_next_cells(
-                    trained, reader.blocks(), num_predictions, batch_size=batch_size,
-                    with_ranks=True, on_cells=bar.update,
+                    trained,
+                    marks.following(reader.blocks()),
+                    num_predictions,
+                    batch_size=batch_size,
+                    with_ranks=True,
+                    on_cells=bar.update,
                 )
-            )  # fmt: skip
+            )
     tokens = reader.encoder.token_of_column
     if use_raw:
         of_name = dict(zip(source.var_names, tokens.tolist(), strict=True))
@@ -108,6 +116,8 @@ def predict(
     symbols = symbols_of(trained.required_vocab(), rows.genes, reader.encoder.token_of_column)
     num_ranks = ranks_that_count(trained, genes_per_cell(trained))
     _write(cells, blocks, tokens, symbols, key_added)
+    for name, values in marks.of(np.arange(cells.n_obs)).items():
+        cells.obs[f"{key_added}_{name}"] = values
     cells.uns[key_added]["units"] = {
         key_added: UNIT.format(num_ranks=num_ranks),
         f"{key_added}_change": CHANGE,
@@ -124,7 +134,7 @@ def predict(
     cells.uns[key_added]["num_empty_cells"] = reader.num_empty
     cells.uns[key_added]["genes_known"] = reader.num_known
     cells.uns[key_added]["genes_unknown"] = reader.num_unknown
-    for note in (*source.notes_on_rounding, *reader.notes()):
+    for note in (*source.notes_on_rounding, *reader.notes(), *marks.notes()):
         logger.warning("%s", note)
     if reader.num_empty:
         logger.warning(
