@@ -18,6 +18,7 @@ from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.dictionaries import read_dictionary
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
+from bionemo.geneformer_t.inference.exported_network import folded_bias
 from bionemo.geneformer_t.inference.huggingface_export import (
     GENE_MEDIANS,
     GENE_NAMES,
@@ -223,3 +224,6 @@ def test_a_bias_by_rank_goes_out_and_comes_back_and_other_tools_pass_over_it(mod
     found = again.net.cls.predictions.rank_bias
     torch.testing.assert_close(found.start, bias.start[:size], rtol=0, atol=0)
     torch.testing.assert_close(found.change, bias.change[:size], rtol=0, atol=0)
+    own, bias_again = (one.net.cls.predictions.decoder.bias for one in (with_bias, again))
+    torch.testing.assert_close(bias_again, own[:size], rtol=0, atol=0)
+    torch.testing.assert_close(theirs.cls.predictions.bias, folded_bias(with_bias)[:size])

@@ -8,11 +8,12 @@ import torch
 
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.inference.cell_framing import reading_of
+from bionemo.geneformer_t.inference.exported_network import exported_network
 from bionemo.geneformer_t.inference.huggingface_export import write_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.ragged import Ragged
-from bionemo.geneformer_t.report.model_card import model_card, scores_table
+from bionemo.geneformer_t.report.model_card import model_card, own_score, scores_table
 from bionemo.geneformer_t.vocab import GeneVocab
 
 TRAINED = Provenance(
@@ -35,20 +36,23 @@ def make_model(**changes) -> TemporalGeneformerModel:
     return model.eval()
 
 
-@pytest.mark.parametrize("scheme", ["continued", "restarted"])
-def test_the_cards_python_reproduces_our_numbers_in_transformers(scheme, tmp_path, monkeypatch):
-    model = make_model(position_scheme=scheme)
+@pytest.mark.parametrize(("scheme", "rank_knots"), [("continued", 0), ("restarted", 5)])
+def test_the_cards_python_reproduces_our_numbers_in_transformers(
+    scheme, rank_knots, tmp_path, monkeypatch
+):
+    model = make_model(position_scheme=scheme, rank_knots=rank_knots)
+    if rank_knots:
+        model.net.cls.predictions.rank_bias.start.normal_()
     write_model(model, tmp_path)
+    model = exported_network(model)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", model_card(model, "mine", None), re.DOTALL)
     assert len(blocks) == 2
     found: dict = {}
     for block in blocks:
         exec(compile(block, "model card", "exec"), found)
-    predicted = model.predict_next_cell(
-        torch.tensor([found["current_cell"]]), num_predictions=10, return_distribution=True
-    )
-    expected = predicted.distribution[0, :, : len(model.vocab)]
+    current = Ragged.of([np.array(found["current_cell"])])
+    expected = model.rank_distributions(current, 10)[0, :, : len(model.vocab)].exp()
     torch.testing.assert_close(found["probabilities"], expected, rtol=1e-4, atol=1e-6)
     framed = reading_of(model).contexts(Ragged.of([np.array(found["current_cell"])]))
     context = torch.from_numpy(framed.row(0))[None]
@@ -124,3 +128,59 @@ def test_scores_of_cells_that_the_model_has_met_say_so(split, words):
 def test_what_is_no_evaluation_is_refused(content):
     with pytest.raises(ValueError, match="holds no scores"):
         scores_table(content)
+
+
+def evaluation_of(*, exported: float, low: float, high: float, is_enough: bool = True) -> dict:
+    """What evaluation.json holds where the model has 6.521 and gene frequencies have 6.622 nats."""
+
+    def row(nats: float) -> dict:
+        return {
+            "all": {"cross_entropy": nats, "top1": 0.2, "top10": 0.5, "top100": 0.9},
+            "changed": {"cross_entropy": 7.0},
+            "cross_entropy_interval": {"low": nats - 0.1, "high": nats + 0.1},
+        }
+
+    frequencies = "gene frequencies at each rank"
+    gain = {"mean": 6.622 - exported, "low": low, "high": high, "is_enough": is_enough}
+    mine = {"mean": 0.101, "low": 0.08, "high": 0.12, "is_enough": True}
+    rows = {"the model": 6.521, "the exported network alone": exported, frequencies: 6.622}
+    return {
+        "rows": {name: row(nats) for name, nats in rows.items()},
+        "split": "test", "num_positions": 1000, "num_pairs": 20, "num_cells": 10, "intervals": "",
+        "advantages": {frequencies: {"all": mine}},
+        "exported_advantages": {frequencies: {"all": gain}},
+    }  # fmt: skip
+
+
+def test_a_network_that_does_not_beat_frequencies_says_so_first():
+    model = make_model(rank_knots=5)
+    text = model_card(model, "mine", evaluation_of(exported=6.727, low=-0.125, high=-0.085))
+    said = (
+        "**This network does not beat gene frequencies**: it scores 6.727 nats per position; gene "
+        "frequencies at each rank have 6.622 (gain -0.105, 95 % interval -0.125 to -0.085)."
+    )
+    assert said in text
+    assert text.index(said) < text.index("A BERT over rank-value-encoded single cells")
+    assert "| the exported network alone | 6.727 |" in text
+    assert "also predicts with its changes of the bias from rank to rank" in text
+
+
+@pytest.mark.parametrize(
+    ("missing", "changes", "words"),
+    [
+        (["memory"], {"exported": 6.5, "low": 0.1, "high": 0.2}, "beats gene frequencies: it scor"),
+        (["memory"], {"exported": 6.6, "low": -0.1, "high": 0.2}, "does not beat gene frequenc"),
+        (["memory"], {"exported": 6.5, "low": 0.1, "high": 0.2, "is_enough": False},
+         "too few cells or donors"),
+        ([], {"exported": 6.7, "low": -0.2, "high": -0.1}, "beats gene frequencies: it scores 6.5"),
+    ],
+)  # fmt: skip
+def test_a_card_claims_what_its_own_network_scores(missing, changes, words):
+    assert words in own_score(evaluation_of(**changes), missing)
+
+
+def test_scores_of_the_checkpoint_do_not_pass_for_those_of_its_network():
+    evaluation = evaluation_of(exported=6.7, low=0.0, high=0.1)
+    del evaluation["rows"]["the exported network alone"]  # as earlier versions wrote it
+    found = own_score(evaluation, ["memory of training cells"])
+    assert found.startswith("The score of this network by itself is not known")

@@ -40,6 +40,7 @@ from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 MODEL = "the model"
 RANDOM_WEIGHTS = "a model of random weights"
 SHUFFLED = "a model of shuffled successors"
+EXPORTED = "the exported network alone"
 SIMULATOR = "the simulator's own distribution"
 BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
@@ -101,6 +102,8 @@ class Evaluation:
     """Name of the predictor -> its scores; the model first."""
     advantages: Mapping[str, Advantage]
     """Name of the control or baseline -> what the model gains over it."""
+    exported: Mapping[str, Advantage]
+    """Name of the baseline -> what the exported network gains over it, where it is scored."""
     gaps: Mapping[str, Interval]
     """Name of a bound -> by how many nats per position the model is above it."""
     populations: Populations
@@ -176,6 +179,9 @@ def evaluate(
     return Evaluation(
         rows=rows,
         advantages={name: _gains(rows[MODEL], rows[name], units) for name in others},
+        exported={name: _gains(rows[EXPORTED], rows[name], units) for name in baselines}
+        if EXPORTED in rows
+        else {},
         gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, units) for name in bounds},
         populations=reference.populations.compare(rows[MODEL].whole.population),
         units=units,

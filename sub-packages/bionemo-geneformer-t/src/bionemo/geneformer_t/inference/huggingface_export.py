@@ -1,7 +1,9 @@
 """A model as the files that other tools read: Hugging Face's, and Geneformer's dictionaries.
 
 Weights keep their bits. Rows of the embedding table beyond the vocabulary mean nothing and are left
-out, so that the vocabulary has a token for each row.
+out, so that the vocabulary has a token for each row. Where the model has a bias by rank, the bias
+of the head takes up what is constant in it (`exported_network`), and the head's own bias goes along
+under a name of ours.
 """
 
 import json
@@ -17,9 +19,15 @@ import bionemo.geneformer_t as package
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.inference.cell_framing import reading_of, untrained_tokens
 from bionemo.geneformer_t.inference.checkpoint import settings_of
+from bionemo.geneformer_t.inference.exported_network import folded_bias
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.model.weights.huggingface import OURS, config_to_theirs, state_to_theirs
+from bionemo.geneformer_t.model.weights.huggingface import (
+    OURS,
+    OWN_BIAS,
+    config_to_theirs,
+    state_to_theirs,
+)
 from bionemo.geneformer_t.model.weights.pretrained import BIAS, RANK_BIAS, WORDS
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import TOKEN_TYPE_1
 from bionemo.geneformer_t.safe_files import CONFIG_JSON, SAFETENSORS
@@ -79,9 +87,12 @@ def tensors(model: NextCellModel) -> dict[str, Tensor]:
     size, state = len(model.required_vocab()), dict(model.net.state_dict())
     for name in {WORDS, BIAS, *RANK_BIAS} & state.keys():
         state[name] = state[name][:size]
+    theirs = state_to_theirs(state)
+    if model.net.cls.predictions.rank_bias is not None:
+        theirs[OWN_BIAS] = state[BIAS]
+        theirs["cls.predictions.bias"] = folded_bias(model)[:size]
     return {
-        name: tensor.detach().cpu().float().contiguous().clone()
-        for name, tensor in state_to_theirs(state).items()
+        name: tensor.detach().cpu().float().contiguous().clone() for name, tensor in theirs.items()
     }
 
 
@@ -89,7 +100,7 @@ def left_out(model: NextCellModel) -> list[str]:
     """What the model predicts with and `BertForMaskedLM` does not."""
     found = []
     if model.config.rank_knots:
-        found.append("bias by rank")
+        found.append("changes of the bias from rank to rank")
     if model.memory is not None:
         found.append("memory of training cells")
     return found

@@ -74,11 +74,12 @@ def page_of(
     """The whole page; it begins with the verdict and with what the graph taught."""
     evaluation, trained = evaluated.evaluation, checkpoint.provenance
     control = " (trained on shuffled successors: a control)" if evaluated.is_shuffled else ""
+    words = [evaluated.in_sample, Headline.of(evaluation).sentence, graph_lesson(evaluation)]
     in_sample = f" ({IN_SAMPLE})" if evaluated.in_sample else ""
     return page.page(
         f"Next-cell report: {trained.data_name if trained else evaluated.split_dir}",
         f"{evaluated.checkpoint}{control} on {evaluated.split_dir}{in_sample}",
-        f"{evaluated.in_sample} {Headline.of(evaluation).sentence} {graph_lesson(evaluation)}".strip(),
+        " ".join(filter(None, words)),
         sections,
     )
 

@@ -137,6 +137,7 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
         "graph_taught": graph_lesson(evaluation),
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
+        "exported_advantages": {name: asdict(gain) for name, gain in evaluation.exported.items()},
         "gaps": {name: asdict(gap) for name, gap in evaluation.gaps.items()},
         "populations": {
             "marks": {n: _distances(found) for n, found in populations.marks.items()},

@@ -4,12 +4,16 @@ The words are in `templates/model_card.md.j2`. The Python among them is part of 
 in the exported folder, and the tests compare its numbers with ours.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.data.folder import VOCAB
+from bionemo.geneformer_t.evaluate.evaluation import EXPORTED, MODEL
+from bionemo.geneformer_t.evaluate.headline import FREQUENCIES
+from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.inference.cell_framing import reading_of
 from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.huggingface_export import (
@@ -57,6 +61,7 @@ def model_card(model: NextCellModel, name: str, evaluation: Mapping[str, Any] | 
         reading=reading,
         parameters=_parameters(model),
         scores=None if evaluation is None else scores_table(evaluation),
+        own_score="" if evaluation is None else own_score(evaluation, left_out(model)),
         missing=left_out(model),
         vocab_file=VOCAB,
         position_scheme=model.config.position_scheme,
@@ -96,6 +101,37 @@ def scores_table(evaluation: Any) -> str:
         raise ValueError(f"it holds no scores as `geneformer-t evaluate` writes them ({error!r})") \
             from error  # fmt: skip
     return f"{scored}\n\n{Table(head=[head], rows=rows).markdown()}\n\n{intervals}"
+
+
+def own_score(evaluation: Any, missing: Sequence[str]) -> str:
+    """What the exported network scores by itself, and whether it beats gene frequencies.
+
+    Args:
+        evaluation: What `evaluation.json` holds.
+        missing: What the checkpoint predicts with and the export does not.
+    """
+    rows = evaluation["rows"]
+    row = rows.get(EXPORTED if missing else MODEL)
+    if row is None or FREQUENCIES not in rows:
+        return (
+            "The score of this network by itself is not known: the scores below are those of the "
+            f"checkpoint, which also predicts with its {' and its '.join(missing)}. Evaluate the "
+            "checkpoint again with this version, and export it with the new `evaluation.json`."
+        )
+    nats = f"{number(row['all']['cross_entropy'])} nats per position"
+    frequencies = f"{FREQUENCIES} have {number(rows[FREQUENCIES]['all']['cross_entropy'])}"
+    gains = evaluation["exported_advantages" if missing else "advantages"][FREQUENCIES]["all"]
+    gain = Interval(**{name: _nan_of(value) for name, value in gains.items()})
+    shown = f"{gain.mean:+.3f}, 95 % interval {span(gain.low, gain.high)}"
+    beside = f"{nats}; {frequencies} (gain {shown})"
+    if gain.verdict == "better":
+        return f"This network beats gene frequencies: it scores {beside}."
+    why = " There are too few cells or donors to tell." if gain.verdict == "too few" else ""
+    return f"**This network does not beat gene frequencies**: it scores {beside}.{why}"
+
+
+def _nan_of(value: Any) -> Any:
+    return math.nan if value is None else value
 
 
 def _data(model: NextCellModel) -> str:

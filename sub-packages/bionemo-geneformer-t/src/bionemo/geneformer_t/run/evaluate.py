@@ -205,13 +205,17 @@ def _shuffled(
 def _controls(
     settings: EvaluateSettings, model: "NextCellModel", shuffled: "NextCellModel | None"
 ) -> "dict[str, Predictor]":
-    from bionemo.geneformer_t.evaluate.evaluation import RANDOM_WEIGHTS, SHUFFLED
+    from bionemo.geneformer_t.evaluate.evaluation import EXPORTED, RANDOM_WEIGHTS, SHUFFLED
     from bionemo.geneformer_t.inference.controls import random_weights
+    from bionemo.geneformer_t.inference.exported_network import exported_network
+    from bionemo.geneformer_t.inference.huggingface_export import left_out
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor
 
     found: dict[str, Predictor] = {}
     if shuffled is not None:
         found[SHUFFLED] = model_predictor(shuffled)
+    if left_out(model):
+        found[EXPORTED] = model_predictor(exported_network(model))
     if settings.controls:
         found[RANDOM_WEIGHTS] = model_predictor(random_weights(model, settings.seed))
     return found

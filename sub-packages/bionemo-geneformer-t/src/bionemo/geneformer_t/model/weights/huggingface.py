@@ -47,6 +47,9 @@ HUGGING_FACE = {
 }
 """Every tensor of `BertForMaskedLM` that is stored once; `*` is the number of a layer."""
 
+OWN_BIAS = "geneformer_t.bias"
+"""The bias of the head where `cls.predictions.bias` also holds the mean of a bias by rank."""
+
 OWN = {
     "geneformer_t.rank_bias.start": "cls.predictions.rank_bias.start",
     "geneformer_t.rank_bias.change": "cls.predictions.rank_bias.change",
@@ -192,6 +195,9 @@ def state_to_ours(state: Mapping[str, Tensor], num_heads: int) -> dict[str, Tens
         ValueError: It holds a tensor of no Geneformer, or ties what is not equal.
     """
     named = {_with_prefix(name): tensor for name, tensor in state.items()}
+    if OWN_BIAS in named:
+        named["cls.predictions.bias"] = named.pop(OWN_BIAS)
+        named.pop("cls.predictions.decoder.bias", None)
     ours: dict[str, Tensor] = {}
     unknown, tied = [], []
     for name, tensor in named.items():
