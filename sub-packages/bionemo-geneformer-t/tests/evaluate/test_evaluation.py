@@ -140,3 +140,13 @@ def test_a_model_that_is_beyond_its_bound_is_to_be_checked_for_leakage():
         "The model is beyond the bound by 0.200 nats per position (95 % interval 0.100 to 0.300), "
         "which should be impossible: check for leakage."
     )
+
+
+def test_no_seed_turns_a_verdict(random_split, fitted) -> None:
+    """Only cells drawn from predictions differ; gains and intervals are equal to the last bit."""
+    train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
+    model = fitted(fit_copy_current, train)
+    one, other = (evaluate(model, test, train, np.random.default_rng(seed)) for seed in (1, 2))
+    assert one.advantages == other.advantages
+    drawn = [found.rows[MODEL].whole.population.energy for found in (one, other)]
+    assert drawn[0] != drawn[1]

@@ -47,6 +47,8 @@ def test_some_cells_can_stand_for_all(untrained_checkpoint, tiny_data_dir) -> No
     assert evaluation.num_cells == 5
     again = evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, max_cells=5)
     assert score_values(evaluation) == score_values(again)
+    seed = evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, max_cells=5, seed=7)
+    assert seed.advantages == evaluation.advantages
 
 
 def test_a_missing_split_is_named(untrained_checkpoint, tiny_data_dir, capsys) -> None:

@@ -8,12 +8,14 @@ import torch
 from foreign import write_foreign
 from transformers import BertForMaskedLM
 
-from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.doctor import doctor
 from bionemo.geneformer_t.run.evaluate import evaluate
 from bionemo.geneformer_t.run.export import export
+from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 FILES = {
     "README.md", "config.json", "model.safetensors", "geneformer.vocab", "medians.json",
@@ -147,3 +149,48 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         export(checkpoint=tmp_path / "bad.ckpt", output_dir=tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="checkpoint: expected a file"):
         export(checkpoint=tmp_path / "none.ckpt", output_dir=tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_the_score_in_the_card_is_that_of_the_exported_files_in_transformers(
+    tiny_data_dir, tmp_path
+):
+    """The mean over all positions of all next cells, by BertForMaskedLM and nothing of ours."""
+    checkpoint = train_temporal_geneformer(
+        data_dir=tiny_data_dir, output_dir=tmp_path / "run", seq_length=64, hidden_size=16,
+        num_layers=1, num_attention_heads=2, intermediate_size=16, num_epochs=2, num_workers=0,
+        accelerator="cpu", position_scheme="restarted", rank_knots=5, successor_memory=True,
+        learning_rate=1e-2,
+    )  # fmt: skip
+    folder = export(checkpoint=checkpoint, output_dir=tmp_path / "out")
+    found = BertForMaskedLM.from_pretrained(folder).eval()
+    model = load_model(checkpoint)
+    vocab, pairs = model.vocab, CellPairs.from_dataset(open_split(model, tiny_data_dir / "test"))
+    genes = torch.zeros(len(vocab), dtype=torch.bool)
+    genes[torch.from_numpy(vocab.gene_ids)] = True
+    total = positions = 0.0
+    for target in pairs.targets():
+        context = [vocab.ids["[CLS]"], *target.context.tolist(), vocab.ids["[SEP]"]]
+        ranks = max(map(len, target.next_cells))
+        ids = torch.tensor(context + [vocab.ids["[MASK]"]] * ranks)
+        mask = torch.zeros(1, 1, len(ids), len(ids))
+        mask[..., len(context) :] = torch.finfo(mask.dtype).min
+        with torch.no_grad():
+            logits = found(
+                ids[None],
+                attention_mask=mask,
+                token_type_ids=(torch.arange(len(ids)) >= len(context)).long()[None],
+                position_ids=torch.cat([torch.arange(len(context)), torch.arange(1, ranks + 1)])[
+                    None
+                ],
+            ).logits[0, len(context) :]
+        logs = logits.masked_fill(~genes, -torch.inf).log_softmax(-1).numpy()
+        for cell, weight in zip(target.next_cells, target.weights, strict=True):
+            total -= weight * float(logs[range(len(cell)), cell].sum())
+            positions += weight * len(cell)
+    scores = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    row = scores["rows"]["the exported network alone"]["all"]["cross_entropy"]
+    assert row == pytest.approx(total / positions, abs=1e-5)
+    assert abs(row - scores["rows"]["the model"]["all"]["cross_entropy"]) > 1e-3
+    card = (folder / "README.md").read_text()
+    assert f"it scores {row:.3f} nats per position; gene frequencies at each rank have" in card

@@ -51,6 +51,8 @@ BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] 
     "guessing among all genes": fit_uniform,
 }
 """Name -> function that fits the baseline on the training split."""
+_FIXED_SEED = 0
+"""Of everything that decides a verdict; another seed of an evaluation must not turn it."""
 
 Progress = Callable[[str, Iterable[Targets], int], Iterable[Targets]]
 """(what is scored, its current cells, how many) -> the same cells, shown as they pass."""
@@ -150,7 +152,8 @@ def evaluate(
         model: What is scored.
         pairs: The split that it is scored on.
         training_pairs: The split that baselines are fitted on.
-        rng: Draws what is held out for tuning, and cells from predictions.
+        rng: Draws cells from predictions. What verdicts rest on is the same for every seed: folds
+            on which baselines are tuned, and the space of directions.
         controls: Models that the scored one must beat, such as one of random weights.
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
         facts: Times, clusters and donors of the split's cells.
@@ -160,11 +163,12 @@ def evaluate(
     Raises:
         ValueError: The training split is too small to tune a baseline on.
     """
-    pairs, training = pairs.cached(), TrainingPairs.of(training_pairs, rng)
-    baselines = {name: fit(training, rng) for name, fit in BASELINES.items()}
+    fixed = np.random.default_rng(_FIXED_SEED)
+    pairs, training = pairs.cached(), TrainingPairs.of(training_pairs, fixed)
+    baselines = {name: fit(training, fixed) for name, fit in BASELINES.items()}
     others = {**controls, **baselines}
     predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
-    reference = Reference.of(pairs, training_pairs, rng, facts, training_facts)
+    reference = Reference.of(pairs, training_pairs, fixed, facts, training_facts)
     units, rows = reference.units, {}
     for name, predictor in predictors.items():
         targets = progress(name, pairs.targets(), len(pairs.cells))

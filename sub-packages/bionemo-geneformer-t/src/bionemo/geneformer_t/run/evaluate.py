@@ -44,8 +44,8 @@ class EvaluateSettings(Settings):
     neighbor_key: str | None = None
     """Key of the graph of successors; by default the graph that the model was trained on."""
     max_cells: int = 2000
-    """Largest number of current cells to score; if there are more, they are drawn at random. 0 for
-    all."""
+    """Largest number of current cells to score; if there are more, some are drawn, the same ones in
+    every evaluation. 0 for all."""
     time_key: str | None = None
     """Column of obs with the time or pseudotime of each cell; by default the one that the graph was
     made from, or one with a common name, such as pseudotime or day."""
@@ -63,8 +63,8 @@ class EvaluateSettings(Settings):
     otherwise with the same settings; by default the one that `train --controls` left beside the
     checkpoint. The difference between the two models is the contribution of the graph."""
     seed: int = 42
-    """Random seed for the cells on which baselines are tuned, for the cells drawn from predictions,
-    and for the cells drawn if there are more than max_cells."""
+    """Random seed for the cells drawn from predictions and for the random weights of `controls`.
+    Verdicts on baselines are the same for every seed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,8 +121,8 @@ def evaluate_checkpoint(
         open_split(model, stores[name], settings.neighbor_key) for name in ("train", settings.split)
     )
     generator, pairs = np.random.default_rng(settings.seed), CellPairs.from_dataset(scored)
-    if settings.max_cells:
-        pairs = pairs.draw_cells(settings.max_cells, generator)
+    if settings.max_cells:  # the same cells for every seed, or it would turn close verdicts
+        pairs = pairs.draw_cells(settings.max_cells, np.random.default_rng(0))
     predictor = model_predictor(model)
     control, about_control = _shuffled(settings, model)
     where_from = f"{where_from}\n{about_control}" if about_control else where_from
