@@ -15,6 +15,7 @@ from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.evaluate.arrows import Arrows
 from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, ClusterGains
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
 from bionemo.geneformer_t.evaluate.score_tables import score_tables
 from bionemo.geneformer_t.evaluate.text import scored_sentences, verdicts
 from bionemo.geneformer_t.evaluate.trends import GeneTrends
@@ -154,7 +155,11 @@ def scores(evaluation: Evaluation) -> Section:
     ]
     tokens, cells, populations, _ = score_tables(evaluation)
     return {
-        "scored": scored_sentences(evaluation),
+        "scored": [
+            *scored_sentences(evaluation),
+            Headline.of(evaluation).sentence,
+            graph_lesson(evaluation),
+        ],
         "tokens": tokens,
         "verdicts": verdicts(evaluation),
         "picture": Picture.of(
