@@ -27,9 +27,10 @@ from bionemo.geneformer_t import files
 from bionemo.geneformer_t.counts.update_h5ad import add_array, updated_copy, whole_hdf5
 from bionemo.geneformer_t.data.write_folder import SplitContent, new_data_folder, write_data_folder
 from bionemo.geneformer_t.files import remove_abandoned, whole_file, whole_folder, write_text
+from bionemo.geneformer_t.inference import prediction_file
+from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.next_cell import NextCells
 from bionemo.geneformer_t.report.figures.style import new_figure, save
-from bionemo.geneformer_t.run import predict
 from bionemo.geneformer_t.run.demo import _write_record
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -183,7 +184,8 @@ def write_predictions(path: Path) -> None:
         vocab=vocab, cells=np.arange(2000), empty=np.arange(0), token_ids=ids,
         probabilities=np.zeros(ids.shape),
     )  # fmt: skip
-    predict._write_h5ad([found], [f"cell {i}" for i in range(2000)], path)
+    names = [f"cell {i}" for i in range(2000)]
+    prediction_file.write_predictions([found], names, [""] * len(vocab), path, {}, CellMarks())
 
 
 def update_h5ad(path: Path) -> None:

@@ -28,7 +28,9 @@ class CellMarks:
         obs: Of the input; None where it has none.
     """
 
-    def __init__(self, trained: TrainingCells | None, obs: "pd.DataFrame | None") -> None:
+    def __init__(
+        self, trained: TrainingCells | None = None, obs: "pd.DataFrame | None" = None
+    ) -> None:
         self._trained = trained
         self._parts: list[Bool[ndarray, " _"]] = []
         last = None if trained is None else trained.last_time
