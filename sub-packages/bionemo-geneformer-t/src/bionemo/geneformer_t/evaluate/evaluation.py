@@ -152,7 +152,7 @@ def evaluate(
         model: What is scored.
         pairs: The split that it is scored on.
         training_pairs: The split that baselines are fitted on.
-        rng: Draws cells from predictions. What verdicts rest on is the same for every seed: folds
+        rng: Draws cells from predictions. What verdicts rest on is the same for every seed: cells
             on which baselines are tuned, and the space of directions.
         controls: Models that the scored one must beat, such as one of random weights.
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
