@@ -29,14 +29,18 @@ def test_every_rank_counts_each_next_cell_once(dataset) -> None:
 
 
 def test_expression_is_per_ten_thousand_in_logs(dataset) -> None:
-    table = log_expression(dataset.tokens, np.arange(5), len(dataset.vocab)).toarray()
+    table = log_expression(
+        dataset.tokens, *dataset.tokens.store.rows_of(np.arange(5)), len(dataset.vocab)
+    ).toarray()
     np.testing.assert_allclose(np.expm1(table).sum(axis=1), 1e4, rtol=1e-4)
 
 
 def test_axes_are_those_of_the_dense_singular_value_decomposition(dataset) -> None:
     size = len(dataset.vocab)
-    axes = expression_axes(dataset.tokens, 3, size, seed=0)
-    dense = log_expression(dataset.tokens, np.arange(len(dataset.tokens)), size).toarray()
+    axes = expression_axes(dataset, 3, seed=0)
+    dense = log_expression(
+        dataset.tokens, *dataset.tokens.store.rows_of(np.arange(len(dataset.tokens))), size
+    ).toarray()
     scaled = dense / (dense.std(axis=0) + 0.1)
     _, values, rows = np.linalg.svd(scaled - scaled.mean(axis=0), full_matrices=False)
     expected = rows[:3].T * values[:3]
@@ -46,7 +50,7 @@ def test_axes_are_those_of_the_dense_singular_value_decomposition(dataset) -> No
 
 def test_genes_that_rise_and_fall_together_get_similar_rows(dataset) -> None:
     """The tiny cells' odd genes rise with time and the even ones fall."""
-    axes = expression_axes(dataset.tokens, 1, len(dataset.vocab), seed=0)[:, 0]
+    axes = expression_axes(dataset, 1, seed=0)[:, 0]
     names = dataset.vocab.tokens
     late = np.array([name.startswith("ENSG") and int(name[4:]) % 2 == 1 for name in names])
     early = np.array([name.startswith("ENSG") and int(name[4:]) % 2 == 0 for name in names])
@@ -54,4 +58,4 @@ def test_genes_that_rise_and_fall_together_get_similar_rows(dataset) -> None:
 
 
 def test_few_cells_give_few_axes(dataset) -> None:
-    assert expression_axes(dataset.tokens, 500, len(dataset.vocab), seed=0).shape[1] < 40
+    assert expression_axes(dataset, 500, seed=0).shape[1] < 40

@@ -6,7 +6,7 @@ object is built, so the rest of the package need not check them.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from bionemo.geneformer_t.setting_values import (
@@ -150,6 +150,10 @@ class PairSettings(Settings):
     next_cells_per_cell: int = 1
     """Number of successors drawn for each current cell in a step; the current cell is encoded only
     once for all of them."""
+    resampling_neighbors: int = 0
+    """Draw each next cell anew in every epoch, in training only: Poisson counts, at its own depth,
+    of the mean expression of so many similar training cells, itself among them. 0 keeps the
+    measured counts."""
     normalize_gene_expression: bool = True
     """Rank by count / total count * target_sum / median of the gene; otherwise by count."""
     target_sum: float = 10_000.0
@@ -183,6 +187,12 @@ class PairSettings(Settings):
                 "cell's own genes are what is learned; set it to 0"
             )
         require_positive(self, "next_cells_per_cell", "target_sum")
+        require_at_least(self, 0, "resampling_neighbors")
+        if self.resampling_neighbors and self.objective == "mlm":
+            raise ValueError(
+                f"resampling_neighbors is {self.resampling_neighbors}, but under objective 'mlm' "
+                "there are no next cells to draw; set it to 0"
+            )
 
     @property
     def genes_per_cell(self) -> int:
@@ -190,6 +200,10 @@ class PairSettings(Settings):
         if self.objective == "mlm":
             return self.seq_length - SPECIALS_PER_CONTEXT
         return (self.seq_length - SPECIALS_PER_PAIR) // 2
+
+    def for_scoring(self) -> "PairSettings":
+        """The same for cells as they were measured, without what changes them in training."""
+        return replace(self, context_dropout=0.0, resampling_neighbors=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values of these fields alone, for checkpoints."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Integer
+from jaxtyping import Bool, Int, Integer, Real
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
@@ -65,7 +65,16 @@ class CellTokens:
 
     def encode_cells(self, cells: Int[ndarray, " cell"]) -> Ragged:
         """Encode many cells at once, which spares small cells most of the time."""
-        return self._encoder.encode(*self.store.rows_of(cells))
+        return self.encode_counts(*self.store.rows_of(cells))
+
+    def encode_counts(
+        self,
+        counts: Real[ndarray, " value"],
+        columns: Integer[ndarray, " value"],
+        lengths: Int[ndarray, " cell"],
+    ) -> Ragged:
+        """Encode concatenated counts of cells as if they were cells of this split."""
+        return self._encoder.encode(counts, columns, lengths)
 
     def read_from(self, cached: RowsOf) -> "CellTokens":
         """The same tokens, taken from a cache."""

@@ -3,7 +3,6 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -222,7 +221,7 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         return TemporalGeneformerDataset.from_folder(
             self.data_dir / split,
             self.vocab,
-            self.settings if split == TRAIN else replace(self.settings, context_dropout=0.0),
+            self.settings if split == TRAIN else self.settings.for_scoring(),
             token_cache=self.token_cache,
             store=self.store(split),
         )

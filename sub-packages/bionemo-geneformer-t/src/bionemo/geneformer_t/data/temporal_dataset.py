@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt64
+from jaxtyping import Bool, Int, Integer, UInt64
 from numpy import ndarray
 from torch.utils.data import Dataset
 
@@ -25,6 +25,7 @@ from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
 from bionemo.geneformer_t.data.masked_pairs import MaskedPairs, PackedBatches
 from bionemo.geneformer_t.data.masking import score, select_tokens
+from bionemo.geneformer_t.data.resampling import CellResampler
 from bionemo.geneformer_t.data.sampling import (
     draw_others,
     draw_successors,
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 _DROPPED = 1 << 32
 """The stream of a current cell that chooses the genes to leave out; next cells have low numbers."""
+_RESAMPLED = (1 << 32) + 1
+"""The stream of a next cell that its counts are drawn with."""
 _SHUFFLE_STREAM = 1
 
 
@@ -212,16 +215,15 @@ class TemporalGeneformerDataset(Dataset[Any]):
         cells = self.cells[indices]
         keys = stream_keys(settings.seed, epochs, cells)
         context_of, next_cells = self._draw(cells, keys)
-        encoded = self.tokens.rows_of(np.concatenate([cells, next_cells]))
-        currents, following = encoded[: len(cells)], encoded[len(cells) :]
+        order_of_drawing = places_within(np.bincount(context_of, minlength=len(cells)))
+        next_keys = substreams(keys[context_of], order_of_drawing)
+        currents, following = self._encoded(cells, next_cells, next_keys)
         genes = Ragged.of([
             select_tokens(next_cell, currents[i], settings.token_selection_policy)[
                 : settings.genes_per_cell
             ]
             for next_cell, i in zip(following, context_of.tolist(), strict=True)
         ])  # fmt: skip
-        order_of_drawing = places_within(np.bincount(context_of, minlength=len(cells)))
-        next_keys = substreams(keys[context_of], order_of_drawing)
         shown = drop_genes(
             [current[: settings.genes_per_cell] for current in currents],
             substreams(keys, _DROPPED),
@@ -235,6 +237,27 @@ class TemporalGeneformerDataset(Dataset[Any]):
             num_genes=genes.lengths,
             scored=score(genes, next_keys, self.vocab.gene_ids, self._mask, settings),
         )
+
+    @cached_property
+    def resampler(self) -> CellResampler | None:
+        """Draws next cells anew, where the settings ask for it."""
+        if not self.settings.resampling_neighbors:
+            return None
+        pool = self._non_empty_cells
+        return CellResampler(self.tokens, pool, self.settings.resampling_neighbors)
+
+    def _encoded(
+        self,
+        cells: Int[ndarray, " example"],
+        next_cells: Int[ndarray, " drawn"],
+        next_keys: UInt64[ndarray, " drawn"],
+    ) -> tuple[list[Integer[ndarray, " _"]], list[Integer[ndarray, " _"]]]:
+        """The genes of current and of next cells in rank order."""
+        if self.resampler is not None:
+            following = self.resampler.draw(next_cells, substreams(next_keys, _RESAMPLED))
+            return self.tokens.rows_of(cells), following
+        encoded = self.tokens.rows_of(np.concatenate([cells, next_cells]))
+        return encoded[: len(cells)], encoded[len(cells) :]
 
     def _draw(
         self, cells: Int[ndarray, " cell"], keys: UInt64[ndarray, " cell"]

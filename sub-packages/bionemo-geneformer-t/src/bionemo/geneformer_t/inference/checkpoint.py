@@ -226,7 +226,7 @@ def open_split(
         ValueError: The split carries another vocabulary, or the model follows no graph.
     """
     model.require_next_cells()
-    settings = replace(settings_of(model), shuffle_successors=False, context_dropout=0.0)
+    settings = replace(settings_of(model).for_scoring(), shuffle_successors=False)
     if neighbor_key is not None:
         settings = replace(settings, neighbor_key=neighbor_key)
     folder, store = (split, None) if isinstance(split, Path) else (split.split_dir, split)

@@ -8,6 +8,7 @@ import numpy as np
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.knn_memory_fit import fit_memory
+from bionemo.geneformer_t.evaluate.resampled_pairs import resampled
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_intact
@@ -36,6 +37,8 @@ def add_memory(
     if model.memory is not None:
         return
     training, validation = (CellPairs.from_dataset(split) for split in (data.train, data.val))
+    if data.train.resampler is not None:
+        training = resampled(training, data.train.resampler, settings.seed)
     memory = fit_memory(model, training, validation, np.random.default_rng(settings.seed))
     logger.info("memory: %s", memory.mixing)
     content = read_intact(checkpoint, mmap=False)

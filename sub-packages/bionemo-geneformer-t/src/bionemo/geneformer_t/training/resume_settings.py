@@ -28,8 +28,9 @@ _USED = (
     "final_evaluation", "controls",
 )  # fmt: skip
 _BETWEEN_EPOCHS = (
-    "seed", "context_dropout", "next_cells_per_cell", "limit_train_batches", "micro_batch_size",
-    "max_tokens_per_batch", "global_batch_size", "accumulate_grad_batches", "devices", "num_nodes",
+    "seed", "context_dropout", "resampling_neighbors", "next_cells_per_cell",
+    "limit_train_batches", "micro_batch_size", "max_tokens_per_batch", "global_batch_size",
+    "accumulate_grad_batches", "devices", "num_nodes",
 )  # fmt: skip
 _REFUSED = (
     "seq_length", "mask_prob", "mask_token_prob", "random_token_prob", "only_cells_with_neighbors",

@@ -9,11 +9,12 @@ import logging
 import numpy as np
 import scipy.sparse as sp
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Integer, Real
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.gene_medians import scaled_by_total
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.data.resampling import several
 from bionemo.geneformer_t.data.sampling import generator
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
@@ -62,7 +63,7 @@ def _set_gene_embeddings(
     """Put the axes into at most half of the columns; the others stay random."""
     weight = model.net.bert.embeddings.word_embeddings.weight
     wanted = min(MAX_AXES, settings.hidden_size // 2)
-    axes = expression_axes(data.train.tokens, wanted, len(data.vocab), settings.seed)
+    axes = expression_axes(data.train, wanted, settings.seed)
     if axes.shape[1] == 0 or not axes.std():
         logger.warning(
             "gene_embeddings: the training cells have no axes of expression (%d cells), so "
@@ -76,35 +77,51 @@ def _set_gene_embeddings(
 
 
 def rank_counts(dataset: TemporalGeneformerDataset) -> Float[ndarray, "rank vocab"]:
-    """How often each token is at each rank of the next cells, truncated as in training."""
+    """How often each token is at each rank of the next cells, truncated as in training.
+
+    Next cells that training draws anew are drawn anew here.
+    """
     cells = np.unique(dataset.graph.indices)
     if not len(cells):  # every cell is its own next cell
         cells = dataset.cells
+    seed = dataset.settings.seed
+    cells = _drawn(cells, seed)
+    if dataset.resampler is None:
+        following = dataset.tokens.rows_of(cells)
+    else:
+        following = dataset.resampler.draw(*several(cells, seed))
     counts = np.zeros((dataset.settings.genes_per_cell, len(dataset.vocab)), dtype=np.float32)
-    for genes in dataset.tokens.rows_of(_drawn(cells, dataset.settings.seed)):
+    for genes in following:
         kept = genes[: len(counts)]
         counts[np.arange(len(kept)), kept] += 1
     return counts
 
 
 def expression_axes(
-    tokens: CellTokens, num_axes: int, vocab_size: int, seed: int
+    dataset: TemporalGeneformerDataset, num_axes: int, seed: int
 ) -> Float[ndarray, "vocab axis"]:
     """Each gene's loadings on the principal axes of expression, scaled by the axes' spread.
 
     Expression is log(1 + counts per ten thousand), divided by the gene's standard deviation. Genes
     that rise and fall together get similar rows. Where there are fewer cells or genes than axes,
-    there are fewer columns; rows of tokens that no cell expresses are 0.
+    there are fewer columns; rows of tokens that no cell expresses are 0. Where next cells are drawn
+    anew in training, so are the cells here: their noise is independent of each other's.
 
     Args:
-        tokens: The training cells.
+        dataset: The training cells.
         num_axes: Columns.
-        vocab_size: Rows.
         seed: Draws the cells, where there are more than `MAX_CELLS`.
     """
     from sklearn.decomposition import PCA
 
-    table = log_expression(tokens, _drawn(np.arange(len(tokens)), seed), vocab_size)
+    tokens, vocab_size = dataset.tokens, len(dataset.vocab)
+    cells = _drawn(np.arange(len(tokens)), seed)
+    if dataset.resampler is None:
+        counts, columns, lengths = tokens.store.rows_of(cells)
+    else:
+        cells = cells[np.asarray(tokens.num_genes)[cells] > 0]
+        counts, columns, lengths = dataset.resampler.draw_counts(*several(cells, seed))
+    table = log_expression(tokens, counts, columns, lengths, vocab_size)
     expressed = np.flatnonzero(np.diff(table.tocsc().indptr))
     table = table[:, expressed]
     mean = np.asarray(table.mean(axis=0)).ravel()
@@ -119,13 +136,18 @@ def expression_axes(
     return axes
 
 
-def log_expression(tokens: CellTokens, cells: ndarray, vocab_size: int) -> sp.csr_array:
-    """log(1 + counts per ten thousand) of some cells, cells x vocabulary."""
-    counts, columns, lengths = tokens.store.rows_of(cells)
+def log_expression(
+    tokens: CellTokens,
+    counts: Real[ndarray, " value"],
+    columns: Integer[ndarray, " value"],
+    lengths: Int[ndarray, " cell"],
+    vocab_size: int,
+) -> sp.csr_array:
+    """log(1 + counts per ten thousand) of concatenated cells, cells x vocabulary."""
     ids = tokens.token_of_column[columns]
     known = ids >= 0
-    rows = np.repeat(np.arange(len(cells)), lengths)[known]
-    shape = (len(cells), vocab_size)
+    rows = np.repeat(np.arange(len(lengths)), lengths)[known]
+    shape = (len(lengths), vocab_size)
     table = sp.coo_array((counts[known].astype(np.float32), (rows, ids[known])), shape).tocsr()
     return scaled_by_total(table, 1e4).log1p().astype(np.float32)
 

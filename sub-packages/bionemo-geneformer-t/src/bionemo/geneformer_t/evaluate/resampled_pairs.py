@@ -1,0 +1,114 @@
+"""Training pairs whose next cells are drawn anew, and whether that helps to predict measured cells.
+
+A kNN memory of drawn cells is one of their expression instead of their counting noise. Whether the
+draws describe the data is a question about held-out cells, so it is decided on them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.data.resampling import CellResampler, several
+from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, positions
+from bionemo.geneformer_t.evaluate.knn_fit import index_of
+from bionemo.geneformer_t.evaluate.mixture import best_mixture
+
+NUMBERS = (0, 10, 20, 40)
+"""Values of `resampling_neighbors` that are compared; 0 keeps the measured cells."""
+SIMILAR = (15, 60)
+"""Similar current cells whose next cells are counted, in the comparison."""
+WIDTHS = (8.0, 32.0, 128.0)
+"""Standard deviations of smoothing over ranks, in the comparison."""
+HELD_OUT = 0.2
+"""Fraction of the next cells that are predicted."""
+MAX_CELLS = 2_000
+"""Current cells that are compared."""
+MAX_HELD_OUT = 60
+"""Current cells whose next cells are predicted."""
+
+
+def resampled(pairs: CellPairs, resampler: CellResampler, seed: int) -> CellPairs:
+    """Each pair as several, whose next cells are drawn anew.
+
+    Rows of drawn cells are numbered after those of the measured ones.
+
+    Args:
+        pairs: Their next cells are in the pool of the resampler.
+        resampler: Draws.
+        seed: Of the draws.
+    """
+    next_cells, place = np.unique(pairs.following, return_inverse=True)
+    of, keys = several(next_cells, seed)
+    draws, copies = resampler.draw(of, keys), len(of) // len(next_cells)
+    first = int(max(pairs.current.max(), next_cells.max())) + 1
+    drawn = first + place[:, None] * copies + np.arange(copies)
+
+    def encode(cell: int) -> Int[ndarray, " _"]:
+        return draws[cell - first] if cell >= first else pairs.encode(cell)
+
+    return replace(
+        pairs,
+        encode=encode,
+        current=np.repeat(pairs.current, copies),
+        following=drawn.ravel(),
+        weights=np.repeat(pairs.weights / copies, copies),
+    )
+
+
+def compare_resampling(
+    dataset: TemporalGeneformerDataset, rng: np.random.Generator
+) -> dict[int, float]:
+    """Nats per held-out position of the training split, for each of some `resampling_neighbors`.
+
+    Similar current cells vote with their next cells, measured or drawn anew. The held-out next
+    cells take no part in the draws.
+
+    Args:
+        dataset: Training cells.
+        rng: Holds next cells out.
+    """
+    pairs = CellPairs.from_dataset(dataset).draw_cells(MAX_CELLS, rng).cached()
+    fitted, held_out = pairs.hold_out(HELD_OUT, rng)
+    asked = held_out.draw_cells(MAX_HELD_OUT, rng)
+    unseen = np.isin(np.arange(len(dataset.tokens)), held_out.following)
+    pool = np.flatnonzero(~unseen & (np.asarray(dataset.tokens.num_genes) > 0))
+    found = {}
+    for number in (number for number in NUMBERS if number <= len(pool)):
+        drawn = fitted
+        if number:
+            resampler = CellResampler(dataset.tokens, pool, number)
+            drawn = resampled(fitted, resampler, dataset.settings.seed).cached()
+        found[number] = _cross_entropy(drawn, asked)
+    return found
+
+
+def _cross_entropy(fitted: CellPairs, held_out: CellPairs) -> float:
+    """Of held-out next cells under the next cells of similar current cells, best mixture."""
+    targets, asked = list(fitted.targets()), list(held_out.targets())
+    contexts = [target.context for target in targets]
+    space = ProfileSpace.fit(contexts, fitted.max_genes, fitted.vocab_size)
+    index = index_of(fitted, targets, space.points(contexts))
+    place_of = {target.cell: place for place, target in enumerate(targets)}
+    points = space.points([target.context for target in asked])
+    parts: dict[tuple[int, float], list[Float[ndarray, " position"]]] = {}
+    weights = []
+    for target, point in zip(asked, points, strict=True):
+        ranks, genes, mine = positions(target.next_cells, target.weights)
+        weights.append(mine)
+        near = index.nearest(point, max(SIMILAR), place_of.get(target.cell))
+        for number in SIMILAR:
+            for width, local in zip(
+                WIDTHS, index.at(near[:number], ranks, genes, WIDTHS), strict=True
+            ):
+                parts.setdefault((number, width), []).append(local)
+    flat = np.concatenate(weights)
+    uniform = np.full(len(flat), 1 / len(fitted.gene_ids))
+    candidates = (
+        (settings, np.column_stack([np.concatenate(local), uniform]))
+        for settings, local in parts.items()
+    )
+    return best_mixture(candidates, flat)[2]
