@@ -42,6 +42,7 @@ def test_scanpy_1_11_is_not_paired_with_a_pynndescent_that_it_cannot_use() -> No
     assert not found.specifier.contains("0.7.0")
 
 
+@pytest.mark.slow
 def test_every_package_that_is_imported_is_asked_for() -> None:
     """Not only by the requirements of another one, which may drop it."""
     extras = PROJECT["optional-dependencies"].values()

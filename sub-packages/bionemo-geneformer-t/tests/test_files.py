@@ -245,6 +245,7 @@ def write_checkpoint(path: Path) -> None:
         (write_checkpoint, "last.ckpt"),
     ],
 )
+@pytest.mark.slow
 def test_a_full_disk_is_told_in_one_sentence_and_leaves_nothing(tmp_path, write, name):
     anndata.AnnData(np.zeros((2, 2), dtype=np.float32)).write_h5ad(tmp_path / "source.h5ad")
     before = names(tmp_path)

@@ -58,6 +58,7 @@ def test_any_bytes_are_read_or_refused(folder, name, content):
 @FEW
 @given(value=st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False)),
        protocol=st.integers(0, 5), data=st.data())  # fmt: skip
+@pytest.mark.slow
 def test_a_changed_byte_of_a_pickle_gives_a_dictionary_or_a_refusal(folder, value, protocol, data):
     path = folder / "values.pkl"
     content = bytearray(pickle.dumps(value, protocol=protocol))

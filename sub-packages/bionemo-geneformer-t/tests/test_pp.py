@@ -149,6 +149,7 @@ def test_bad_arguments_are_refused(
     assert not adata.obsp
 
 
+@pytest.mark.slow
 def test_the_package_alone_imports_nothing_heavy() -> None:
     code = (
         "import sys, bionemo.geneformer_t as g; "

@@ -2,10 +2,12 @@
 
 import interval_coverage as bench
 import numpy as np
+import pytest
 
 from bionemo.geneformer_t.evaluate.units import Units
 
 
+@pytest.mark.slow
 def test_every_measure_has_both_intervals_around_its_mean(without_type_checks):
     world = bench.World.draw()
     judges, draw = bench.Judges.fit(world), bench.settings_of(world)["simulate, 25 cells"]

@@ -105,6 +105,7 @@ KEEPING_ALL = replace(NEXT, only_cells_with_neighbors=False, no_neighbor_policy=
     [NEXT, replace(NEXT, next_cells_per_cell=2), KEEPING_ALL,
      replace(KEEPING_ALL, no_neighbor_policy="random", next_cells_per_cell=3)],
 )  # fmt: skip
+@pytest.mark.slow
 def test_no_example_has_more_tokens_than_foretold_and_some_have_as_many(
     tiny_data_dir: Path, settings: PairSettings, policy: str
 ) -> None:

@@ -119,6 +119,7 @@ def check_rebuilt(
     assert ["again" in line for line in lines] == [True], (name, damage, lines)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_noticed_and_its_entry_built_again_with_one_line(
     split: Path, vocab: GeneVocab, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -154,6 +155,7 @@ def test_every_damage_of_every_file_is_seen_without_opening_anything(
 
 
 @pytest.mark.parametrize("damage", FOLDER_DAMAGES)
+@pytest.mark.slow
 def test_a_damaged_folder_is_noticed_and_its_entry_built_again(
     split: Path, vocab: GeneVocab, damage: str
 ) -> None:

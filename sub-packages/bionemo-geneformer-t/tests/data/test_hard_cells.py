@@ -88,6 +88,7 @@ def test_every_count_comes_back(hard, layout, dtype, kinds):
 @SOME
 @given(hard=hard_cells(st.sampled_from(["a", "b", "c", "ü", "A", "nan", "1"])),
        values=st.lists(st.sampled_from(VALUES), min_size=1))  # fmt: skip
+@pytest.mark.slow
 def test_values_that_are_no_counts_are_refused(hard, values):
     counts, cells, genes = hard
     counts = counts.astype(np.float64)
@@ -120,6 +121,7 @@ def test_a_gene_that_stands_twice_keeps_its_counts(tmp_path):
     assert counts.tolist() == [[5, 2]]
 
 
+@pytest.mark.slow
 def test_very_many_genes_come_back(tmp_path):
     counts = np.zeros((2, 60_000))
     counts[0, [0, 59_999]] = counts[1, 32_768] = 3

@@ -30,6 +30,7 @@ def content(batch: TemporalBatch) -> list[list[int]]:
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("pairs", [1, 11, 64])
 @pytest.mark.parametrize("size", [{"micro_batch_size": 4}, {"max_tokens_per_batch": 150}])
+@pytest.mark.slow
 def test_the_size_of_groups_changes_no_batch(
     tiny_data_dir: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -156,6 +156,7 @@ def test_all_cells_are_current_cells_where_neighbors_are_not_asked_for(tiny_data
 
 
 @pytest.mark.parametrize("policy", ["skip", "identity", "random"])
+@pytest.mark.slow
 def test_cells_without_successors_follow_the_policy(tiny_data_dir: Path, policy: str) -> None:
     settings = PairSettings(
         only_cells_with_neighbors=False, no_neighbor_policy=policy, next_cells_per_cell=2

@@ -31,6 +31,7 @@ def test_every_row_is_a_distribution_over_genes(fit, random_split, fitted) -> No
 
 
 @pytest.mark.parametrize("fit", BASELINES.values(), ids=BASELINES)
+@pytest.mark.slow
 def test_the_same_generator_gives_the_same_baseline(fit, random_split, fitted) -> None:
     pairs, contexts = random_split(), [np.array([5, 6])]
     one, two = (fitted(fit, pairs, 3)(contexts, 4) for _ in range(2))

@@ -17,12 +17,14 @@ def evaluation(random_split):
     return evaluate(guess, test, train, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_the_best_baseline_has_the_lowest_cross_entropy(evaluation) -> None:
     best = best_baseline(evaluation)
     lowest = min(evaluation.rows[name].all.cross_entropy for name in BASELINES)
     assert evaluation.rows[best].all.cross_entropy == lowest
 
 
+@pytest.mark.slow
 def test_gains_of_the_clusters_add_up_to_that_over_all_cells(evaluation) -> None:
     labels = np.repeat(["early", "late"], 30)
     found = cluster_gains(evaluation, labels)
@@ -38,12 +40,14 @@ def test_gains_of_the_clusters_add_up_to_that_over_all_cells(evaluation) -> None
         assert one.gain.mean == pytest.approx(one.baseline - one.model)
 
 
+@pytest.mark.slow
 def test_the_largest_gain_stands_first(evaluation) -> None:
     labels = np.array(["a", "b", "c"])[np.arange(60) % 3]
     gains = [one.gain.mean for one in cluster_gains(evaluation, labels).clusters]
     assert gains == sorted(gains, reverse=True)
 
 
+@pytest.mark.slow
 def test_small_clusters_are_named_and_left_out(evaluation) -> None:
     labels = np.where(np.arange(60) < LEAST_CELLS - 1, "few", "many")
     found = cluster_gains(evaluation, labels)
@@ -51,6 +55,7 @@ def test_small_clusters_are_named_and_left_out(evaluation) -> None:
     assert [one.cluster for one in found.clusters] == ["many"]
 
 
+@pytest.mark.slow
 def test_intervals_are_over_the_donors_of_a_cluster(random_split, evaluation) -> None:
     """Two donors are too few for a verdict; one donor leaves the interval over cells."""
     train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)

@@ -31,6 +31,7 @@ def evaluation_of(random_split, fitted):
     return build
 
 
+@pytest.mark.slow
 def test_a_model_is_scored_beside_every_baseline(evaluation_of) -> None:
     evaluation = evaluation_of(fit_copy_current)
     assert list(evaluation.rows) == [MODEL, *BASELINES]
@@ -39,6 +40,7 @@ def test_a_model_is_scored_beside_every_baseline(evaluation_of) -> None:
         assert row.interval.low <= row.all.cross_entropy <= row.interval.high
 
 
+@pytest.mark.slow
 def test_the_summary_says_when_the_model_is_no_better(evaluation_of) -> None:
     text = summary(evaluation_of(fit_copy_current))
     assert "The model is no better than copying the current cell" in text
@@ -58,12 +60,14 @@ def test_the_summary_says_what_populations_say(evaluation_of) -> None:
         assert found.mean == pytest.approx(difference)
 
 
+@pytest.mark.slow
 def test_the_summary_says_when_the_model_is_worse(evaluation_of) -> None:
     text = summary(evaluation_of(fit_uniform))
     assert "The model is no better than copying the current cell, it is worse" in text
     assert "The model beats copying" not in text
 
 
+@pytest.mark.slow
 def test_the_table_names_units_and_lines_up(evaluation_of) -> None:
     _, heading, *lines = token_table(evaluation_of(fit_copy_current)).text().splitlines()
     assert heading.index("genes new in the next cell") > heading.index("all genes")
@@ -116,6 +120,7 @@ def test_controls_and_bounds_have_rows_and_words_of_their_own(random_split, fitt
         (20, "and on 20 donors (effective: 19"),
     ],
 )
+@pytest.mark.slow
 def test_intervals_are_over_donors_too_where_they_are_known(random_split, number, words) -> None:
     pairs = random_split()
     donors = np.array([f"donor {cell % number}" for cell in range(60)])

@@ -75,6 +75,7 @@ def percentile_bootstrap(sums: CellSums, rng) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("num_next", [76, 30])
+@pytest.mark.slow
 def test_intervals_hold_the_true_value_where_current_cells_share_next_cells(
     split_of, num_next
 ) -> None:
@@ -98,6 +99,7 @@ def test_intervals_hold_the_true_value_where_current_cells_share_next_cells(
 
 
 @pytest.mark.parametrize("number", [3, 5, 10])
+@pytest.mark.slow
 def test_intervals_hold_the_true_value_over_few_donors(number) -> None:
     rng, held = np.random.default_rng(0), []
     donors = np.repeat(np.arange(number), 20)

@@ -25,6 +25,7 @@ def dataset(folder):
     )
 
 
+@pytest.mark.slow
 def test_simulated_cells_have_a_bound_and_a_sentence(folder, dataset) -> None:
     bounds, about = simulated_bounds(folder, dataset)
     assert "1,000 next cells simulated at the true place" in about

@@ -65,6 +65,7 @@ def tokens_of(model, cells) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("layer", [-3, -2, -1, 0, 1, 2])
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.slow
 def test_embeddings_are_pooled_hidden_states_of_hugging_face(model, cells, layer, pooling):
     found = embedded(embedder_of(model, cells, layer=layer, pooling=pooling))
     for row, genes in enumerate(tokens_of(model, cells)):

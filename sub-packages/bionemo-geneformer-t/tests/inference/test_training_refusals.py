@@ -190,6 +190,7 @@ def train_refuses(folder: Path) -> str | None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.slow
 def test_doctor_finds_what_train_refuses(tiny_data_dir, name, capsys):
     BROKEN[name](tiny_data_dir)
     refused = train_refuses(tiny_data_dir)
@@ -203,6 +204,7 @@ def test_doctor_finds_what_train_refuses(tiny_data_dir, name, capsys):
 
 
 @pytest.mark.parametrize("name", SOUND)
+@pytest.mark.slow
 def test_doctor_finds_nothing_where_train_trains(tiny_data_dir, name):
     SOUND[name](tiny_data_dir)
     assert train_refuses(tiny_data_dir) is None

@@ -65,6 +65,7 @@ def test_nothing_is_recomputed_unless_asked_for():
 
 @pytest.mark.parametrize("sizes", [SIZES, [(n, n, 1 + n // 7) for n in range(1, 62, 6)]])
 @pytest.mark.parametrize("backend", ATTENTION_BACKENDS)
+@pytest.mark.slow
 def test_under_bfloat16_the_step_is_as_near_float32_as_the_textbooks(backend, sizes):
     """bfloat16 keeps 8 bits, and weights this large multiply each error from layer to layer, so
     what can be asked for is the error of the textbook step in bfloat16."""

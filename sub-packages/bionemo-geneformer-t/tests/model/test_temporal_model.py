@@ -198,6 +198,7 @@ def test_special_tokens_among_the_genes_are_reported(trained, caplog):
         ([[5] * 63], None, 1, "a current cell has 65 tokens"),
     ],
 )
+@pytest.mark.slow
 def test_input_that_is_no_cell_is_refused(trained, ids, mask, ranks, message):
     model, _ = trained
     mask = None if mask is None else torch.tensor(mask)
@@ -251,6 +252,7 @@ def gradient_step(tiny_data_dir: Path, folder: Path, **trainer) -> dict[str, tor
 
 
 @pytest.mark.parametrize("micro_batch_size", [1, 2, 5])
+@pytest.mark.slow
 def test_accumulated_micro_batches_step_like_the_whole_batch(
     tiny_data_dir, tmp_path, micro_batch_size
 ):

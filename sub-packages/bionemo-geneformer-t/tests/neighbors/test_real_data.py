@@ -110,6 +110,7 @@ def test_progenitors_become_neurons_in_diffusion_pseudotime(real_data: Path, met
 
 
 @pytest.mark.parametrize("method", ["pseudotime", "trajectory"])
+@pytest.mark.slow
 def test_ducts_become_endocrine_cells_in_diffusion_pseudotime(real_data: Path, method: str) -> None:
     path = real_data / "pancreas_e15_mouse.h5ad"
     settings = BuilderSettings(root="Ductal", cluster_key="cluster")

@@ -36,6 +36,7 @@ def test_couplings_are_those_of_a_textbook_sinkhorn_iteration() -> None:
     np.testing.assert_allclose(few.toarray()[:40].sum(axis=1), rows, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     couplings(POINTS, TIMES, num_neighbors=3)
     assert capsys.readouterr().out == ""

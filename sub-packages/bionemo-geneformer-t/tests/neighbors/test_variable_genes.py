@@ -2,6 +2,7 @@
 
 import anndata
 import numpy as np
+import pytest
 import scanpy as sc
 import scipy.sparse as sp
 
@@ -18,6 +19,7 @@ COUNTS[:, 7] = 0
 COUNTS[:, 0] += 1
 
 
+@pytest.mark.slow
 def test_they_are_those_of_scanpy() -> None:
     cells = anndata.AnnData(sp.csr_matrix(COUNTS))
     sc.pp.normalize_total(cells, target_sum=1e4)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
@@ -65,6 +66,7 @@ def test_the_table_names_graphs_and_warns(tmp_path) -> None:
     assert "warning: knn_neighbors, train:" in text
 
 
+@pytest.mark.slow
 def test_each_graph_has_a_picture(tmp_path) -> None:
     write(tmp_path, pictures=True)
     pictures = {path.name for path in tmp_path.glob("*.png")}

@@ -14,6 +14,7 @@ from bionemo.geneformer_t.run.report import report
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
 
+@pytest.mark.slow
 def test_the_table_and_the_words_are_printed_and_written(
     untrained_checkpoint, tiny_data_dir, tmp_path, capsys
 ) -> None:

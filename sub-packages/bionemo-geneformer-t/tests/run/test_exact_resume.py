@@ -205,6 +205,7 @@ pytestmark = [
 @pytest.mark.parametrize(
     "every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["three", "every"]
 )
+@pytest.mark.slow
 def test_a_run_killed_in_some_steps_ends_like_one_that_was_not(
     tiny_data_dir, tmp_path, whole_run, name, every
 ):
@@ -285,6 +286,7 @@ def test_a_finished_run_is_left_as_it_is(tiny_data_dir, tmp_path):
     assert (tmp_path / "run" / "metrics.csv").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_damaged_last_checkpoint_is_skipped_for_the_one_before(
     tiny_data_dir, tmp_path, whole_run, caplog
 ):

@@ -35,6 +35,7 @@ def train(tiny_data_dir, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_table_and_the_verdicts(train, tmp_path, capsys) -> None:
     best = train()
     printed = capsys.readouterr().out
@@ -44,6 +45,7 @@ def test_a_run_ends_with_the_table_and_the_verdicts(train, tmp_path, capsys) -> 
     assert (tmp_path / "run" / "evaluation.txt").read_text() in printed
 
 
+@pytest.mark.slow
 def test_each_split_is_opened_once_in_training_its_scores_and_in_a_report(
     train, tiny_data_dir, tmp_path, monkeypatch
 ) -> None:
@@ -65,6 +67,7 @@ def test_each_split_is_opened_once_in_training_its_scores_and_in_a_report(
     assert opened == {"train": 2, "val": 1, "test": 2}
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_scored_once_whatever_the_dates_are(train, tmp_path) -> None:
     best, path = train(), tmp_path / "run" / "evaluation.json"
     before = path.stat().st_mtime_ns
@@ -73,6 +76,7 @@ def test_a_finished_run_is_scored_once_whatever_the_dates_are(train, tmp_path) -
     assert path.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_scores_of_other_cells_or_weights_do_not_pass_for_those_of_the_run(
     train, tiny_data_dir, tmp_path, caplog
 ) -> None:
@@ -89,6 +93,7 @@ def test_scores_of_other_cells_or_weights_do_not_pass_for_those_of_the_run(
     assert json.loads(path.read_text())["scored"] == mine["scored"]
 
 
+@pytest.mark.slow
 def test_without_test_cells_those_of_val_are_scored(train, tiny_data_dir, tmp_path) -> None:
     shutil.rmtree(tiny_data_dir / "test")
     train()

@@ -71,6 +71,7 @@ def test_pretraining_learns_and_its_checkpoint_starts_a_temporal_run(without_gra
     assert model.pair_settings.objective == model.provenance.objective == "mlm"
 
 
+@pytest.mark.slow
 def test_a_temporal_run_starts_from_it_with_a_token_type_of_its_own(tiny_data_dir, tmp_path):
     plain = train(tiny_data_dir, tmp_path / "plain", objective="mlm")
     best = train(tiny_data_dir, tmp_path / "pairs", pretrained=str(plain), learning_rate=1e-12)

@@ -48,6 +48,7 @@ def losses(output_dir: Path, name: str = "train/loss") -> list[float]:
         return [float(row[name]) for row in csv.DictReader(file) if row[name]]
 
 
+@pytest.mark.slow
 def test_a_run_leaves_checkpoints_metrics_settings_and_a_picture(tiny_data_dir, tmp_path):
     best = train(tiny_data_dir, tmp_path / "run")
     assert best.parent == tmp_path / "run" / "checkpoints"
@@ -254,6 +255,7 @@ def test_help_answers_within_a_second():
     "given",
     [{"accelerator": "cuda"}, {"strategy": "dpp"}, {"precision": "fp16"}, {"devices": 0}],
 )
+@pytest.mark.slow
 def test_hardware_that_is_not_there_is_refused_and_leaves_the_folder_free(
     tiny_data_dir, tmp_path, given
 ):

@@ -88,6 +88,7 @@ def test_a_checkpoint_of_a_run_is_a_start_as_well(weights, tiny_data_dir, tmp_pa
         train(tiny_data_dir, tmp_path / "x", pretrained=str(plain), position_scheme="restarted")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_the_weights_no_more(weights, tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "run", pretrained=str(weights))
     before = json.loads((tmp_path / "run" / "pretrained.json").read_text())
@@ -101,6 +102,7 @@ def test_a_resumed_run_needs_the_weights_no_more(weights, tiny_data_dir, tmp_pat
     assert config["hidden_size"] == 16
 
 
+@pytest.mark.slow
 def test_the_written_config_repeats_the_run(weights, tiny_data_dir, tmp_path):
     first = train(tiny_data_dir, tmp_path / "run", pretrained=str(weights))
     again = train_temporal_geneformer(

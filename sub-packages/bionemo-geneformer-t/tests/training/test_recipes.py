@@ -73,6 +73,7 @@ def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
         resolve(TrainSettings, {**FOLDERS, "recipe": "tiny"})
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_remembers_and_is_better_for_it(tiny_data_dir, tmp_path) -> None:
     best = train_temporal_geneformer(data_dir=tiny_data_dir, output_dir=tmp_path / "run", **TINY)
     torch.load(best, weights_only=True)
@@ -86,6 +87,7 @@ def test_the_best_checkpoint_remembers_and_is_better_for_it(tiny_data_dir, tmp_p
     assert mixed < alone
 
 
+@pytest.mark.slow
 def test_prediction_and_evaluation_ask_the_same_mixture(tiny_data_dir, tmp_path) -> None:
     best = train_temporal_geneformer(data_dir=tiny_data_dir, output_dir=tmp_path / "run", **TINY)
     model = load_model(best)
@@ -170,6 +172,7 @@ def test_a_run_that_goes_on_from_a_remembering_checkpoint_remembers_anew(
     assert not np.allclose(points, memory.index.points)
 
 
+@pytest.mark.slow
 def test_fine_tuning_takes_its_sizes_from_the_weights_and_remembers(
     tiny_data_dir, tmp_path
 ) -> None:

@@ -60,6 +60,7 @@ def change_a_median(folder):
         (change_a_median, "another vocabulary or other medians"),
     ],
 )
+@pytest.mark.slow
 def test_other_data_are_refused_by_what_differs(tiny_data_dir, tmp_path, change, message):
     train(tiny_data_dir, tmp_path / "run")
     before = (tmp_path / "run" / "metrics.csv").read_text()

@@ -82,6 +82,7 @@ def test_the_page_on_reliability_has_the_same_table():
         assert {word.strip(" `") for word in told[kind.value].split(",")} == named
 
 
+@pytest.mark.slow
 def test_rates_that_are_given_are_used_from_then_on_and_the_record_says_so(
     tiny_data_dir, stopped_inside, caplog
 ):
@@ -104,6 +105,7 @@ def test_rates_that_are_given_are_used_from_then_on_and_the_record_says_so(
     assert yaml.safe_load(text)["learning_rate"] == 3e-5
 
 
+@pytest.mark.slow
 def test_the_record_is_of_the_steps_that_are_kept(tiny_data_dir, tmp_path, monkeypatch):
     """A resume from an earlier checkpoint, or one that was killed before it saved anything."""
     run = tmp_path / "run"
@@ -135,6 +137,7 @@ def test_the_record_is_of_the_steps_that_are_kept(tiny_data_dir, tmp_path, monke
     assert changes_told() == [f"# step 5: {told} 1e-05", "# step 6: max_steps was 6 and is 7"]
 
 
+@pytest.mark.slow
 def test_rates_by_depth_change_too_and_their_groups_do_not(tiny_data_dir, tmp_path):
     train(tiny_data_dir, tmp_path / "run", layer_lr_decay=0.9, num_epochs=1)
     resume(tiny_data_dir, tmp_path / "run", layer_lr_decay=0.5)
@@ -145,6 +148,7 @@ def test_rates_by_depth_change_too_and_their_groups_do_not(tiny_data_dir, tmp_pa
         resume(tiny_data_dir, tmp_path / "run", num_epochs=3)
 
 
+@pytest.mark.slow
 def test_what_was_not_changed_keeps_its_bits(tiny_data_dir, stopped_inside, tmp_path):
     train(tiny_data_dir, tmp_path / "whole")
     resume(tiny_data_dir, stopped_inside)
@@ -153,6 +157,7 @@ def test_what_was_not_changed_keeps_its_bits(tiny_data_dir, stopped_inside, tmp_
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
+@pytest.mark.slow
 def test_the_advice_after_a_loss_that_is_not_finite_works(tiny_data_dir, tmp_path, monkeypatch):
     original = TemporalGeneformerModel.summed_loss
 
@@ -191,6 +196,7 @@ def test_the_advice_after_a_loss_that_is_not_finite_works(tiny_data_dir, tmp_pat
         ({"layer_lr_decay": 0.9}, r"layer_lr_decay was None and is 0.9"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_change_inside_an_epoch_is_refused_and_touches_nothing(
     tiny_data_dir, stopped_inside, given, message
 ):
@@ -200,6 +206,7 @@ def test_what_cannot_change_inside_an_epoch_is_refused_and_touches_nothing(
     assert everything(stopped_inside) == before
 
 
+@pytest.mark.slow
 def test_between_epochs_seed_and_sizes_may_change_and_every_cell_is_seen_once(
     tiny_data_dir, tmp_path, monkeypatch
 ):
@@ -219,6 +226,7 @@ def test_between_epochs_seed_and_sizes_may_change_and_every_cell_is_seen_once(
     assert entry["pair_settings"]["context_dropout"] == 0.2
 
 
+@pytest.mark.slow
 def test_patience_and_the_number_of_best_checkpoints_are_those_given(
     tiny_data_dir, tmp_path, monkeypatch
 ):
@@ -242,6 +250,7 @@ def test_patience_and_the_number_of_best_checkpoints_are_those_given(
         assert len(found) == kept
 
 
+@pytest.mark.slow
 def test_dropout_that_is_given_is_used(tiny_data_dir, stopped_inside):
     resume(tiny_data_dir, stopped_inside, dropout_prob=0.3)
     config = last(stopped_inside)["hyper_parameters"]["config"]
@@ -251,6 +260,7 @@ def test_dropout_that_is_given_is_used(tiny_data_dir, stopped_inside):
     assert settings["dropout_prob"] == 0.3
 
 
+@pytest.mark.slow
 def test_another_number_of_threads_is_named(tiny_data_dir, stopped_inside, monkeypatch, caplog):
     numerics = last(stopped_inside)["callbacks"]["RunCheckpoints"]["numerics"]
     assert numerics["threads"] == torch.get_num_threads()

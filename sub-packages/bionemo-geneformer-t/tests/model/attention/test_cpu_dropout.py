@@ -73,6 +73,7 @@ def test_probabilities_are_dropped_independently_of_each_other(lag):
 
 
 @pytest.mark.parametrize("dropout_prob", [0.0, 0.4])
+@pytest.mark.slow
 def test_blocks_of_queries_give_what_one_block_gives(monkeypatch, dropout_prob):
     """Draws follow the blocks, so only their number of probabilities may differ."""
     inputs = parts()

@@ -58,6 +58,7 @@ def batches_of_the_first_epoch(data_dir):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_its_micro_batch(tiny_data_dir, tmp_path, poisoned, value):
     batches = batches_of_the_first_epoch(tiny_data_dir)
     bad = batches[5]  # the second micro-batch of the third optimizer step
@@ -89,6 +90,7 @@ def test_a_gradient_that_is_not_finite_names_the_step(tiny_data_dir, tmp_path, m
 
 
 @pytest.mark.parametrize("clip", [None, 0.05])
+@pytest.mark.slow
 def test_clipping_is_that_of_torch(tiny_data_dir, tmp_path, monkeypatch, clip):
     seen = []
     original = TemporalGeneformerModel.configure_gradient_clipping

@@ -30,6 +30,7 @@ def test_each_gene_has_a_panel_with_three_curves(trends) -> None:
             assert line.get_xdata().tolist() == [0.0, 1.0, 5.0]
 
 
+@pytest.mark.slow
 def test_the_section_holds_the_figures_and_says_what_is_left_out(trends) -> None:
     found = Page(page("", "", "", {"genes": genes(trends, NAMES, "day")}))
     shown = "".join(found.text)

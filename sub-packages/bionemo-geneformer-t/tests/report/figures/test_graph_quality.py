@@ -40,6 +40,7 @@ FACTS = CellFacts(
     ],
     ids=["all", "continuous time", "points only", "nothing known", "no edges"],
 )
+@pytest.mark.slow
 def test_what_was_measured_is_drawn(graph, facts, tmp_path) -> None:
     generator = np.random.default_rng(0)
     pictured = Pictured(
