@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
-from bionemo.geneformer_t.evaluate.trends import STRETCHES, gene_trends, stretches
+from bionemo.geneformer_t.evaluate.trends import (
+    STRETCHES,
+    _averaging,
+    gene_trends,
+    most_changed,
+    stretches,
+)
 
 SWITCHED, STEADY = 5, 6
 
@@ -73,3 +80,17 @@ def test_stretches_are_time_points_or_equally_many_cells() -> None:
     assert many.tolist() == [50] * STRETCHES
     skewed = stretches(np.concatenate([np.zeros(300), np.arange(100.0)]))
     assert np.unique(skewed).tolist() == list(range(skewed.max() + 1))
+
+
+def test_genes_of_noise_are_not_chosen_before_those_of_signal() -> None:
+    # 200 genes of noise with a standard deviation of 0.3, and one that changes by 0.1 everywhere
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.3, size=(120, 200))
+    steady = np.full((120, 1), 0.1) + rng.normal(0, 0.05, size=(120, 1))
+    change = sp.csr_matrix(np.hstack([noise, steady]))
+    averaging = _averaging(np.arange(120) // 12)
+    chosen = most_changed(averaging, change, np.arange(201))
+    assert chosen[0] == 200
+    assert len(chosen) - 1 < 10  # about two
+    by_size = np.argsort(-((averaging @ change.toarray()) ** 2).sum(axis=0))
+    assert by_size[0] != 200

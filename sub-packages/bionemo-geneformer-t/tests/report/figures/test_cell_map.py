@@ -1,5 +1,6 @@
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
@@ -23,6 +24,28 @@ def test_a_map_in_the_file_is_used_with_its_colours(split) -> None:
     np.testing.assert_allclose(drawn.coordinates, cells.obsm["X_umap"])
     assert (drawn.name, drawn.color_name) == ("UMAP", "day")
     assert drawn.colors.tolist() == cells.obs["day"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("there", "used"),
+    [(("X_tsne", "X_emb", "X_umap"), "X_umap"), (("X_tsne", "X_emb"), "X_emb"),
+     (("X_pca", "X_tsne"), "X_tsne")],
+)  # fmt: skip
+def test_the_embedding_of_the_file_is_used_in_this_order(split, there, used) -> None:
+    cells = anndata.read_h5ad(split / "data.h5ad")
+    for number, key in enumerate(there):
+        cells.obsm[key] = np.random.default_rng(number).normal(size=(16, 2))
+    cells.write_h5ad(split / "data.h5ad")
+    drawn = cell_map(split, tokens_of(split), 0)
+    np.testing.assert_allclose(drawn.coordinates, cells.obsm[used])
+
+
+def test_few_clusters_are_colours_and_many_are_not(split) -> None:
+    few = pd.Categorical(["a", "b"] * 8)
+    drawn = cell_map(split, tokens_of(split), 0, few)
+    assert (drawn.colors.tolist(), drawn.color_name) == (["a", "b"] * 8, "cluster")
+    many = pd.Categorical([f"c{i}" for i in range(16)])
+    assert cell_map(split, tokens_of(split), 0, many).color_name == "day"
 
 
 def test_a_few_cells_without_a_map_are_placed_by_their_components(split) -> None:

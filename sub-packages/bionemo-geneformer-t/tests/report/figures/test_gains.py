@@ -37,6 +37,14 @@ def test_a_gain_far_beyond_the_others_is_written_and_leaves_them_room() -> None:
     assert [text.get_text() for text in axes.texts] == ["+9.00"]
 
 
+def test_the_axis_holds_every_interval_that_is_drawn() -> None:
+    # a cluster of few cells has a wide interval, one of many a narrow one
+    gains = [interval(0.01, 0.002), interval(0.012, 0.003), interval(0.02, 2.0)]
+    low, high = drawn(gains).get_xlim()
+    assert low < min(gain.low for gain in gains)
+    assert high > max(gain.high for gain in gains)
+
+
 def test_what_is_not_known_is_said() -> None:
     nothing = Interval(mean=NAN, low=NAN, high=NAN)
     assert [text.get_text() for text in drawn([nothing, nothing]).texts] == ["not known"] * 2

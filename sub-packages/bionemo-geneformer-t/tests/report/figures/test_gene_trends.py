@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pages import HOSTILE, Page
@@ -43,3 +45,26 @@ def test_the_section_holds_the_figures_and_says_what_is_left_out(trends) -> None
     assert row[1] == f"{true - now:+.3f}".replace("-", "\N{MINUS SIGN}")
     assert found.row("Gcg")[3] == "-"
     assert "script" not in found.tags
+
+
+def test_time_points_are_called_by_their_names(trends) -> None:
+    names = {0.0: "E7", 1.0: "E8", 5.0: "P1"}
+    figure = trends_figure(trends, NAMES, "stage", names)
+    shown = [label.get_text() for label in figure.axes[4].get_xticklabels()]
+    assert shown == ["E7", "E8", "P1"]
+    numbers = trends_figure(trends, NAMES, "stage", {0.0: "E7"}).axes[4].get_xticklabels()
+    assert "E7" not in [label.get_text() for label in numbers]
+
+
+def test_two_time_points_have_a_table_and_no_curves(trends) -> None:
+    def first(curve: Curve) -> Curve:
+        return Curve(mean=curve.mean[:2], half=curve.half[:2])
+
+    two = replace(
+        trends, position=trends.position[:2], num_cells=trends.num_cells[:2],
+        **{name: first(getattr(trends, name)) for name in CURVES},
+    )  # fmt: skip
+    found = Page(page("", "", "", {"genes": genes(two, NAMES, "day")}))
+    assert "img" not in found.tags
+    assert "2 time point(s), too few for curves" in "".join(found.text)
+    assert found.row("Sox9")

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
+from scipy.stats import chi2
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.intervals import mean_half_widths
@@ -22,6 +23,8 @@ from bionemo.geneformer_t.evaluate.units import Units
 STRETCHES = 10
 """Parts of the trajectory with equally many current cells; time points where these are fewer."""
 _CELLS_A_STRETCH = 12
+_NOISE_GENES = 2
+"""Genes that may be followed although they change by noise alone, on average."""
 _NUMBERS_AT_ONCE = 2**25
 
 
@@ -40,7 +43,7 @@ class GeneTrends:
     """Some genes along the trajectory."""
 
     genes: Int[ndarray, " gene"]
-    """Token ids: those that were named, then those that change most."""
+    """Token ids: those that were named, then those that change most beyond sampling noise."""
     num_named: int
     num_ranks: int
     """Ranks from 1 to 0."""
@@ -141,17 +144,28 @@ def stretches(where: Float[ndarray, " cell"]) -> Int[ndarray, " cell"]:
 def most_changed(
     averaging: sp.csr_array, change: sp.csr_matrix, gene_ids: Int[ndarray, " gene"]
 ) -> Int[ndarray, " changed_gene"]:
-    """Genes by the root mean square of their mean changes in the stretches, the largest first.
+    """Genes by how much they change beyond sampling noise, the largest first.
+
+    The size of a gene's change is the mean square over stretches of its mean change. What noise of
+    the cells alone would reach in about two genes of all (a quantile of chi-square) is subtracted;
+    genes of which nothing is left are left out.
 
     Args:
         averaging: Stretches x cells, rows that average.
         change: Cells x vocabulary, from the current cell to its successors.
         gene_ids: Tokens that are genes.
     """
-    means = np.asarray((averaging @ sp.csr_array(change)).todense())[:, gene_ids]
-    fraction = np.diff(averaging.indptr) / averaging.shape[1]
-    size = np.sqrt(fraction @ means**2)
-    moved: ndarray = gene_ids[highest(size, int((size > 0).sum()))]
+    changes = sp.csr_array(change)
+    number = np.diff(averaging.indptr)[:, None]
+    means, squares = (
+        np.asarray((averaging @ some).todense())[:, gene_ids] for some in (changes, changes**2)
+    )
+    noise = np.maximum(squares - means**2, 0) / np.maximum(number - 1, 1)
+    fraction = number[:, 0] / averaging.shape[1]
+    chance = min(_NOISE_GENES / max(len(gene_ids), 1), 0.5)
+    reached = chi2.isf(chance, len(fraction)) / len(fraction)
+    low = fraction @ means**2 - reached * (fraction @ noise)
+    moved: ndarray = gene_ids[highest(low, int((low > 0).sum()))]
     return moved
 
 

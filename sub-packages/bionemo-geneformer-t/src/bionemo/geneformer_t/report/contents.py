@@ -17,6 +17,7 @@ from bionemo.geneformer_t.evaluate.graph_pseudotime import position_along
 from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
 from bionemo.geneformer_t.evaluate.trends import gene_trends
 from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
+from bionemo.geneformer_t.inference.gene_symbols import readable_names, symbols_of
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.report import page
 from bionemo.geneformer_t.report.evaluated import Evaluated
@@ -53,16 +54,25 @@ def sections_of(
     )
     labels = facts.labels("cluster")
     gains = None if labels is None else cluster_gains(evaluation, labels)
+    graphs = _graphs(evaluated)
+    symbols = symbols_of(
+        vocab, evaluated.dataset.tokens.store.genes, evaluated.dataset.tokens.token_of_column
+    )
     changed = changed_settings(checkpoint.run_settings, evaluated.run_dir)
     return {
         "about": page.about(
             checkpoint, changed, evaluated.split_dir, evaluation, evaluated.where_from
         ),
         "loss": page.loss(evaluated.metrics),
-        "graph": page.graph(_graphs(evaluated)),
+        "graph": page.graph(graphs),
         "scores": page.scores(evaluation),
         "arrows": page.arrows(evaluated.arrows, evaluated.where),
-        "genes": page.genes(trends, gene_names(trends.genes, vocab), place_name),
+        "genes": page.genes(
+            trends,
+            gene_names(trends.genes, vocab, symbols),
+            place_name,
+            _labels_of(graphs.get(evaluated.split), place),
+        ),
         "clusters": page.clusters(gains),
         "calibration": page.calibration(evaluation),
     }
@@ -113,9 +123,11 @@ def named_genes(
     return ids, vocab
 
 
-def gene_names(ids: Int[ndarray, " gene"], vocab: GeneVocab) -> tuple[str, ...]:
-    """Symbols of genes where the vocabulary has one, else their ids."""
-    return tuple(vocab.symbols[gene] or vocab.tokens[gene] for gene in ids.tolist())
+def gene_names(
+    ids: Int[ndarray, " gene"], vocab: GeneVocab, symbols: Sequence[str]
+) -> tuple[str, ...]:
+    """Symbols of genes where they are known, else their ids."""
+    return tuple(readable_names(vocab, symbols)[ids].tolist())
 
 
 def changed_settings(recorded: Mapping[str, Any] | None, run_dir: Path) -> dict[str, object]:
@@ -147,6 +159,16 @@ def _place(evaluated: Evaluated) -> tuple[Float[ndarray, " cell"], str]:
     if times is not None and np.isfinite(times[evaluated.pairs.cells]).any():
         return times, "time of the current cell"
     return position_along(evaluated.dataset.graph), "place of the current cell along the graph"
+
+
+def _labels_of(
+    pictured: Pictured | None, place: Float[ndarray, " cell"]
+) -> Mapping[float, str] | None:
+    """What time points are called, where places on the trajectory are the times of the graph."""
+    if pictured is None or pictured.facts.time is None:
+        return None
+    is_time = np.array_equal(pictured.facts.time, place, equal_nan=True)
+    return pictured.time_labels if is_time else None
 
 
 def _graphs(evaluated: Evaluated) -> dict[str, Pictured]:

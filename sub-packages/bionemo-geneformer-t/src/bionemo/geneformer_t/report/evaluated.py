@@ -77,7 +77,8 @@ class Evaluated:
     @cached_property
     def where(self) -> CellMap:
         """A map of the split's cells."""
-        return cell_map(self.split_dir, self.dataset.tokens, self.seed)
+        cluster = self.facts[self.split].cluster
+        return cell_map(self.split_dir, self.dataset.tokens, self.seed, cluster)
 
     @cached_property
     def arrows(self) -> Arrows:

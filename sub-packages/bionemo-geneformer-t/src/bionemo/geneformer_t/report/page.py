@@ -24,11 +24,12 @@ from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.report.figures.calibration_curve import calibration_figure
 from bionemo.geneformer_t.report.figures.cell_map import CellMap
 from bionemo.geneformer_t.report.figures.gains import GainPanel, gains_figure
-from bionemo.geneformer_t.report.figures.gene_trends import trends_figure
+from bionemo.geneformer_t.report.figures.gene_trends import LEAST_PLACES, trends_figure
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
 from bionemo.geneformer_t.report.figures.loss_curve import loss_figure
 from bionemo.geneformer_t.report.figures.next_cells import next_cells_figure
 from bionemo.geneformer_t.report.figures.style import MODEL as COLOR
+from bionemo.geneformer_t.report.legend import legend
 from bionemo.geneformer_t.report.pictures import Picture
 from bionemo.geneformer_t.report.tables import (
     cluster_table,
@@ -155,6 +156,7 @@ def scores(evaluation: Evaluation) -> Section:
     ]
     tokens, cells, populations, _ = score_tables(evaluation)
     return {
+        "legend": legend(evaluation),
         "scored": [
             *scored_sentences(evaluation),
             Headline.of(evaluation).sentence,
@@ -179,20 +181,28 @@ def arrows(found: Arrows, where: CellMap) -> Section:
     }
 
 
-def genes(trends: GeneTrends, names: Sequence[str], place_name: str) -> Section:
+def genes(
+    trends: GeneTrends,
+    names: Sequence[str],
+    place_name: str,
+    labels: Mapping[float, str] | None = None,
+) -> Section:
     """Genes that were named and those that change most.
 
     Args:
         trends: The curves.
         names: What the genes are called, in their order.
         place_name: What places on the trajectory are, such as a column of obs.
+        labels: What time points are called.
     """
+    is_drawn = len(names) > 0 and len(trends.position) >= LEAST_PLACES
+    picture = trends_figure(trends, names, place_name, labels) if is_drawn else None
     return {
         "trends": trends,
         "names": names,
         "place": place_name,
         "table": trend_table(trends, names),
-        "picture": Picture.of(trends_figure(trends, names, place_name), "gene_trends"),
+        "picture": None if picture is None else Picture.of(picture, "gene_trends"),
     }
 
 

@@ -1,5 +1,6 @@
 """Cells on a map, and mean arrows from where cells are to where they go."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ GRID = 16
 _LEAST_CELLS = 1.5
 """Cells, weighted by nearness, that a place on the grid must have to show an arrow."""
 _MOST_VECTORS = 500
-_CATEGORIES = (
+CATEGORIES = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#774411",
     "#117755", "#dd8833",
 )  # fmt: skip
@@ -72,11 +73,16 @@ def draw_cells(
     if np.issubdtype(colors.dtype, np.number):
         return axes.scatter(*coordinates.T, c=colors, cmap="viridis", **style)
     handles = []
-    for number, label in enumerate(np.unique(colors)):
+    for number, label in enumerate(sorted(set(colors.tolist()), key=_by_number)):
         here = coordinates[colors == label]
-        color = _CATEGORIES[number % len(_CATEGORIES)]
+        color = CATEGORIES[number % len(CATEGORIES)]
         handles.append(axes.scatter(*here.T, color=color, label=label, **style))
     return handles
+
+
+def _by_number(label: str) -> list[tuple[int, str]]:
+    """D6 before D10."""
+    return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", label)]
 
 
 def explain_colors(

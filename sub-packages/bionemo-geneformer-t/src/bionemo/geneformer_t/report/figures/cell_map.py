@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Shaped
 from numpy import ndarray
 
@@ -15,8 +16,12 @@ from bionemo.geneformer_t.data.cell_store import H5AD
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles, typical_length
 from bionemo.geneformer_t.neighbors.scanpy_neighbors import scanpy_neighbors
+from bionemo.geneformer_t.report.figures.cell_arrows import CATEGORIES
 
-MAPS = {"X_umap": "UMAP", "X_latent": "latent space", "X_tsne": "t-SNE", "X_draw_graph_fa": "graph"}
+MAPS = {
+    "X_umap": "UMAP", "X_emb": "embedding of the file", "X_tsne": "t-SNE",
+    "X_latent": "latent space", "X_draw_graph_fa": "graph",
+}  # fmt: skip
 """Entries of obsm that are maps, and their names; the first that exists is used."""
 COLORS = (
     "pseudotime", "dpt_pseudotime", "ptime", "cell_type", "celltype", "clusters", "cluster",
@@ -39,17 +44,26 @@ class CellMap:
     color_name: str
 
 
-def cell_map(split_dir: Path, tokens: CellTokens, seed: int) -> CellMap:
+def cell_map(
+    split_dir: Path,
+    tokens: CellTokens,
+    seed: int,
+    cluster: pd.Categorical | None = None,
+) -> CellMap:
     """The map of a split.
 
     Args:
         split_dir: Folder with data.h5ad, or an SCDL archive, which has no map of its own.
         tokens: Its cells.
         seed: For UMAP.
+        cluster: Clusters to colour by, while they are few enough for as many colours; otherwise the
+            first of `COLORS` that the file has.
     """
     obs, obsm = _annotations(split_dir / H5AD)
     color_name = next((name for name in COLORS if name in obs), "")
     colors = _colors(obs[color_name]) if color_name else None
+    if cluster is not None and len(cluster.categories) <= len(CATEGORIES):
+        colors, color_name = np.asarray(cluster.astype(object)).astype(str), "cluster"
     key = next((key for key in MAPS if key in obsm and obsm[key].shape[1] >= 2), None)
     if key is not None:
         name, coordinates = MAPS[key], np.asarray(obsm[key], dtype=np.float64)[:, :2]
@@ -73,8 +87,6 @@ def _annotations(path: Path) -> tuple[Any, Any]:
 
 
 def _colors(column: Any) -> Shaped[ndarray, " cell"]:
-    import pandas as pd
-
     if pd.api.types.is_numeric_dtype(column):
         return np.asarray(column, dtype=np.float64)
     return np.asarray(column.astype(str), dtype=np.str_)

@@ -62,9 +62,8 @@ def _draw(axes: Any, panel: GainPanel) -> None:
             axes.plot([found.low, found.high], [place, place], color=color, linewidth=3)
         axes.plot(found.mean, place, "o", color=color, markersize=6)
     axes.axvline(0, color="#444444", linewidth=1)
-    ends = [end for g in panel.gains for end in (g.low, g.mean, g.high) if not math.isnan(end)]
-    low = min([0.0, *(max(end, -furthest) for end in ends)])
-    high = max([0.0, *(min(end, furthest) for end in ends)])
+    ends = [end for found in panel.gains for end in _ends(found, furthest)]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
     room = 0.06 * (high - low) or 1.0
     axes.set_xlim(low - room, high + room)
     axes.set_title(panel.title, loc="left", fontsize=11)
@@ -72,6 +71,13 @@ def _draw(axes: Any, panel: GainPanel) -> None:
     axes.tick_params(axis="both", labelsize=9)
     axes.tick_params(axis="y", length=0)
     quieten(axes, grid="x")
+
+
+def _ends(found: Interval, furthest: float) -> list[float]:
+    """What the axis must hold of a gain: its whole interval, or the edge where it is too far."""
+    if abs(found.mean) > furthest:
+        return [math.copysign(furthest, found.mean)]
+    return [end for end in (found.low, found.mean, found.high) if not math.isnan(end)]
 
 
 def _limit(gains: Sequence[Interval]) -> float:

@@ -1,0 +1,44 @@
+"""What the rows of the tables and pictures are, in a sentence each, for the page itself."""
+
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+
+ROWS = {
+    "copying the current cell": (
+        "persistence: the next cell is the current cell again, whatever it is"
+    ),
+    "the current cell mixed with gene frequencies": (
+        "persistence as far as it helps, else what next cells of the training have at each rank"
+    ),
+    "successors of similar cells": (
+        "a look-up without a network: the training cells most similar to the current cell are "
+        "found, and the genes of their successors are counted at each rank"
+    ),
+    "the mean change": "every cell changes as the average training cell does",
+    "ridge regression": "a linear model from the current cell to the next one",
+    "gene frequencies at each rank": (
+        "what next cells of the training have at each rank; the current cell is ignored"
+    ),
+    "guessing among all genes": "the same probability for every gene",
+    "a model of random weights": "the same network before training: a control",
+    "a model of shuffled successors": (
+        "the same network trained on successors that were permuted among the current cells: a "
+        "control, which knows what next cells look like but not which follows which"
+    ),
+    "the simulator's own distribution": "the best that is possible on simulated cells",
+    "noise ceiling": (
+        "true next cells against other true next cells: no prediction can be expected to be closer"
+    ),
+    "no change": "the current cells as they are, as if no time had passed",
+    "training cells": "cells of the training split, whatever the current cells are",
+    "training cells of the same times": (
+        "cells of the training split from the times of the true next cells, whatever the current "
+        "cells are"
+    ),
+}
+"""Row -> what it is."""
+
+
+def legend(evaluation: Evaluation) -> dict[str, str]:
+    """The rows of an evaluation that need words, in the order of the tables, and what they are."""
+    names = [*evaluation.rows, *evaluation.population_marks]
+    return {name: ROWS[name] for name in dict.fromkeys(names) if name in ROWS}
