@@ -20,7 +20,7 @@ from bionemo.geneformer_t.run.report import FIGURES, REPORT, report, write_repor
 
 SECTIONS = ["about", "loss", "graph", "scores", "arrows", "genes", "clusters", "calibration"]
 PICTURES = {
-    "loss_curve", "graph", "gains", "next_cells", "gene_trends", "skill_by_cluster", "calibration",
+    "loss_curve", "graph", "gains", "next_cells", "skill_by_cluster", "calibration",
 }  # fmt: skip
 FOLDER = HOSTILE.replace("/", "|")
 
@@ -74,11 +74,10 @@ def test_the_page_is_complete_hostile_text_is_text_and_writing_again_is_the_same
     assert page.row("test")[:2] == ["16", "29"]
     assert "2.875" in shown
 
-    # named genes first, then those that change most
+    # named genes; the counts are random, so none changes beyond noise
     summarised = summarise_checkpoint(untrained_checkpoint)
     names = sections_of(evaluated, summarised, ("GENE25,GENE26",), 2)["genes"]["names"]
-    assert names[:2] == ("GENE25", "GENE26")
-    assert len(names) == 4
+    assert names == ("GENE25", "GENE26")
     assert all(page.row(name) for name in names)
 
     # nothing is loaded, nothing runs, and hostile names are shown as they are

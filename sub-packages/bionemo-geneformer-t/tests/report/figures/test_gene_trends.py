@@ -68,3 +68,15 @@ def test_two_time_points_have_a_table_and_no_curves(trends) -> None:
     assert "img" not in found.tags
     assert "2 time point(s), too few for curves" in "".join(found.text)
     assert found.row("Sox9")
+
+
+def test_no_gene_is_said(trends) -> None:
+    def none(curve: Curve) -> Curve:
+        return Curve(mean=curve.mean[:, :0], half=curve.half[:, :0])
+
+    empty = replace(
+        trends, genes=np.zeros(0, dtype=np.int64), num_named=0, agreement=np.zeros(0),
+        **{name: none(getattr(trends, name)) for name in CURVES},
+    )  # fmt: skip
+    found = Page(page("", "", "", {"genes": genes(empty, (), "day")}))
+    assert "No gene changes beyond sampling noise." in "".join(found.text)

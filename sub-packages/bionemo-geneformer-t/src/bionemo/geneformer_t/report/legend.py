@@ -40,5 +40,5 @@ ROWS = {
 
 def legend(evaluation: Evaluation) -> dict[str, str]:
     """The rows of an evaluation that need words, in the order of the tables, and what they are."""
-    names = [*evaluation.rows, *evaluation.population_marks]
+    names = [*evaluation.rows, *evaluation.populations.marks]
     return {name: ROWS[name] for name in dict.fromkeys(names) if name in ROWS}
