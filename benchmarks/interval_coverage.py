@@ -23,22 +23,19 @@ from measure import report
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor, Targets
 from bionemo.geneformer_t.evaluate.intervals import (
     Interval,
     advantage,
     cross_entropy_interval,
-    mean_interval,
 )
+from bionemo.geneformer_t.evaluate.partners import Partners, excess_interval, excesses
 from bionemo.geneformer_t.evaluate.predictions import each_prediction
-from bionemo.geneformer_t.evaluate.scores.expression_change import change_correlation
 from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
-from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 from bionemo.geneformer_t.evaluate.units import Units
-from bionemo.geneformer_t.evaluate.without_successors import score_without_parts
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.inference.expected_ranks import rank_weights
 from bionemo.geneformer_t.simulation import (
@@ -229,9 +226,11 @@ def intervals_of(
         found[f"gain over {label}"] = advantage(own, other, units), old_interval(gains, times)
     if whole_cells:
         both = [answers[name].expected for name in (JUDGED, AGAINST[1])]
-        for measure, values, left in whole_cell_gains(both, pairs, targets, units, judges.axes):
+        for measure, interval, values in whole_cell_gains(
+            both, pairs, targets, units, judges.axes, rng
+        ):
             found[f"gain in {measure}"] = (
-                mean_interval(values, left, units),
+                interval,
                 old_interval(np.column_stack([np.ones(len(values)), values]), times),
             )
     return found
@@ -243,25 +242,15 @@ def whole_cell_gains(
     targets: list[Targets],
     units: Units,
     axes: Float[ndarray, "axis vocab"],
-) -> Iterator[tuple[str, ndarray, list[ndarray]]]:
-    """What the first of two predictors gains in each cell, and without each part of successors."""
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, Interval, ndarray]]:
+    """What the first of two predictors gains over its null more than the second, and by cell."""
     profiles = PairProfiles.of(pairs, targets, NUM_RANKS)
-    current, following = profiles.dense
-    left = [
-        [score_without_parts(one, axes, profiles, level) for one in expected]
-        for level in units.levels
-    ]
-    change = [change_correlation(one, current, following) for one in expected]
-    truth = (following - current) @ axes.T
-    direction = [cosines((one - current) @ axes.T, truth) for one in expected]
-    for measure, whole in (("change", change), ("direction", direction)):
-        parts = [_first_less_second([getattr(one, measure) for one in some]) for some in left]
-        yield measure, _first_less_second(whole), parts
-
-
-def _first_less_second(both: list[ndarray]) -> ndarray:
-    one, other = (np.where(np.isnan(values), 0.0, values) for values in both)
-    return one - other
+    partners = Partners.of(len(targets), rng)
+    one, other = (excesses(made, axes, profiles, units, partners) for made in expected)
+    for measure in one:
+        gain = one[measure] - other[measure]
+        yield measure, excess_interval(gain, partners, units), gain.of_cells.mean(axis=0)
 
 
 def ask(predictor: Predictor, pairs: CellPairs, targets: list[Targets], units: Units) -> Answer:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation, evaluate
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 from scored import score_tokens
 
-from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.copy_current import FLOORS, fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.copy_with_frequencies import (
+    fit_copy_with_frequencies,
+)
 from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
-    TrainingPairs,
+    SparseCounts,
     count_ranks,
+    fit_frequencies,
     fit_rank_frequency,
     smooth,
-    tune_rank_frequency,
 )
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES
 
 
@@ -41,12 +45,24 @@ def test_the_same_generator_gives_the_same_baseline(fit, random_split, fitted) -
 def test_frequencies_are_tuned_once_and_handed_to_every_baseline(random_split) -> None:
     generator = np.random.default_rng(0)
     training = TrainingPairs.of(random_split(), generator)
-    for fit in (fit_copy_current, fit_mean_change, fit_ridge, fit_knn_successors):
-        assert fit(training, generator).frequencies is training.frequencies
     assert fit_rank_frequency(training, generator) is training.frequencies
-    again = tune_rank_frequency(training.fitted, training.held_out, generator)
-    assert again.mix == training.frequencies.mix == training.frequencies_of_fitted.mix
-    np.testing.assert_array_equal(again.table, training.frequencies_of_fitted.table)
+    assert fit_knn_successors(training, generator).frequencies is training.frequencies
+    for fit in (fit_copy_with_frequencies, fit_mean_change, fit_ridge):
+        assert fit(training, generator).rest is training.frequencies.table
+    width, mix = training.frequencies.width, training.frequencies.mix
+    for fold in training.folds:
+        table = fit_frequencies(fold.fitted, width, mix).table
+        for cell in fold.held_out:
+            np.testing.assert_allclose(cell.frequency, table[cell.ranks, cell.genes], rtol=1e-4)
+
+
+def test_some_positions_are_smoothed_as_all_are(random_split) -> None:
+    pairs, rng = random_split(), np.random.default_rng(0)
+    ranks, genes = rng.integers(pairs.max_genes, size=50), rng.choice(pairs.gene_ids, 50)
+    for width in (0.25, 2.0):
+        found = SparseCounts.of(pairs).parts_at(ranks, genes, width, pairs.gene_ids)
+        expected = smooth(count_ranks(pairs), width)[ranks, genes]
+        np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-7)
 
 
 def test_frequencies_find_what_all_cells_share(split_of, fitted) -> None:
@@ -74,20 +90,30 @@ def test_smoothing_keeps_distributions_and_reaches_ranks_without_counts() -> Non
 
 def test_copying_wins_where_cells_repeat(random_split, fitted) -> None:
     train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
-    copying = fitted(fit_copy_current, train)
+    copying, mixed = (fitted(fit, train) for fit in (fit_copy_current, fit_copy_with_frequencies))
     frequencies = fitted(fit_rank_frequency, train)
-    assert copying.fraction > 0.5
-    copied, counted = (score_tokens(p, test).all.scores for p in (copying, frequencies))
-    assert copied.cross_entropy < counted.cross_entropy - 0.5
-    assert copied.top1 > 0.5
+    assert mixed.fraction > 0.5
+    counted = score_tokens(frequencies, test).all.scores
+    for copied in (score_tokens(p, test).all.scores for p in (copying, mixed)):
+        assert copied.cross_entropy < counted.cross_entropy - 0.5
+        assert copied.top1 > 0.5
 
 
-def test_copying_falls_back_on_frequencies_where_cells_are_unrelated(random_split, fitted) -> None:
+def test_the_copy_stays_a_copy_where_cells_are_unrelated(random_split, fitted) -> None:
+    """It cannot turn into a guess, as its mixture with frequencies does."""
     train, test = random_split(0, num_cells=300), random_split(1, num_cells=100)
-    copying = fitted(fit_copy_current, train)
-    frequencies = fitted(fit_rank_frequency, train)
-    copied, counted = (score_tokens(p, test).all.scores for p in (copying, frequencies))
-    assert copied.cross_entropy < counted.cross_entropy + 0.05
+    copying, mixed, frequencies = (
+        fitted(fit, train)
+        for fit in (fit_copy_current, fit_copy_with_frequencies, fit_rank_frequency)
+    )
+    of_copy, of_mixture, counted = (
+        score_tokens(p, test).all.scores.cross_entropy for p in (copying, mixed, frequencies)
+    )
+    assert of_mixture < counted + 0.05
+    assert copying.fraction == 1 - max(FLOORS)
+    assert of_copy > counted + 0.1
+    at = np.exp(copying([np.array([5, 6, 7, 8, 9, 10])], 6)[0])
+    np.testing.assert_allclose(at[:, 5:11].sum(axis=1), 0.9 + 0.1 * 6 / 20, rtol=1e-5)
 
 
 @pytest.fixture
@@ -124,6 +150,6 @@ def test_the_mean_change_brings_in_what_all_cells_turn_on(split_of, fitted) -> N
     pairs = split_of(cells, edges)
     changed = fitted(fit_mean_change, pairs)
     assert changed.order(np.array([10, 11, 12, 5]))[:4].tolist() == [6, 10, 11, 12]
-    copied = fitted(fit_copy_current, pairs)
+    copied = fitted(fit_copy_with_frequencies, pairs)
     mine, theirs = (score_tokens(p, pairs).all.scores.cross_entropy for p in (changed, copied))
     assert mine < theirs - 0.3

@@ -1,13 +1,26 @@
 """Fitting a kNN prediction: the right number, width and weights win; no cell finds itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.evaluate.knn_fit import NUMBERS, fit_knn, index_of
+from bionemo.geneformer_t.evaluate.evaluation_pairs import draw_positions
+from bionemo.geneformer_t.evaluate.knn_fit import NUMBERS, Query, fit_knn, index_of
 
 
-def uniform(_target, ranks, _genes) -> np.ndarray:
-    return np.full((len(ranks), 1), 1 / 20)
+def queries_of(targets, index, points, itself, seed=0) -> list[Query]:
+    """Every position of every next cell; the other distribution is uniform over 20 genes."""
+    rng, found = np.random.default_rng(seed), []
+    for target, point, place in zip(targets, points, itself, strict=True):
+        ranks, genes, weights = draw_positions(target, rng)
+        found.append(
+            Query(
+                searches={"only": (index, point)}, itself=place, ranks=ranks, genes=genes,
+                weights=weights, others=np.full((len(ranks), 1), 1 / 20),
+            )
+        )  # fmt: skip
+    return found
 
 
 @pytest.fixture
@@ -29,8 +42,7 @@ def test_no_more_cells_are_taken_than_are_of_the_kind(two_kinds) -> None:
     points = points_of(targets)
     index = index_of(two_kinds, targets, points)
     itself = list(range(len(targets)))
-    rng = np.random.default_rng(0)
-    chosen = fit_knn(index, targets, points, itself, uniform, rng)
+    chosen = fit_knn(queries_of(targets, index, points, itself))
     assert chosen.number in {5, 15}
     assert chosen.weights[0] > 0.95
     assert sum(chosen.weights) == pytest.approx(1)
@@ -44,9 +56,23 @@ def test_what_is_held_out_is_not_found_through_itself(split_of) -> None:
     targets = list(pairs.targets())
     points = np.arange(7, dtype=np.float32)[:, None]
     index = index_of(pairs, targets, points)
-    rng = np.random.default_rng(0)
-    honest = fit_knn(index, targets, points, list(range(7)), uniform, rng)
-    leaky = fit_knn(index, targets, points, [None] * 7, uniform, rng)
+    honest = fit_knn(queries_of(targets, index, points, list(range(7))))
+    leaky = fit_knn(queries_of(targets, index, points, [None] * 7))
     assert honest.cross_entropy == pytest.approx(np.log(20), abs=0.01)
     assert leaky.cross_entropy < honest.cross_entropy - 0.5
     assert honest.number in (*NUMBERS, 7)
+
+
+def test_the_space_in_which_kinds_are_apart_is_chosen(two_kinds) -> None:
+    targets, rng = list(two_kinds.targets()), np.random.default_rng(0)
+    spaces = {"kinds": points_of(targets), "noise": rng.random((40, 3)).astype(np.float32)}
+    itself = list(range(40))
+    both = [
+        queries_of(targets, index_of(two_kinds, targets, points), points, itself)
+        for points in spaces.values()
+    ]
+    queries = [
+        replace(one, searches={"noise": other.searches["only"], "kinds": one.searches["only"]})
+        for one, other in zip(*both, strict=True)
+    ]
+    assert fit_knn(queries).space == "kinds"

@@ -6,11 +6,20 @@ from types import MappingProxyType
 
 import numpy as np
 
+from bionemo.geneformer_t.evaluate.answer_variety import (
+    AnswerVariety,
+    TrueVariety,
+    true_variety,
+)
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.copy_with_frequencies import (
+    fit_copy_with_frequencies,
+)
 from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs, fit_rank_frequency
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
 from bionemo.geneformer_t.evaluate.evaluation_pairs import (
     CellPairs,
@@ -22,9 +31,9 @@ from bionemo.geneformer_t.evaluate.intervals import (
     Interval,
     advantage,
     cross_entropy_interval,
-    mean_interval,
     share_intervals,
 )
+from bionemo.geneformer_t.evaluate.partners import Partners, excess_interval
 from bionemo.geneformer_t.evaluate.predictions import Predictions
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
 from bionemo.geneformer_t.evaluate.scores.cell_scores import (
@@ -44,6 +53,7 @@ EXPORTED = "the exported network alone"
 SIMULATOR = "the simulator's own distribution"
 BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
+    "the current cell mixed with gene frequencies": fit_copy_with_frequencies,
     "successors of similar cells": fit_knn_successors,
     "the mean change": fit_mean_change,
     "ridge regression": fit_ridge,
@@ -67,6 +77,14 @@ class Scores:
     sums: TokenSums
     """The sums of each current cell, from which the token scores are computed."""
     whole: WholeCellScores
+    change: Interval
+    """Correlation of the predicted with the true change, less its null; see `partners.py`."""
+    direction: Interval
+    """Cosine between the predicted and the true step, less its null."""
+    variety: AnswerVariety
+    """How much answers differ between cells."""
+    right_information: Interval
+    """By how many nats per position the cell's own answer is better than the average answer."""
     calibration: Calibration
     reliability: tuple[Interval, ...]
     """How often the most probable gene is there, for each bin of its probability."""
@@ -91,9 +109,9 @@ class Advantage:
     changed: Interval
     """The same on genes that the current cell does not express."""
     change: Interval
-    """Correlation of the predicted with the true change."""
+    """Correlation of the predicted with the true change, each less its null."""
     direction: Interval
-    """Cosine between the predicted and the true step."""
+    """Cosine between the predicted and the true step, each less its null."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +128,8 @@ class Evaluation:
     """Name of a bound -> by how many nats per position the model is above it."""
     populations: Populations
     """Cells drawn from the model's predictions beside other populations."""
+    true_variety: TrueVariety
+    """How much true next cells differ between current cells."""
     units: Units
     """What intervals are over: current and next cells, and donors where there are several."""
 
@@ -176,41 +196,38 @@ def evaluate(
         rows[name] = Scores(
             interval=cross_entropy_interval(found.tokens.all, units),
             sums=found.tokens,
-            whole=reference.score(found),
+            whole=(whole := reference.score(found)),
+            change=excess_interval(whole.excess["change"], reference.partners, units),
+            direction=excess_interval(whole.excess["direction"], reference.partners, units),
+            variety=found.variety,
+            right_information=advantage(found.own, found.by_average, units),
             calibration=found.calibration.summed(),
             reliability=share_intervals(found.calibration.of_pairs, units),
         )
     return Evaluation(
         rows=rows,
-        advantages={name: _gains(rows[MODEL], rows[name], units) for name in others},
-        exported={name: _gains(rows[EXPORTED], rows[name], units) for name in baselines}
+        advantages={
+            name: _gains(rows[MODEL], rows[name], reference.partners, units) for name in others
+        },
+        exported={name: _gains(rows[EXPORTED], rows[name], reference.partners, units) for name in baselines}
         if EXPORTED in rows
         else {},
         gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, units) for name in bounds},
         populations=reference.populations.compare(rows[MODEL].whole.population),
+        true_variety=true_variety(reference.profiles, units.levels[0]),
         units=units,
     )
 
 
-def _gains(model: Scores, baseline: Scores, units: Units) -> Advantage:
-    mine, theirs = model.whole, baseline.whole
-    both = list(zip(mine.without, theirs.without, strict=True))
+def _gains(model: Scores, baseline: Scores, partners: Partners, units: Units) -> Advantage:
+    mine, theirs = model.whole.excess, baseline.whole.excess
+    change, direction = (
+        excess_interval(mine[measure] - theirs[measure], partners, units)
+        for measure in ("change", "direction")
+    )
     return Advantage(
         all=advantage(model.sums.all, baseline.sums.all, units),
         changed=advantage(model.sums.changed, baseline.sums.changed, units),
-        change=mean_interval(
-            _gain(mine.cells.delta_pearson, theirs.cells.delta_pearson),
-            [_gain(one.change, other.change) for one, other in both],
-            units,
-        ),
-        direction=mean_interval(
-            _gain(mine.direction.cosine, theirs.direction.cosine),
-            [_gain(one.direction, other.direction) for one, other in both],
-            units,
-        ),
+        change=change,
+        direction=direction,
     )
-
-
-def _gain(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """The difference; a prediction that changes nothing has no correlation, which counts as 0."""
-    return np.where(np.isnan(mine), 0.0, mine) - np.where(np.isnan(theirs), 0.0, theirs)

@@ -23,6 +23,8 @@ of every token at ranks 1, 2, ... of the next cell; each row is a distribution o
 
 _MAX_CACHED = 2**28
 """Bytes of encoded cells that are kept; those beyond are encoded whenever they are needed."""
+POSITIONS_PER_CELL = 100
+"""Positions of each held-out next cell on which settings are chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,27 +178,6 @@ class CellPairs:
         drawn = rng.choice(cells, number, replace=False)
         return self.keep(np.isin(self.current, drawn))
 
-    def hold_out(
-        self, fraction: float, rng: np.random.Generator
-    ) -> tuple["CellPairs", "CellPairs"]:
-        """Split by next cell, so that no scored cell is among those that were counted.
-
-        Returns:
-            Pairs to fit on and pairs to tune on.
-
-        Raises:
-            ValueError: There are fewer than two next cells.
-        """
-        cells = np.unique(self.following)
-        if len(cells) < 2:
-            raise ValueError(
-                f"baselines are tuned on next cells held out of training; the training split has "
-                f"{len(cells)}, and at least 2 are needed"
-            )
-        number = min(max(round(fraction * len(cells)), 1), len(cells) - 1)
-        held_out = np.isin(self.following, rng.permutation(cells)[:number])
-        return self.keep(~held_out), self.keep(held_out)
-
     def _next(self, current: Int[ndarray, " _"], cell: int) -> Int[ndarray, " _"]:
         return select_tokens(self.encode(cell), current, self.policy)[: self.max_genes]
 
@@ -207,3 +188,20 @@ def positions(
     """Ranks (from 0), genes and weights of all positions of some next cells."""
     lengths = np.array([len(genes) for genes in next_cells])
     return places_within(lengths), np.concatenate(next_cells), np.repeat(weights, lengths)
+
+
+def draw_positions(
+    target: Targets, rng: np.random.Generator, most: int = POSITIONS_PER_CELL
+) -> tuple[Int[ndarray, " position"], Int[ndarray, " position"], Float[ndarray, " position"]]:
+    """Ranks (from 0), genes and weights of up to `most` positions of each next cell.
+
+    The weights of a next cell's positions stand for all its positions.
+    """
+    ranks, genes, weights = [], [], []
+    for cell, weight in zip(target.next_cells, target.weights, strict=True):
+        number = min(most, len(cell))
+        chosen = rng.choice(len(cell), number, replace=False)
+        ranks.append(chosen)
+        genes.append(cell[chosen])
+        weights.append(np.full(number, weight * len(cell) / max(number, 1)))
+    return np.concatenate(ranks), np.concatenate(genes), np.concatenate(weights)

@@ -1,12 +1,13 @@
-"""Fit a kNN prediction: how many cells, how smooth, and the weights of other distributions.
+"""Fit a kNN prediction: in which space, how many cells, how smooth, and the other distributions.
 
-Number, width and weights are those of the lowest cross-entropy on held-out next cells. The baseline
-of similar cells and the kNN memory of a model are both fitted here; they differ in the points of
-the cells and in the other distributions of the mixture.
+Space, number, width and weights are those of the lowest cross-entropy on held-out next cells. The
+baseline of similar cells and the kNN memory of a model are both fitted here; they differ in the
+points of the cells and in the other distributions of the mixture.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,22 +17,38 @@ from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
 from bionemo.geneformer_t.evaluate.mixture import best_mixture
 from bionemo.geneformer_t.model.successor_index import SuccessorIndex
 
+S = TypeVar("S", bound=Hashable)
+"""What names a space, such as its number of axes."""
+
 NUMBERS = (5, 15, 30, 60, 120, 240)
 """Numbers of similar cells that are tried."""
 WIDTHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Standard deviations in ranks that are tried."""
-POSITIONS_PER_CELL = 100
-"""Positions of each held-out next cell that are scored."""
-
-Others = Callable[[Targets, ndarray, ndarray], Float[ndarray, "position other"]]
-"""(a current cell, ranks from 0, genes) -> what each of the other distributions gives them; the
-last is positive everywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnnChoice:
+class Query(Generic[S]):
+    """A held-out current cell: where similar cells are looked for, and what is to be found."""
+
+    searches: Mapping[S, tuple[SuccessorIndex, Float[ndarray, " component"]]]
+    """Of each space: training cells whose next cells are not held out, and the cell's own point."""
+    itself: int | None
+    """Its place in the index, where it is there itself."""
+    ranks: Int[ndarray, " position"]
+    """From 0."""
+    genes: Int[ndarray, " position"]
+    """What is there."""
+    weights: Float[ndarray, " position"]
+    """How much each position counts."""
+    others: Float[ndarray, "position other"]
+    """What each of the other distributions gives the gene; the last is positive everywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnnChoice(Generic[S]):
     """What was chosen."""
 
+    space: S
     number: int
     """Similar cells."""
     width: float
@@ -62,55 +79,33 @@ def index_of(
     return SuccessorIndex.of(points, names, [target.weights for target in targets], genes_of)
 
 
-def fit_knn(
-    index: SuccessorIndex,
-    held_out: Sequence[Targets],
-    points: Float[ndarray, "held_out component"],
-    excluded: Sequence[int | None],
-    others: Others,
-    rng: np.random.Generator,
-) -> KnnChoice:
-    """Try all numbers and widths, each with its best weights.
+def fit_knn(queries: Sequence[Query[S]]) -> KnnChoice[S]:
+    """Try all spaces, numbers and widths, each with its best weights.
 
     Args:
-        index: Training cells.
-        held_out: Current cells whose next cells are not in the index.
-        points: Of these cells.
-        excluded: The place of each in the index, where it is there itself.
-        others: The other distributions of the mixture.
-        rng: Draws the positions that are scored.
+        queries: Held-out current cells; all have the same spaces.
     """
-    numbers = [n for n in NUMBERS if n <= len(index)] or [len(index)]
-    found: dict[tuple[int, float], list[ndarray]] = {(n, w): [] for n in numbers for w in WIDTHS}
-    rest, all_weights = [], []
-    for target, point, itself in zip(held_out, points, excluded, strict=True):
-        ranks, genes, weights = _some_positions(target, rng)
-        rest.append(others(target, ranks, genes))
-        all_weights.append(weights)
-        near = index.nearest(point, max(numbers), itself)
-        for number in numbers:
-            tried = index.at(near[:number], ranks, genes, WIDTHS)
-            for width, probabilities in zip(WIDTHS, tried, strict=True):
-                found[number, width].append(probabilities)
-    other = np.concatenate(rest)
+    fewest = min(len(index) for query in queries for index, _ in query.searches.values())
+    numbers = [number for number in NUMBERS if number <= fewest] or [fewest]
+    found: dict[tuple[S, int, float], list[ndarray]] = {
+        (space, number, width): []
+        for space in queries[0].searches
+        for number in numbers
+        for width in WIDTHS
+    }
+    for query in queries:
+        for space, (index, point) in query.searches.items():
+            near = index.nearest(point, max(numbers), query.itself)
+            for number in numbers:
+                tried = index.at(near[:number], query.ranks, query.genes, WIDTHS)
+                for width, probabilities in zip(WIDTHS, tried, strict=True):
+                    found[space, number, width].append(probabilities)
+    other = np.concatenate([query.others for query in queries])
 
-    def candidates() -> Iterator[tuple[tuple[int, float], Float[ndarray, "position component"]]]:
+    def candidates() -> Iterator[tuple[tuple[S, int, float], Float[ndarray, "position component"]]]:
         for settings, local in found.items():
             yield settings, np.column_stack([np.concatenate(local), other])
 
-    (number, width), mix, nats = best_mixture(candidates(), np.concatenate(all_weights))
-    return KnnChoice(number=number, width=width, weights=mix, cross_entropy=nats)
-
-
-def _some_positions(
-    target: Targets, rng: np.random.Generator
-) -> tuple[Int[ndarray, " position"], Int[ndarray, " position"], Float[ndarray, " position"]]:
-    """Ranks, genes and weights of some positions of each next cell."""
-    ranks, genes, weights = [], [], []
-    for cell, weight in zip(target.next_cells, target.weights, strict=True):
-        number = min(POSITIONS_PER_CELL, len(cell))
-        chosen = rng.choice(len(cell), number, replace=False)
-        ranks.append(chosen)
-        genes.append(cell[chosen])
-        weights.append(np.full(number, weight * len(cell) / max(number, 1)))
-    return np.concatenate(ranks), np.concatenate(genes), np.concatenate(weights)
+    weights = np.concatenate([query.weights for query in queries])
+    (space, number, width), mix, nats = best_mixture(candidates(), weights)
+    return KnnChoice(space=space, number=number, width=width, weights=mix, cross_entropy=nats)

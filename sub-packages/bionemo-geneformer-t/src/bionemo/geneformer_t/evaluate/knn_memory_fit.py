@@ -6,8 +6,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
-from bionemo.geneformer_t.evaluate.knn_fit import fit_knn, index_of
+from bionemo.geneformer_t.evaluate.evaluation_pairs import (
+    CellPairs,
+    Targets,
+    draw_positions,
+)
+from bionemo.geneformer_t.evaluate.knn_fit import Query, fit_knn, index_of
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, Mixing
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.ragged import Ragged
@@ -39,16 +43,24 @@ def fit_memory(
     held_out = list(validation.draw_cells(MAX_HELD_OUT, rng).targets())
     gene_ids = model.required_vocab().gene_ids
 
-    def others(target: Targets, ranks: ndarray, genes: ndarray) -> Float[ndarray, "position 2"]:
+    index = index_of(training, kept, points_of(model, kept))
+    queries = []
+    for target, point in zip(held_out, points_of(model, held_out), strict=True):
+        ranks, genes, weights = draw_positions(target, rng)
         context, num_ranks = Ragged.of([target.context]), int(ranks.max(initial=0)) + 1
         own = model.rank_distributions(context, num_ranks)[0].cpu().numpy()
-        uniform = np.full(len(ranks), 1 / len(gene_ids))
-        return np.stack([np.exp(own[ranks, genes]), uniform], axis=1)
-
-    index = index_of(training, kept, points_of(model, kept))
-    chosen = fit_knn(
-        index, held_out, points_of(model, held_out), [None] * len(held_out), others, rng
-    )
+        alike = np.full(len(ranks), 1 / len(gene_ids))
+        queries.append(
+            Query(
+                searches={"hidden states": (index, point)},
+                itself=None,
+                ranks=ranks,
+                genes=genes,
+                weights=weights,
+                others=np.stack([np.exp(own[ranks, genes]), alike], axis=1),
+            )
+        )
+    chosen = fit_knn(queries)
     memory, network, uniform = chosen.weights
     return KnnInterpolation(
         index=index,

@@ -14,6 +14,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from bionemo.geneformer_t.evaluate.answer_variety import (
+    AnswerVariety,
+    AveragePrediction,
+    answer_variety,
+    cell_sums,
+)
 from bionemo.geneformer_t.evaluate.evaluation_pairs import (
     CellPairs,
     CellPredictor,
@@ -21,7 +27,7 @@ from bionemo.geneformer_t.evaluate.evaluation_pairs import (
     Targets,
 )
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration, calibration
-from bionemo.geneformer_t.evaluate.scores.token_scores import TokenSums, token_sums
+from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums, TokenSums, token_sums
 from bionemo.geneformer_t.inference.expected_ranks import rank_weights
 
 T = TypeVar("T")
@@ -40,6 +46,11 @@ class Predictions:
     """Profile of the expected next cell."""
     drawn: Float[ndarray, "cell vocab"]
     """Profile of one next cell drawn from the prediction."""
+    variety: AnswerVariety
+    own: CellSums
+    """Cross-entropies of the ranks of profiles."""
+    by_average: CellSums
+    """The same if every cell is given the average of all predictions."""
 
     @classmethod
     def of(
@@ -59,18 +70,28 @@ class Predictions:
             rng: Draws cells from the predictions.
             targets: `pairs.targets()`, where the caller shows progress over it.
         """
-        sums, calibrations, expected, drawn = [], [], [], []
+        sums, calibrations, expected, drawn, own, kept = [], [], [], [], [], []
+        average = AveragePrediction()
         for target, log_probs in each_prediction(predictor, pairs, targets, least_ranks=num_ranks):
             sums.append(token_sums(target, log_probs))
             calibrations.append(calibration(log_probs, target.next_cells, target.weights))
-            probabilities = np.exp(log_probs[:num_ranks].astype(np.float32))
+            within_ranks = log_probs[:num_ranks].astype(np.float32)
+            probabilities = np.exp(within_ranks)
+            average.add(within_ranks, probabilities)
+            own.append(cell_sums(target, within_ranks))
+            kept.append(target)
             expected.append(rank_weights(num_ranks).astype(np.float32) @ probabilities)
             drawn.append(draw_profile(probabilities, rng))
+        profiles, of_drawn = (np.array(rows, dtype=np.float32) for rows in (expected, drawn))
+        log_mean = average.log_mean
         return cls(
             tokens=TokenSums.join(sums),
             calibration=Calibration.join(calibrations),
-            expected=np.array(expected, dtype=np.float32),
-            drawn=np.array(drawn, dtype=np.float32),
+            expected=profiles,
+            drawn=of_drawn,
+            variety=answer_variety(average, profiles, of_drawn),
+            own=CellSums.join(own),
+            by_average=CellSums.join([cell_sums(target, log_mean) for target in kept]),
         )
 
 

@@ -1,5 +1,6 @@
 """The scores of an evaluation as tables, the same on the terminal and on a page."""
 
+from bionemo.geneformer_t.evaluate.dependence_tables import change_table, variety_table
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation, Scores
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import DIGITS, TITLES
@@ -8,11 +9,13 @@ from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores
 from bionemo.geneformer_t.table import Table, number, percent, span
 
 
-def score_tables(evaluation: Evaluation) -> tuple[Table, Table, Table, Table]:
-    """Genes at their ranks, whole cells, populations, and calibration."""
+def score_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    """Genes at their ranks, whole cells, change, variety, populations, and calibration."""
     return (
         token_table(evaluation),
         cell_table(evaluation),
+        change_table(evaluation),
+        variety_table(evaluation),
         population_table(evaluation),
         calibration_table(evaluation),
     )
@@ -43,11 +46,9 @@ def cell_table(evaluation: Evaluation) -> Table:
     """Whole cells: means over current cells."""
     return Table(
         head=[
-            ["", ("highest genes", 2), ("change of genes", 3), ("step of the cell", 4)],
-            ["", "order", "top 100", "by size", "by rank", "top 100", "closer", "direction",
-             "time", "across clusters"],
-            ["", "spearman", "shared %", "pearson", "spearman", "same way %", "% of cells",
-             "cosine", "sign %", "cosine"],
+            ["", ("highest genes", 2), "step"],
+            ["", "order", "top 100", "time"],
+            ["", "spearman", "shared %", "sign %"],
         ],
         rows=[[name, *_whole(row)] for name, row in evaluation.rows.items()],
         caption="Expected next cells beside true ones",
@@ -105,13 +106,7 @@ def _whole(row: Scores) -> list[str]:
     return [
         number(known_mean(cells.spearman), 2),
         percent(known_mean(cells.overlap[100])),
-        number(known_mean(cells.delta_pearson), 2),
-        number(known_mean(cells.delta_spearman), 2),
-        percent(known_mean(cells.direction[100])),
-        percent(known_mean(direction.closer)),
-        number(known_mean(direction.cosine), 2),
         percent(known_mean(direction.time_sign)),
-        number(known_mean(direction.boundary_cosine), 2),
     ]
 
 

@@ -5,6 +5,7 @@ interval of the paired difference is above zero, rests on enough cells and donor
 measure is worse (`headline.py`).
 """
 
+from bionemo.geneformer_t.evaluate.dependence_tables import answer_sentences, null_sentence
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
 from bionemo.geneformer_t.evaluate.headline import (
     ALL_GENES,
@@ -36,7 +37,12 @@ def scored_sentences(evaluation: Evaluation) -> list[str]:
         f"of {evaluation.num_cells:,} current cells, every position masked; "
         f"{evaluation.num_changed:,} of the genes are new in the next cell."
     )
-    return [scored, interval_sentence(evaluation.units)]
+    return [
+        scored,
+        interval_sentence(evaluation.units),
+        *answer_sentences(evaluation),
+        null_sentence(evaluation),
+    ]
 
 
 def verdicts(evaluation: Evaluation) -> list[tuple[str, list[str]]]:

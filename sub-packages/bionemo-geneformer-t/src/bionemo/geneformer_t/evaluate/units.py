@@ -22,7 +22,7 @@ LEAST_UNITS = 10
 """Effective number of current and of next cells below which there is no verdict."""
 LEAST_DONORS = 4
 """The same of donors."""
-_ALL = 1 - 1e-9
+WHOLE = 1 - 1e-9
 """A weight that is that of all successors of a cell, up to rounding."""
 
 
@@ -87,7 +87,7 @@ class Level:
         return Parts(cells, units, gathering.sum(axis=1), gathering)
 
     @cached_property
-    def _factors(self) -> Float[ndarray, " unit"]:
+    def factors(self) -> Float[ndarray, " unit"]:
         """Factors that make the squared change by a unit's next cells unbiased for their variance.
 
         A current cell's mean m contains x, which is taken out: m - x varies less than x does. With
@@ -96,7 +96,7 @@ class Level:
         d^2. It is the correction HC2 (MacKinnon and White 1985) for means with common members.
         """
         cells, units, weights, _ = self.parts
-        shape, some = (len(self.unit), self.num_units), weights < _ALL
+        shape, some = (len(self.unit), self.num_units), weights < WHOLE
         taken = sp.csr_array((weights[some], (cells[some], units[some])), shape=shape)
         everything = sp.coo_array((self.weights, (self.current, self.unit_of_next)), shape=shape)
         both = taken.T @ everything.tocsr()
@@ -124,7 +124,7 @@ class Level:
             of_pairs: What is summed, for each pair.
         """
         cells, _, weights, gathering = self.parts
-        rest = np.maximum(1 - weights, 1 - _ALL)[:, None]
+        rest = np.maximum(1 - weights, 1 - WHOLE)[:, None]
         found: ndarray = (totals[cells] - gathering @ of_pairs) / rest
         return found
 
@@ -140,8 +140,8 @@ class Level:
         """
         cells, units, weights, _ = self.parts
         before = totals[cells]
-        scale = ((1 - weights) * self._factors[units])[:, None]
-        moved = np.where((weights >= _ALL)[:, None], -before, scale * (without - before))
+        scale = ((1 - weights) * self.factors[units])[:, None]
+        moved = np.where((weights >= WHOLE)[:, None], -before, scale * (without - before))
         found = np.zeros((self.num_units, totals.shape[1]))
         np.add.at(found, self.unit, -totals)
         np.add.at(found, units, moved)

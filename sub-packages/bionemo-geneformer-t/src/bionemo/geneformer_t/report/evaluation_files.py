@@ -107,8 +107,10 @@ def scores_beside(folder: Path, wanted: Scored) -> tuple[Mapping[str, Any] | Non
 
 def score_values(evaluation: "Evaluation") -> dict[str, Any]:
     """The scores as plain values, means over current cells; None if nothing could be scored."""
+    from bionemo.geneformer_t.evaluate.dependence_tables import answer_sentences, null_sentence
     from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
     from bionemo.geneformer_t.evaluate.population_text import population_sentence
+    from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
     from bionemo.geneformer_t.evaluate.text import interval_sentence
 
     rows = {
@@ -123,6 +125,17 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
                 "groups": list(row.whole.groups.groups),
                 "left_out": list(row.whole.groups.left_out),
             },
+            "excess_over_null": {
+                "change": asdict(row.change),
+                "direction": asdict(row.direction),
+                "change_by_rank": known_mean(row.whole.excess_by_rank),
+                "across_clusters": known_mean(row.whole.excess_across_clusters),
+            },
+            "variety": {
+                **asdict(row.variety),
+                "fraction_between": row.variety.fraction_between,
+                "right_information": asdict(row.right_information),
+            },
             "population": _distances(row.whole.population),
             "calibration": _calibration(row.calibration),
         }
@@ -135,6 +148,12 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
         "intervals": interval_sentence(evaluation.units),
         "verdict": Headline.of(evaluation).to_dict(),
         "graph_taught": graph_lesson(evaluation),
+        "answers": " ".join(answer_sentences(evaluation)),
+        "null_of_change": null_sentence(evaluation),
+        "true_variety": {
+            **asdict(evaluation.true_variety),
+            "fraction_between": evaluation.true_variety.fraction_between,
+        },
         "rows": rows,
         "advantages": {name: asdict(gain) for name, gain in evaluation.advantages.items()},
         "exported_advantages": {name: asdict(gain) for name, gain in evaluation.exported.items()},

@@ -151,10 +151,12 @@ def scores(evaluation: Evaluation) -> Section:
     panels = [
         GainPanel(title="all genes", unit="nats per position", gains=[g.all for g in gains]),
         GainPanel(title="new genes", unit="nats per position", gains=[g.changed for g in gains]),
-        GainPanel(title="change of genes", unit="correlation", gains=[g.change for g in gains]),
-        GainPanel(title="direction", unit="cosine", gains=[g.direction for g in gains]),
+        GainPanel(
+            title="change of genes", unit="correlation above null", gains=[g.change for g in gains]
+        ),
+        GainPanel(title="direction", unit="cosine above null", gains=[g.direction for g in gains]),
     ]
-    tokens, cells, populations, _ = score_tables(evaluation)
+    tokens, cells, changes, varieties, populations, _ = score_tables(evaluation)
     return {
         "legend": legend(evaluation),
         "scored": [
@@ -168,6 +170,8 @@ def scores(evaluation: Evaluation) -> Section:
             gains_figure([f"over {name}" for name in evaluation.advantages], panels), "gains"
         ),
         "cells": cells,
+        "changes": changes,
+        "varieties": varieties,
         "populations": populations,
     }
 

@@ -2,28 +2,25 @@
 
 What several baselines have in common: each brings a way to expect the order of the next cell's
 genes (the current cell's own order, say). At each rank, mass goes to the gene that is expected
-there and, under a Gaussian, to those expected near it; the rest follows the rank frequencies. Width
-and fraction are chosen on held-out next cells.
+there and, under a Gaussian, to those expected near it; the rest follows the rank frequencies, or
+all genes alike. Width and fraction are chosen in folds of the training cells.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
-    MAX_HELD_OUT,
-    WIDTHS,
-    RankFrequency,
-    TrainingPairs,
-    draw_positions,
-)
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets, positions
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import WIDTHS
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.mixture import best_mixture
 
+S = TypeVar("S", bound=Hashable)
+"""What names one of several ways to expect an order, such as a number of axes."""
 Order: TypeAlias = Callable[[Int[ndarray, " _"]], Int[ndarray, " _"]]
 """The current cell's genes in rank order -> the next cell's genes in the order expected of them."""
 
@@ -33,8 +30,8 @@ class ExpectedOrder:
     """A predictor that expects an order."""
 
     order: Order
-    frequencies: RankFrequency
-    """What takes the rest of the mass."""
+    rest: Float[ndarray, "rank vocab"]
+    """How the rest of the mass is distributed at each rank."""
     width: float
     """Standard deviation, in ranks, of where a gene is expected."""
     fraction: float
@@ -44,12 +41,12 @@ class ExpectedOrder:
         self, contexts: list[Int[ndarray, " _"]], num_ranks: int
     ) -> Float[ndarray, "context rank vocab"]:
         """Log-probabilities for each current cell."""
-        table = self.frequencies.table[:num_ranks]
+        table = self.rest[:num_ranks]
         probabilities = np.repeat((1 - self.fraction) * table[None], len(contexts), axis=0)
         for i, context in enumerate(contexts):
             expected = self.order(context)
             if len(expected):
-                mass = self.fraction * kernel(num_ranks, len(expected), self.width)
+                mass = self.fraction * kernel(np.arange(num_ranks), len(expected), self.width)
                 probabilities[i][:, expected] += mass
             else:
                 probabilities[i] = table
@@ -58,60 +55,77 @@ class ExpectedOrder:
 
 
 def fit_expected_order(
-    training: TrainingPairs, rng: np.random.Generator, fit_order: Callable[[CellPairs], Order]
+    training: TrainingPairs, fit_orders: Callable[[CellPairs], Mapping[S, Order]]
 ) -> ExpectedOrder:
-    """Choose width and fraction on held-out next cells, then fit on all of them.
+    """Choose how an order is expected, the width and the fraction in folds; then fit on all.
 
     Args:
         training: The training split.
-        rng: Draws held-out positions.
-        fit_order: Learns from pairs how to expect an order.
+        fit_orders: Learns from pairs how to expect an order: one way for each name.
     """
-    order_of_fitted = fit_order(training.fitted)
-    targets = list(training.held_out.draw_cells(MAX_HELD_OUT, rng).targets())
-    expected = [order_of_fitted(target.context) for target in targets]
-    table = training.frequencies_of_fitted.table
-    weights = np.concatenate([positions(t.next_cells, t.weights)[2] for t in targets])
-    drawn = draw_positions(len(weights), rng)
-    width, mix, _ = best_mixture(
-        ((width, _held_out(targets, expected, table, width)[drawn]) for width in WIDTHS),
-        weights[drawn],
+    found: dict[tuple[S, float], list[ndarray]] = {}
+    for fold in training.folds:
+        for name, order in fit_orders(fold.fitted).items():
+            for cell in fold.held_out:
+                place = Places.of(order(cell.target.context), training.all.vocab_size)
+                for width in WIDTHS:
+                    found.setdefault((name, width), []).append(
+                        place.mass_at(cell.ranks, cell.genes, width)
+                    )
+    held_out = training.held_out()
+    frequency = np.concatenate([cell.frequency for cell in held_out])
+    weights = np.concatenate([cell.weights for cell in held_out])
+    (name, width), mix, _ = best_mixture(
+        (
+            (settings, np.stack([np.concatenate(mass), frequency], axis=1))
+            for settings, mass in found.items()
+        ),
+        weights,
     )
     return ExpectedOrder(
-        order=fit_order(training.all),
-        frequencies=training.frequencies,
+        order=fit_orders(training.all)[name],
+        rest=training.frequencies.table,
         width=width,
         fraction=mix[0],
     )
 
 
-def kernel(num_ranks: int, num_genes: int, width: float) -> Float[ndarray, "rank gene"]:
-    """How the mass of each rank is distributed over the genes of an expected order.
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """At which rank each gene is expected."""
+
+    of_gene: Int[ndarray, " vocab"]
+    """From 0; -1 where it is not expected."""
+    number: int
+    """Genes that are expected."""
+
+    @classmethod
+    def of(cls, order: Int[ndarray, " expected_gene"], vocab_size: int) -> "Places":
+        """The places in an expected order."""
+        place = np.full(vocab_size, -1)
+        place[order] = np.arange(len(order))
+        return cls(of_gene=place, number=len(order))
+
+    def mass_at(
+        self, ranks: Int[ndarray, " position"], genes: Int[ndarray, " position"], width: float
+    ) -> Float[ndarray, " position"]:
+        """The mass of `kernel` at some ranks (from 0) that goes to some genes."""
+        if not self.number:
+            return np.zeros(len(ranks))
+        needed, row = np.unique(ranks, return_inverse=True)
+        mass = kernel(needed, self.number, width)
+        places = self.of_gene[genes]
+        return np.where(places >= 0, mass[row, np.maximum(places, 0)], 0.0)
+
+
+def kernel(
+    ranks: Int[ndarray, " rank"], num_genes: int, width: float
+) -> Float[ndarray, "rank gene"]:
+    """How the mass of some ranks (from 0) is distributed over the genes of an expected order.
 
     Rows sum to one, those of ranks beyond the order's last gene too.
     """
-    apart = np.abs(np.arange(num_ranks)[:, None] - np.arange(num_genes)).astype(np.float32)
+    apart = np.abs(ranks[:, None] - np.arange(num_genes)).astype(np.float32)
     apart -= apart.min(axis=1, keepdims=True)
     mass = np.exp(-0.5 * (apart / np.float32(width)) ** 2)
     return mass / mass.sum(axis=1, keepdims=True)
-
-
-def _held_out(
-    targets: list[Targets],
-    orders: list[Int[ndarray, " _"]],
-    table: Float[ndarray, "rank vocab"],
-    width: float,
-) -> Float[ndarray, "position 2"]:
-    """What the expected orders and the frequencies gave the gene at each position."""
-    probabilities = []
-    for target, expected in zip(targets, orders, strict=True):
-        place = np.full(table.shape[1], -1)
-        place[expected] = np.arange(len(expected))
-        mass = kernel(len(table), len(expected), width) if len(expected) else None
-        for genes in target.next_cells:
-            ranks, sources = np.arange(len(genes)), place[genes]
-            of_order = np.zeros(len(genes))
-            if mass is not None:
-                of_order = np.where(sources >= 0, mass[ranks, sources], 0.0)
-            probabilities.append(np.stack([of_order, table[ranks, genes]], axis=1))
-    return np.concatenate(probabilities)

@@ -1,25 +1,27 @@
 """The successors of the training cells that are most similar to the current cell.
 
 The genes of those successors are counted at each rank, smoothed over ranks, and mixed with the rank
-frequencies and the uniform distribution. The number of cells, the width and the weights are chosen
-on held-out next cells. No network, and a strong one: a model that does not beat this has learned
-less than the training data hold.
+frequencies and the uniform distribution. The number of axes in which cells are compared, the number
+of similar cells, the width and the weights are chosen together, in folds of the training cells. No
+network, and a strong one: a model that does not beat this has learned less than the training data
+hold.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
-    MAX_HELD_OUT,
-    RankFrequency,
-    TrainingPairs,
+from bionemo.geneformer_t.evaluate.baselines.profile_space import (
+    NUMBERS_OF_AXES,
+    ProfileSpace,
+    numbers_of_axes,
 )
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
-from bionemo.geneformer_t.evaluate.knn_fit import KnnChoice, fit_knn, index_of
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import RankFrequency
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.evaluate.knn_fit import KnnChoice, Query, fit_knn, index_of
 from bionemo.geneformer_t.model.successor_index import SuccessorIndex, add_found
 
 
@@ -30,7 +32,7 @@ class KnnSuccessors:
     space: ProfileSpace
     index: SuccessorIndex
     frequencies: RankFrequency
-    chosen: KnnChoice
+    chosen: KnnChoice[int]
     """Among it the weights of the successors, the rank frequencies and the uniform distribution."""
     gene_ids: Int[ndarray, " gene"]
 
@@ -50,38 +52,41 @@ class KnnSuccessors:
             return np.log(found)
 
 
-def fit_knn_successors(training: TrainingPairs, rng: np.random.Generator) -> KnnSuccessors:
-    """Choose number, width and weights on held-out next cells, then index all of them."""
-    space, index, cells = _index(training.fitted)
-    held_out = list(training.held_out.draw_cells(MAX_HELD_OUT, rng).targets())
-    place_of = {int(cell): place for place, cell in enumerate(cells)}
-    table, gene_ids = training.frequencies_of_fitted.table, training.all.gene_ids
-
-    def others(_target: Targets, ranks: ndarray, genes: ndarray) -> Float[ndarray, "position 2"]:
-        uniform = np.full(len(ranks), 1 / len(gene_ids))
-        return np.stack([table[ranks, genes], uniform], axis=1)
-
-    chosen = fit_knn(
-        index,
-        held_out,
-        space.points([target.context for target in held_out]),
-        [place_of.get(target.cell) for target in held_out],
-        others,
-        rng,
-    )
-    space, index, _ = _index(training.all)
+def fit_knn_successors(training: TrainingPairs, _rng: np.random.Generator) -> KnnSuccessors:
+    """Choose axes, number, width and weights in the folds, then index all pairs."""
+    indexed = [_index(fold.fitted, NUMBERS_OF_AXES[-1]) for fold in training.folds]
+    tried = numbers_of_axes(min(len(space.axes) for space, _ in indexed))
+    queries = []
+    for fold, (space, index) in zip(training.folds, indexed, strict=True):
+        indices = {number: replace(index, points=index.points[:, :number]) for number in tried}
+        place_of = {int(cell): place for place, cell in enumerate(fold.fitted.cells)}
+        points = space.points([cell.target.context for cell in fold.held_out])
+        for cell, point in zip(fold.held_out, points, strict=True):
+            uniform = np.full(len(cell.ranks), 1 / len(training.all.gene_ids))
+            queries.append(
+                Query(
+                    searches={number: (indices[number], point[:number]) for number in tried},
+                    itself=place_of.get(cell.target.cell),
+                    ranks=cell.ranks,
+                    genes=cell.genes,
+                    weights=cell.weights,
+                    others=np.stack([cell.frequency, uniform], axis=1),
+                )
+            )
+    chosen = fit_knn(queries)
+    space, index = _index(training.all, chosen.space)
     return KnnSuccessors(
         space=space,
         index=index,
         frequencies=training.frequencies,
         chosen=chosen,
-        gene_ids=gene_ids,
+        gene_ids=training.all.gene_ids,
     )
 
 
-def _index(pairs: CellPairs) -> tuple[ProfileSpace, SuccessorIndex, Int[ndarray, " cell"]]:
-    """All current cells of the pairs in a space of their own, and their rows."""
+def _index(pairs: CellPairs, num_axes: int) -> tuple[ProfileSpace, SuccessorIndex]:
+    """All current cells of the pairs in a space of their own."""
     targets = list(pairs.targets())
     contexts = [target.context for target in targets]
-    space = ProfileSpace.fit(contexts, pairs.max_genes, pairs.vocab_size)
-    return space, index_of(pairs, targets, space.points(contexts)), pairs.cells
+    space = ProfileSpace.fit(contexts, pairs.max_genes, pairs.vocab_size, num_axes)
+    return space, index_of(pairs, targets, space.points(contexts))

@@ -13,17 +13,17 @@ from bionemo.geneformer_t.evaluate.baselines.expected_order import (
     Order,
     fit_expected_order,
 )
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles, mean_next_profiles
 
 
-def fit_mean_change(training: TrainingPairs, rng: np.random.Generator) -> ExpectedOrder:
-    """Average the changes; choose on held-out next cells how exactly they are expected."""
-    return fit_expected_order(training, rng, _mean_change)
+def fit_mean_change(training: TrainingPairs, _rng: np.random.Generator) -> ExpectedOrder:
+    """Average the changes; choose in folds how exactly they are expected."""
+    return fit_expected_order(training, _mean_change)
 
 
-def _mean_change(pairs: CellPairs) -> Order:
+def _mean_change(pairs: CellPairs) -> dict[str, Order]:
     size = pairs.max_genes, pairs.vocab_size
     targets = list(pairs.targets())
     before = cell_profiles([target.context for target in targets], *size)
@@ -34,7 +34,7 @@ def _mean_change(pairs: CellPairs) -> Order:
         profile = change + cell_profiles([context], *size).toarray()[0]
         return highest(profile, pairs.max_genes)
 
-    return order
+    return {"mean": order}
 
 
 def highest(profile: ndarray, number: int) -> Int[ndarray, " gene"]:

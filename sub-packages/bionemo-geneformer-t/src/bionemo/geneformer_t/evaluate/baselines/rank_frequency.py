@@ -5,25 +5,25 @@ a single rank are sparse; a Gaussian over ranks smooths them, and its width is t
 cells that are held out of the counting.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, positions
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.mixture import best_mixture
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 
 WIDTHS = (0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Standard deviations in ranks that are tried."""
-HELD_OUT = 0.2
-"""Fraction of the next cells on which the width and the weights are chosen."""
-MAX_CELLS = 4000
-"""Current cells that are counted; more change a frequency little."""
-MAX_HELD_OUT = 200
-"""Current cells on which baselines that see the current cell are tuned."""
-MAX_POSITIONS = 100_000
-"""Held-out positions on which the width and the weights are chosen."""
+_AT_ONCE = 2**23
+"""Numbers that are smoothed at a time."""
 _LEAST_COUNT = np.float32(1e-6)
 """Smoothed counts below this come from ranks too far away to say anything."""
 
@@ -49,82 +49,85 @@ class RankFrequency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingPairs:
-    """The training split as all baselines are fitted and tuned on it, frequencies included.
+class SparseCounts:
+    """Counts of `count_ranks`, of which only some positions are smoothed."""
 
-    The held-out cells, and the frequencies that every other baseline mixes in, are the same for
-    all.
-    """
-
-    all: CellPairs
-    """What baselines are fitted on in the end, up to `MAX_CELLS` current cells."""
-    fitted: CellPairs
-    """What they are fitted on while they are tuned."""
-    held_out: CellPairs
-    """What they are tuned on: its next cells are none of the `fitted`."""
-    frequencies: RankFrequency
-    """Of `all`."""
-    frequencies_of_fitted: RankFrequency
-    """Of `fitted`, with the same width and weights."""
+    counts: sp.csc_array
+    """Ranks x vocabulary."""
 
     @classmethod
-    def of(cls, pairs: CellPairs, rng: np.random.Generator) -> "TrainingPairs":
-        """Hold next cells out and tune the frequencies on them.
+    def of(cls, pairs: CellPairs) -> "SparseCounts":
+        """Count the next cells of some pairs."""
+        return cls(counts=sp.csc_array(count_ranks(pairs)))
 
-        Raises:
-            ValueError: There are fewer than two next cells.
-        """
-        pairs = pairs.draw_cells(MAX_CELLS, rng).cached()
-        fitted, held_out = pairs.hold_out(HELD_OUT, rng)
-        of_fitted = tune_rank_frequency(fitted, held_out, rng)
-        return cls(
-            all=pairs,
-            fitted=fitted,
-            held_out=held_out,
-            frequencies=_frequencies(count_ranks(pairs), of_fitted.width, of_fitted.mix, pairs),
-            frequencies_of_fitted=of_fitted,
+    def parts_at(
+        self,
+        ranks: Int[ndarray, " position"],
+        genes: Int[ndarray, " position"],
+        width: float,
+        gene_ids: Int[ndarray, " gene"],
+    ) -> Float[ndarray, "position 3"]:
+        """What the smoothed frequencies, those over all ranks and the uniform give some genes."""
+        kernel = _kernel(self.counts.shape[0], width)
+        of_rank, of_gene = (np.asarray(self.counts.sum(axis=axis)).ravel() for axis in (1, 0))
+        totals, overall = kernel @ of_rank, of_gene / of_gene.sum()
+        smoothed = np.empty(len(ranks))
+        size = max(1, _AT_ONCE // len(kernel))
+        for first in range(0, len(ranks), size):
+            some = slice(first, first + size)
+            known, place = np.unique(genes[some], return_inverse=True)
+            columns = self.counts[:, known].toarray().T[place]
+            smoothed[some] = np.einsum("pr,pr->p", kernel[ranks[some]], columns)
+        there = totals[ranks]
+        smoothed = np.where(
+            there > _LEAST_COUNT, smoothed / np.maximum(there, _LEAST_COUNT), overall[genes]
         )
+        return np.stack([smoothed, overall[genes], np.full(len(ranks), 1 / len(gene_ids))], axis=1)
 
 
-def fit_rank_frequency(training: TrainingPairs, _rng: np.random.Generator) -> RankFrequency:
+class CountedPositions(NamedTuple):
+    """Positions of held-out next cells, and the counts that they are predicted from."""
+
+    counts: SparseCounts
+    ranks: Int[ndarray, " position"]
+    genes: Int[ndarray, " position"]
+    weights: Float[ndarray, " position"]
+
+
+def fit_rank_frequency(training: "TrainingPairs", _rng: np.random.Generator) -> RankFrequency:
     """The frequencies that are tuned already."""
     return training.frequencies
 
 
 def tune_rank_frequency(
-    pairs: CellPairs, held_out: CellPairs, rng: np.random.Generator
-) -> RankFrequency:
-    """The frequencies of `pairs`, with the width and weights that fit the held-out ones best.
+    folds: Sequence[CountedPositions], gene_ids: Int[ndarray, " gene"]
+) -> tuple[float, tuple[float, ...]]:
+    """The width, and the weights, that fit the held-out positions of all folds best.
 
     Args:
-        pairs: What is counted.
-        held_out: What width and weights are chosen on.
-        rng: Draws positions where there are more than enough.
+        folds: Positions, and counts in which their cells are not.
+        gene_ids: Tokens that are genes.
     """
-    targets = list(held_out.targets())
-    ranks, genes, weights = positions(
-        [cell for target in targets for cell in target.next_cells],
-        [weight for target in targets for weight in target.weights],
-    )
-    drawn = draw_positions(len(ranks), rng)
-    ranks, genes, counts = ranks[drawn], genes[drawn], count_ranks(pairs)
-    candidates = (
-        (
-            width,
-            np.stack(
-                [part[ranks, genes] for part in _components(counts, width, pairs.gene_ids)], axis=1
-            ),
-        )
-        for width in WIDTHS
-    )
-    width, mix, _ = best_mixture(candidates, weights[drawn])
-    return _frequencies(counts, width, mix, pairs)
+
+    def candidates() -> Iterator[tuple[float, Float[ndarray, "position 3"]]]:
+        for width in WIDTHS:
+            yield (
+                width,
+                np.concatenate(
+                    [
+                        fold.counts.parts_at(fold.ranks, fold.genes, width, gene_ids)
+                        for fold in folds
+                    ]
+                ),
+            )
+
+    width, mix, _ = best_mixture(candidates(), np.concatenate([fold.weights for fold in folds]))
+    return width, mix
 
 
-def _frequencies(
-    counts: Float[ndarray, "rank vocab"], width: float, mix: tuple[float, ...], pairs: CellPairs
-) -> RankFrequency:
-    smoothed, overall, uniform = _components(counts, width, pairs.gene_ids)
+def fit_frequencies(pairs: CellPairs, width: float, mix: tuple[float, ...]) -> RankFrequency:
+    """The frequencies of some pairs, with a width and weights that were chosen before."""
+    smoothed, overall, uniform = _components(count_ranks(pairs), width, pairs.gene_ids)
     table = (mix[0] * smoothed + mix[1] * overall + mix[2] * uniform).astype(np.float32)
     return RankFrequency(table=table, width=width, mix=mix)
 
@@ -138,25 +141,23 @@ def count_ranks(pairs: CellPairs) -> Float[ndarray, "rank vocab"]:
     return counts
 
 
-def draw_positions(number: int, rng: np.random.Generator) -> Int[ndarray, " position"]:
-    """At most `MAX_POSITIONS` of `number` positions."""
-    if number <= MAX_POSITIONS:
-        return np.arange(number)
-    return rng.choice(number, MAX_POSITIONS, replace=False)
-
-
 def smooth(counts: Float[ndarray, "rank vocab"], width: float) -> Float[ndarray, "rank vocab"]:
     """Frequencies at each rank, from counts at ranks around it under a Gaussian.
 
     Ranks that no training cell reaches, nor any near them, have the frequencies over all ranks.
     """
-    ranks = np.arange(len(counts))
-    kernel = np.exp(-0.5 * ((ranks[:, None] - ranks) / width) ** 2).astype(np.float32)
-    smoothed: ndarray = kernel @ counts
+    smoothed: ndarray = _kernel(len(counts), width) @ counts
     totals = smoothed.sum(axis=1, keepdims=True)
     overall = counts.sum(axis=0) / counts.sum()
     reached = totals > _LEAST_COUNT
     return np.where(reached, smoothed / np.maximum(totals, _LEAST_COUNT), overall)
+
+
+def _kernel(num_ranks: int, width: float) -> Float[ndarray, "rank rank"]:
+    """The unnormalised Gaussian between ranks."""
+    ranks = np.arange(num_ranks)
+    found: ndarray = np.exp(-0.5 * ((ranks[:, None] - ranks) / width) ** 2).astype(np.float32)
+    return found
 
 
 def _components(

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import TrainingPairs
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,20 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.evaluate.partners import (
+    Excess,
+    Measure,
+    Partners,
+    excess_of,
+    excesses,
+)
 from bionemo.geneformer_t.evaluate.predictions import Predictions
 from bionemo.geneformer_t.evaluate.scores.differential_expression import GroupScores, group_scores
 from bionemo.geneformer_t.evaluate.scores.expression_change import (
     CellScores,
     cell_scores,
     known_mean,
+    rank_correlation_of_changes,
 )
 from bionemo.geneformer_t.evaluate.scores.population_deals import Times
 from bionemo.geneformer_t.evaluate.scores.population_reference import (
@@ -31,7 +39,6 @@ from bionemo.geneformer_t.evaluate.scores.step_direction import (
     time_of,
 )
 from bionemo.geneformer_t.evaluate.units import Units
-from bionemo.geneformer_t.evaluate.without_successors import WithoutParts, score_without_parts
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
 _MAX_FITTED = 4000
@@ -49,8 +56,12 @@ class WholeCellScores:
     direction: DirectionScores
     population: PopulationDistance
     """Between cells drawn from the predictions and true next cells."""
-    without: tuple[WithoutParts, ...]
-    """For each level of units, scores without each part of a current cell's successors."""
+    excess: dict[Measure, Excess]
+    """What change and direction gain over a null that shares the current cell."""
+    excess_by_rank: Float[ndarray, " _"]
+    """The same of the change by rank; empty for a single cell."""
+    excess_across_clusters: Float[ndarray, " _"]
+    """The same of the direction, of the cells whose successors are in another cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +80,8 @@ class Reference:
     labels: Shaped[ndarray, " cell"]
     """The cluster of each current cell; the same for all where clusters are not known."""
     crosses: Bool[ndarray, " cell"] | None
+    partners: Partners
+    """Other cells of the same time and cluster, for nulls of change and direction."""
     populations: PopulationReference
 
     @classmethod
@@ -117,6 +130,12 @@ class Reference:
             time_step=time_step,
             labels=np.full(len(targets), "all") if clusters is None else clusters[pairs.cells],
             crosses=None if clusters is None else _crosses(pairs, clusters),
+            partners=Partners.of(
+                len(targets),
+                rng.spawn(1)[0],
+                None if times is None else times[pairs.cells],
+                None if clusters is None else clusters[pairs.cells],
+            ),
             populations=populations,
         )
 
@@ -124,6 +143,7 @@ class Reference:
         """Compare expected next cells, and cells drawn from the predictions, with the truth."""
         expected, (current, following) = predictions.expected, self.profiles.dense
         points = expected @ self.space.axes.T
+        excess = excesses(expected, self.space.axes, self.profiles, self.units, self.partners)
         has_time = self.training_times is not None and self.time_step is not None
         return WholeCellScores(
             cells=cell_scores(expected, current, following),
@@ -137,10 +157,17 @@ class Reference:
                 crosses=self.crosses,
             ),
             population=self.populations.distance(predictions.drawn),
-            without=tuple(
-                score_without_parts(expected, self.space.axes, self.profiles, level)
-                for level in self.units.levels
+            excess=excess,
+            excess_by_rank=np.concatenate(
+                [
+                    excess_of(rank_correlation_of_changes, (expected, current, following), partner)
+                    for partner in self.partners.of_cell[:1]
+                ]
+                or [np.zeros(0)]
             ),
+            excess_across_clusters=np.zeros(0)
+            if self.crosses is None
+            else excess["direction"].of_cells[:, self.crosses].ravel(),
         )
 
     def _time_step(self, points: Float[ndarray, "cell axis"]) -> Float[ndarray, " cell"]:

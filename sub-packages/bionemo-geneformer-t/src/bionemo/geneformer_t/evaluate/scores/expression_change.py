@@ -59,7 +59,7 @@ def cell_scores(
         spearman=_by_cell(spearman, predicted, following, matters),
         overlap=overlaps(predicted, following),
         delta_pearson=change_correlation(predicted, current, following),
-        delta_spearman=_by_cell(spearman, change, truth, matters),
+        delta_spearman=rank_correlation_of_changes(predicted, current, following),
         precision=overlaps(np.abs(change), np.abs(truth)),
         direction=same_directions(change, truth),
     )
@@ -73,6 +73,16 @@ def change_correlation(
     """Correlation of the predicted with the true change, as in `CellScores.delta_pearson`."""
     matters = (current > 0) | (following > 0)
     return _by_cell(pearson, predicted - current, following - current, matters)
+
+
+def rank_correlation_of_changes(
+    predicted: Float[ndarray, "cell vocab"],
+    current: Float[ndarray, "cell vocab"],
+    following: Float[ndarray, "cell vocab"],
+) -> Float[ndarray, " cell"]:
+    """The same by ranks, as in `CellScores.delta_spearman`."""
+    matters = (current > 0) | (following > 0)
+    return _by_cell(spearman, predicted - current, following - current, matters)
 
 
 def overlaps(

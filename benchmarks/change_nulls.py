@@ -1,0 +1,170 @@
+"""Which measures of change tell a perfect prediction from a guess, and which null is zero?
+
+    python benchmarks/change_nulls.py [--cells 300] [--replicates 5]
+
+Cells of the tree of `simulate`. The perfect predictor is the mean of next cells simulated at the
+true place of each current cell. For each measure: its value, and its excess over the null that
+shares the current cell (`evaluate/partners.py`), with the standard error over replicates; then the
+same with successors that depend on the cluster alone, where every excess should be 0.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from interval_coverage import COUNTS, NUM_RANKS, SETTINGS, SPECIALS, STEP, Cells, Judges, World
+from jaxtyping import Float, Int
+from measure import report
+from numpy import ndarray
+
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
+from bionemo.geneformer_t.evaluate.partners import Partners, Score, excess_of
+from bionemo.geneformer_t.evaluate.predictions import each_prediction
+from bionemo.geneformer_t.evaluate.scores.expression_change import (
+    change_correlation,
+    rank_correlation_of_changes,
+    same_directions,
+)
+from bionemo.geneformer_t.evaluate.scores.profiles import (
+    PairProfiles,
+    cell_profiles,
+    rank_weights,
+)
+from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
+from bionemo.geneformer_t.evaluate.simulator_bound import draw_places
+
+DRAWS = 200
+NAMES = (
+    "successors of similar cells",
+    "ridge regression",
+    "copying the current cell",
+    "gene frequencies at each rank",
+    "guessing among all genes",
+)
+
+
+def measures(axes: Float[ndarray, "axis vocab"]) -> dict[str, Score]:
+    """All measures of change."""
+
+    def closer(predicted: ndarray, current: ndarray, following: ndarray) -> ndarray:
+        off, far = ((x - following) @ axes.T for x in (predicted, current))
+        return (np.linalg.norm(off, axis=1) < np.linalg.norm(far, axis=1)).astype(float)
+
+    return {
+        "change, pearson": change_correlation,
+        "change, spearman": rank_correlation_of_changes,
+        "change, top 50 the same way": lambda p, c, f: same_directions(p - c, f - c, (50,))[50],
+        "closer": closer,
+        "direction, cosine": lambda p, c, f: cosines((p - c) @ axes.T, (f - c) @ axes.T),
+    }
+
+
+def perfect(world: World, cells: Cells, rng: np.random.Generator) -> Float[ndarray, "cell vocab"]:
+    """Mean profiles of next cells at the true places."""
+    settings, found = replace(SETTINGS, step=STEP), []
+    for branch, time in zip(cells.branch, cells.time, strict=True):
+        try:
+            branches, times, weights = draw_places(
+                world.programmes.tree, int(branch), float(time), settings, len(cells.time), DRAWS,
+                rng,
+            )  # fmt: skip
+        except ValueError:  # the end of the tree: no current cell
+            found.append(np.zeros(SPECIALS + SETTINGS.num_genes))
+            continue
+        depth = COUNTS * np.exp(rng.normal(0, SETTINGS.depth_spread, len(times)))
+        counts = world.programmes.sample_counts(branches, times, depth, rng).toarray()
+        values = counts / world.medians
+        ranked = [np.argsort(-v, kind="stable")[: (v > 0).sum()] + SPECIALS for v in values]
+        profiles = cell_profiles(ranked, NUM_RANKS, SPECIALS + SETTINGS.num_genes).toarray()
+        found.append(weights @ profiles / weights.sum())
+    return np.array(found)
+
+
+def expected(predictor: Predictor, pairs: CellPairs) -> Float[ndarray, "cell vocab"]:
+    """Expected profiles of the current cells."""
+    return np.array(
+        [
+            rank_weights(NUM_RANKS) @ np.exp(rows[:NUM_RANKS])
+            for _, rows in each_prediction(predictor, pairs, least_ranks=NUM_RANKS)
+        ]
+    )
+
+
+def trial(
+    world: World,
+    axes: ndarray,
+    predictors: Mapping[str, Predictor],
+    number: int,
+    rng: np.random.Generator,
+) -> dict[tuple[str, str], tuple[float, float, float]]:
+    """(measure, predictor) -> value, excess, and excess where successors are independent."""
+    cells = world.cells(number, rng)
+    pairs = world.pairs(cells.genes, world._graph(cells))
+    rows, targets = pairs.cells, list(pairs.targets())
+    profiles = PairProfiles.of(pairs, targets, NUM_RANKS)
+    current, following = profiles.dense
+    clusters = cells.branch[rows]
+    partner = Partners.of(len(rows), rng, cells.time[rows], clusters).of_cell[0]
+    by_cluster = Partners.of(len(rows), rng, None, clusters).of_cell
+    made = {name: expected(predictor, pairs) for name, predictor in predictors.items()}
+    made = {"perfect": perfect(world, cells, rng)[rows], **made}
+    found = {}
+    for measure, score in measures(axes).items():
+        for name, predicted in made.items():
+            arrays = predicted, current, following
+            shuffled = predicted, current, following[permuted(clusters, rng)]
+            found[measure, name] = (
+                float(np.nanmean(np.nan_to_num(score(*arrays)))),
+                float(excess_of(score, arrays, partner).mean()),
+                float(excess_of(score, shuffled, by_cluster[0]).mean()),
+            )
+    return found
+
+
+def permuted(clusters: Int[ndarray, " cell"], rng: np.random.Generator) -> Int[ndarray, " cell"]:
+    """A permutation within clusters."""
+    order = np.arange(len(clusters))
+    for cluster in np.unique(clusters):
+        mine = np.flatnonzero(clusters == cluster)
+        order[mine] = rng.permutation(mine)
+    return order
+
+
+def main() -> None:
+    """Measure, and print the table and its JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--cells", type=int, default=300)
+    parser.add_argument("--replicates", type=int, default=5)
+    parser.add_argument("--no_result", action="store_true", help="write no dated result")
+    options = parser.parse_args()
+    world, rng = World.draw(), np.random.default_rng(0)
+    judges = Judges.fit(world)
+    pairs = world.split(300, rng)
+    training = TrainingPairs.of(pairs, rng)
+    predictors = {name: BASELINES[name](training, rng) for name in NAMES}
+    trials = [
+        trial(world, judges.axes, predictors, options.cells, rng) for _ in range(options.replicates)
+    ]
+    rows = []
+    for measure, name in trials[0]:
+        values = np.array([one[measure, name] for one in trials])
+        mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(trials))
+        rows.append({
+            "measure": measure,
+            "predictor": name,
+            "value": round(float(mean[0]), 3),
+            "excess": round(float(mean[1]), 4),
+            "its error": round(float(error[1]), 4),
+            "excess, independent": round(float(mean[2]), 4),
+            "its error, independent": round(float(error[2]), 4),
+        })  # fmt: skip
+        print(" | ".join(str(value) for value in rows[-1].values()), flush=True)
+    if not options.no_result:
+        report("change_nulls", rows)
+
+
+if __name__ == "__main__":
+    main()
