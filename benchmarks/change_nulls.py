@@ -31,10 +31,10 @@ from bionemo.geneformer_t.evaluate.scores.expression_change import (
 from bionemo.geneformer_t.evaluate.scores.profiles import (
     PairProfiles,
     cell_profiles,
-    rank_weights,
 )
 from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.simulator_bound import draw_places
+from bionemo.geneformer_t.inference.expected_ranks import rank_weights
 
 DRAWS = 200
 NAMES = (

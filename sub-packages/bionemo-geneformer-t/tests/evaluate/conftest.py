@@ -49,7 +49,7 @@ def split_of() -> Callable[..., CellPairs]:
     return make_split
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def random_split() -> Callable[..., CellPairs]:
     return make_random_split
 
@@ -61,7 +61,7 @@ def fit_on(
     return fit(TrainingPairs.of(pairs, generator), generator)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fitted() -> Callable[..., Predictor]:
     return fit_on
 

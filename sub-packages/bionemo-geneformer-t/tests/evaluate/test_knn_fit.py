@@ -76,3 +76,28 @@ def test_the_space_in_which_kinds_are_apart_is_chosen(two_kinds) -> None:
         for one, other in zip(*both, strict=True)
     ]
     assert fit_knn(queries).space == "kinds"
+
+
+def test_ten_axes_are_chosen_where_ten_say_what_follows(split_of) -> None:
+    """Each of ten axes decides between two genes of the next cell; forty others decide nothing."""
+    rng = np.random.default_rng(0)
+    signs = rng.integers(0, 2, (220, 10))
+    following = [rng.permutation(5 + 2 * np.arange(10) + row) for row in signs]
+    pairs = split_of([[5]] * 220 + following, {i: {220 + i: 1.0} for i in range(220)}, 10)
+    points = np.hstack([signs, rng.integers(0, 2, (220, 40))]).astype(np.float32)
+    fitted = pairs.keep(pairs.current < 160)
+    index = index_of(fitted, list(fitted.targets()), points[:160])
+    held_out = list(pairs.targets())[160:]
+    queries = [
+        replace(
+            query,
+            searches={
+                number: (replace(index, points=index.points[:, :number]), point[:number])
+                for number in (5, 10, 20, 50)
+            },
+        )
+        for query, point in zip(
+            queries_of(held_out, index, points[160:], [None] * 60), points[160:], strict=True
+        )
+    ]
+    assert fit_knn(queries).space == 10

@@ -151,7 +151,9 @@ def figure(value: float, digits: int) -> str:
 
 @pytest.mark.parametrize("name", [MODEL, *BASELINES])
 def test_tables_hold_the_figures_of_each_row(name, evaluation, scores) -> None:
-    tokens, cells, populations = (row[1:] for row in scores.rows if row[0] == name)
+    tokens, cells, changes, varieties, populations = (
+        row[1:] for row in scores.rows if row[0] == name
+    )
     row = evaluation.rows[name]
     assert tokens == [
         figure(row.all.cross_entropy, 3),
@@ -161,8 +163,13 @@ def test_tables_hold_the_figures_of_each_row(name, evaluation, scores) -> None:
         *(figure(100 * s, 1) for s in (row.changed.top1, row.changed.top10, row.changed.top100)),
     ]
     assert cells[1] == figure(100 * np.nanmean(row.whole.cells.overlap[100]), 1)
-    assert cells[5] == figure(100 * np.nanmean(row.whole.direction.closer), 1)
-    assert cells[7] == "-"  # no times are known
+    assert cells[2] == "-"  # no times are known
+    value, excess = np.nanmean(row.whole.cells.delta_pearson), row.change.mean
+    assert changes[:2] == [figure(value, 3), figure(value - excess, 3)]
+    assert changes[2] == f"{excess:+.3f}".replace("-", MINUS)
+    assert varieties[0] == f"{row.variety.distinct_lists:,}"
+    assert varieties[1] == figure(row.variety.information, 3)
+    assert varieties[2] == figure(row.right_information.mean, 3)
     energy = row.whole.population.energy
     assert (
         populations[0]
@@ -187,7 +194,7 @@ def test_the_words_are_those_of_the_terminal(evaluation, scores) -> None:
 
 
 def test_only_the_model_is_set_off(scores) -> None:
-    assert scores.values("class").count("marked") == 3
+    assert scores.values("class").count("marked") == 5
 
 
 def gain_in(cluster: str, mean: float) -> ClusterGain:
