@@ -72,6 +72,7 @@ class AveragePrediction:
 
     number: int = 0
     first: Float[ndarray, "rank vocab"] = field(default_factory=lambda: np.zeros((0, 0)))
+    first_log: Float[ndarray, "rank vocab"] = field(default_factory=lambda: np.zeros((0, 0)))
     apart: Float[ndarray, "rank vocab"] = field(default_factory=lambda: np.zeros((0, 0)))
     first_entropy: float = 0.0
     entropy_apart: float = 0.0
@@ -85,6 +86,7 @@ class AveragePrediction:
         entropy = _entropy(log_probs, probabilities)
         if not self.number:
             self.first, self.first_entropy = probabilities.copy(), entropy
+            self.first_log = log_probs.copy()
             self.apart = np.zeros(probabilities.shape, dtype=np.float64)
         else:
             self.apart += probabilities - self.first
@@ -99,7 +101,9 @@ class AveragePrediction:
 
     @property
     def log_mean(self) -> Float[ndarray, "rank vocab"]:
-        """Its logarithm."""
+        """Its logarithm; that of the first prediction, to the bit, where all are equal."""
+        if not self.apart.any():
+            return self.first_log
         with np.errstate(divide="ignore"):
             return np.log(self.mean)
 
