@@ -53,7 +53,7 @@ class Profiles:
     next_space: ProfileSpace
     """Next cells have genes that no current cell has, so they have a space of their own."""
     before: Float[ndarray, "cell axis"]
-    after: Float[ndarray, "cell axis"]
+    after: Float[ndarray, "cell next_axis"]
 
     @classmethod
     def of(cls, pairs: CellPairs) -> "Profiles":
