@@ -209,7 +209,10 @@ def evaluate(
         advantages={
             name: _gains(rows[MODEL], rows[name], reference.partners, units) for name in others
         },
-        exported={name: _gains(rows[EXPORTED], rows[name], reference.partners, units) for name in baselines}
+        exported={
+            name: _gains(rows[EXPORTED], rows[name], reference.partners, units)
+            for name in baselines
+        }
         if EXPORTED in rows
         else {},
         gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, units) for name in bounds},
