@@ -21,6 +21,17 @@ def test_weights_of_each_current_cell_sum_to_one(random_split) -> None:
         np.testing.assert_allclose(totals, 1)
 
 
+def test_held_out_next_cells_are_not_fitted(random_split) -> None:
+    fitted, held_out = random_split().hold_out(0.2, np.random.default_rng(0))
+    assert not set(fitted.following) & set(held_out.following)
+    assert fitted.num_pairs + held_out.num_pairs == random_split().num_pairs
+
+
+def test_one_next_cell_is_too_few_to_hold_one_out(split_of) -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        split_of([[5], [6]], {0: {1: 1.0}}).hold_out(0.2, np.random.default_rng(0))
+
+
 def test_a_split_without_successors_cannot_be_scored(split_of) -> None:
     with pytest.raises(ValueError, match="no cell of this split has a successor"):
         split_of([[5], [6]], {})

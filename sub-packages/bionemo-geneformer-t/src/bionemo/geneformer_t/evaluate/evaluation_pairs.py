@@ -178,6 +178,27 @@ class CellPairs:
         drawn = rng.choice(cells, number, replace=False)
         return self.keep(np.isin(self.current, drawn))
 
+    def hold_out(
+        self, fraction: float, rng: np.random.Generator
+    ) -> tuple["CellPairs", "CellPairs"]:
+        """Split by next cell, so that no scored cell is among those that were counted.
+
+        Returns:
+            Pairs to fit on and pairs to tune on.
+
+        Raises:
+            ValueError: There are fewer than two next cells.
+        """
+        cells = np.unique(self.following)
+        if len(cells) < 2:
+            raise ValueError(
+                f"baselines are tuned on next cells held out of training; the training split has "
+                f"{len(cells)}, and at least 2 are needed"
+            )
+        number = min(max(round(fraction * len(cells)), 1), len(cells) - 1)
+        held_out = np.isin(self.following, rng.permutation(cells)[:number])
+        return self.keep(~held_out), self.keep(held_out)
+
     def _next(self, current: Int[ndarray, " _"], cell: int) -> Int[ndarray, " _"]:
         return select_tokens(self.encode(cell), current, self.policy)[: self.max_genes]
 
