@@ -151,7 +151,7 @@ def test_evaluate_and_doctor_show_the_memory_and_export_says_that_it_stays_behin
     folder = export(checkpoint=best, output_dir=tmp_path / "exported")
     printed = capsys.readouterr().out
     assert "other tools do not support the memory of training cells" in printed
-    assert "other tools do not support the bias by rank" in printed
+    assert "other tools do not support the changes of the bias from rank to rank" in printed
     assert (folder / "README.md").is_file()
 
 
