@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.ragged import Ragged, places_within
+from bionemo.geneformer_t.splitmix import mix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 HIGHEST = 128
 """Genes of a cell that its number is made of; two cells that share them, in the same order, and the
 number of all their genes are copies of one."""
-_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,17 +96,8 @@ def cell_numbers(cells: Ragged) -> Int[ndarray, " cell"]:
     )
     found = np.zeros(len(cells), dtype=np.uint64)
     for column in words.T:
-        found = np.where(column > 0, _mixed(found ^ column), found)
+        found = np.where(column > 0, mix(found ^ column), found)
     return found.view(np.int64)
-
-
-def _mixed(values: ndarray) -> ndarray:
-    """Every bit of the result depends on every bit of the value."""
-    found = values + np.uint64(_GOLDEN)
-    found = (found ^ (found >> np.uint64(30))) * np.uint64(_FIRST)
-    found = (found ^ (found >> np.uint64(27))) * np.uint64(_SECOND)
-    mixed: ndarray = found ^ (found >> np.uint64(31))
-    return mixed
 
 
 def _numbers(labels: Sequence[str]) -> list[float]:

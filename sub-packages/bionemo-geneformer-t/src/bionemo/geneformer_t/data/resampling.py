@@ -19,7 +19,7 @@ from bionemo.geneformer_t.counts.stored_matrix import row_blocks
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.sampling import generator, stream_keys
 from bionemo.geneformer_t.neighbors.expression_pca import fit_axes
-from bionemo.geneformer_t.neighbors.nearest import nearest
+from bionemo.geneformer_t.neighbors.nearest import nearest_others
 from bionemo.geneformer_t.ragged import offsets_of
 
 NUM_AXES = 20
@@ -112,11 +112,9 @@ def similar_cells(
         some = np.sort(generator(0, 0, -1).choice(pool, MAX_CELLS, replace=False))
     axes = fit_axes(lambda: _blocks(tokens, some), len(tokens.token_of_column), NUM_AXES)
     points = np.concatenate([axes.project(block) for block in _blocks(tokens, pool)])
-    found, _ = nearest(points, points, min(number, len(pool)))
-    # identical cells may come before the cell itself, or push it out
-    itself = found == np.arange(len(pool))[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    others = found[~itself].reshape(len(pool), -1)
+    if number == 1:
+        return pool[:, None]
+    others, _ = nearest_others(points, number - 1)
     return pool[np.column_stack([np.arange(len(pool)), others])]
 
 

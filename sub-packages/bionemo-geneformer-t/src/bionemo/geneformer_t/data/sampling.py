@@ -12,10 +12,9 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.ragged import places_within
+from bionemo.geneformer_t.splitmix import STEP, mix
 
 _WORD = (1 << 64) - 1
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def generator(seed: int, epoch: int, cell: int) -> np.random.Generator:
@@ -24,7 +23,7 @@ def generator(seed: int, epoch: int, cell: int) -> np.random.Generator:
     Philox is built for this: every key starts a stream that is independent of all others. Half of
     the key is the cell, the other half a mix of seed and epoch.
     """
-    mixed = int(_mix(_mix(_words(seed)) ^ _words(epoch))[0])
+    mixed = int(mix(mix(_words(seed)) ^ _words(epoch))[0])
     return np.random.Generator(np.random.Philox(key=(mixed << 64) | (cell & _WORD)))
 
 
@@ -32,14 +31,14 @@ def stream_keys(
     seed: int, epochs: Int[ndarray, " draw"], cells: Int[ndarray, " draw"]
 ) -> UInt64[ndarray, " draw"]:
     """The key of each (seed, epoch, cell)."""
-    return _mix(_mix(_mix(_words(seed)) ^ _words(epochs)) ^ _words(cells))
+    return mix(mix(mix(_words(seed)) ^ _words(epochs)) ^ _words(cells))
 
 
 def substreams(
     keys: UInt64[ndarray, " draw"], numbers: int | Int[ndarray, " draw"]
 ) -> UInt64[ndarray, " draw"]:
     """Keys of further streams of the same cells: one for each number."""
-    return _mix(keys ^ _mix(_words(numbers)))
+    return mix(keys ^ mix(_words(numbers)))
 
 
 def words(
@@ -47,9 +46,9 @@ def words(
 ) -> UInt64[ndarray, " draw"]:
     """64 random bits: number `counter` of the stream of each key. No stream repeats a number."""
     found = counters.astype(np.uint64)
-    found *= _STEP
+    found *= STEP
     found += keys
-    return _mix(found)
+    return mix(found)
 
 
 def uniform(
@@ -66,16 +65,6 @@ def _words(values: int | Int[ndarray, " value"]) -> UInt64[ndarray, " _"]:
     if isinstance(values, int):
         return np.array([values & _WORD], dtype=np.uint64)
     return values.astype(np.uint64)
-
-
-def _mix(values: UInt64[ndarray, " word"]) -> UInt64[ndarray, " word"]:
-    """SplitMix64's step and output: similar words become unlike, different ones stay different."""
-    mixed = values + _STEP
-    for shift, factor in zip((30, 27), _FACTORS, strict=True):
-        mixed ^= mixed >> np.uint64(shift)
-        mixed *= factor
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
 
 
 def draw_successors(

@@ -79,26 +79,32 @@ def index_of(
     return SuccessorIndex.of(points, names, [target.weights for target in targets], genes_of)
 
 
-def fit_knn(queries: Sequence[Query[S]]) -> KnnChoice[S]:
+def fit_knn(
+    queries: Sequence[Query[S]],
+    numbers: Sequence[int] = NUMBERS,
+    widths: Sequence[float] = WIDTHS,
+) -> KnnChoice[S]:
     """Try all spaces, numbers and widths, each with its best weights.
 
     Args:
         queries: Held-out current cells; all have the same spaces.
+        numbers: Numbers of similar cells; those beyond the smallest index are left out.
+        widths: Standard deviations of the smoothing, in ranks.
     """
     fewest = min(len(index) for query in queries for index, _ in query.searches.values())
-    numbers = [number for number in NUMBERS if number <= fewest] or [fewest]
+    numbers = [number for number in numbers if number <= fewest] or [fewest]
     found: dict[tuple[S, int, float], list[ndarray]] = {
         (space, number, width): []
         for space in queries[0].searches
         for number in numbers
-        for width in WIDTHS
+        for width in widths
     }
     for query in queries:
         for space, (index, point) in query.searches.items():
             near = index.nearest(point, max(numbers), query.itself)
             for number in numbers:
-                tried = index.at(near[:number], query.ranks, query.genes, WIDTHS)
-                for width, probabilities in zip(WIDTHS, tried, strict=True):
+                tried = index.at(near[:number], query.ranks, query.genes, widths)
+                for width, probabilities in zip(widths, tried, strict=True):
                     found[space, number, width].append(probabilities)
     other = np.concatenate([query.others for query in queries])
 

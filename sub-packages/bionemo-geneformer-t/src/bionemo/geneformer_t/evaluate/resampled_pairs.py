@@ -7,15 +7,14 @@ draws describe the data is a question about held-out cells, so it is decided on 
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.resampling import CellResampler, several
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, positions
-from bionemo.geneformer_t.evaluate.knn_fit import index_of
-from bionemo.geneformer_t.evaluate.mixture import best_mixture
+from bionemo.geneformer_t.evaluate.knn_fit import Query, fit_knn, index_of
 
 NUMBERS = (0, 10, 20, 40)
 """Values of `resampling_neighbors` that are compared; 0 keeps the measured cells."""
@@ -94,21 +93,17 @@ def _cross_entropy(fitted: CellPairs, held_out: CellPairs) -> float:
     index = index_of(fitted, targets, space.points(contexts))
     place_of = {target.cell: place for place, target in enumerate(targets)}
     points = space.points([target.context for target in asked])
-    parts: dict[tuple[int, float], list[Float[ndarray, " position"]]] = {}
-    weights = []
+    queries = []
     for target, point in zip(asked, points, strict=True):
-        ranks, genes, mine = positions(target.next_cells, target.weights)
-        weights.append(mine)
-        near = index.nearest(point, max(SIMILAR), place_of.get(target.cell))
-        for number in SIMILAR:
-            for width, local in zip(
-                WIDTHS, index.at(near[:number], ranks, genes, WIDTHS), strict=True
-            ):
-                parts.setdefault((number, width), []).append(local)
-    flat = np.concatenate(weights)
-    uniform = np.full(len(flat), 1 / len(fitted.gene_ids))
-    candidates = (
-        (settings, np.column_stack([np.concatenate(local), uniform]))
-        for settings, local in parts.items()
-    )
-    return best_mixture(candidates, flat)[2]
+        ranks, genes, weights = positions(target.next_cells, target.weights)
+        queries.append(
+            Query(
+                searches={"": (index, point)},
+                itself=place_of.get(target.cell),
+                ranks=ranks,
+                genes=genes,
+                weights=weights,
+                others=np.full((len(ranks), 1), 1 / len(fitted.gene_ids)),
+            )
+        )
+    return fit_knn(queries, SIMILAR, WIDTHS).cross_entropy
