@@ -1,11 +1,14 @@
 """Drawn cells have the mean expression of similar cells, and depend on their key alone."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data import resampling
+from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.data.resampling import CellResampler, similar_cells
 from bionemo.geneformer_t.data.sampling import stream_keys
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
@@ -103,3 +106,46 @@ def test_resampling_is_refused_where_there_are_no_next_cells() -> None:
         PairSettings(resampling_neighbors=5, objective="mlm")
     with pytest.raises(ValueError, match="resampling_neighbors must not be negative; got -1"):
         PairSettings(resampling_neighbors=-1)
+
+
+def test_similar_cells_are_found_once_and_not_by_workers(
+    tiny_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = []
+
+    def counted(tokens: CellTokens, pool: np.ndarray, number: int) -> np.ndarray:
+        searches.append(number)
+        return similar_cells(tokens, pool, number)
+
+    def batches(data: TemporalGeneformerDataModule) -> list[np.ndarray]:
+        return [batch.scored_labels.numpy() for batch in data.train_dataloader()]
+
+    monkeypatch.setattr(resampling, "similar_cells", counted)
+    alone, shared = (
+        TemporalGeneformerDataModule(tiny_data_dir, SETTINGS, token_cache=False, num_workers=n)
+        for n in (0, 2)
+    )
+    for data in (alone, shared):
+        data.setup("fit")
+        assert data.val is not None
+        assert data.val.resampler is None
+    assert searches == [5, 5]
+    expected = batches(alone)
+    monkeypatch.setattr(resampling, "similar_cells", None)  # forks and copies that search now fail
+    for ours, theirs in zip(batches(shared), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    copy = pickle.loads(pickle.dumps(shared.train))
+    some = [(1, i) for i in range(len(copy))]
+    np.testing.assert_array_equal(
+        copy.batch(some).scored_labels, shared.train.batch(some).scored_labels
+    )
+
+
+def test_a_dataset_that_scores_searches_for_no_similar_cells(
+    train: TemporalGeneformerDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resampling, "similar_cells", None)
+    settings = train.settings.for_scoring()
+    scoring = TemporalGeneformerDataset(train.tokens, train.graph, train.vocab, settings)
+    assert scoring.resampler is None
+    assert scoring.batch([(0, 0), (0, 1)]).scored_labels.numel()

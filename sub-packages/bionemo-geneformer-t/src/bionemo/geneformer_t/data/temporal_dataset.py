@@ -131,6 +131,10 @@ class TemporalGeneformerDataset(Dataset[Any]):
         self._cls, self._mask, self._sep = (vocab.ids[token] for token in (CLS, MASK, SEP))
         logger.info("%s: %s", tokens.store.split_dir, self.summary)
         self._check()
+        number = settings.resampling_neighbors
+        self.resampler = CellResampler(tokens, self._non_empty_cells, number) if number else None
+        """Draws next cells anew, where the settings ask for it. It is made here because each
+        worker of a loader would search for similar cells again."""
 
     @classmethod
     def from_folder(
@@ -237,14 +241,6 @@ class TemporalGeneformerDataset(Dataset[Any]):
             num_genes=genes.lengths,
             scored=score(genes, next_keys, self.vocab.gene_ids, self._mask, settings),
         )
-
-    @cached_property
-    def resampler(self) -> CellResampler | None:
-        """Draws next cells anew, where the settings ask for it."""
-        if not self.settings.resampling_neighbors:
-            return None
-        pool = self._non_empty_cells
-        return CellResampler(self.tokens, pool, self.settings.resampling_neighbors)
 
     def _encoded(
         self,

@@ -142,7 +142,7 @@ def _usable_graph(
     key = settings.neighbor_key
     if split.genes_known:  # that none is known is said of its counts
         try:
-            TemporalGeneformerDataset.from_folder(split.folder, vocab, settings)
+            TemporalGeneformerDataset.from_folder(split.folder, vocab, settings.for_scoring())
         except (ValueError, KeyError) as error:
             text = str(error.args[0] if isinstance(error, KeyError) else error)
             return Finding(verdict="wrong", text=f"{name}: {text}")
@@ -204,7 +204,7 @@ def _same_graph(
         text = "train holds the cells that the model was trained on, without their graph"
         return Finding(verdict="note", text=text)
     dataset = TemporalGeneformerDataset.from_folder(
-        split.folder, checkpoint.vocab, checkpoint.pair_settings
+        split.folder, checkpoint.vocab, checkpoint.pair_settings.for_scoring()
     )
     if graph_fingerprint(dataset.graph) == trained.graph_fingerprint:
         text = "train holds the cells and the graph that the model was trained on"
