@@ -62,6 +62,31 @@ def test_one_input_by_symbol_and_one_by_id_have_the_same_genes(tmp_path: Path) -
     assert (cells.X.toarray() == np.concatenate([COUNTS, COUNTS + 1])).all()
 
 
+@pytest.mark.parametrize("by_id_first", [True, False])
+def test_symbols_of_several_inputs_are_kept_and_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], by_id_first: bool
+) -> None:
+    """The second input has ten genes more, and another symbol for one that both have."""
+    other = ["OTHER0", *SYMBOLS[1:]]
+    by_id = {"index": IDS, "feature_name": other}
+    by_symbol = {"index": SYMBOLS, "gene_ids": IDS}
+    first, second = (by_id, by_symbol) if by_id_first else (by_symbol, by_id)
+    few = {name: values[:30] for name, values in first.items()}
+    inputs = [
+        write(tmp_path / "a.h5ad", COUNTS[:, :30], **few),
+        write(tmp_path / "b.h5ad", COUNTS + 1, 1, **second),
+    ]
+    cells = run(inputs, tmp_path)
+    expected = other if by_id_first else SYMBOLS
+    assert cells.var["feature_id"].tolist() == IDS
+    assert cells.var["feature_name"].tolist() == expected
+    tokens = training(tmp_path)
+    assert tokens.num_genes_known == 40
+    assert list(tokens.store.genes.symbols) == expected
+    report = " ".join(capsys.readouterr().out.split())
+    assert "1 genes have another symbol in another input" in report
+
+
 def test_inputs_of_other_genes_are_refused(tmp_path: Path) -> None:
     first = write(tmp_path / "a.h5ad", COUNTS)
     second = write(tmp_path / "b.h5ad", COUNTS, 1, index=[f"Gene{i}" for i in range(40)])

@@ -28,6 +28,8 @@ from bionemo.geneformer_t.gene_lookup import is_stable_id, split_genome
 
 OWN_COLUMN = "feature_id"
 """The column of `var` in which `prepare` writes what it calls a gene."""
+OWN_SYMBOLS = "feature_name"
+"""The column in which it writes the symbols of genes of several inputs."""
 
 _USUAL = (OWN_COLUMN, "ensembl_id", "var_feature_id")
 """Columns that are taken where nothing holds ids; the last is what SCDL calls an index."""
@@ -36,7 +38,7 @@ _ID_COLUMNS = (
     "ensembl_gene_ids", "accession", "feature_ids", "ids", "id", "gene_stable_id", "stable_id",
 )  # fmt: skip
 _SYMBOL_COLUMNS = (
-    "feature_name", "gene_symbol", "gene_symbols", "gene_name", "gene_names", "symbol", "symbols",
+    OWN_SYMBOLS, "gene_symbol", "gene_symbols", "gene_name", "gene_names", "symbol", "symbols",
     "gene_short_name", "hgnc_symbol", "external_gene_name", "gene", "name",
 )  # fmt: skip
 _MISSING = frozenset(
@@ -193,15 +195,18 @@ def _notes_on_ids(column: str | None, ids: Sequence[str], left_out: Sequence[str
 
 
 def _find_symbols(texts: dict[str, list[str]], index: list[str], column: str | None) -> list[str]:
-    """The index, unless that holds the ids or mere numbers and a column holds symbols."""
+    """The index, or a column of symbols where the index is an id, or holds ids or mere numbers."""
     by_name = [c for c in columns_named(texts, _SYMBOL_COLUMNS) if c != column]
     of_other_use = column is None or all(name.isdigit() for name in index)
     of_other_use |= column is not None and _mostly_equal(texts[column], index)
     if column not in {None, *_USUAL}:
         of_other_use |= _share_of_ids(index) > 0.5
-    if not by_name or not of_other_use:
+    if not by_name:
         return index
-    return [symbol or name for symbol, name in zip(texts[by_name[0]], index, strict=True)]
+    return [
+        symbol if symbol and (of_other_use or is_stable_id(name)) else name
+        for symbol, name in zip(texts[by_name[0]], index, strict=True)
+    ]
 
 
 def _bare(name: str) -> str:

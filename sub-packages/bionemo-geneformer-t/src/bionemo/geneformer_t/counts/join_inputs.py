@@ -30,6 +30,7 @@ from bionemo.geneformer_t.counts.joined_genes import (
     join_genes,
     resolve_genes,
 )
+from bionemo.geneformer_t.counts.joined_var import joined_var
 from bionemo.geneformer_t.counts.row_order import row_wise
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class InputCells:
 
     obs: "pd.DataFrame"
     var: "pd.DataFrame"
-    """One row for each gene, its name in `feature_id`."""
+    """One row for each gene, its name in `feature_id`; of several inputs, its symbol in
+    `feature_name`."""
     genes: JoinedGenes
     counts: CountFile
     totals: Float[ndarray, " cell"]
@@ -119,6 +121,7 @@ def read_inputs(
     check_shared_genes(joined, list(map(str, paths)), min_shared_genes)
     obs, notes = _join_obs(files)
     obsm, more_notes = _join_obsm(files)
+    var, notes_on_symbols = joined_var(files, joined)
     tally = _Tally(files)
     counts = write_count_file(
         folder / "cells", _rows(files, joined, folder, tally), len(joined.names)
@@ -138,7 +141,7 @@ def read_inputs(
     ]
     return InputCells(
         obs=obs,
-        var=_join_var(files, joined),
+        var=var,
         genes=joined,
         counts=counts,
         totals=np.concatenate(tally.totals),
@@ -146,7 +149,7 @@ def read_inputs(
         counts_of_column=counts_of_column,
         obsm=obsm,
         obsp=_join_obsp(files),
-        notes=(*of_files, *notes, *more_notes),
+        notes=(*of_files, *notes, *more_notes, *notes_on_symbols),
     )
 
 
@@ -253,30 +256,6 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     """A short name for each input: its file's, or its whole path where two files have the same."""
     stems = [path.stem if path.suffix else path.name for path in paths]
     return stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
-
-
-def _join_var(files: Sequence[InputFile], genes: JoinedGenes) -> "pd.DataFrame":
-    """The row in which each gene first appears; of several inputs, its name and symbol only."""
-    import pandas as pd
-
-    first_rows, seen = [], np.zeros(len(genes.names), dtype=bool)
-    for file, columns in zip(files, genes.gene_of_column, strict=True):
-        present, first = np.unique(columns, return_index=True)
-        present, first = present[present >= 0], first[present >= 0]
-        new = ~seen[present]
-        seen[present] = True
-        rows = file.var.iloc[first[new]]
-        rows = rows if len(files) == 1 else rows[[]]
-        first_rows.append((present[new], rows))
-    order = np.argsort(np.concatenate([numbers for numbers, _ in first_rows]), kind="stable")
-    var = pd.concat([rows for _, rows in first_rows]).iloc[order].copy()
-    var["feature_id"] = list(genes.names)
-    var.index.name = None  # anndata writes no frame whose index has the name of a column
-    if not var.index.is_unique:
-        from anndata.utils import make_index_unique
-
-        var.index = make_index_unique(pd.Index(var.index.astype(str)))
-    return var
 
 
 def _join_obsm(files: Sequence[InputFile]) -> tuple[Mapping[str, StackedRows], list[str]]:
