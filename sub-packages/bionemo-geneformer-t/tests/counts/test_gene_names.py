@@ -241,3 +241,14 @@ def test_names_that_differ_in_a_blank_alone_stay_apart_and_ids_lose_theirs() -> 
     ids = [f" ENSG{i:011d} " for i in range(4)]
     padded = name_genes(pd.DataFrame({"gene_ids": ids}, index=["A", "B", "C", "D"]))
     assert padded.names == tuple(f"ENSG{i:011d}" for i in range(4))
+
+
+def test_a_person_reads_symbols_where_there_are_any() -> None:
+    genes = name_genes(table(IDS, feature_name=["A", "", IDS[2], "mm10_B", "C.1", "7"]))
+    assert genes.readable == ("A", IDS[1], IDS[2], "mm10_B", "C.1", IDS[5])
+
+
+def test_an_index_of_symbols_with_some_ids_has_their_symbols_in_the_column() -> None:
+    index = [*SYMBOLS[:4], *IDS[4:]]
+    genes = name_genes(table(index, feature_id=IDS, feature_name=["X", *SYMBOLS[1:5], ""]))
+    assert genes.symbols == (*SYMBOLS[:5], IDS[5])

@@ -48,6 +48,16 @@ def test_every_column_has_a_status() -> None:
     assert strongest(statuses, "dropped") == ["other", "rest"]
 
 
+def test_symbols_stand_beside_ids() -> None:
+    ids = ["ENSG00000000003", "ENSG00000000004.2", "ENSG00000000005"]
+    table = resolve(pd.DataFrame({"feature_name": ["TSPAN6", np.nan, "TNMD"]}, index=ids))
+    nothing = np.zeros(3, dtype=bool)
+    statuses = gene_status(join_genes([table]), [np.array([3.0, 2, 1])], nothing, [Path("a")])
+    assert statuses["name"].tolist() == ids
+    assert statuses["symbol"].tolist() == ["TSPAN6", "", "TNMD"]
+    assert strongest(statuses, "dropped", 2) == ["TSPAN6", ids[1]]
+
+
 def test_what_is_no_gene_is_listed_with_its_reason() -> None:
     table = resolve(pd.DataFrame(index=["ERCC-00002", "A", "B"]))
     genes = join_genes([table])

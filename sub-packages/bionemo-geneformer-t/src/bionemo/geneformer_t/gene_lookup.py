@@ -5,7 +5,7 @@ counts is the same gene in all three.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _VERSIONED = re.compile(r"(ENS[A-Z]*G\d+)\.\d+")
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d+(?:\.\d+)?")
@@ -47,6 +47,12 @@ def without_version(name: str) -> str:
     """An Ensembl id without its version; any other name as it is."""
     match = _VERSIONED.fullmatch(name) if "." in name else None
     return match[1] if match else name
+
+
+def gene_labels(names: Sequence[str], symbols: Sequence[str]) -> list[str]:
+    """What to call genes where their ids matter: `ENSG00000128573 (FOXP2)`, or the name alone."""
+    pairs = zip(names, symbols, strict=True)
+    return [f"{name} ({symbol})" if symbol and symbol != name else name for name, symbol in pairs]
 
 
 def split_genome(name: str) -> tuple[str, str]:

@@ -145,7 +145,14 @@ def of_genome(genome: str) -> str:
 def left_out_notes(
     where: str, names: Sequence[str], left_out: Sequence[str], counts: Float[ndarray, " column"]
 ) -> list[str]:
-    """A sentence for each reason why columns were left out, with their fraction of all counts."""
+    """A sentence for each reason why columns were left out, with their fraction of all counts.
+
+    Args:
+        where: What to call the matrix.
+        names: What a person reads of each column.
+        left_out: Why each is left out; empty where it is not.
+        counts: Of each column.
+    """
     columns: dict[str, list[int]] = {}
     for column, reason in enumerate(left_out):
         if reason:

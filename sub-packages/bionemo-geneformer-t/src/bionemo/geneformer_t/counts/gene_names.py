@@ -78,6 +78,14 @@ class GeneNames:
         return np.array([reason == "" for reason in self.left_out], dtype=bool)
 
     @cached_property
+    def readable(self) -> tuple[str, ...]:
+        """What a person reads: the symbol of each where there is one, else its name."""
+        return tuple(
+            name if not symbol or symbol.isdigit() or is_stable_id(_bare(symbol)) else symbol
+            for name, symbol in zip(self.names, self.symbols, strict=True)
+        )
+
+    @cached_property
     def removed(self) -> RemovedFeatures | None:
         """Takes the counts of features that are no genes out of a matrix; None where all are."""
         removed = RemovedFeatures(self.left_out)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.joined_genes import JoinedGenes
+from bionemo.geneformer_t.gene_lookup import is_stable_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,7 @@ def gene_status(
                 {
                     "input": str(path),
                     "name": given,
+                    "symbol": ["" if is_stable_id(name) else name for name in table.readable],
                     "gene": names,
                     "status": status,
                     "counts": np.rint(counts).astype(np.int64),
@@ -80,8 +82,9 @@ def summary(statuses: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def strongest(statuses: "pd.DataFrame", status: str, number: int = 5) -> list[str]:
-    """The names of that status with most counts."""
+    """The symbols, or else names, of that status with most counts."""
     chosen = statuses[statuses["status"] == status].sort_values(
         "counts", ascending=False, kind="stable"
     )
-    return [str(name) for name in chosen["name"].drop_duplicates().head(number)]
+    chosen = chosen.drop_duplicates("name").head(number)
+    return [symbol or name for symbol, name in zip(chosen["symbol"], chosen["name"], strict=True)]

@@ -195,7 +195,7 @@ def _notes_on_genes(
     file: InputFile, table: GeneTable, counts: Float[ndarray, " column"]
 ) -> list[str]:
     """What of an input's columns is no gene of its cells."""
-    notes = left_out_notes(str(file.path), table.given, table.left_out, counts)
+    notes = left_out_notes(str(file.path), table.readable, table.left_out, counts)
     if SPIKE_IN in table.left_out:
         notes.append("--keep_spike_ins takes spike-ins as genes")
     return [*table.notes, *notes]

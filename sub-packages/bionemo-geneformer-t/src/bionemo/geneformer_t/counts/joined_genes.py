@@ -43,6 +43,8 @@ class GeneTable:
 
     given: tuple[str, ...]
     """The name of each column as it came."""
+    readable: tuple[str, ...] = field(repr=False)
+    """The symbol of each column where it came with one, else its name."""
     names: tuple[str, ...]
     """One name for each gene: an Ensembl id where there is one, else the name that came."""
     gene_of_column: Int[ndarray, " column"]
@@ -116,6 +118,7 @@ def resolve_genes(
     has_id = np.array([is_ensembl_id(name) or resolve.knows(name) for name in names], dtype=bool)
     return GeneTable(
         given=genes.names,
+        readable=genes.readable,
         names=names,
         gene_of_column=np.array([place.get(name, -1) for name in resolved], dtype=np.int64),
         is_mapped=has_id | (choice.gene_names is None),

@@ -82,7 +82,7 @@ def notes_on_left_out(store: CellStore, tokens: Int[ndarray, " column"]) -> list
     if not any(reasons):
         return []
     counts = gene_totals(store) + store.removed_counts
-    return left_out_notes(store.where, store.gene_names, reasons, counts)
+    return left_out_notes(store.where, store.genes.readable, reasons, counts)
 
 
 def gene_totals(store: CellStore) -> Float[ndarray, " column"]:

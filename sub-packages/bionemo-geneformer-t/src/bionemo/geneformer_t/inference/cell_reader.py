@@ -9,6 +9,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.counts.features import left_out_notes
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder, why_left_out
+from bionemo.geneformer_t.gene_lookup import gene_labels
 from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.ragged import Ragged
@@ -85,14 +86,14 @@ class CellReader:
         removed = self.source.removed
         counts = self._counts if removed is None else self._counts + removed.counts
         reasons = why_left_out(self.encoder.names, self.encoder.token_of_column)
-        return left_out_notes(self.where, self.source.gene_names, reasons, counts)
+        return left_out_notes(self.where, self.source.genes.readable, reasons, counts)
 
     def _check_coverage(self) -> None:
         """Refuse cells whose counts are on unknown genes: the model would predict nonsense."""
         if self.counts_known >= self._least or not self._counts[self.encoder.is_counted].any():
             return
         is_unknown = self.encoder.is_counted & ~self.encoder.is_known
-        names = self.source.gene_names
+        names = gene_labels(self.source.gene_names, self.source.genes.readable)
         unknown = [names[column] for column in np.flatnonzero(is_unknown).tolist()]
         raise ValueError(
             f"only {self.counts_known:.1%} of the counts of the first {self.num_cells:,} cells of "

@@ -14,6 +14,7 @@ from bionemo.geneformer_t.counts.gene_names import name_genes
 from bionemo.geneformer_t.counts.join_inputs import InputCells
 from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
 from bionemo.geneformer_t.dictionaries import read_dictionary
+from bionemo.geneformer_t.gene_lookup import gene_labels
 from bionemo.geneformer_t.prepare.learned_vocabulary import learn_vocab, vocab_from_file
 from bionemo.geneformer_t.prepare.published_vocabulary import NAMED, find_vocab
 from bionemo.geneformer_t.prepare.settings import LEARNED, PrepareSettings
@@ -122,6 +123,7 @@ def check_mapped(
     if fraction < settings.min_mapped_counts:
         columns = np.flatnonzero(~known)
         strongest = columns[np.argsort(-per_gene[columns], kind="stable")[:5]]
+        labels = gene_labels(names, name_genes(cells.var).readable)
         advice = (
             "give the dictionary from these names to Ensembl ids as gene_names"
             if settings.gene_names is None
@@ -130,7 +132,7 @@ def check_mapped(
         raise ValueError(
             f"only {fraction:.1%} of the counts are on genes of the vocabulary ({known.sum():,} of "
             f"{len(known):,} genes); at least {settings.min_mapped_counts:.0%} must be. Unknown "
-            f"genes with most counts: {', '.join(names[i] for i in strongest)}. The vocabulary "
+            f"genes with most counts: {', '.join(labels[i] for i in strongest)}. The vocabulary "
             f"names genes like {', '.join(vocab.genes[:3])}: {advice}, learn a vocabulary from "
             "these data with vocab='data', or lower min_mapped_counts"
         )

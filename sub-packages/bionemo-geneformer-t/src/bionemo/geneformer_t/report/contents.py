@@ -17,7 +17,7 @@ from bionemo.geneformer_t.evaluate.graph_pseudotime import position_along
 from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
 from bionemo.geneformer_t.evaluate.trends import gene_trends
 from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
-from bionemo.geneformer_t.inference.gene_symbols import readable_names, symbols_of
+from bionemo.geneformer_t.inference.gene_symbols import find_genes, readable_names, symbols_of
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.report import page
 from bionemo.geneformer_t.report.evaluated import Evaluated
@@ -46,7 +46,10 @@ def sections_of(
         genes: Names of genes to follow.
         num_genes: How many more to choose.
     """
-    named, vocab = named_genes(checkpoint, genes)
+    tokens = evaluated.dataset.tokens
+    vocab = evaluated.dataset.vocab
+    symbols = symbols_of(vocab, tokens.store.genes, tokens.token_of_column)
+    named = named_genes(genes, vocab, symbols)
     place, place_name = _place(evaluated)
     facts, evaluation = evaluated.facts[evaluated.split], evaluated.evaluation
     trends = gene_trends(
@@ -55,9 +58,6 @@ def sections_of(
     labels = facts.labels("cluster")
     gains = None if labels is None else cluster_gains(evaluation, labels)
     graphs = _graphs(evaluated)
-    symbols = symbols_of(
-        vocab, evaluated.dataset.tokens.store.genes, evaluated.dataset.tokens.token_of_column
-    )
     changed = changed_settings(checkpoint.run_settings, evaluated.run_dir)
     return {
         "about": page.about(
@@ -95,24 +95,24 @@ def page_of(
 
 
 def named_genes(
-    checkpoint: CheckpointSummary, names: Sequence[str]
-) -> tuple[Int[ndarray, " gene"], GeneVocab]:
-    """The token ids of genes that a user named, each once, and the checkpoint's vocabulary.
+    names: Sequence[str], vocab: GeneVocab, symbols: Sequence[str]
+) -> Int[ndarray, " gene"]:
+    """The token ids of genes that a user named, each once.
+
+    Args:
+        names: Ids and symbols, separated by commas or blanks.
+        vocab: The checkpoint's.
+        symbols: Of each token, as the page shows them.
 
     Raises:
-        KeyError: The vocabulary does not know a name.
-        ValueError: There are too many to draw, or the checkpoint has no vocabulary.
+        KeyError: Neither the vocabulary nor the data know a name.
+        ValueError: A symbol stands for several genes, or there are too many genes to draw.
     """
-    vocab = checkpoint.vocab
-    if vocab is None:
-        raise ValueError(
-            f"{checkpoint.path} carries no vocabulary; give one that was trained on data"
-        )
     wanted = [name for given in names for name in re.split(r"[,\s]+", given) if name]
-    ids = vocab.encode(wanted)
+    ids = find_genes(wanted, vocab, symbols)
     unknown = [name for name, token in zip(wanted, ids, strict=True) if token < 0]
     if unknown:
-        known = [*list(vocab.gene_to_ens)[:2], *vocab.genes[:2]]
+        known = [*[symbol for symbol in symbols if symbol][:2], *vocab.genes[:2]]
         raise KeyError(
             f"genes: the checkpoint's vocabulary has no {', '.join(unknown)}; it knows "
             f"{len(vocab.genes):,} genes by names such as {', '.join(known)}"
@@ -120,7 +120,7 @@ def named_genes(
     ids = np.array(list(dict.fromkeys(ids.tolist())), dtype=np.int64)
     if len(ids) > _MOST_NAMED:
         raise ValueError(f"genes: at most {_MOST_NAMED} can be drawn; got {len(ids)}")
-    return ids, vocab
+    return ids
 
 
 def gene_names(

@@ -56,6 +56,7 @@ def model_card(model: NextCellModel, name: str, evaluation: Mapping[str, Any] | 
         objective=objective_of(model),
         data=_data(model),
         vocab=vocab,
+        examples=[(vocab.tokens[i], vocab.symbols[i]) for i in vocab.gene_ids[:3]],
         fingerprint=vocab.fingerprint[:SHOWN],
         settings=settings_of(model),
         reading=reading,

@@ -7,6 +7,7 @@ import numpy as np
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.evaluate.by_cluster import ClusterGain
 from bionemo.geneformer_t.evaluate.trends import Curve, GeneTrends
+from bionemo.geneformer_t.gene_lookup import gene_labels
 from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
 from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality
@@ -171,9 +172,11 @@ def vocab_facts(vocab: GeneVocab | None) -> list[tuple[str, str]]:
     if vocab is None:
         return [("vocabulary", "none")]
     medians = np.array([vocab.medians[gene] for gene in vocab.genes])
+    examples = vocab.gene_ids[:2]
+    labels = gene_labels(vocab.decode(examples), [vocab.symbols[i] for i in examples])
     return [
         ("vocabulary", f"{vocab.fingerprint[:SHOWN]}: {len(vocab):,} tokens, {len(vocab.genes):,} "
-                       f"genes such as {', '.join(vocab.genes[:2])}; {len(vocab.gene_to_ens):,} "
+                       f"genes such as {', '.join(labels)}; {len(vocab.gene_to_ens):,} "
                        "symbols"),
         ("medians", f"of {len(medians):,} genes, from {medians.min():.3g} to {medians.max():.3g}, "
                     f"median {np.median(medians):.3g}"),

@@ -47,16 +47,33 @@ def report(settings: ReportSettings) -> Path:
     """
     from dataclasses import fields
 
-    from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
-    from bionemo.geneformer_t.report.contents import named_genes
     from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
 
-    named_genes(summarise_checkpoint(settings.checkpoint), settings.genes)  # before long work
+    _check_genes(settings)  # before long work
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
     evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
     return write_report(evaluated, folder, settings.genes, settings.num_genes)
+
+
+def _check_genes(settings: ReportSettings) -> None:
+    """Refuse names that neither the checkpoint nor the data know."""
+    from bionemo.geneformer_t.data.cell_store import CellStore
+    from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
+    from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
+    from bionemo.geneformer_t.inference.gene_symbols import symbols_of
+    from bionemo.geneformer_t.report.contents import named_genes
+
+    vocab = summarise_checkpoint(settings.checkpoint).vocab
+    if vocab is None:
+        raise ValueError(
+            f"{settings.checkpoint} carries no vocabulary; give one that was trained on data"
+        )
+    if settings.genes:
+        genes = CellStore.open(settings.data_dir / settings.split).genes
+        symbols = symbols_of(vocab, genes, tokens_of_columns(genes, vocab))
+        named_genes(settings.genes, vocab, symbols)
 
 
 def write_report(
