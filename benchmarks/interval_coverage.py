@@ -31,7 +31,7 @@ from bionemo.geneformer_t.evaluate.intervals import (
     advantage,
     cross_entropy_interval,
 )
-from bionemo.geneformer_t.evaluate.partners import Partners, excess_interval, excesses
+from bionemo.geneformer_t.evaluate.partners import Partners, excess_interval, excesses, links_of
 from bionemo.geneformer_t.evaluate.predictions import each_prediction
 from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
@@ -246,7 +246,7 @@ def whole_cell_gains(
 ) -> Iterator[tuple[str, Interval, ndarray]]:
     """What the first of two predictors gains over its null more than the second, and by cell."""
     profiles = PairProfiles.of(pairs, targets, NUM_RANKS)
-    partners = Partners.of(len(targets), rng)
+    partners = Partners.of(len(targets), rng, links=links_of(pairs))
     one, other = (excesses(made, axes, profiles, units, partners) for made in expected)
     for measure in one:
         gain = one[measure] - other[measure]

@@ -40,6 +40,12 @@ def test_the_same_answer_for_all_cells_is_warned_of(ignorant) -> None:
     assert null_sentence(ignorant).count("not above its null") == 2
 
 
+def test_partners_that_are_linked_to_their_cell_are_counted(ignorant) -> None:
+    words = "25% of the partners follow or precede their cell in the graph"
+    assert words in null_sentence(replace(ignorant, linked_partners=0.25))
+    assert "of the partners" not in null_sentence(replace(ignorant, linked_partners=0.0))
+
+
 def test_less_information_than_similar_cells_get_right_is_warned_of(ignorant) -> None:
     good = Interval(mean=0.05, low=0.04, high=0.06)
     informed = with_row(ignorant, MODEL, good, 0.05)

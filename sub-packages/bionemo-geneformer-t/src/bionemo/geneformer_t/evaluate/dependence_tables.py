@@ -108,7 +108,14 @@ def null_sentence(evaluation: Evaluation) -> str:
             f"({span(excess.low, excess.high)}) are more than partners of the same time and "
             f"cluster have: {words}"
         )
-    return f"Own cell: {'; '.join(parts)}. Comparisons below are of these excesses."
+    linked = evaluation.linked_partners
+    lowered = (
+        f" {linked:.0%} of the partners follow or precede their cell in the graph, for want of "
+        "others, which lowers the excess."
+        if linked
+        else ""
+    )
+    return f"Own cell: {'; '.join(parts)}.{lowered} Comparisons below are of these excesses."
 
 
 def _change(row: Scores) -> list[str]:

@@ -132,6 +132,8 @@ class Evaluation:
     """How much true next cells differ between current cells."""
     units: Units
     """What intervals are over: current and next cells, and donors where there are several."""
+    linked_partners: float
+    """The fraction of the partners of nulls that follow or precede their cell."""
 
     @property
     def num_cells(self) -> int:
@@ -219,6 +221,7 @@ def evaluate(
         populations=reference.populations.compare(rows[MODEL].whole.population),
         true_variety=true_variety(reference.profiles, units.levels[0]),
         units=units,
+        linked_partners=reference.partners.linked,
     )
 
 

@@ -13,6 +13,10 @@ It is exactly 0 for a prediction that ignores the cell. It is 0 on average for a
 successors depend on nothing but time and cluster: own and partner's successors then trade places
 freely. Successors permuted alone (11 - 10) lack the first property, predictions permuted alone
 (11 - 01) the second.
+
+They do not trade places freely where the partner is a successor of the cell: no cell is its own
+successor, so that the partner's prediction, and never the own one, would be compared with its own
+cell. Partners are therefore neither successors nor predecessors, as far as the group has others.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +24,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.intervals import Interval, half_width
+from bionemo.geneformer_t.evaluate.partner_permutation import are_linked, permutation_within
 from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
 from bionemo.geneformer_t.evaluate.units import WHOLE, Units
 from bionemo.geneformer_t.evaluate.without_successors import Arrangement, score_arranged
@@ -44,6 +51,8 @@ class Partners:
 
     of_cell: Int[ndarray, "partner cell"]
     """Each row is a permutation without fixed points; empty for a single cell."""
+    linked: float
+    """The fraction that are successors or predecessors, for want of others in the group."""
 
     @classmethod
     def of(
@@ -52,6 +61,7 @@ class Partners:
         rng: np.random.Generator,
         times: Float[ndarray, " cell"] | None = None,
         clusters: Shaped[ndarray, " cell"] | None = None,
+        links: sp.csr_array | None = None,
     ) -> "Partners":
         """Draw partners.
 
@@ -60,17 +70,27 @@ class Partners:
             rng: Draws.
             times: Of the current cells, where they are known.
             clusters: The same.
+            links: Which of them follow which, as `links_of` gives them.
         """
         if number < 2:
-            return cls(of_cell=np.zeros((0, number), dtype=np.int64))
-        group = groups_of(number, times, clusters)
-        found = np.empty((NUM_PARTNERS, number), dtype=np.int64)
-        for row in found:
-            order = np.lexsort((rng.random(number), group))
-            starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-            for some in np.split(order, starts[1:]):
-                row[some] = np.roll(some, 1)
-        return cls(of_cell=found)
+            return cls(of_cell=np.zeros((0, number), dtype=np.int64), linked=0.0)
+        if links is None:
+            links = sp.csr_array((number, number))
+        _, group = np.unique(groups_of(number, times, clusters), return_inverse=True)
+        found = [permutation_within(group, links, rng) for _ in range(NUM_PARTNERS)]
+        linked = float(np.mean([are_linked(links, partner) for partner in found]))
+        return cls(of_cell=np.array(found), linked=linked)
+
+
+def links_of(pairs: CellPairs) -> sp.csr_array:
+    """Current cells x current cells: nonzero where one is a successor of the other."""
+    cells, following = pairs.cells, pairs.following
+    place = np.minimum(np.searchsorted(cells, following), len(cells) - 1)
+    is_current = cells[place] == following
+    rows, columns = np.searchsorted(cells, pairs.current[is_current]), place[is_current]
+    shape = (len(cells), len(cells))
+    forward = sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+    return sp.csr_array(forward + forward.T)
 
 
 def groups_of(

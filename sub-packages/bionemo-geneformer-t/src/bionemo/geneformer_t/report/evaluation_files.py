@@ -150,6 +150,7 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
         "graph_taught": graph_lesson(evaluation),
         "answers": " ".join(answer_sentences(evaluation)),
         "null_of_change": null_sentence(evaluation),
+        "linked_partners": evaluation.linked_partners,
         "true_variety": {
             **asdict(evaluation.true_variety),
             "fraction_between": evaluation.true_variety.fraction_between,

@@ -18,6 +18,7 @@ from bionemo.geneformer_t.evaluate.partners import (
     Partners,
     excess_of,
     excesses,
+    links_of,
 )
 from bionemo.geneformer_t.evaluate.predictions import Predictions
 from bionemo.geneformer_t.evaluate.scores.differential_expression import GroupScores, group_scores
@@ -81,7 +82,8 @@ class Reference:
     """The cluster of each current cell; the same for all where clusters are not known."""
     crosses: Bool[ndarray, " cell"] | None
     partners: Partners
-    """Other cells of the same time and cluster, for nulls of change and direction."""
+    """Other cells of the same time and cluster that neither follow nor precede the cell, for nulls
+    of change and direction."""
     populations: PopulationReference
 
     @classmethod
@@ -135,6 +137,7 @@ class Reference:
                 rng.spawn(1)[0],
                 None if times is None else times[pairs.cells],
                 None if clusters is None else clusters[pairs.cells],
+                links_of(pairs),
             ),
             populations=populations,
         )
