@@ -8,8 +8,10 @@ import anndata
 import numpy as np
 import pytest
 
+from bionemo.geneformer_t import simulation
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.simulate import simulate
+from bionemo.geneformer_t.simulation import known_successors
 from bionemo.geneformer_t.vocab import GeneVocab
 
 SIZES = {"num_cells": 300, "num_genes": 60, "counts_per_cell": 200.0}
@@ -55,6 +57,27 @@ def test_json_and_obsp_hold_the_same_successors_inside_the_split(folder: Path) -
         row = matrix[[names.get_loc(cell)]].toarray().ravel()
         found = {names[i]: row[i] for i in np.flatnonzero(row)}
         assert found == pytest.approx(successors, rel=1e-5)  # the JSON holds six digits
+
+
+def test_successors_are_found_once_and_inside_each_split_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+
+    def counted(tree, branch, pseudotime, **settings):
+        searched.append(len(branch))
+        return known_successors(tree, branch, pseudotime, **settings)
+
+    monkeypatch.setattr(simulation, "known_successors", counted)
+    simulate(output_dir=tmp_path / "data", **SIZES)
+    assert searched == [240, 30, 30]
+    whole = simulation.simulate(simulation.SimulationSettings(**SIZES), np.random.default_rng(0))
+    graph = whole.successors
+    assert searched[3:] == [300]
+    assert whole.successors is graph
+    among = whole.successors_among(np.arange(10, 250))
+    assert among.num_cells == 240
+    assert among.num_edges < graph.num_edges
 
 
 def test_a_finished_folder_is_kept_and_another_is_refused(

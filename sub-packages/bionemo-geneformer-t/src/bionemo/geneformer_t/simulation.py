@@ -9,6 +9,7 @@ distribution of the data, and the score of the best possible prediction can be s
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -167,12 +168,25 @@ class Simulation:
     """The total that was expected of each cell."""
     latent: Float[ndarray, "cell 2"]
     """Coordinates of each cell in a drawing of the tree: pseudotime, and sideways the branch."""
-    successors: NeighborGraph
     programmes: Programmes
+    settings: SimulationSettings
+
+    @cached_property
+    def successors(self) -> NeighborGraph:
+        """The true successors among all cells."""
+        return self.successors_among(np.arange(len(self.branch)))
+
+    def successors_among(self, members: Int[ndarray, " member"]) -> NeighborGraph:
+        """The true successors among some cells, such as those of a split, as rows of these."""
+        tree, settings = self.programmes.tree, self.settings
+        where = self.branch[members], self.pseudotime[members]
+        return known_successors(
+            tree, *where, step=settings.step, num_successors=settings.num_successors
+        )
 
 
 def simulate(settings: SimulationSettings, rng: np.random.Generator) -> Simulation:
-    """Draw a tree's programmes, cells on it, their counts and their successors."""
+    """Draw a tree's programmes, cells on it and their counts."""
     tree = Tree.forked(settings.num_branches)
     programmes = draw_programmes(settings, tree, rng)
     branch = rng.permutation(np.arange(settings.num_cells) % len(tree.names))
@@ -185,10 +199,8 @@ def simulate(settings: SimulationSettings, rng: np.random.Generator) -> Simulati
         pseudotime=pseudotime,
         depth=depth,
         latent=layout(tree, branch, pseudotime, rng),
-        successors=known_successors(
-            tree, branch, pseudotime, step=settings.step, num_successors=settings.num_successors
-        ),
         programmes=programmes,
+        settings=settings,
     )
 
 

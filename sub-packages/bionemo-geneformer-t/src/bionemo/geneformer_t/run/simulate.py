@@ -62,7 +62,7 @@ def simulate(settings: SimulateSettings) -> Path:
     cells = to_anndata(simulation)
     contents = {
         name: write_folder.SplitContent.of(
-            cells[members], {NEIGHBOR_KEY: _successors(simulation, members, own)}
+            cells[members], {NEIGHBOR_KEY: simulation.successors_among(members)}
         )
         for name, members in rows.items()
     }
@@ -99,21 +99,6 @@ def to_anndata(simulation: Simulation) -> "anndata.AnnData":
     )
     return anndata.AnnData(
         simulation.counts, obs=obs, var=var, obsm={"X_latent": simulation.latent}
-    )
-
-
-def _successors(
-    simulation: Simulation, members: "Int[ndarray, ' member']", settings: SimulationSettings
-) -> Any:
-    """The known successors, computed inside a split so that none is in another."""
-    from bionemo.geneformer_t.simulation import known_successors
-
-    return known_successors(
-        simulation.programmes.tree,
-        simulation.branch[members],
-        simulation.pseudotime[members],
-        step=settings.step,
-        num_successors=settings.num_successors,
     )
 
 
