@@ -135,7 +135,7 @@ def test_a_matrix_in_any_layout_keeps_its_direction_also_in_an_archive(
         (True, {"method": "nearest"}, ValueError, "one of knn, time"),
         (True, {"method": "knn", "neighbours": 3}, TypeError, "no setting neighbours; it has"),
         (True, {"method": "knn", "use_rep": "X_x"}, KeyError, "no array 'X_x'; it has: X_other"),
-        (True, {"method": "knn", "layer": "raw"}, KeyError, "no 'raw'"),
+        (True, {"method": "knn", "layer": "raw"}, KeyError, "no layer 'raw'; the layers are: none"),
         (True, {"method": "time"}, ValueError, "time_key must name a column"),
         (False, {"method": "knn"}, ValueError, "X holds no raw counts.*scanpy.pp.pca"),
     ],
@@ -197,7 +197,7 @@ def test_some_of_the_cells_of_a_backed_object_are_refused_or_served(tmp_path) ->
 def test_without_counts_or_coordinates_there_is_nothing_to_go_by() -> None:
     adata = cells()
     adata.X = None
-    with pytest.raises(ValueError, match="the data hold no X; name a layer"):
+    with pytest.raises(ValueError, match=r"the cells have no X; .* layer='NAME' or use_raw=True"):
         gft.pp.next_cells(adata, method="knn")
 
 
@@ -251,3 +251,80 @@ def test_counts_that_are_no_numbers_are_refused(dtype: str, value: float, messag
     adata.X = values.astype(dtype)
     with pytest.raises(ValueError, match=message):
         gft.pp.next_cells(adata, method="knn")
+
+
+def elsewhere(place: str) -> tuple[anndata.AnnData, dict[str, object]]:
+    """Cells whose counts are in a layer or in raw, with other values in X, and how to say so."""
+    adata = cells()
+    log = adata.X.copy()
+    log.data = np.log1p(log.data)
+    if place == "layer":
+        adata.layers["counts"], adata.X = adata.X, log
+        return adata, {"layer": "counts"}
+    adata.raw = adata.copy()
+    adata.X = log
+    return adata, {"use_raw": True}
+
+
+@pytest.mark.parametrize("place", ["layer", "raw"])
+def test_counts_are_taken_from_where_they_are(place: str) -> None:
+    adata, choice = elsewhere(place)
+    counts = adata.layers["counts"] if place == "layer" else adata.raw.X
+    plain = anndata.AnnData(counts.copy(), obs=adata.obs)
+    gft.pp.next_cells(adata, method="knn", **choice)
+    gft.pp.next_cells(plain, method="knn")
+    assert (adata.obsp["next_cell_ids"] != plain.obsp["next_cell_ids"]).nnz == 0
+    source = {"layer": "layers['counts']", "raw": "raw.X"}[place]
+    assert adata.uns["next_cell_ids"]["params"]["use_rep"] == f"PCA of {source}"
+    del adata.obsp["next_cell_ids"]
+    with pytest.raises(ValueError, match="not both; got layer='counts' and use_raw=True"):
+        gft.pp.next_cells(adata, method="knn", layer="counts", use_raw=True)
+
+
+def test_numbers_stored_as_objects_are_counts_and_text_is_refused() -> None:
+    adata = cells()
+    gft.pp.next_cells(adata, method="knn")
+    other = cells()
+    other.X = adata.X.toarray().astype(object)
+    gft.pp.next_cells(other, method="knn")
+    assert abs(adata.obsp["next_cell_ids"] - other.obsp["next_cell_ids"]).sum() < 1e-4
+    other.X[0, 0] = "many"
+    with pytest.raises(ValueError, match=r"adata\.X: expected numbers; could not convert string"):
+        gft.pp.next_cells(other, method="knn")
+
+
+def test_what_is_no_gene_has_no_influence_as_in_prediction_and_embedding() -> None:
+    adata = cells()
+    genes = adata.copy()
+    gft.pp.next_cells(genes, method="knn")
+    antibodies = anndata.AnnData(sp.csr_matrix(RNG.poisson(900, (60, 5)).astype(np.float32)))
+    both = anndata.AnnData(
+        sp.csr_matrix(sp.hstack([adata.X, antibodies.X])),
+        obs=adata.obs,
+        var=pd.DataFrame(
+            {"feature_types": ["Gene Expression"] * 40 + ["Antibody Capture"] * 5},
+            index=[f"g{i}" for i in range(45)],
+        ),
+    )
+    gft.pp.next_cells(both, method="knn")
+    assert abs(both.obsp["next_cell_ids"] - genes.obsp["next_cell_ids"]).sum() < 1e-4
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_expression_for_cytotrace_is_log_normalised_once(
+    monkeypatch: pytest.MonkeyPatch, counts: bool
+) -> None:
+    seen = []
+
+    def stopped(_method: str, given: Cells, _settings: BuilderSettings) -> None:
+        seen.append(given.expression.toarray())
+        raise InterruptedError
+
+    monkeypatch.setattr("bionemo.geneformer_t.pp.build", stopped)
+    adata = cells(counts=counts)
+    adata.obsm["X_pca"] = RNG.normal(size=(60, 3))
+    with pytest.raises(InterruptedError):
+        gft.pp.next_cells(adata, method="trajectory", trajectory_method="cytotrace_kernel")
+    values = adata.X.toarray()
+    scaled = np.log1p(values / values.sum(axis=1, keepdims=True) * 1e4) if counts else values
+    np.testing.assert_allclose(seen[0], scaled, rtol=1e-5)

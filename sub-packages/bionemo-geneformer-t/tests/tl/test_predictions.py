@@ -113,6 +113,11 @@ def test_raw_layers_copies_and_loaded_models_give_the_same(cells, untrained_chec
             np.testing.assert_array_equal(found.layers[name], expected.layers[name])
 
 
+def test_messages_name_the_option_of_predict(cells, untrained_checkpoint) -> None:
+    with pytest.raises(KeyError, match="layer='x': there is no layer 'x'; the layers are: none"):
+        gft.tl.predict(cells, untrained_checkpoint, layer="x")
+
+
 def test_symbols_come_from_the_cells(cells, untrained_checkpoint) -> None:
     cells.var["feature_name"] = [f"SYMBOL{i}" for i in range(cells.n_vars)]
     cells.var_names = cells.var["feature_id"].tolist()

@@ -8,7 +8,9 @@ gft.pp.next_cells(adata, method="time", time_key="day")
 """
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +18,16 @@ import scipy.sparse as sp
 from jaxtyping import Float
 from numpy import ndarray
 
+from bionemo.geneformer_t.counts.checks import NotCountsError
 from bionemo.geneformer_t.counts.data_frames import native, native_matrix
-from bionemo.geneformer_t.counts.in_memory import copied, whole_matrix
+from bionemo.geneformer_t.counts.in_memory import (
+    BY_LAYER,
+    anndata_source,
+    chosen_matrix,
+    copied,
+    whole_counts,
+    whole_matrix,
+)
 from bionemo.geneformer_t.counts.source import in_rows
 from bionemo.geneformer_t.counts.velocity_transitions import (
     NEGATIVE,
@@ -51,6 +61,7 @@ def next_cells(
     key_added: str = "next_cell_ids",
     use_rep: str | None = None,
     layer: str | None = None,
+    use_raw: bool = False,
     copy: bool = False,
     **settings: Any,
 ) -> "anndata.AnnData | None":
@@ -67,6 +78,7 @@ def next_cells(
         use_rep: Array of obsm with the cells' coordinates. By default `X_pca`; where that is not
             there, principal components of log-normalised counts are computed on the side.
         layer: Layer with the raw counts for that; X by default.
+        use_raw: Take the counts for that from `raw` instead.
         copy: Return a copy with the graph, and leave `adata` as it is.
         **settings: Fields of `BuilderSettings`, such as `time_key` or `num_neighbors`.
 
@@ -88,12 +100,14 @@ def next_cells(
     check_method(method)
     chosen = BuilderSettings(**settings)
     target = copied(adata) if copy else adata
-    points, source = _points(adata, use_rep, layer)
+    choice: dict[str, Any] = {"layer": layer, "use_raw": use_raw, "options": BY_LAYER}
+    counts = cache(lambda: whole_counts(anndata_source(adata, **choice)))
+    points, source = _points(adata, use_rep, choice, counts)
     cells = Cells(
         obs=adata.obs,
         points=points,
         obsp=_matrices(adata, chosen.obsp_key),
-        expression=_expression(adata, layer, method, chosen),
+        expression=_expression(adata, choice, counts, method, chosen),
     )
     graph, notes = build(method, cells, chosen)
     for note in notes:
@@ -119,7 +133,10 @@ def _matrices(adata: "anndata.AnnData", wanted: str | None) -> dict[str, Any]:
 
 
 def _points(
-    adata: "anndata.AnnData", use_rep: str | None, layer: str | None
+    adata: "anndata.AnnData",
+    use_rep: str | None,
+    choice: Mapping[str, Any],
+    counts: Callable[[], sp.csr_array],
 ) -> tuple[Float[ndarray, "cell component"], str]:
     """Coordinates of the cells, and where they come from."""
     key = use_rep or _REPRESENTATION
@@ -128,47 +145,34 @@ def _points(
         if hasattr(held, "device") and hasattr(held, "get"):
             held = held.get()  # an array of a GPU comes to the host
         return native(held.toarray() if sp.issparse(held) else np.asarray(held)), key
-    counts = _matrix(adata, layer)
-    if not _are_counts(counts):
+    where, _, _ = chosen_matrix(adata, **choice)
+    try:
+        points = expression_pca(counts(), np.ones(adata.n_obs, dtype=bool))
+    except NotCountsError as error:
         raise ValueError(
-            f"obsm has no {_REPRESENTATION!r}, and {_name(layer)} holds no raw counts to compute "
-            "it from: run scanpy.pp.pca first, or name a layer of raw counts (layer) or an array "
-            f"of obsm (use_rep); obsm has: {', '.join(adata.obsm) or 'none'}, layers: "
-            f"{', '.join(adata.layers) or 'none'}"
-        )
-    return expression_pca(counts, np.ones(adata.n_obs, dtype=bool)), f"PCA of {_name(layer)}"
+            f"obsm has no {_REPRESENTATION!r}, and {where} holds no raw counts to compute it from: "
+            f"{error}. Or run scanpy.pp.pca first, or name an array of obsm (use_rep); obsm has: "
+            f"{', '.join(adata.obsm) or 'none'}, layers: {', '.join(adata.layers) or 'none'}"
+        ) from error
+    return points, f"PCA of {where.removeprefix('adata.')}"
 
 
 def _expression(
-    adata: "anndata.AnnData", layer: str | None, method: str, settings: BuilderSettings
+    adata: "anndata.AnnData",
+    choice: Mapping[str, Any],
+    counts: Callable[[], sp.csr_array],
+    method: str,
+    settings: BuilderSettings,
 ) -> sp.csr_array | None:
     """Log-normalised expression, for CytoTRACE alone."""
     if method != "trajectory" or settings.trajectory_method != "cytotrace_kernel":
         return None
-    matrix = _matrix(adata, layer)
-    expression = sp.csr_array(matrix)
-    return log_normalised(expression) if _are_counts(matrix) else expression
-
-
-def _matrix(adata: "anndata.AnnData", layer: str | None) -> sp.csr_matrix:
-    if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer: there is no {layer!r}; layers: {', '.join(adata.layers) or 'none'}")
-    held = adata.X if layer is None else adata.layers[layer]
-    if held is None:
-        raise ValueError("the data hold no X; name a layer (layer) or an array of obsm (use_rep)")
-    held = whole_matrix(held)
-    if held.dtype == object:
-        held = np.asarray(held, dtype=np.float64)
-    return sp.csr_matrix(in_rows(held, _name(layer)), dtype=np.float32, copy=True)
-
-
-def _are_counts(matrix: sp.csr_matrix) -> bool:
-    values = matrix.data
-    return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
-
-
-def _name(layer: str | None) -> str:
-    return "X" if layer is None else f"layers[{layer!r}]"
+    try:
+        return log_normalised(counts())
+    except NotCountsError as error:
+        where, matrix, _ = chosen_matrix(adata, **choice)
+        logger.info("%s is taken as log-normalised expression, for %s", where, error)
+        return in_rows(whole_matrix(matrix), where)
 
 
 def _given(settings: BuilderSettings) -> dict[str, Any]:

@@ -82,8 +82,14 @@ def native_counts(values: Shaped[ndarray, "..."], where: str) -> Shaped[ndarray,
     """Counts in a type that SciPy can work with, none of them changed.
 
     Raises:
-        NotCountsError: They come in 16-bit floats, and some are too large for these.
+        NotCountsError: They come in 16-bit floats, and some are too large for these; or they are
+            no numbers.
     """
+    if values.dtype == object:
+        try:
+            return values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise NotCountsError(f"{where}: expected numbers; {error}") from error
     if values.dtype.kind == "f" and values.dtype.itemsize == 2:
         check_range(values, where)
     return native(values)

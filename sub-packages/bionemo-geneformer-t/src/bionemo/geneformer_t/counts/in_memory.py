@@ -1,6 +1,7 @@
 """Cells of an AnnData object, in memory or backed by a file, as a CountSource."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from anndata.abc import CSCDataset, CSRDataset
 
 from bionemo.geneformer_t.counts.gene_names import name_genes
 from bionemo.geneformer_t.counts.rounding import Rounding
+from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.counts.source import (
     CountSource,
     MatrixOptions,
@@ -28,6 +30,8 @@ IN_PYTHON = MatrixOptions(
     rounding="round_counts=True",
 )
 """What functions on AnnData objects call their options."""
+BY_LAYER = replace(IN_PYTHON, layer="layer={!r}", neither="leave layer and use_raw out")
+"""The same where the option is called `layer`."""
 
 
 def anndata_source(
@@ -36,6 +40,7 @@ def anndata_source(
     *,
     use_raw: bool = False,
     round_counts: bool = False,
+    options: MatrixOptions = IN_PYTHON,
 ) -> CountSource:
     """The raw counts of an AnnData object; a backed one is read block by block.
 
@@ -44,12 +49,13 @@ def anndata_source(
         layer: The layer that holds the raw counts; X by default.
         use_raw: Take counts and genes from `raw` instead.
         round_counts: Round expected counts.
+        options: What the function that was called calls these options.
 
     Raises:
         KeyError: No such layer, or no raw.
         ValueError: There is no X, or both a layer and raw were asked for.
     """
-    where, matrix, var = _choose(cells, layer, use_raw=use_raw)
+    where, matrix, var = chosen_matrix(cells, layer, use_raw=use_raw, options=options)
     genes = name_genes(var, where)
     return CountSource(
         where=where,
@@ -62,10 +68,21 @@ def anndata_source(
         rounding=Rounding() if round_counts else None,
         way_out=lambda: (
             "Give the matrix of raw counts as X; if it is a layer or raw, "
-            f"{IN_PYTHON.layer.format('NAME')} or {IN_PYTHON.raw} takes it from there"
+            f"{options.layer.format('NAME')} or {options.raw} takes it from there"
         ),
-        options=IN_PYTHON,
+        options=options,
     )
+
+
+def whole_counts(source: CountSource) -> sp.csr_array:
+    """All raw counts of a source in memory, cells x genes; what is no gene counts 0.
+
+    Raises:
+        NotCountsError: Values are no raw counts.
+    """
+    with row_wise(source) as rows:
+        parts = [block.counts.astype(np.float32) for block in rows.blocks()]
+    return sp.csr_array(sp.vstack(parts) if parts else sp.csr_array(source.shape, dtype=np.float32))
 
 
 def copied(cells: "anndata.AnnData") -> "anndata.AnnData":
@@ -91,10 +108,22 @@ def whole_matrix(matrix: Any) -> Any:
     return stack(parts) if parts else sp.csr_array(matrix.shape, dtype=np.float32)
 
 
-def _choose(cells: "anndata.AnnData", layer: str | None, *, use_raw: bool) -> tuple[str, Any, Any]:
-    """What to call the matrix that was asked for, the matrix, and the `var` of its columns."""
+def chosen_matrix(
+    cells: "anndata.AnnData",
+    layer: str | None,
+    *,
+    use_raw: bool = False,
+    options: MatrixOptions = IN_PYTHON,
+) -> tuple[str, Any, Any]:
+    """What to call the matrix that was asked for, the matrix, and the `var` of its columns.
+
+    Raises:
+        KeyError: No such layer, or no raw.
+        ValueError: There is no X, or both a layer and raw were asked for.
+    """
+    named = options.layer.format(layer or "NAME")
     if layer is not None and use_raw:
-        raise ValueError(f"give counts_layer or use_raw, not both; got {layer!r} and use_raw=True")
+        raise ValueError(f"give a layer or raw, not both; got {named} and {options.raw}")
     if use_raw:
         if cells.raw is None:
             raise KeyError("use_raw: the cells have no raw; leave it out, or name a layer")
@@ -102,13 +131,13 @@ def _choose(cells: "anndata.AnnData", layer: str | None, *, use_raw: bool) -> tu
     if layer is None:
         if cells.X is None:
             raise ValueError(
-                "the cells have no X; expected raw counts there, or name their layer as "
-                "counts_layer, or use_raw=True"
+                "the cells have no X; expected raw counts there; if they are a layer or raw, "
+                f"{named} or {options.raw} takes them from there"
             )
         return "adata.X", cells.X, cells.var
     if layer not in cells.layers:
         raise KeyError(
-            f"counts_layer: there is no layer {layer!r}; the layers are: "
+            f"{named}: there is no layer {layer!r}; the layers are: "
             f"{', '.join(cells.layers) or 'none'}"
         )
     return f"adata.layers[{layer!r}]", cells.layers[layer], cells.var

@@ -75,7 +75,7 @@ def fit_axes(
 
 
 def expression_pca(
-    counts: sp.csr_matrix,
+    counts: sp.csr_array | sp.csr_matrix,
     fit_on: Bool[ndarray, " cell"],
     num_components: int = 30,
     num_variable_genes: int = _NUM_VARIABLE_GENES,

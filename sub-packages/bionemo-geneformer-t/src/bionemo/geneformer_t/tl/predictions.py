@@ -11,7 +11,7 @@ from numpy import ndarray
 from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.in_memory import anndata_source, copied
+from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copied
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.cell_reader import CellReader
@@ -94,7 +94,9 @@ def predict(
     """
     cells = copied(adata) if copy else adata
     trained = model if isinstance(model, NextCellModel) else load_model(Path(model))
-    source = anndata_source(cells, layer, use_raw=use_raw, round_counts=round_counts)
+    source = anndata_source(
+        cells, layer, use_raw=use_raw, round_counts=round_counts, options=BY_LAYER
+    )
     with row_wise(source) as rows:
         reader = CellReader(trained, rows, min_mapped_counts)
         marks = CellMarks(trained.training_cells, cells.obs)
