@@ -41,7 +41,7 @@ def test_the_same_answer_for_all_cells_is_warned_of(ignorant) -> None:
 
 
 def test_partners_that_are_linked_to_their_cell_are_counted(ignorant) -> None:
-    words = "25% of the partners follow or precede their cell in the graph"
+    words = "25.0% of the partners follow or precede their cell in the graph"
     assert words in null_sentence(replace(ignorant, linked_partners=0.25))
     assert "of the partners" not in null_sentence(replace(ignorant, linked_partners=0.0))
 

@@ -110,7 +110,7 @@ def null_sentence(evaluation: Evaluation) -> str:
         )
     linked = evaluation.linked_partners
     lowered = (
-        f" {linked:.0%} of the partners follow or precede their cell in the graph, for want of "
+        f" {linked:.1%} of the partners follow or precede their cell in the graph, for want of "
         "others, which lowers the excess."
         if linked
         else ""
