@@ -146,7 +146,7 @@ def test_a_folder_with_other_types_of_features(tmp_path: Path) -> None:
     cells = read(folder, tmp_path)
     assert (cells.counts.rows(0, 7).toarray() == np.delete(COUNTS, 2, axis=1)).all()
     share = COUNTS[:, 2].sum() / COUNTS.sum()
-    assert any(f"1 features of type Peaks (such as {IDS[2]}), with {share:.1%}" in note
+    assert any(f"1 features of type Peaks (such as {SYMBOLS[2]}), with {share:.1%}" in note
                for note in cells.notes)  # fmt: skip
     (folder / "genes.tsv").write_text("".join(f"{i}\t{i}\tPeaks\n" for i in IDS))
     with pytest.raises(ValueError, match="none of the 5 columns is a gene: 5 features of type Pea"):
