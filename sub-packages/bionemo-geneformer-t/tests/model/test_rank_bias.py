@@ -8,7 +8,7 @@ from bionemo.geneformer_t.batch import ScoredGenes, TemporalExample, pack
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.attention.choose import choose_attention
 from bionemo.geneformer_t.model.network import NextCellBert
-from bionemo.geneformer_t.model.rank_bias import LAST_KNOT, RankBias, hats, knots, log_frequencies
+from bionemo.geneformer_t.model.rank_bias import LAST_KNOT, RankBias, hats, knots
 
 CPU = torch.device("cpu")
 
@@ -79,25 +79,3 @@ def test_it_tells_ranks_apart_even_where_the_network_does_not(net) -> None:
     bias = net.cls.predictions.rank_bias
     torch.testing.assert_close(bias(torch.tensor([1])), bias.logits[:, :1].T)
     assert not torch.allclose(bias(torch.tensor([1])), bias(torch.tensor([200])))
-
-
-def test_frequencies_start_as_those_of_the_training_cells() -> None:
-    counts = torch.zeros(200, 8)
-    counts[:50, 5], counts[100:, 6] = 10, 10
-    is_gene = torch.arange(8) >= 4
-    logs = log_frequencies(counts, torch.tensor([1, 200]), is_gene)
-    assert logs[5, 0] > -0.1
-    assert logs[6, 1] > -0.1
-    assert logs[7, 0] == pytest.approx(torch.tensor(0.01 / 4).log().item(), rel=1e-4)
-    assert (logs[:4] <= logs[4:].min()).all()
-    torch.testing.assert_close(logs[4:].exp().sum(0), torch.ones(2))
-
-
-def test_it_costs_no_special_case_at_the_first_and_last_rank() -> None:
-    bias = RankBias(5, 4)
-    assert bias(torch.tensor([1, LAST_KNOT, 5 * LAST_KNOT])).shape == (3, 5)
-
-
-def test_one_knot_is_refused() -> None:
-    with pytest.raises(ValueError, match="rank_knots must be 0 or at least 2; got 1"):
-        BioBertConfig(rank_knots=1)

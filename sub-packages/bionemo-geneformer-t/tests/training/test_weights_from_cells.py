@@ -1,14 +1,27 @@
 """What training cells say before any training."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.data.sampling import generator
+from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.inference.rank_distributions import model_predictor
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.training.initial_weights import start_model
+from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.training.weights_from_cells import (
     expression_axes,
     log_expression,
-    rank_counts,
+    rank_frequencies,
+    set_weights_from_cells,
 )
 
 
@@ -19,13 +32,82 @@ def dataset(tiny_data_dir) -> TemporalGeneformerDataset:
     )
 
 
-def test_every_rank_counts_each_next_cell_once(dataset) -> None:
-    counts = rank_counts(dataset)
-    next_cells = np.unique(dataset.graph.indices)
-    cut = dataset.settings.genes_per_cell
-    lengths = np.minimum([len(dataset.tokens.encode(cell)) for cell in next_cells.tolist()], cut)
-    assert counts.shape == (cut, len(dataset.vocab))
-    np.testing.assert_array_equal(counts.sum(axis=1), [(lengths > r).sum() for r in range(cut)])
+def test_frequencies_at_each_rank_are_those_of_the_tuned_baseline(dataset) -> None:
+    table = rank_frequencies(dataset)
+    pairs = CellPairs.from_dataset(dataset)
+    tuned = TrainingPairs.of(pairs, generator(dataset.settings.seed, 0, -1)).frequencies
+    np.testing.assert_array_equal(table, tuned.table)
+    assert table.shape == (dataset.settings.genes_per_cell, len(dataset.vocab))
+    np.testing.assert_allclose(table.sum(axis=1), 1, rtol=1e-5)
+    assert (table[:, dataset.vocab.gene_ids] > 0).all()
+
+
+def test_without_successors_the_frequencies_are_those_of_the_cells_themselves(tiny_data_dir):
+    alone = TemporalGeneformerDataset.from_folder(
+        tiny_data_dir / "train", settings=PairSettings(seq_length=23, objective="mlm")
+    )
+    table = rank_frequencies(alone)
+    first = np.bincount([alone.tokens.encode(cell)[0] for cell in alone.cells.tolist()])
+    assert np.corrcoef(table[0][: len(first)], first)[0, 1] > 0.5
+
+
+def started(data_dir: Path, **given: Any) -> TemporalGeneformerModel:
+    """A model whose weights come from the training cells, before its first step."""
+    settings = TrainSettings(
+        data_dir=data_dir, output_dir=data_dir / "run", seq_length=23, hidden_size=32,
+        num_layers=2, num_attention_heads=2, intermediate_size=64, rank_knots=8,
+        position_scheme="restarted", gene_embeddings="expression", **given,
+    )  # fmt: skip
+    data = TemporalGeneformerDataModule(data_dir, settings.pair_settings())
+    data.prepare_data()
+    data.setup("fit")
+    torch.manual_seed(0)
+    model = start_model(settings, data.vocab, None)
+    model.adopt(data.vocab, data.settings)
+    set_weights_from_cells(settings, model, data)
+    return model
+
+
+def test_the_first_predictions_are_the_gene_frequencies(tiny_data_dir) -> None:
+    model = started(tiny_data_dir)
+    vocab = model.required_vocab()
+    cells = [vocab.gene_ids[:5], vocab.gene_ids[3:12]]
+    found = model_predictor(model)(cells, 10)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    knots = model.net.cls.predictions.rank_bias.knots.numpy()
+    dataset = TemporalGeneformerDataset.from_folder(
+        tiny_data_dir / "train", settings=model.pair_settings
+    )
+    table = rank_frequencies(dataset)
+    for rank in knots[knots <= 10]:
+        expected = np.log(table[rank - 1, vocab.gene_ids])
+        np.testing.assert_allclose(found[0, rank - 1, vocab.gene_ids], expected, atol=1e-4)
+
+
+def test_linear_maps_of_layers_keep_the_scale_of_what_goes_through(tiny_data_dir) -> None:
+    for name, weight in started(tiny_data_dir).net.bert.encoder.named_parameters():
+        if weight.ndim == 2:
+            expected = weight.shape[1] ** -0.5
+            assert weight.std().item() == pytest.approx(expected, rel=0.1), name
+
+
+def test_the_head_learns_from_its_first_step_and_the_layers_from_the_second(tiny_data_dir) -> None:
+    """A map that starts at zero must not stay there, nor cut the layers off."""
+    model = started(tiny_data_dir, dropout_prob=0.0)
+    data = TemporalGeneformerDataModule(tiny_data_dir, model.pair_settings)
+    batch = data.train.batch([(0, 0), (0, 1), (0, 2), (0, 3)])
+    head = model.net.cls.predictions.transform.dense.weight
+    layer = model.net.bert.encoder.layer[0].attention.self.value.weight
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    gradients = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        model.summed_loss(batch).backward()
+        gradients.append((head.grad.abs().max().item(), layer.grad.abs().max().item()))
+        optimizer.step()
+    assert gradients[0][0] > 0
+    assert gradients[0][1] == 0
+    assert gradients[1][1] > 0
 
 
 def test_expression_is_per_ten_thousand_in_logs(dataset) -> None:

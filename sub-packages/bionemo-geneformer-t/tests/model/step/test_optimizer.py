@@ -82,6 +82,29 @@ def test_each_depth_moves_by_its_own_rate(net):
         torch.testing.assert_close(decayed[name], change * factor, rtol=1e-3, atol=3e-7)
 
 
+def test_what_belongs_to_one_gene_moves_by_its_own_rate(net):
+    twin = NextCellBert(CONFIG)
+    twin.load_state_dict(net.state_dict())
+    plain = step(net, parameter_groups(net, 0.1, 0.0))
+    slow = step(twin, parameter_groups(twin, 0.1, 0.0, None, 0.25))
+    of_genes = {name for name, p in net.named_parameters() if p.shape[0] == CONFIG.vocab_size}
+    assert "bert.embeddings.word_embeddings.weight" in of_genes
+    for name, change in plain.items():
+        factor = 0.25 if name in of_genes else 1.0
+        torch.testing.assert_close(slow[name], change * factor, rtol=1e-3, atol=3e-7)
+
+
+def test_rates_of_genes_and_of_depths_multiply(net):
+    groups = parameter_groups(net, 1.0, 0.0, 0.5, 0.25)
+    rate_of = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert len(rate_of) == len(list(net.parameters()))
+    rates = {name: rate_of[id(p)] for name, p in net.named_parameters()}
+    assert rates["bert.embeddings.word_embeddings.weight"] == 0.25 * 0.5**4
+    assert rates["bert.embeddings.position_embeddings.weight"] == 0.5**4
+    assert rates["cls.predictions.decoder.bias"] == 0.25
+    assert groups[0]["lr"] == 1.0
+
+
 def test_depths_count_from_the_embeddings_to_the_head(net):
     depths = {name: depth_of(name, top=4) for name, _ in net.named_parameters()}
     assert depths["bert.embeddings.word_embeddings.weight"] == 0

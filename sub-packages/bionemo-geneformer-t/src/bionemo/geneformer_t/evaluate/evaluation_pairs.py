@@ -6,6 +6,7 @@ cell are scored, weighted by their probabilities, so that all current cells coun
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -94,13 +95,14 @@ class CellPairs:
     @classmethod
     def from_dataset(cls, dataset: TemporalGeneformerDataset) -> "CellPairs":
         """All edges of a split, cells encoded and cut as its settings say."""
-        return cls.from_graph(
-            dataset.graph,
-            encode=dataset.tokens.encode,
-            max_genes=dataset.settings.genes_per_cell,
-            gene_ids=dataset.vocab.gene_ids,
-            vocab_size=len(dataset.vocab),
-            policy=dataset.settings.token_selection_policy,
+        return cls.from_graph(dataset.graph, **_encoding(dataset))
+
+    @classmethod
+    def of_cells_themselves(cls, dataset: TemporalGeneformerDataset) -> "CellPairs":
+        """Every cell of a split as its own next cell, for an objective without successors."""
+        cells = dataset.cells
+        return cls(
+            current=cells, following=cells, weights=np.ones(len(cells)), **_encoding(dataset)
         )
 
     @property
@@ -201,6 +203,16 @@ class CellPairs:
 
     def _next(self, current: Int[ndarray, " _"], cell: int) -> Int[ndarray, " _"]:
         return select_tokens(self.encode(cell), current, self.policy)[: self.max_genes]
+
+
+def _encoding(dataset: TemporalGeneformerDataset) -> dict[str, Any]:
+    return {
+        "encode": dataset.tokens.encode,
+        "max_genes": dataset.settings.genes_per_cell,
+        "gene_ids": dataset.vocab.gene_ids,
+        "vocab_size": len(dataset.vocab),
+        "policy": dataset.settings.token_selection_policy,
+    }
 
 
 def positions(

@@ -4,6 +4,7 @@ A kNN memory of drawn cells is one of their expression instead of their counting
 draws describe the data is a question about held-out cells, so it is decided on them.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.data.resampling import CellResampler, several
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, positions
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets, draw_positions
 from bionemo.geneformer_t.evaluate.knn_fit import Query, fit_knn, index_of
 
 NUMBERS = (0, 10, 20, 40)
@@ -28,6 +29,8 @@ MAX_CELLS = 2_000
 """Current cells that are compared."""
 MAX_HELD_OUT = 60
 """Current cells whose next cells are predicted."""
+POSITIONS = 50
+"""Positions of each of these next cells that are predicted."""
 
 
 def resampled(pairs: CellPairs, resampler: CellResampler, seed: int) -> CellPairs:
@@ -59,7 +62,9 @@ def resampled(pairs: CellPairs, resampler: CellResampler, seed: int) -> CellPair
 
 
 def compare_resampling(
-    dataset: TemporalGeneformerDataset, rng: np.random.Generator
+    dataset: TemporalGeneformerDataset,
+    rng: np.random.Generator,
+    numbers: Sequence[int] = NUMBERS,
 ) -> dict[int, float]:
     """Nats per held-out position of the training split, for each of some `resampling_neighbors`.
 
@@ -68,34 +73,37 @@ def compare_resampling(
 
     Args:
         dataset: Training cells.
-        rng: Holds next cells out.
+        rng: Holds next cells out, and draws the positions that are predicted.
+        numbers: The values to compare; those above the number of cells are left out.
     """
     pairs = CellPairs.from_dataset(dataset).draw_cells(MAX_CELLS, rng).cached()
     fitted, held_out = pairs.hold_out(HELD_OUT, rng)
-    asked = held_out.draw_cells(MAX_HELD_OUT, rng)
+    asked = list(held_out.draw_cells(MAX_HELD_OUT, rng).targets())
+    drawn_positions = [draw_positions(target, rng, POSITIONS) for target in asked]
     unseen = np.isin(np.arange(len(dataset.tokens)), held_out.following)
     pool = np.flatnonzero(~unseen & (np.asarray(dataset.tokens.num_genes) > 0))
     found = {}
-    for number in (number for number in NUMBERS if number <= len(pool)):
+    for number in (number for number in numbers if number <= len(pool)):
         drawn = fitted
         if number:
             resampler = CellResampler(dataset.tokens, pool, number)
             drawn = resampled(fitted, resampler, dataset.settings.seed).cached()
-        found[number] = _cross_entropy(drawn, asked)
+        found[number] = _cross_entropy(drawn, asked, drawn_positions)
     return found
 
 
-def _cross_entropy(fitted: CellPairs, held_out: CellPairs) -> float:
+def _cross_entropy(
+    fitted: CellPairs, asked: Sequence[Targets], drawn_positions: Sequence[tuple[ndarray, ...]]
+) -> float:
     """Of held-out next cells under the next cells of similar current cells, best mixture."""
-    targets, asked = list(fitted.targets()), list(held_out.targets())
+    targets = list(fitted.targets())
     contexts = [target.context for target in targets]
     space = ProfileSpace.fit(contexts, fitted.max_genes, fitted.vocab_size)
     index = index_of(fitted, targets, space.points(contexts))
     place_of = {target.cell: place for place, target in enumerate(targets)}
     points = space.points([target.context for target in asked])
     queries = []
-    for target, point in zip(asked, points, strict=True):
-        ranks, genes, weights = positions(target.next_cells, target.weights)
+    for target, point, (ranks, genes, weights) in zip(asked, points, drawn_positions, strict=True):
         queries.append(
             Query(
                 searches={"": (index, point)},

@@ -7,8 +7,6 @@ the frequencies are. It joins the head as further columns of the vocabulary matr
 stays one matrix product.
 """
 
-import math
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -68,33 +66,3 @@ def hats(ranks: Int[Tensor, " scored"], at: Int[Tensor, " knot"]) -> Float[Tenso
     found = torch.zeros(len(ranks), len(at), device=ranks.device)
     found.scatter_(1, (above - 1)[:, None], (1 - share)[:, None])
     return found.scatter_(1, above[:, None], share[:, None])
-
-
-def widths(at: Int[Tensor, " knot"]) -> Float[Tensor, " knot"]:
-    """How wide to smooth frequencies at each knot, as a standard deviation in ranks.
-
-    Wider between distant knots. The numbers were the best on held-out cells of three small sets.
-    """
-    return 6 + 0.3 * at.float()
-
-
-def log_frequencies(
-    counts: Float[Tensor, "rank vocab"], at: Int[Tensor, " knot"], is_gene: Tensor
-) -> Float[Tensor, "vocab knot"]:
-    """Smoothed log-frequencies at the knots, mixed with those over all ranks and the uniform.
-
-    Args:
-        counts: How often each token is at each rank of the next cells of training.
-        at: The knots.
-        is_gene: Which tokens are genes; the others keep the bias of a gene never seen.
-    """
-    ranks = torch.arange(1, len(counts) + 1, device=counts.device)
-    apart = (ranks - at[:, None]) / widths(at)[:, None]
-    near = torch.exp(-0.5 * apart.square()) @ counts
-    near = near / near.sum(1, keepdim=True).clamp(min=1e-12)
-    overall = counts.sum(0) / counts.sum().clamp(min=1e-12)
-    uniform = is_gene.float() / is_gene.sum()
-    mixed = 0.95 * near + 0.04 * overall + 0.01 * uniform
-    least = math.log(0.01) - math.log(int(is_gene.sum()))
-    logs: Tensor = mixed.clamp(min=math.exp(least)).log().T
-    return logs.contiguous()

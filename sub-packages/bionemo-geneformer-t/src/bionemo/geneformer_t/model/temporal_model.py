@@ -50,6 +50,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         weight_decay: On matrices; biases and LayerNorms are spared.
         warmup_steps: Optimizer steps to the peak; None for a tenth of the run, at most 2,000.
         layer_lr_decay: Factor on the learning rate from each layer to the one below it.
+        gene_lr_fraction: Factor on the learning rate of gene embeddings and biases by rank.
         attention_backend: `auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`.
         recompute: What the backward pass computes again instead of finding it kept.
         compile: Compile the layers with `torch.compile` when training starts.
@@ -73,6 +74,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         weight_decay: float = 0.01,
         warmup_steps: int | None = None,
         layer_lr_decay: float | None = None,
+        gene_lr_fraction: float = 1.0,
         attention_backend: str = "auto",
         recompute: Recompute = "nothing",
         compile: bool = False,  # noqa: A002 # PyTorch's and Lightning's own word for it
@@ -83,6 +85,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
             weight_decay=weight_decay,
             warmup_steps=warmup_steps,
             layer_lr_decay=layer_lr_decay,
+            gene_lr_fraction=gene_lr_fraction,
             attention_backend=attention_backend,
             recompute=recompute,
             compile=compile,
@@ -292,4 +295,5 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
             self.hparams["learning_rate"],
             self.hparams["weight_decay"],
             self.hparams["layer_lr_decay"],
+            self.hparams["gene_lr_fraction"],
         )

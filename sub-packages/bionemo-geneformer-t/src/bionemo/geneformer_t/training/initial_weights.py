@@ -118,6 +118,7 @@ def start_model(
         "weight_decay": settings.weight_decay,
         "warmup_steps": settings.warmup_steps,
         "layer_lr_decay": settings.layer_lr_decay,
+        "gene_lr_fraction": settings.gene_lr_fraction,
         "attention_backend": settings.attention_backend,
         "recompute": settings.recompute,
         "compile": settings.compile,

@@ -5,8 +5,13 @@ defaults of the specification. docs/recipes.md explains `small` and has its meas
 docs/log.md the trials; the other two have not been measured.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
+
+from bionemo.geneformer_t.training.recipe_choice import choose_recipe
+
+logger = logging.getLogger(__name__)
 
 _ALL: Mapping[str, Any] = {
     "mask_prob": 0.25,
@@ -30,8 +35,9 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "successor_memory": True,
         "micro_batch_size": 16,
         "learning_rate": 1e-3,
+        "gene_lr_fraction": 0.1,
         "weight_decay": 0.05,
-        "num_epochs": 1000,
+        "num_epochs": 10,
         "max_steps": 200,
     },
     # from pretrained weights, with their sizes
@@ -66,6 +72,9 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 """Name -> settings of `TrainSettings`."""
 
+AUTO = "auto"
+"""The recipe that chooses one of the others, and further settings, by the training cells."""
+
 _FROM_WEIGHTS = (
     "hidden_size", "num_layers", "num_attention_heads", "intermediate_size", "gene_embeddings",
 )  # fmt: skip
@@ -80,10 +89,14 @@ def recipe_settings(given: Mapping[str, Any]) -> dict[str, Any]:
             none.
     """
     name = given.get("recipe")
+    chosen: Mapping[str, Any] = {}
     if name is None:
         return {}
-    if not isinstance(name, str) or name not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {name!r}")
+    if not isinstance(name, str) or name not in {AUTO, *RECIPES}:
+        raise ValueError(f"recipe must be one of {', '.join([AUTO, *RECIPES])}; got {name!r}")
+    if name == AUTO:
+        name, chosen, reasons = choose_recipe(given, RECIPES["small"])
+        logger.info("recipe auto takes %r: %s", name, "; ".join(reasons))
     if name == "finetune" and given.get("pretrained") is None:
         raise ValueError(
             "recipe 'finetune' starts from pretrained weights; give pretrained, or take the recipe "
@@ -98,4 +111,5 @@ def recipe_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         left_out.add("max_tokens_per_batch")
     if given.get("max_tokens_per_batch") is not None:
         left_out.add("micro_batch_size")
-    return {key: value for key, value in RECIPES[name].items() if key not in left_out}
+    settings = {**RECIPES[name], **chosen}
+    return {key: value for key, value in settings.items() if key not in left_out}

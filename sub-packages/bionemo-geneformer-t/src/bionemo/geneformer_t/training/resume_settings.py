@@ -20,7 +20,8 @@ class OnResume(Enum):
 
 
 _USED = (
-    "layer_lr_decay", "learning_rate", "weight_decay", "warmup_steps", "gradient_clip_val",
+    "layer_lr_decay", "gene_lr_fraction", "learning_rate", "weight_decay", "warmup_steps",
+    "gradient_clip_val",
     "dropout_prob", "num_epochs", "max_steps", "early_stopping_patience", "save_top_k",
     "checkpoint_every_n_steps", "checkpoint_every_minutes", "val_check_interval",
     "log_every_n_steps", "limit_val_batches", "precision", "strategy", "accelerator",
@@ -114,6 +115,9 @@ def check_settings(
 
 
 def _kind(name: str, before: Any, now: Any) -> OnResume:
+    # the optimizer keeps its state by groups, which differ
     if name == "layer_lr_decay" and (before is None) != (now is None):
-        return OnResume.REFUSED  # the optimizer keeps its state by groups, which differ
+        return OnResume.REFUSED
+    if name == "gene_lr_fraction" and (before == 1) != (now == 1):
+        return OnResume.REFUSED
     return ON_RESUME[name]

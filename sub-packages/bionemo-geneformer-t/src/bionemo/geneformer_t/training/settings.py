@@ -21,7 +21,7 @@ from bionemo.geneformer_t.setting_values import (
 )
 
 LAST = "last"
-RecipeName = Literal["small", "finetune", "large"]
+RecipeName = Literal["auto", "small", "finetune", "large"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,10 @@ class TrainSettings(PairSettings):
     """YAML file with settings of this command. Values given on the command line or in the call
     override those in the file."""
     recipe: RecipeName | None = None
-    """Set of settings that go together: `small` (from scratch, up to a few thousand cells),
-    `finetune` (from pretrained weights) or `large` (from scratch, on a GPU). Values given in the
-    call or in config override those of the recipe."""
+    """Set of settings that go together: `small` (from scratch, up to some thousand cells),
+    `finetune` (from pretrained weights), `large` (from scratch, on a GPU), or `auto`, which chooses
+    by the training cells and logs why. Values given in the call or in config override those of the
+    recipe."""
 
     pretrained: str | None = None
     """Weights to start from: a folder with config.json and model.safetensors, a checkpoint of a
@@ -64,6 +65,10 @@ class TrainSettings(PairSettings):
     """Number of layers to freeze, counted from the first; needs pretrained weights."""
     layer_lr_decay: float | None = None
     """Learning rate of each layer, as a fraction of that of the layer above it, for example 0.9."""
+    gene_lr_fraction: float = 1.0
+    """Learning rate of gene embeddings and of the biases of genes, as a fraction of learning_rate.
+    Each of these weights belongs to one gene and sees little data, so few cells are fitted better
+    with less than 1."""
     lora_rank: int | None = None
     """Train only low-rank updates (LoRA) of the encoder's linear maps, with this rank; needs
     pretrained weights and the package peft."""
@@ -223,7 +228,7 @@ class TrainSettings(PairSettings):
             )
         require_fraction(self, "min_pretrained_coverage")
         require_at_least(self, 0, "freeze_layers")
-        require_fraction(self, "layer_lr_decay", zero=False)
+        require_fraction(self, "layer_lr_decay", "gene_lr_fraction", zero=False)
         for name in ("freeze_layers", "lora_rank"):
             if getattr(self, name) and self.pretrained is None:
                 raise ValueError(

@@ -1,7 +1,8 @@
 """Initial weights from the training cells: gene frequencies by rank, principal axes of expression.
 
 Both are computed from some thousands of cells at most, drawn at random, so that their cost does not
-grow with the data.
+grow with the data. With them a network of random weights starts as its best constant answer, the
+gene frequencies, and learns how the current cell changes it.
 """
 
 import logging
@@ -9,8 +10,10 @@ import logging
 import numpy as np
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int, Integer, Real
 from numpy import ndarray
+from torch import nn
 
 from bionemo.geneformer_t.counts.gene_medians import scaled_by_total
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
@@ -18,7 +21,10 @@ from bionemo.geneformer_t.data.resampling import several
 from bionemo.geneformer_t.data.sampling import generator
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.model.rank_bias import log_frequencies
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import WIDTHS, fit_frequencies
+from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.training.settings import TrainSettings
 
@@ -26,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 MAX_CELLS = 5_000
 MAX_AXES = 64
+_THROUGH_RELU = (0.5, 1.5)
+"""Biases at which the head's ReLU starts, so that it passes small changes of either sign."""
 _SOFTENING = 0.1
 """Added to a gene's standard deviation, in log counts per ten thousand: quiet genes stay quiet."""
 
@@ -44,15 +52,15 @@ def set_weights_from_cells(
         _set_rank_bias(model, data)
     if settings.gene_embeddings == "expression":
         _set_gene_embeddings(settings, model, data)
+        _start_linear_maps(model.net)
 
 
 def _set_rank_bias(model: TemporalGeneformerModel, data: TemporalGeneformerDataModule) -> None:
     bias = model.net.cls.predictions.rank_bias
     assert bias is not None
-    counts = torch.from_numpy(rank_counts(data.train))
-    is_gene = torch.zeros(counts.shape[1], dtype=torch.bool)
-    is_gene[torch.from_numpy(data.vocab.gene_ids)] = True
-    logs = log_frequencies(counts, bias.knots, is_gene)
+    table = rank_frequencies(data.train)
+    rows = (bias.knots.cpu().numpy() - 1).clip(max=len(table) - 1)
+    logs = torch.from_numpy(np.log(np.maximum(table[rows].T, np.finfo(np.float32).tiny)))
     bias.start[:] = logs.min()  # rows beyond the vocabulary are never the answer
     bias.start[: len(logs)] = logs
 
@@ -76,25 +84,43 @@ def _set_gene_embeddings(
     logger.info("gene embeddings start at %d axes of expression", scaled.shape[1])
 
 
-def rank_counts(dataset: TemporalGeneformerDataset) -> Float[ndarray, "rank vocab"]:
-    """How often each token is at each rank of the next cells, truncated as in training.
+def _start_linear_maps(net: NextCellBert) -> None:
+    """Let the current cell be seen through all layers, and not yet change the prediction.
 
-    Next cells that training draws anew are drawn anew here.
+    Linear maps keep the scale of what goes through them (a standard deviation of one over the
+    square root of their inputs); BERT's, made for wide layers, let almost nothing through narrow
+    ones. The last map before the vocabulary is zero, so that training begins at the frequencies
+    instead of first having to forget what random maps make of the current cell (the "zero
+    initialisation" of residual branches: Zhang, Dauphin and Ma 2019, "Fixup").
     """
-    cells = np.unique(dataset.graph.indices)
-    if not len(cells):  # every cell is its own next cell
-        cells = dataset.cells
-    seed = dataset.settings.seed
-    cells = _drawn(cells, seed)
-    if dataset.resampler is None:
-        following = dataset.tokens.rows_of(cells)
-    else:
-        following = dataset.resampler.draw(*several(cells, seed))
-    counts = np.zeros((dataset.settings.genes_per_cell, len(dataset.vocab)), dtype=np.float32)
-    for genes in following:
-        kept = genes[: len(counts)]
-        counts[np.arange(len(kept)), kept] += 1
-    return counts
+    with torch.no_grad():
+        for module in net.bert.encoder.modules():
+            if isinstance(module, nn.Linear):
+                scale = module.in_features**-0.5
+                module.weight.mul_(scale / net.config.initializer_range)
+        transform = net.cls.predictions.transform
+        dense, norm = transform.dense, transform.LayerNorm
+        nn.init.zeros_(dense.weight)
+        # constants of two kinds, which ReLU passes and LayerNorm can scale; their sum with the
+        # bias of LayerNorm is zero
+        kinds = torch.arange(dense.out_features, device=dense.bias.device) % 2
+        dense.bias.copy_(_THROUGH_RELU[0] + kinds * (_THROUGH_RELU[1] - _THROUGH_RELU[0]))
+        norm.bias.copy_(-F.layer_norm(dense.bias, norm.normalized_shape, eps=norm.eps))
+
+
+def rank_frequencies(dataset: TemporalGeneformerDataset) -> Float[ndarray, "rank vocab"]:
+    """Probability of each token at each rank of the next cells: the tuned baseline's own table.
+
+    How widely frequencies are smoothed over ranks, and how much those over all ranks and the
+    uniform distribution count, is chosen in folds of the training cells. Where there are too few
+    next cells for folds, they are smoothed widely.
+    """
+    alone = not dataset.graph.num_edges
+    pairs = (CellPairs.of_cells_themselves if alone else CellPairs.from_dataset)(dataset)
+    if len(np.unique(pairs.following)) < 2:
+        return fit_frequencies(pairs, WIDTHS[-1], (0.8, 0.1, 0.1)).table
+    rng = generator(dataset.settings.seed, 0, -1)
+    return TrainingPairs.of(pairs, rng).frequencies.table
 
 
 def expression_axes(

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from bionemo.geneformer_t.model.network import NextCellBert
 
@@ -27,27 +27,47 @@ def freeze_layers(net: NextCellBert, number: int) -> None:
 
 
 def parameter_groups(
-    net: NextCellBert, learning_rate: float, weight_decay: float, layer_lr_decay: float | None
+    net: NextCellBert,
+    learning_rate: float,
+    weight_decay: float,
+    layer_lr_decay: float | None = None,
+    gene_lr_fraction: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Groups for the optimizer: what trains, matrices with weight decay, all else without.
 
     With `layer_lr_decay` each depth has its own learning rate: the head the full one, each layer
     below it that of the layer above times the decay, the embeddings (which the head shares) the
-    lowest (Howard and Ruder 2018). Depths descend, so that the first group has the full rate.
+    lowest (Howard and Ruder 2018). With `gene_lr_fraction` what belongs to a single gene, its
+    embedding and its biases, has that fraction of the learning rate of its depth. Rates descend
+    with depth, so that the first group has the full rate.
     """
-    if layer_lr_decay is None:
-        return _decayed_and_spared(list(net.parameters()), learning_rate, weight_decay)
     top = len(net.bert.layers) + 1
-    of_depth: dict[int, list[nn.Parameter]] = {depth: [] for depth in range(top, -1, -1)}
+    of_genes = {id(parameter) for parameter in gene_parameters(net)}
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {
+        (depth, is_of_genes): [] for depth in range(top, -1, -1) for is_of_genes in (False, True)
+    }
     for name, parameter in net.named_parameters():
-        of_depth[depth_of(name, top)].append(parameter)
+        depth = top if layer_lr_decay is None else depth_of(name, top)
+        is_of_genes = gene_lr_fraction != 1 and id(parameter) in of_genes
+        groups[depth, is_of_genes].append(parameter)
     return [
         group
-        for depth, parameters in of_depth.items()
+        for (depth, is_of_genes), parameters in groups.items()
         for group in _decayed_and_spared(
-            parameters, learning_rate * layer_lr_decay ** (top - depth), weight_decay
+            parameters,
+            learning_rate
+            * (layer_lr_decay or 1.0) ** (top - depth)
+            * (gene_lr_fraction if is_of_genes else 1.0),
+            weight_decay,
         )
     ]
+
+
+def gene_parameters(net: NextCellBert) -> list[Tensor]:
+    """The weights with a row for each gene: embeddings, which are also the head, and its biases."""
+    head = net.cls.predictions
+    found = [net.bert.embeddings.word_embeddings.weight, head.decoder.bias]
+    return found if head.rank_bias is None else [*found, head.rank_bias.change]
 
 
 def depth_of(name: str, top: int) -> int:

@@ -23,6 +23,8 @@ class StepSettings(Settings):
     """Optimizer steps to the peak; None for a tenth of the run, at most 2,000."""
     layer_lr_decay: float | None = None
     """Factor on the learning rate from each layer to the one below it."""
+    gene_lr_fraction: float = 1.0
+    """Learning rate of gene embeddings and biases by rank, as a fraction of the others'."""
     attention_backend: str = "auto"
     """`auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`."""
     recompute: Recompute = "nothing"

@@ -1,0 +1,81 @@
+"""Recipe `auto`: the settings that suit the training cells at hand, and why.
+
+Whatever is chosen is chosen on training cells alone, by their number and by held-out next cells.
+The choice is a function of the data and the seed alone, so that a run that resumes makes it again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MOST_FOR_SMALL = 20_000
+"""Training cells with successors, up to which the network is small."""
+NEIGHBORS = 20
+"""`resampling_neighbors`, where drawing next cells anew helps."""
+FEWEST_NEXT_CELLS = 30
+"""Of the training cells; fewer cannot tell whether it helps."""
+DRAWN: Mapping[str, Any] = {
+    "resampling_neighbors": NEIGHBORS,
+    "learning_rate": 2e-3,
+    "num_epochs": 20,
+}
+"""Beside `small`, for cells that are drawn anew: no two epochs show the same noise, so that the
+network can learn faster and longer."""
+
+
+class Choice(NamedTuple):
+    """A recipe, further settings, and the reasons for both."""
+
+    recipe: str
+    settings: dict[str, Any]
+    reasons: list[str]
+
+
+def choose_recipe(given: Mapping[str, Any], small: Mapping[str, Any]) -> Choice:
+    """The recipe for a training run, and what else the training cells ask for.
+
+    Args:
+        given: Settings of the run, by name; `data_dir` among them.
+        small: Settings of the recipe `small`.
+
+    Raises:
+        FileNotFoundError: There are no training cells in `data_dir`.
+        ValueError: They have no successors.
+    """
+    if given.get("pretrained") is not None:
+        return Choice("finetune", {}, ["there are pretrained weights"])
+    if given.get("objective") == "mlm" or "data_dir" not in given:
+        return Choice("small", {}, ["no successors are learned"])
+    from bionemo.geneformer_t.config import PairSettings
+    from bionemo.geneformer_t.data.folder import TRAIN, check_folder, shared_vocab
+    from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+    from bionemo.geneformer_t.evaluate.resampled_pairs import compare_resampling
+
+    folder = Path(given["data_dir"])
+    check_folder(folder)
+    pairs = {
+        name: given.get(name, small.get(name, getattr(PairSettings, name)))
+        for name in ("seq_length", "neighbor_key", "seed")
+    }
+    dataset = TemporalGeneformerDataset.from_folder(
+        folder / TRAIN, shared_vocab(folder), PairSettings(**pairs)
+    )
+    number = dataset.summary.cells_with_successors
+    counted = f"{number:,} training cells have successors"
+    if number > MOST_FOR_SMALL:
+        return Choice("large", {}, [f"{counted}, more than {MOST_FOR_SMALL:,}"])
+    reasons = [f"{counted}, no more than {MOST_FOR_SMALL:,}"]
+    if "resampling_neighbors" in given:
+        return Choice("small", {}, reasons)
+    if len(np.unique(dataset.graph.indices)) < FEWEST_NEXT_CELLS:
+        few = f"too few next cells to compare measured with drawn ones (under {FEWEST_NEXT_CELLS})"
+        return Choice("small", {}, [*reasons, few])
+    rng = np.random.default_rng(dataset.settings.seed)
+    nats = compare_resampling(dataset, rng, (0, NEIGHBORS))
+    found = (
+        f"from measured next cells, similar training cells predict held-out ones at {nats[0]:.3f} "
+        f"nats per position, from next cells drawn anew at {nats[NEIGHBORS]:.3f}"
+    )
+    return Choice("small", dict(DRAWN) if nats[NEIGHBORS] < nats[0] else {}, [*reasons, found])
