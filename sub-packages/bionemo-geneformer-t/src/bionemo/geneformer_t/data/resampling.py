@@ -92,10 +92,10 @@ class CellResampler:
 
 
 def several(
-    cells: Int[ndarray, " cell"], seed: int
+    cells: Int[ndarray, " cell"], seed: int, most: int = MAX_COPIES
 ) -> tuple[Int[ndarray, " draw"], UInt64[ndarray, " draw"]]:
-    """Each cell up to `MAX_COPIES` times, up to `MAX_DRAWS` in all, with a key for each draw."""
-    copies = min(max(MAX_DRAWS // len(cells), 1), MAX_COPIES)
+    """Each cell up to `most` times, up to `MAX_DRAWS` in all, with a key for each draw."""
+    copies = min(max(MAX_DRAWS // len(cells), 1), most)
     of = np.repeat(cells, copies)
     return of, stream_keys(seed, np.tile(np.arange(copies), len(cells)), of)
 

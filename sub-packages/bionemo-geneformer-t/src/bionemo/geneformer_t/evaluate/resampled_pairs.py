@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.data.resampling import CellResampler, several
+from bionemo.geneformer_t.data.resampling import MAX_COPIES, CellResampler, several
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets, draw_positions
@@ -29,11 +29,15 @@ MAX_CELLS = 2_000
 """Current cells that are compared."""
 MAX_HELD_OUT = 60
 """Current cells whose next cells are predicted."""
+COPIES = 3
+"""Draws of each next cell, in the comparison."""
 POSITIONS = 50
 """Positions of each of these next cells that are predicted."""
 
 
-def resampled(pairs: CellPairs, resampler: CellResampler, seed: int) -> CellPairs:
+def resampled(
+    pairs: CellPairs, resampler: CellResampler, seed: int, most: int = MAX_COPIES
+) -> CellPairs:
     """Each pair as several, whose next cells are drawn anew.
 
     Rows of drawn cells are numbered after those of the measured ones.
@@ -42,9 +46,10 @@ def resampled(pairs: CellPairs, resampler: CellResampler, seed: int) -> CellPair
         pairs: Their next cells are in the pool of the resampler.
         resampler: Draws.
         seed: Of the draws.
+        most: Draws of each next cell.
     """
     next_cells, place = np.unique(pairs.following, return_inverse=True)
-    of, keys = several(next_cells, seed)
+    of, keys = several(next_cells, seed, most)
     draws, copies = resampler.draw(of, keys), len(of) // len(next_cells)
     first = int(max(pairs.current.max(), next_cells.max())) + 1
     drawn = first + place[:, None] * copies + np.arange(copies)
@@ -87,7 +92,7 @@ def compare_resampling(
         drawn = fitted
         if number:
             resampler = CellResampler(dataset.tokens, pool, number)
-            drawn = resampled(fitted, resampler, dataset.settings.seed).cached()
+            drawn = resampled(fitted, resampler, dataset.settings.seed, COPIES).cached()
         found[number] = _cross_entropy(drawn, asked, drawn_positions)
     return found
 

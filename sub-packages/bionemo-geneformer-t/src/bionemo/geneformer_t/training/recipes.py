@@ -26,7 +26,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "small": {
         **_ALL,
         "seq_length": 768,
-        "context_dropout": 0.6,
+        "context_dropout": 0.3,
         "hidden_size": 128,
         "num_layers": 2,
         "num_attention_heads": 4,
@@ -34,10 +34,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "gene_embeddings": "expression",
         "successor_memory": True,
         "micro_batch_size": 16,
-        "learning_rate": 1e-3,
+        "learning_rate": 5e-4,
         "gene_lr_fraction": 0.1,
         "weight_decay": 0.05,
-        "num_epochs": 10,
+        "num_epochs": 5,
         "max_steps": 200,
     },
     # from pretrained weights, with their sizes

@@ -68,7 +68,12 @@ def _set_rank_bias(model: TemporalGeneformerModel, data: TemporalGeneformerDataM
 def _set_gene_embeddings(
     settings: TrainSettings, model: TemporalGeneformerModel, data: TemporalGeneformerDataModule
 ) -> None:
-    """Put the axes into at most half of the columns; the others stay random."""
+    """Put the axes into at most half of the columns; the others stay random, and small.
+
+    The embeddings are the vocabulary head too: as large as this they keep the scale of what goes
+    through them, as the linear maps do, and a moderate hidden state can move a gene's probability
+    by an order of magnitude.
+    """
     weight = model.net.bert.embeddings.word_embeddings.weight
     wanted = min(MAX_AXES, settings.hidden_size // 2)
     axes = expression_axes(data.train, wanted, settings.seed)
@@ -78,7 +83,7 @@ def _set_gene_embeddings(
             "the embeddings start at random values", len(data.train.tokens),
         )  # fmt: skip
         return
-    scaled = torch.from_numpy(axes * (model.config.initializer_range / axes.std()))
+    scaled = torch.from_numpy(axes * (settings.hidden_size**-0.5 / axes.std()))
     with torch.no_grad():
         weight[: len(scaled), : scaled.shape[1]] = scaled
     logger.info("gene embeddings start at %d axes of expression", scaled.shape[1])
