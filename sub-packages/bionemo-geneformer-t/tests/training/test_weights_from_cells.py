@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.sampling import generator
@@ -19,6 +20,8 @@ from bionemo.geneformer_t.training.initial_weights import start_model
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.training.weights_from_cells import (
     expression_axes,
+    gene_features,
+    gene_levels,
     log_expression,
     rank_frequencies,
     set_weights_from_cells,
@@ -53,10 +56,10 @@ def test_without_successors_the_frequencies_are_those_of_the_cells_themselves(ti
 
 def started(data_dir: Path, **given: Any) -> TemporalGeneformerModel:
     """A model whose weights come from the training cells, before its first step."""
+    sizes = {"seq_length": 23, "hidden_size": 32, "num_layers": 2, "num_attention_heads": 2}
     settings = TrainSettings(
-        data_dir=data_dir, output_dir=data_dir / "run", seq_length=23, hidden_size=32,
-        num_layers=2, num_attention_heads=2, intermediate_size=64, rank_knots=8,
-        position_scheme="restarted", gene_embeddings="expression", **given,
+        data_dir=data_dir, output_dir=data_dir / "run", intermediate_size=64, rank_knots=8,
+        position_scheme="restarted", gene_embeddings="expression", **{**sizes, **given},
     )  # fmt: skip
     data = TemporalGeneformerDataModule(data_dir, settings.pair_settings())
     data.prepare_data()
@@ -86,7 +89,7 @@ def test_the_first_predictions_are_the_gene_frequencies(tiny_data_dir) -> None:
 
 def test_linear_maps_of_layers_keep_the_scale_of_what_goes_through(tiny_data_dir) -> None:
     for name, weight in started(tiny_data_dir).net.bert.encoder.named_parameters():
-        if weight.ndim == 2:
+        if weight.ndim == 2 and "layer.0.attention.self" not in name:  # the first has heads
             expected = weight.shape[1] ** -0.5
             assert weight.std().item() == pytest.approx(expected, rel=0.1), name
 
@@ -108,6 +111,61 @@ def test_the_head_learns_from_its_first_step_and_the_layers_from_the_second(tiny
     assert gradients[0][0] > 0
     assert gradients[0][1] == 0
     assert gradients[1][1] > 0
+
+
+def test_near_ranks_start_alike_and_genes_and_ranks_have_columns_of_their_own(tiny_data_dir):
+    model = started(tiny_data_dir, seq_length=203)
+    embeddings = model.net.bert.embeddings
+    ranks = embeddings.position_embeddings.weight.detach()
+    assert not ranks[:, :16].any()
+    used = ranks[1:101, 16:]
+    assert used.std().item() == pytest.approx(32**-0.5, rel=1e-3)
+    apart = torch.cdist(used, used)
+    assert (apart[0].diff() > 0)[:4].all()  # the further down, the less alike
+    assert apart[0, 1] < 0.5 * apart[0, 5]
+    genes = embeddings.word_embeddings.weight.detach()[model.required_vocab().gene_ids]
+    assert genes[:, :15].std() > 3 * genes[:, 16:].std()
+
+
+def test_heads_of_the_first_layer_see_ever_fewer_genes_below_the_top(tiny_data_dir) -> None:
+    """The mean rank that a head attends to falls from head to head, if genes are alike."""
+    model = started(tiny_data_dir, seq_length=203)
+    attention = model.net.bert.encoder.layer[0].attention.self
+    table = model.net.bert.embeddings.position_embeddings.weight.detach()[1:101]
+    seen = F.layer_norm(table, table.shape[1:]) * 0.5**0.5  # the other half are genes
+    means = []
+    for head in range(attention.num_heads):
+        rows = slice(16 * head, 16 * head + 1)
+        logits = seen @ attention.key.weight[rows].T * attention.query.bias[rows] / 16**0.5
+        weights = logits[:, 0].softmax(0)
+        means.append((weights * torch.arange(1.0, 101)).sum().item())
+    assert means[0] == pytest.approx(50.5, rel=1e-3)
+    assert means[1] < 20
+
+
+def test_a_genes_level_is_its_mean_place_and_what_no_cell_expresses_is_lowest(dataset) -> None:
+    levels = gene_levels(dataset, seed=0)
+    cells = [dataset.tokens.encode(cell) for cell in range(len(dataset.tokens))]
+    places = np.ones((len(cells), len(dataset.vocab)))
+    for row, genes in zip(places, cells, strict=True):
+        row[genes] = np.sqrt(np.arange(1, len(genes) + 1) / len(genes))
+    mean = places.mean(axis=0)
+    times = np.bincount(np.concatenate(cells), minlength=len(mean))
+    center = np.average(mean, weights=times)
+    spread = np.sqrt(np.average((mean - center) ** 2, weights=times))
+    expected = np.clip((mean - center) / spread, -3, 3)
+    np.testing.assert_allclose(levels, expected, atol=1e-5)
+    assert levels[times == 0].min() == levels.max()
+
+
+def test_features_are_axes_times_powers_of_the_level(dataset) -> None:
+    features = gene_features(dataset, 6, seed=0)
+    axes, level = expression_axes(dataset, 2, seed=0), gene_levels(dataset, seed=0)
+    np.testing.assert_array_equal(features[:, :2], axes)
+    np.testing.assert_allclose(features[:, 2:4], axes * level[:, None], rtol=1e-6)
+    np.testing.assert_allclose(
+        features[:, 4:], axes * ((level**2 - 1) / np.sqrt(2))[:, None], rtol=1e-5
+    )
 
 
 def test_expression_is_per_ten_thousand_in_logs(dataset) -> None:

@@ -10,10 +10,8 @@ import logging
 import numpy as np
 import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int, Integer, Real
 from numpy import ndarray
-from torch import nn
 
 from bionemo.geneformer_t.counts.gene_medians import scaled_by_total
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
@@ -24,16 +22,17 @@ from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import WIDTHS, fit_frequencies
 from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.training.initial_network import start_network
 from bionemo.geneformer_t.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
 
 MAX_CELLS = 5_000
-MAX_AXES = 64
-_THROUGH_RELU = (0.5, 1.5)
-"""Biases at which the head's ReLU starts, so that it passes small changes of either sign."""
+MAX_COLUMNS = 64
+"""Of the gene embeddings, that start at features of genes."""
+POWERS = 3
+"""Powers of a gene's level, from 0, that each axis of expression is multiplied by."""
 _SOFTENING = 0.1
 """Added to a gene's standard deviation, in log counts per ten thousand: quiet genes stay quiet."""
 
@@ -52,7 +51,6 @@ def set_weights_from_cells(
         _set_rank_bias(model, data)
     if settings.gene_embeddings == "expression":
         _set_gene_embeddings(settings, model, data)
-        _start_linear_maps(model.net)
 
 
 def _set_rank_bias(model: TemporalGeneformerModel, data: TemporalGeneformerDataModule) -> None:
@@ -68,49 +66,29 @@ def _set_rank_bias(model: TemporalGeneformerModel, data: TemporalGeneformerDataM
 def _set_gene_embeddings(
     settings: TrainSettings, model: TemporalGeneformerModel, data: TemporalGeneformerDataModule
 ) -> None:
-    """Put the axes into at most half of the columns; the others stay random, and small.
+    """Put what is known of genes into at most half of the columns; ranks get the others.
 
     The embeddings are the vocabulary head too: as large as this they keep the scale of what goes
-    through them, as the linear maps do, and a moderate hidden state can move a gene's probability
-    by an order of magnitude.
+    through them, and a moderate hidden state can move a gene's probability by an order of
+    magnitude.
     """
     weight = model.net.bert.embeddings.word_embeddings.weight
-    wanted = min(MAX_AXES, settings.hidden_size // 2)
-    axes = expression_axes(data.train, wanted, settings.seed)
-    if axes.shape[1] == 0 or not axes.std():
+    columns = min(MAX_COLUMNS, settings.hidden_size // 2)
+    table = gene_features(data.train, columns, settings.seed)
+    if table.shape[1] == 0 or not table.std():
         logger.warning(
             "gene_embeddings: the training cells have no axes of expression (%d cells), so "
             "the embeddings start at random values", len(data.train.tokens),
         )  # fmt: skip
-        return
-    scaled = torch.from_numpy(axes * (settings.hidden_size**-0.5 / axes.std()))
-    with torch.no_grad():
-        weight[: len(scaled), : scaled.shape[1]] = scaled
-    logger.info("gene embeddings start at %d axes of expression", scaled.shape[1])
-
-
-def _start_linear_maps(net: NextCellBert) -> None:
-    """Let the current cell be seen through all layers, and not yet change the prediction.
-
-    Linear maps keep the scale of what goes through them (a standard deviation of one over the
-    square root of their inputs); BERT's, made for wide layers, let almost nothing through narrow
-    ones. The last map before the vocabulary is zero, so that training begins at the frequencies
-    instead of first having to forget what random maps make of the current cell (the "zero
-    initialisation" of residual branches: Zhang, Dauphin and Ma 2019, "Fixup").
-    """
-    with torch.no_grad():
-        for module in net.bert.encoder.modules():
-            if isinstance(module, nn.Linear):
-                scale = module.in_features**-0.5
-                module.weight.mul_(scale / net.config.initializer_range)
-        transform = net.cls.predictions.transform
-        dense, norm = transform.dense, transform.LayerNorm
-        nn.init.zeros_(dense.weight)
-        # constants of two kinds, which ReLU passes and LayerNorm can scale; their sum with the
-        # bias of LayerNorm is zero
-        kinds = torch.arange(dense.out_features, device=dense.bias.device) % 2
-        dense.bias.copy_(_THROUGH_RELU[0] + kinds * (_THROUGH_RELU[1] - _THROUGH_RELU[0]))
-        norm.bias.copy_(-F.layer_norm(dense.bias, norm.normalized_shape, eps=norm.eps))
+    else:
+        scaled = torch.from_numpy(table * (settings.hidden_size**-0.5 / table.std()))
+        with torch.no_grad():
+            weight[: len(scaled), : scaled.shape[1]] = scaled
+        logger.info("gene embeddings start at %d features of genes", scaled.shape[1])
+    is_restarted = settings.position_scheme == "restarted"
+    last = model.config.max_position_embeddings - 1
+    longest = min(settings.genes_per_cell, last) if is_restarted else last
+    start_network(model.net, columns, longest)
 
 
 def rank_frequencies(dataset: TemporalGeneformerDataset) -> Float[ndarray, "rank vocab"]:
@@ -126,6 +104,50 @@ def rank_frequencies(dataset: TemporalGeneformerDataset) -> Float[ndarray, "rank
         return fit_frequencies(pairs, WIDTHS[-1], (0.8, 0.1, 0.1)).table
     rng = generator(dataset.settings.seed, 0, -1)
     return TrainingPairs.of(pairs, rng).frequencies.table
+
+
+def gene_features(
+    dataset: TemporalGeneformerDataset, columns: int, seed: int
+) -> Float[ndarray, "vocab feature"]:
+    """Axes of expression, and their products with the level of each gene.
+
+    If a programme raises a gene, the gene becomes more frequent above its usual rank and less
+    frequent below it. What a rank says of a gene so depends on the product of its loading and its
+    level (the derivative of a bell curve by its center), and with the products in the embeddings a
+    linear head can tell.
+
+    Args:
+        dataset: The training cells.
+        columns: At most so many features.
+        seed: Draws the cells, where there are more than `MAX_CELLS`.
+    """
+    axes = expression_axes(dataset, max(columns // POWERS, 1), seed)
+    level = gene_levels(dataset, seed)[:, None]
+    powers = [np.ones_like(level), level, (level**2 - 1) / 2**0.5]
+    return np.concatenate([axes * power for power in powers], axis=1)[:, :columns]
+
+
+def gene_levels(dataset: TemporalGeneformerDataset, seed: int) -> Float[ndarray, " vocab"]:
+    """How low genes usually are in a cell, of mean 0 and variance 1 over the genes of all cells.
+
+    The square root of the rank over the number of genes, averaged over cells; a cell that does not
+    express the gene counts as the bottom. Cut at 3 standard deviations.
+
+    Args:
+        dataset: The training cells.
+        seed: Draws the cells, where there are more than `MAX_CELLS`.
+    """
+    cells = _drawn(np.arange(len(dataset.tokens)), seed)
+    below = np.zeros(len(dataset.vocab))
+    expressed = np.zeros(len(dataset.vocab))
+    for genes in dataset.tokens.rows_of(cells):
+        below[genes] += 1 - np.sqrt(np.arange(1, len(genes) + 1) / max(len(genes), 1))
+        expressed[genes] += 1
+    level = 1 - below / len(cells)
+    shares = expressed / max(expressed.sum(), 1)
+    centered = level - shares @ level
+    spread = np.sqrt(shares @ centered**2)
+    return np.clip(centered / max(spread, 1e-6), -3, 3).astype(np.float32)
 
 
 def expression_axes(
