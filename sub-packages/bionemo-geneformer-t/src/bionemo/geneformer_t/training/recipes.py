@@ -34,7 +34,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "gene_embeddings": "expression",
         "successor_memory": True,
         "micro_batch_size": 16,
-        "learning_rate": 5e-4,
+        "learning_rate": 1e-3,
         "gene_lr_fraction": 0.1,
         "weight_decay": 0.05,
         "num_epochs": 5,
