@@ -34,7 +34,7 @@ SIZES = {
     "num_epochs=20": "num_epochs=1, hidden_size=32, num_layers=2",
     "num_epochs=1,": "num_epochs=1, hidden_size=32, num_layers=2,",
     "max_epochs=50": "max_epochs=1, default_root_dir=OUTPUT",
-    "--recipe small": "--recipe small --max_steps 20",
+    "--recipe auto": "--recipe auto --max_steps 20",
     "--num_epochs 10": "--num_epochs 1 --hidden_size 32 --num_layers 2",
     "--global_batch_size 64": "--global_batch_size 16 --num_epochs 1 --hidden_size 32",
 }

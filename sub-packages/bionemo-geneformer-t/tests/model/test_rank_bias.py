@@ -79,3 +79,13 @@ def test_it_tells_ranks_apart_even_where_the_network_does_not(net) -> None:
     bias = net.cls.predictions.rank_bias
     torch.testing.assert_close(bias(torch.tensor([1])), bias.logits[:, :1].T)
     assert not torch.allclose(bias(torch.tensor([1])), bias(torch.tensor([200])))
+
+
+def test_it_costs_no_special_case_at_the_first_and_last_rank() -> None:
+    bias = RankBias(5, 4)
+    assert bias(torch.tensor([1, LAST_KNOT, 5 * LAST_KNOT])).shape == (3, 5)
+
+
+def test_one_knot_is_refused() -> None:
+    with pytest.raises(ValueError, match="rank_knots must be 0 or at least 2; got 1"):
+        BioBertConfig(rank_knots=1)

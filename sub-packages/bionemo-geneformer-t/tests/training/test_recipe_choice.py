@@ -36,7 +36,7 @@ def deep(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_next_cells_are_drawn_anew_where_counting_is_the_noise(shallow) -> None:
     choice = choose_recipe({"data_dir": shallow, "seq_length": 128}, SMALL)
-    assert (choice.recipe, choice.settings) == ("small", DRAWN)
+    assert (choice.recipe, choice.settings) == ("small", {"max_steps": 200, **DRAWN})
     assert choice.settings["resampling_neighbors"] == NEIGHBORS
     measured, drawn = _nats(choice.reasons[-1])
     assert drawn < measured
@@ -45,7 +45,7 @@ def test_next_cells_are_drawn_anew_where_counting_is_the_noise(shallow) -> None:
 @pytest.mark.slow
 def test_measured_cells_are_kept_where_cells_differ_more_than_counting_explains(deep) -> None:
     choice = choose_recipe({"data_dir": deep, "seq_length": 128}, SMALL)
-    assert (choice.recipe, choice.settings) == ("small", {})
+    assert (choice.recipe, choice.settings) == ("small", {"max_steps": 200})
     measured, drawn = _nats(choice.reasons[-1])
     assert measured < drawn
 
@@ -70,18 +70,36 @@ def test_the_choice_and_its_reasons_are_logged_and_yield_to_what_is_given(
     assert settings == resolve(TrainSettings, {**given, "learning_rate": 1e-5})
 
 
-def test_a_number_of_neighbors_that_is_given_is_not_compared(tiny_data_dir, monkeypatch) -> None:
-    monkeypatch.setattr(recipe_choice, "FEWEST_NEXT_CELLS", 0)
-    choice = choose_recipe({"data_dir": tiny_data_dir, "resampling_neighbors": 0}, SMALL)
-    assert choice.settings == {}
+@pytest.mark.parametrize(("given", "further"), [(0, {}), (7, DRAWN)])
+def test_a_number_of_neighbors_that_is_given_is_not_compared(tiny_data_dir, given, further) -> None:
+    choice = choose_recipe({"data_dir": tiny_data_dir, "resampling_neighbors": given}, SMALL)
+    assert choice.settings == {"max_steps": 200, **further}
     assert len(choice.reasons) == 1
+
+
+def test_every_cell_is_seen_once_however_many_there_are(tiny_data_dir) -> None:
+    few = {**SMALL, "max_steps": 3, "micro_batch_size": 10}
+    choice = choose_recipe({"data_dir": tiny_data_dir}, few)
+    assert choice.settings["max_steps"] == 4  # for 39 cells
+
+
+def test_settings_of_pairs_are_those_of_the_run(tiny_data_dir) -> None:
+    given = {"data_dir": tiny_data_dir, "only_cells_with_neighbors": False}
+    assert choose_recipe(given, SMALL).recipe == "small"
+    with pytest.raises(ValueError, match="no_neighbor_policy"):
+        choose_recipe({**given, "no_neighbor_policy": "nonsense"}, SMALL)
+
+
+def test_single_cells_have_nothing_to_compare(tiny_data_dir) -> None:
+    choice = choose_recipe({"data_dir": tiny_data_dir, "objective": "mlm"}, SMALL)
+    assert choice == ("small", {}, ["objective 'mlm' learns no successors to compare"])
 
 
 def test_many_cells_get_the_large_network(tiny_data_dir, monkeypatch) -> None:
     monkeypatch.setattr(recipe_choice, "MOST_FOR_SMALL", 10)
     choice = choose_recipe({"data_dir": tiny_data_dir}, SMALL)
     assert choice.recipe == "large"
-    assert choice.reasons == ["39 training cells have successors, more than 10"]
+    assert choice.reasons == ["39 training cells have successors, more than 10 (it needs a GPU)"]
 
 
 def test_pretrained_weights_are_fine_tuned() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.sampling import generator
@@ -21,7 +20,7 @@ from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.training.weights_from_cells import (
     expression_axes,
     gene_features,
-    gene_levels,
+    gene_lowness,
     log_expression,
     rank_frequencies,
     set_weights_from_cells,
@@ -50,8 +49,14 @@ def test_without_successors_the_frequencies_are_those_of_the_cells_themselves(ti
         tiny_data_dir / "train", settings=PairSettings(seq_length=23, objective="mlm")
     )
     table = rank_frequencies(alone)
-    first = np.bincount([alone.tokens.encode(cell)[0] for cell in alone.cells.tolist()])
-    assert np.corrcoef(table[0][: len(first)], first)[0, 1] > 0.5
+    pairs = CellPairs.of_cells_themselves(alone)
+    assert pairs.current.tolist() == pairs.following.tolist() == alone.cells.tolist()
+    tuned = TrainingPairs.of(pairs, generator(alone.settings.seed, 0, -1)).frequencies
+    np.testing.assert_array_equal(table, tuned.table)
+
+
+GRADED = ("layer.0.attention.self.query", "layer.0.attention.self.key")
+"""What the heads of the first layer are graded by."""
 
 
 def started(data_dir: Path, **given: Any) -> TemporalGeneformerModel:
@@ -89,7 +94,7 @@ def test_the_first_predictions_are_the_gene_frequencies(tiny_data_dir) -> None:
 
 def test_linear_maps_of_layers_keep_the_scale_of_what_goes_through(tiny_data_dir) -> None:
     for name, weight in started(tiny_data_dir).net.bert.encoder.named_parameters():
-        if weight.ndim == 2 and "layer.0.attention.self" not in name:  # the first has heads
+        if weight.ndim == 2 and not name.startswith(GRADED):
             expected = weight.shape[1] ** -0.5
             assert weight.std().item() == pytest.approx(expected, rel=0.1), name
 
@@ -118,33 +123,50 @@ def test_near_ranks_start_alike_and_genes_and_ranks_have_columns_of_their_own(ti
     embeddings = model.net.bert.embeddings
     ranks = embeddings.position_embeddings.weight.detach()
     assert not ranks[:, :16].any()
-    used = ranks[1:101, 16:]
+    cells = TemporalGeneformerDataset.from_folder(tiny_data_dir / "train").tokens
+    last = int(np.max(cells.num_genes))
+    used = ranks[1 : last + 1, 16:]
     assert used.std().item() == pytest.approx(32**-0.5, rel=1e-3)
     apart = torch.cdist(used, used)
-    assert (apart[0].diff() > 0)[:4].all()  # the further down, the less alike
-    assert apart[0, 1] < 0.5 * apart[0, 5]
+    half = last // 2  # below it, ranks that are next to each other are nearer than others
+    assert (apart[half:, half:].fill_diagonal_(torch.inf).argmin(1).diff().abs() <= 2).all()
+    assert apart.diagonal(1)[half:].max() < 0.5 * apart[0, half:].min()
     genes = embeddings.word_embeddings.weight.detach()[model.required_vocab().gene_ids]
-    assert genes[:, :15].std() > 3 * genes[:, 16:].std()
+    expressed = genes[(genes[:, :15].abs() > 0.2).any(1), :15]
+    assert len(expressed) > 0.5 * len(genes)
+    assert genes[:, :15].std().item() == pytest.approx(32**-0.5, rel=0.1)
+    assert genes[:, 16:].std().item() == pytest.approx(0.02, rel=0.1)
 
 
-def test_heads_of_the_first_layer_see_ever_fewer_genes_below_the_top(tiny_data_dir) -> None:
-    """The mean rank that a head attends to falls from head to head, if genes are alike."""
-    model = started(tiny_data_dir, seq_length=203)
+@pytest.mark.parametrize("sizes", [(32, 2), (256, 4), (32, 1)])
+def test_heads_of_the_first_layer_see_ever_fewer_genes_below_the_top(tiny_data_dir, sizes) -> None:
+    """The mean rank that a head attends to falls from head to head."""
+    width, heads = sizes
+    model = started(tiny_data_dir, hidden_size=width, num_attention_heads=heads)
+    vocab, last = model.required_vocab(), 10
     attention = model.net.bert.encoder.layer[0].attention.self
-    table = model.net.bert.embeddings.position_embeddings.weight.detach()[1:101]
-    seen = F.layer_norm(table, table.shape[1:]) * 0.5**0.5  # the other half are genes
-    means = []
-    for head in range(attention.num_heads):
-        rows = slice(16 * head, 16 * head + 1)
-        logits = seen @ attention.key.weight[rows].T * attention.query.bias[rows] / 16**0.5
-        weights = logits[:, 0].softmax(0)
-        means.append((weights * torch.arange(1.0, 101)).sum().item())
-    assert means[0] == pytest.approx(50.5, rel=1e-3)
-    assert means[1] < 20
+    embeddings = model.net.bert.embeddings.eval()
+    ids = torch.from_numpy(vocab.gene_ids)
+    means = np.zeros(heads)
+    for shift in range(len(ids)):  # every gene at every rank
+        cell = ids.roll(shift)[:last]
+        hidden = embeddings(cell, torch.arange(1, last + 1), torch.zeros_like(cell))
+        for head in range(heads):
+            first = head * width // heads
+            logits = hidden @ attention.key.weight[first] * attention.query.bias[first]
+            weights = (logits / (width / heads) ** 0.5).softmax(0)
+            means[head] += (weights @ torch.arange(1.0, last + 1)).item() / len(ids)
+    assert means[0] == pytest.approx((last + 1) / 2, rel=1e-3)
+    assert (np.diff(means) < -0.1).all()
 
 
-def test_a_genes_level_is_its_mean_place_and_what_no_cell_expresses_is_lowest(dataset) -> None:
-    levels = gene_levels(dataset, seed=0)
+def test_the_shortest_cells_start_with_finite_weights(tiny_data_dir) -> None:
+    for name, weight in started(tiny_data_dir, seq_length=5).net.named_parameters():
+        assert weight.isfinite().all(), name
+
+
+def test_a_genes_lowness_is_its_mean_place_and_what_no_cell_expresses_is_lowest(dataset) -> None:
+    lowness = gene_lowness(dataset, seed=0)
     cells = [dataset.tokens.encode(cell) for cell in range(len(dataset.tokens))]
     places = np.ones((len(cells), len(dataset.vocab)))
     for row, genes in zip(places, cells, strict=True):
@@ -154,17 +176,17 @@ def test_a_genes_level_is_its_mean_place_and_what_no_cell_expresses_is_lowest(da
     center = np.average(mean, weights=times)
     spread = np.sqrt(np.average((mean - center) ** 2, weights=times))
     expected = np.clip((mean - center) / spread, -3, 3)
-    np.testing.assert_allclose(levels, expected, atol=1e-5)
-    assert levels[times == 0].min() == levels.max()
+    np.testing.assert_allclose(lowness, expected, atol=1e-5)
+    assert lowness[times == 0].min() == lowness.max()
 
 
-def test_features_are_axes_times_powers_of_the_level(dataset) -> None:
+def test_features_are_axes_times_polynomials_of_the_lowness(dataset) -> None:
     features = gene_features(dataset, 6, seed=0)
-    axes, level = expression_axes(dataset, 2, seed=0), gene_levels(dataset, seed=0)
+    axes, low = expression_axes(dataset, 2, seed=0), gene_lowness(dataset, seed=0)
     np.testing.assert_array_equal(features[:, :2], axes)
-    np.testing.assert_allclose(features[:, 2:4], axes * level[:, None], rtol=1e-6)
+    np.testing.assert_allclose(features[:, 2:4], axes * low[:, None], rtol=1e-6)
     np.testing.assert_allclose(
-        features[:, 4:], axes * ((level**2 - 1) / np.sqrt(2))[:, None], rtol=1e-5
+        features[:, 4:], axes * ((low**2 - 1) / np.sqrt(2))[:, None], rtol=1e-5
     )
 
 

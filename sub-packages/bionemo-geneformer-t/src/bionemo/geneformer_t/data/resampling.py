@@ -5,7 +5,7 @@ have had none. Averaging the proportions of a cell's nearest cells estimates wha
 drawn from, and Poisson counts at the cell's own depth are another draw from it (a smoothed
 parametric bootstrap). A network that sees other draws in every epoch learns the expression and not
 the noise. Counts that vary more than a Poisson variable between similar cells, as full-length reads
-do, are not drawn well in this way; `evaluate/resampling_choice.py` finds out by held-out cells.
+do, are not drawn well in this way; `evaluate/resampled_pairs.py` finds out by held-out cells.
 """
 
 from collections.abc import Iterator

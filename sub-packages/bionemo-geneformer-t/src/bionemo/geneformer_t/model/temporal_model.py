@@ -50,7 +50,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         weight_decay: On matrices; biases and LayerNorms are spared.
         warmup_steps: Optimizer steps to the peak; None for a tenth of the run, at most 2,000.
         layer_lr_decay: Factor on the learning rate from each layer to the one below it.
-        gene_lr_fraction: Factor on the learning rate of gene embeddings and biases by rank.
+        gene_lr_fraction: Factor on the learning rate of gene embeddings and all biases of genes.
         attention_backend: `auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`.
         recompute: What the backward pass computes again instead of finding it kept.
         compile: Compile the layers with `torch.compile` when training starts.

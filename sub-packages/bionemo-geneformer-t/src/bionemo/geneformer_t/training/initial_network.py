@@ -3,7 +3,7 @@
 Random weights of BERT's kind serve wide networks and much data. A narrow network that learns from
 hundreds of cells has no steps to spare, so that it starts with what is known beforehand: ranks that
 are near are alike, genes at the top of a cell say the most, linear maps should keep the scale of
-what goes through them, and the best constant answer are the gene frequencies.
+what goes through them, and the gene frequencies are the best constant answer.
 """
 
 import math
@@ -63,7 +63,8 @@ def _set_positions(
     """Waves in the columns of ranks, as large as genes are in theirs."""
     used = slice(1, longest + 1)
     centered = waves - waves[used].mean(0)
-    scaled = centered / centered[used].std() * net.config.hidden_size**-0.5
+    spread = centered[used].std() if longest > 1 else 1.0
+    scaled = centered / spread * net.config.hidden_size**-0.5
     table = net.bert.embeddings.position_embeddings.weight
     table.zero_()
     table[:, gene_columns:] = scaled
@@ -74,13 +75,15 @@ def _grade_heads(
 ) -> None:
     """Let the heads of the first layer average over ever fewer of the highest-ranked genes.
 
-    The first head starts with all genes alike, the last one sees little but the top. In each, one
-    dimension of the keys is fitted to fall with the rank, and meets a constant query.
+    The first head starts with all genes alike; of several heads, the last one sees little but the
+    top. In each, one dimension of the keys is fitted to fall with the rank, and meets a constant
+    query.
     """
     attention = net.bert.layers[0].attention.self
     ranks = net.bert.embeddings.position_embeddings.weight[1 : longest + 1].clone()
-    # genes take half of the norm that LayerNorm leaves
-    seen = F.layer_norm(ranks, ranks.shape[1:])[:, gene_columns:] * 0.5**0.5
+    # genes are as large in their columns, and take that share of what LayerNorm leaves
+    share = 1 - gene_columns / net.config.hidden_size
+    seen = F.layer_norm(ranks, ranks.shape[1:])[:, gene_columns:] * share**0.5
     falling = places[1 : longest + 1].mean() - places[1 : longest + 1]
     slope = torch.linalg.lstsq(seen, falling[:, None], driver="gelsd").solution[:, 0]
     heads, width = attention.num_heads, attention.query.out_features // attention.num_heads

@@ -77,6 +77,7 @@ AUTO = "auto"
 
 _FROM_WEIGHTS = (
     "hidden_size", "num_layers", "num_attention_heads", "intermediate_size", "gene_embeddings",
+    "gene_lr_fraction",
 )  # fmt: skip
 _FOR_PAIRS = ("context_dropout", "successor_memory")
 

@@ -97,6 +97,7 @@ def check_settings(
     Raises:
         ValueError: Names the settings and both values.
     """
+    before = {"gene_lr_fraction": 1.0, **before}  # that of checkpoints that do not say
     fixed = changes(before, now, OnResume.REFUSED)
     if fixed:
         raise ValueError(

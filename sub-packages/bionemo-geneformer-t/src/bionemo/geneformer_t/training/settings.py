@@ -66,7 +66,7 @@ class TrainSettings(PairSettings):
     layer_lr_decay: float | None = None
     """Learning rate of each layer, as a fraction of that of the layer above it, for example 0.9."""
     gene_lr_fraction: float = 1.0
-    """Learning rate of gene embeddings and of the biases of genes, as a fraction of learning_rate.
+    """Learning rate of gene embeddings and all biases of genes, as a fraction of learning_rate.
     Each of these weights belongs to one gene and sees little data, so few cells are fitted better
     with less than 1."""
     lora_rank: int | None = None
@@ -91,8 +91,8 @@ class TrainSettings(PairSettings):
     interpolation in between. The biases start at the gene frequencies at each rank in the training
     cells. With 0, a gene has the same bias at all ranks."""
     gene_embeddings: GeneEmbeddings = "random"
-    """Initial embeddings of genes without pretrained weights: random (`random`), or the principal
-    axes of expression in the training cells (`expression`)."""
+    """How a network without pretrained weights starts: with random weights (`random`), or with what
+    the training cells say of genes and ranks (`expression`; see docs/recipes.md)."""
     successor_memory: bool = False
     """After training, add a memory of training cells to the best checkpoint, as in kNN-LM:
     predictions are then mixed with the successors of similar training cells. The mixture is fitted

@@ -32,7 +32,7 @@ MAX_CELLS = 5_000
 MAX_COLUMNS = 64
 """Of the gene embeddings, that start at features of genes."""
 POWERS = 3
-"""Powers of a gene's level, from 0, that each axis of expression is multiplied by."""
+"""Polynomials of a gene's lowness, of degree 0 to 2, that multiply each axis of expression."""
 _SOFTENING = 0.1
 """Added to a gene's standard deviation, in log counts per ten thousand: quiet genes stay quiet."""
 
@@ -40,7 +40,10 @@ _SOFTENING = 0.1
 def set_weights_from_cells(
     settings: TrainSettings, model: TemporalGeneformerModel, data: TemporalGeneformerDataModule
 ) -> None:
-    """Set the bias by rank and the gene embeddings, as far as the settings ask for it.
+    """Set what a network starts with, as far as the settings ask for it.
+
+    `rank_knots` asks for the bias by rank; `gene_embeddings expression` for gene embeddings,
+    positions, linear maps and heads (`initial_network.py`).
 
     A pretrained head knows how frequent genes are: a bias by rank on top of it starts at zero.
 
@@ -50,7 +53,9 @@ def set_weights_from_cells(
     if model.net.cls.predictions.rank_bias is not None and settings.pretrained is None:
         _set_rank_bias(model, data)
     if settings.gene_embeddings == "expression":
-        _set_gene_embeddings(settings, model, data)
+        columns = min(MAX_COLUMNS, settings.hidden_size // 2)
+        _set_gene_embeddings(settings, model, data, columns)
+        start_network(model.net, columns, _last_position(settings, model, data))
 
 
 def _set_rank_bias(model: TemporalGeneformerModel, data: TemporalGeneformerDataModule) -> None:
@@ -64,35 +69,45 @@ def _set_rank_bias(model: TemporalGeneformerModel, data: TemporalGeneformerDataM
 
 
 def _set_gene_embeddings(
-    settings: TrainSettings, model: TemporalGeneformerModel, data: TemporalGeneformerDataModule
+    settings: TrainSettings,
+    model: TemporalGeneformerModel,
+    data: TemporalGeneformerDataModule,
+    columns: int,
 ) -> None:
-    """Put what is known of genes into at most half of the columns; ranks get the others.
+    """Put what is known of genes into the first columns; ranks get the others.
 
     The embeddings are the vocabulary head too: as large as this they keep the scale of what goes
     through them, and a moderate hidden state can move a gene's probability by an order of
     magnitude.
     """
     weight = model.net.bert.embeddings.word_embeddings.weight
-    columns = min(MAX_COLUMNS, settings.hidden_size // 2)
     table = gene_features(data.train, columns, settings.seed)
-    if table.shape[1] == 0 or not table.std():
+    expressed = table[table.any(axis=1)]
+    if not expressed.size:
         logger.warning(
             "gene_embeddings: the training cells have no axes of expression (%d cells), so "
             "the embeddings start at random values", len(data.train.tokens),
         )  # fmt: skip
-    else:
-        scaled = torch.from_numpy(table * (settings.hidden_size**-0.5 / table.std()))
-        with torch.no_grad():
-            weight[: len(scaled), : scaled.shape[1]] = scaled
-        logger.info("gene embeddings start at %d features of genes", scaled.shape[1])
-    is_restarted = settings.position_scheme == "restarted"
+        return
+    scaled = torch.from_numpy(table * (settings.hidden_size**-0.5 / expressed.std()))
+    with torch.no_grad():
+        weight[: len(scaled), : scaled.shape[1]] = scaled
+    logger.info("gene embeddings start at %d features of genes", scaled.shape[1])
+
+
+def _last_position(
+    settings: TrainSettings, model: TemporalGeneformerModel, data: TemporalGeneformerDataModule
+) -> int:
+    """The last position that training uses."""
     last = model.config.max_position_embeddings - 1
-    longest = min(settings.genes_per_cell, last) if is_restarted else last
-    start_network(model.net, columns, longest)
+    if settings.position_scheme != "restarted":
+        return last
+    most = int(np.asarray(data.train.tokens.num_genes).max(initial=1))
+    return min(last, settings.genes_per_cell, most)
 
 
 def rank_frequencies(dataset: TemporalGeneformerDataset) -> Float[ndarray, "rank vocab"]:
-    """Probability of each token at each rank of the next cells: the tuned baseline's own table.
+    """Probability of each token at each rank of the next cells, tuned as the baseline is.
 
     How widely frequencies are smoothed over ranks, and how much those over all ranks and the
     uniform distribution count, is chosen in folds of the training cells. Where there are too few
@@ -109,12 +124,12 @@ def rank_frequencies(dataset: TemporalGeneformerDataset) -> Float[ndarray, "rank
 def gene_features(
     dataset: TemporalGeneformerDataset, columns: int, seed: int
 ) -> Float[ndarray, "vocab feature"]:
-    """Axes of expression, and their products with the level of each gene.
+    """Axes of expression, and their products with how low each gene usually is in a cell.
 
     If a programme raises a gene, the gene becomes more frequent above its usual rank and less
-    frequent below it. What a rank says of a gene so depends on the product of its loading and its
-    level (the derivative of a bell curve by its center), and with the products in the embeddings a
-    linear head can tell.
+    frequent below it. So what a rank says of a gene depends on the product of its loading and its
+    usual rank (the derivative of a bell curve by its center), which a linear head can express with
+    the products in the embeddings.
 
     Args:
         dataset: The training cells.
@@ -122,13 +137,13 @@ def gene_features(
         seed: Draws the cells, where there are more than `MAX_CELLS`.
     """
     axes = expression_axes(dataset, max(columns // POWERS, 1), seed)
-    level = gene_levels(dataset, seed)[:, None]
-    powers = [np.ones_like(level), level, (level**2 - 1) / 2**0.5]
+    low = gene_lowness(dataset, seed)[:, None]
+    powers = [np.ones_like(low), low, (low**2 - 1) / 2**0.5]
     return np.concatenate([axes * power for power in powers], axis=1)[:, :columns]
 
 
-def gene_levels(dataset: TemporalGeneformerDataset, seed: int) -> Float[ndarray, " vocab"]:
-    """How low genes usually are in a cell, of mean 0 and variance 1 over the genes of all cells.
+def gene_lowness(dataset: TemporalGeneformerDataset, seed: int) -> Float[ndarray, " vocab"]:
+    """How low each gene usually is in a cell, of mean 0 and variance 1 over the genes of all cells.
 
     The square root of the rank over the number of genes, averaged over cells; a cell that does not
     express the gene counts as the bottom. Cut at 3 standard deviations.
@@ -138,14 +153,14 @@ def gene_levels(dataset: TemporalGeneformerDataset, seed: int) -> Float[ndarray,
         seed: Draws the cells, where there are more than `MAX_CELLS`.
     """
     cells = _drawn(np.arange(len(dataset.tokens)), seed)
-    below = np.zeros(len(dataset.vocab))
+    height = np.zeros(len(dataset.vocab))
     expressed = np.zeros(len(dataset.vocab))
     for genes in dataset.tokens.rows_of(cells):
-        below[genes] += 1 - np.sqrt(np.arange(1, len(genes) + 1) / max(len(genes), 1))
+        height[genes] += 1 - np.sqrt(np.arange(1, len(genes) + 1) / len(genes))
         expressed[genes] += 1
-    level = 1 - below / len(cells)
+    low = 1 - height / len(cells)
     shares = expressed / max(expressed.sum(), 1)
-    centered = level - shares @ level
+    centered = low - shares @ low
     spread = np.sqrt(shares @ centered**2)
     return np.clip(centered / max(spread, 1e-6), -3, 3).astype(np.float32)
 

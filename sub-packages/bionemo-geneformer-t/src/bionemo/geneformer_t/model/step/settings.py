@@ -24,7 +24,7 @@ class StepSettings(Settings):
     layer_lr_decay: float | None = None
     """Factor on the learning rate from each layer to the one below it."""
     gene_lr_fraction: float = 1.0
-    """Learning rate of gene embeddings and biases by rank, as a fraction of the others'."""
+    """Learning rate of gene embeddings and all biases of genes, as a fraction of the others'."""
     attention_backend: str = "auto"
     """`auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`."""
     recompute: Recompute = "nothing"
