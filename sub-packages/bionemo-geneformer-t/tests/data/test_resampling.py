@@ -9,6 +9,7 @@ import pytest
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data import resampling
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.data import resampling
 from bionemo.geneformer_t.data.resampling import CellResampler, similar_cells
 from bionemo.geneformer_t.data.sampling import stream_keys
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
@@ -56,6 +57,18 @@ def test_a_draw_depends_on_its_cell_and_key_alone(train: TemporalGeneformerDatas
         (alone,) = resampler.draw(cells[i : i + 1], of[i : i + 1])
         np.testing.assert_array_equal(alone, together[i])
     assert not np.array_equal(together[0], together[2])
+
+
+@pytest.mark.parametrize("room", [0, 900])
+def test_draws_are_the_same_where_few_means_are_kept(train, monkeypatch, room) -> None:
+    cells, of = np.array([3, 7, 3, 30, 8, 9]), keys(6)
+    expected = CellResampler(train.tokens, np.arange(40), 5).draw(cells, of)
+    monkeypatch.setattr(resampling, "MAX_KEPT", room)
+    forgetful = CellResampler(train.tokens, np.arange(40), 5)
+    for _ in range(2):
+        for found, genes in zip(forgetful.draw(cells, of), expected, strict=True):
+            np.testing.assert_array_equal(found, genes)
+    assert sum(columns.nbytes + mean.nbytes for columns, mean in forgetful._kept.values()) <= room
 
 
 def test_cells_outside_the_pool_have_no_influence(train: TemporalGeneformerDataset) -> None:

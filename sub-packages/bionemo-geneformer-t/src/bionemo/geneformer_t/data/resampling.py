@@ -9,10 +9,11 @@ do, are not drawn well in this way; `evaluate/resampled_pairs.py` finds out by h
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Int, UInt64
+from jaxtyping import Float, Int, UInt64
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.stored_matrix import row_blocks
@@ -26,6 +27,8 @@ NUM_AXES = 20
 """Principal axes of expression in which cells are similar."""
 MAX_CELLS = 5_000
 """Cells that the axes are fitted to."""
+MAX_KEPT = 2**27
+"""Bytes of expected counts that a process keeps; those of further cells are averaged anew."""
 MAX_DRAWS = 5_000
 """Draws of all cells together, where a sample of fixed size is needed."""
 MAX_COPIES = 10
@@ -49,6 +52,8 @@ class CellResampler:
         self._row_of = np.full(len(tokens), -1)
         self._row_of[pool] = np.arange(len(pool))
         self._similar = similar_cells(tokens, pool, number)
+        self._kept: dict[int, tuple[ndarray, ndarray]] = {}
+        self._room = MAX_KEPT
 
     def draw(
         self, cells: Int[ndarray, " draw"], keys: UInt64[ndarray, " draw"]
@@ -71,6 +76,34 @@ class CellResampler:
         self, cells: Int[ndarray, " draw"], keys: UInt64[ndarray, " draw"]
     ) -> tuple[Int[ndarray, " value"], Int[ndarray, " value"], Int[ndarray, " draw"]]:
         """The same as concatenated counts and their columns, and how many each draw has."""
+        values, genes = [], []
+        for (expressed, mean), key in zip(self._expected(cells), keys.tolist(), strict=True):
+            drawn = np.random.Generator(np.random.Philox(key=key)).poisson(mean)
+            values.append(drawn[drawn > 0])
+            genes.append(expressed[drawn > 0])
+        lengths = np.array([len(drawn) for drawn in values])
+        return np.concatenate(values), np.concatenate(genes), lengths
+
+    def _expected(
+        self, cells: Int[ndarray, " draw"]
+    ) -> list[tuple[Int[ndarray, " expressed"], Float[ndarray, " expressed"]]]:
+        """Columns and expected counts of each cell; those of up to `MAX_KEPT` bytes are kept."""
+        unknown = np.array([cell for cell in np.unique(cells) if int(cell) not in self._kept])
+        found = dict(zip(unknown.tolist(), self._means(unknown), strict=True))
+        expected = [self._kept.get(cell) or found[cell] for cell in cells.tolist()]
+        for cell, (columns, mean) in found.items():
+            self._room -= columns.nbytes + mean.nbytes
+            if self._room < 0:
+                break
+            self._kept[cell] = columns, mean
+        return expected
+
+    def _means(
+        self, cells: Int[ndarray, " cell"]
+    ) -> list[tuple[Int[ndarray, " expressed"], Float[ndarray, " expressed"]]]:
+        """The mean proportions of each cell and its nearest cells, at the depth of the cell."""
+        if not len(cells):
+            return []
         similar = self._similar[self._row_of[cells]]
         counts, columns, lengths = self._tokens.store.rows_of(similar.ravel())
         starts = offsets_of(lengths)
@@ -79,16 +112,13 @@ class CellResampler:
         # the cell itself comes first: its depth over the total of each cell that is averaged
         scale = np.repeat((totals[:, :1] / totals / similar.shape[1]).ravel(), lengths)
         scaled, columns = counts * scale, columns.astype(np.int64)
-        values, genes = [], []
         bounds = starts[:: similar.shape[1]].tolist()
-        for key, start, stop in zip(keys.tolist(), bounds[:-1], bounds[1:], strict=True):
+        found = []
+        for start, stop in pairwise(bounds):
             mean = np.bincount(columns[start:stop], scaled[start:stop])
             expressed = np.flatnonzero(mean)
-            drawn = np.random.Generator(np.random.Philox(key=key)).poisson(mean[expressed])
-            values.append(drawn[drawn > 0])
-            genes.append(expressed[drawn > 0])
-        lengths = np.array([len(drawn) for drawn in values])
-        return np.concatenate(values), np.concatenate(genes), lengths
+            found.append((expressed, mean[expressed]))
+        return found
 
 
 def several(

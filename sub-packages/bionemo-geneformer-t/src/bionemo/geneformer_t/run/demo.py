@@ -32,7 +32,7 @@ class DemoSettings(Settings):
     """Start from the beginning, and remove the results of an earlier demo."""
     num_cells: int = 3000
     """Number of cells to simulate."""
-    num_epochs: int = 8
+    num_epochs: int = 4
     """Number of passes over the training cells."""
     hidden_size: int = 128
     """Width of the model."""
