@@ -9,7 +9,6 @@ import pytest
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data import resampling
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
-from bionemo.geneformer_t.data import resampling
 from bionemo.geneformer_t.data.resampling import CellResampler, similar_cells
 from bionemo.geneformer_t.data.sampling import stream_keys
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
