@@ -193,5 +193,6 @@ def _smoothed_at(
     upto = np.concatenate([[0], np.cumsum(both_sides)])
     start = len(mass) - 1 - ranks
     total = upto[start[None] + lengths[:, None]] - upto[start][None]
-    numerator, denominator = shares @ near, shares @ total
+    # not by BLAS, whose products of a few numbers can warn of an invalid value where all are finite
+    numerator, denominator = (np.einsum("c,cp->p", shares, found) for found in (near, total))
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
