@@ -88,7 +88,8 @@ class CellResampler:
         self, cells: Int[ndarray, " draw"]
     ) -> list[tuple[Int[ndarray, " expressed"], Float[ndarray, " expressed"]]]:
         """Columns and expected counts of each cell; those of up to `MAX_KEPT` bytes are kept."""
-        unknown = np.setdiff1d(cells, np.fromiter(self._kept, dtype=cells.dtype))
+        wanted = np.unique(cells).tolist()
+        unknown = np.array([cell for cell in wanted if cell not in self._kept], dtype=cells.dtype)
         found = dict(zip(unknown.tolist(), self._means(unknown), strict=True))
         expected = [self._kept.get(cell) or found[cell] for cell in cells.tolist()]
         for cell, (columns, mean) in found.items():

@@ -13,9 +13,10 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.resampling import MAX_COPIES, CellResampler, several
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import index_by_profile
+from bionemo.geneformer_t.evaluate.baselines.profile_space import NUM_COMPONENTS
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets, draw_positions
-from bionemo.geneformer_t.evaluate.knn_fit import Query, fit_knn, index_of
+from bionemo.geneformer_t.evaluate.knn_fit import Query, fit_knn
 
 NUMBERS = (0, 10, 20, 40)
 """Values of `resampling_neighbors` that are compared; 0 keeps the measured cells."""
@@ -101,11 +102,8 @@ def _cross_entropy(
     fitted: CellPairs, asked: Sequence[Targets], drawn_positions: Sequence[tuple[ndarray, ...]]
 ) -> float:
     """Of held-out next cells under the next cells of similar current cells, best mixture."""
-    targets = list(fitted.targets())
-    contexts = [target.context for target in targets]
-    space = ProfileSpace.fit(contexts, fitted.max_genes, fitted.vocab_size)
-    index = index_of(fitted, targets, space.points(contexts))
-    place_of = {target.cell: place for place, target in enumerate(targets)}
+    space, index = index_by_profile(fitted, NUM_COMPONENTS)
+    place_of = {int(cell): place for place, cell in enumerate(fitted.cells)}
     points = space.points([target.context for target in asked])
     queries = []
     for target, point, (ranks, genes, weights) in zip(asked, points, drawn_positions, strict=True):

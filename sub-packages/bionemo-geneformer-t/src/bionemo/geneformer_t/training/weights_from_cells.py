@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 MAX_CELLS = 5_000
 MAX_COLUMNS = 64
 """Of the gene embeddings, that start at features of genes."""
-POWERS = 3
-"""Polynomials of a gene's lowness, of degree 0 to 2, that multiply each axis of expression."""
+POLYNOMIALS = (np.ones_like, np.positive, lambda low: (low**2 - 1) / 2**0.5)
+"""Of a gene's lowness, of degree 0 to 2; each multiplies all axes of expression."""
 _SOFTENING = 0.1
 """Added to a gene's standard deviation, in log counts per ten thousand: quiet genes stay quiet."""
 
@@ -136,10 +136,10 @@ def gene_features(
         columns: At most so many features.
         seed: Draws the cells, where there are more than `MAX_CELLS`.
     """
-    axes = expression_axes(dataset, max(columns // POWERS, 1), seed)
+    axes = expression_axes(dataset, max(columns // len(POLYNOMIALS), 1), seed)
     low = gene_lowness(dataset, seed)[:, None]
-    powers = [np.ones_like(low), low, (low**2 - 1) / 2**0.5]
-    return np.concatenate([axes * power for power in powers], axis=1)[:, :columns]
+    features = [axes * polynomial(low) for polynomial in POLYNOMIALS]
+    return np.concatenate(features, axis=1)[:, :columns]
 
 
 def gene_lowness(dataset: TemporalGeneformerDataset, seed: int) -> Float[ndarray, " vocab"]:

@@ -54,7 +54,7 @@ class KnnSuccessors:
 
 def fit_knn_successors(training: TrainingPairs, _rng: np.random.Generator) -> KnnSuccessors:
     """Choose axes, number, width and weights in the folds, then index all pairs."""
-    indexed = [_index(fold.fitted, NUMBERS_OF_AXES[-1]) for fold in training.folds]
+    indexed = [index_by_profile(fold.fitted, NUMBERS_OF_AXES[-1]) for fold in training.folds]
     tried = numbers_of_axes(min(len(space.axes) for space, _ in indexed))
     queries = []
     for fold, (space, index) in zip(training.folds, indexed, strict=True):
@@ -74,7 +74,7 @@ def fit_knn_successors(training: TrainingPairs, _rng: np.random.Generator) -> Kn
                 )
             )
     chosen = fit_knn(queries)
-    space, index = _index(training.all, chosen.space)
+    space, index = index_by_profile(training.all, chosen.space)
     return KnnSuccessors(
         space=space,
         index=index,
@@ -84,7 +84,7 @@ def fit_knn_successors(training: TrainingPairs, _rng: np.random.Generator) -> Kn
     )
 
 
-def _index(pairs: CellPairs, num_axes: int) -> tuple[ProfileSpace, SuccessorIndex]:
+def index_by_profile(pairs: CellPairs, num_axes: int) -> tuple[ProfileSpace, SuccessorIndex]:
     """All current cells of the pairs in a space of their own."""
     targets = list(pairs.targets())
     contexts = [target.context for target in targets]
