@@ -63,7 +63,7 @@ SIMULATED: Mapping[str, Mapping[str, Any]] = {
 GRAPHS = {"pancreas_e15_mouse": "pseudotime_neighbors"}
 FORMER = {
     "recipe": "small", "context_dropout": 0.6, "learning_rate": 1e-3, "gene_lr_fraction": 1.0,
-    "num_epochs": 1000, "max_steps": 200,
+    "num_epochs": 1000, "max_steps": 200, "dropout_prob": 0.1,
 }  # fmt: skip
 """What `small` was, for the time that it took."""
 CHOSEN = ("resampling_neighbors", "learning_rate", "num_epochs", "max_steps")
@@ -84,21 +84,26 @@ def data_of(name: str, split: int, real_data: Path, folder: Path) -> Path:
 
 
 def trained(name: str, data: Path, run: Path, seed: int, **settings: Any) -> tuple[Path, float]:
-    """A checkpoint, and the CPU seconds that it took."""
-    started = time.process_time()
-    checkpoint = train_temporal_geneformer(
-        **{
-            "recipe": "auto",
-            "data_dir": data,
-            "output_dir": run,
-            "neighbor_key": GRAPHS.get(name, "next_cell_ids"),
-            "seed": seed,
-            "num_workers": 0,
-            "final_evaluation": False,
-            **settings,
-        }
-    )
-    return checkpoint, time.process_time() - started
+    """A checkpoint, and the CPU seconds that it took; one that is there is not trained again."""
+    done = run / "trained.json"
+    if not done.exists():
+        started = time.process_time()
+        checkpoint = train_temporal_geneformer(
+            **{
+                "recipe": "auto",
+                "data_dir": data,
+                "output_dir": run,
+                "neighbor_key": GRAPHS.get(name, "next_cell_ids"),
+                "seed": seed,
+                "num_workers": 0,
+                "final_evaluation": False,
+                **settings,
+            }
+        )
+        seconds = time.process_time() - started
+        write_text(done, json.dumps([checkpoint.relative_to(run).as_posix(), seconds]))
+    path, seconds = json.loads(done.read_text(encoding="utf-8"))
+    return run / path, seconds
 
 
 def network_alone(checkpoint: Path, evaluated: Evaluated) -> TokenSums:
@@ -263,19 +268,15 @@ def main() -> None:
                 run = folder / name / f"split{split}-seed{seed}"
                 if not (run / "run.json").exists():
                     write_text(run / "run.json", json.dumps(one_run(name, data, run, seed)))
-        done = folder / name / "former.json"
-        if name in given.former and not done.exists():
-            _, seconds = trained(
-                name, folder / name / "split1", folder / name / "former", 0, **FORMER
-            )
-            write_text(done, json.dumps(seconds))
+        if name in given.former:
+            trained(name, folder / name / "split1", folder / name / "former", 0, **FORMER)
     found, former = {}, {}
     for name in names:
         runs = [json.loads(file.read_text()) for file in sorted((folder / name).glob("*/run.json"))]
         if runs:
             found[name] = runs
-        if (folder / name / "former.json").exists():
-            former[name] = json.loads((folder / name / "former.json").read_text())
+        if (folder / name / "former" / "trained.json").exists():
+            former[name] = trained(name, folder, folder / name / "former", 0)[1]
     print("better/alike/worse: in how many runs, beyond a 95 % interval; nats per position\n")
     shown = rows_of(found, former)
     reached = targets(found, former)

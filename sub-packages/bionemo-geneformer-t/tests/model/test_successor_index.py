@@ -46,17 +46,17 @@ def test_a_rank_has_the_same_frequencies_however_many_are_asked_for(index) -> No
 
 @pytest.mark.parametrize("width", [0.5, 2.0, 50.0])
 def test_single_positions_get_what_whole_frequencies_say(index, width) -> None:
-    places = np.array([0, 1, 2])
-    genes, found = index.frequencies(places, num_ranks=3, width=width)
-    for column, gene in enumerate(genes):
-        ranks = np.arange(3)
-        (single,) = index.at(places, ranks, np.full(3, gene), [width])
-        np.testing.assert_allclose(single, found[:, column], rtol=1e-5)
+    places, ranks = np.array([2, 0, 1]), np.arange(3)
+    for number in (1, 2, 3):
+        genes, found = index.frequencies(places[:number], num_ranks=3, width=width)
+        for column, gene in enumerate(genes):
+            (tried,) = index.at(places, (1, number), ranks, np.full(3, gene), [width])
+            np.testing.assert_allclose(tried[1], found[:, column], rtol=1e-5)
 
 
 def test_genes_beyond_all_that_it_knows_have_no_frequency(index) -> None:
-    (found,) = index.at(np.array([0]), np.array([0, 0]), np.array([9, 500]), [3.0])
-    assert found.tolist() == [0, 0]
+    (found,) = index.at(np.array([0]), (1,), np.array([0, 0]), np.array([9, 500]), [3.0])
+    assert found.tolist() == [[0, 0]]
 
 
 def test_it_is_the_same_after_a_checkpoint(index) -> None:

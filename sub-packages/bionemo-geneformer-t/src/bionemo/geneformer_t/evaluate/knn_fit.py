@@ -102,9 +102,9 @@ def fit_knn(
     for query in queries:
         for space, (index, point) in query.searches.items():
             near = index.nearest(point, max(numbers), query.itself)
-            for number in numbers:
-                tried = index.at(near[:number], query.ranks, query.genes, widths)
-                for width, probabilities in zip(widths, tried, strict=True):
+            tried = index.at(near, numbers, query.ranks, query.genes, widths)
+            for width, rows in zip(widths, tried, strict=True):
+                for number, probabilities in zip(numbers, rows, strict=True):
                     found[space, number, width].append(probabilities)
     other = np.concatenate([query.others for query in queries])
 

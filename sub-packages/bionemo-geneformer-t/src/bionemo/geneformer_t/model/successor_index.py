@@ -15,7 +15,6 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.ragged import offsets_of, places_within
 
-_ABSENT = -1
 _LEAST_MASS = 1e-6
 """Below this fraction of its height a Gaussian is 0."""
 
@@ -123,24 +122,56 @@ class SuccessorIndex:
     def at(
         self,
         places: Int[ndarray, " place"],
+        numbers: Sequence[int],
         ranks: Int[ndarray, " position"],
         genes: Int[ndarray, " position"],
         widths: Sequence[float],
-    ) -> Iterator[Float[ndarray, " position"]]:
+    ) -> Iterator[Float[ndarray, "number position"]]:
         """`frequencies` of some genes at some ranks (from 0), for each of some widths.
 
-        Only these are computed, so that many widths can be tried. Next cells count at full length.
+        Only these are computed, so that many can be tried. Next cells count at full length.
+
+        Args:
+            places: Of current cells, the nearest first.
+            numbers: How many of them count, one row of the result for each.
+            ranks: Of the positions that are asked for.
+            genes: At these positions.
+            widths: Standard deviations of the smoothing, in ranks.
         """
-        cells, shares = self.next_cells(places)
-        where = np.full((len(cells), int(self.genes.max(initial=0)) + 1), _ABSENT, dtype=np.int32)
+        cells, _ = self.next_cells(places)
+        shares = np.zeros((len(numbers), len(cells)), dtype=np.float32)
+        for row, number in zip(shares, numbers, strict=True):
+            found, weights = self.next_cells(places[:number])
+            row[np.searchsorted(cells, found)] = weights
+        lengths = np.diff(self.gene_offsets)[cells]
+        longest = max(int(lengths.max(initial=0)), int(ranks.max(initial=0)) + 1)
+        apart = self._apart(cells, ranks, genes, longest)
+        # the mass of all genes of a cell of some length at a rank: a difference of cumulative sums
+        starts = longest - ranks
+        ends = starts + lengths[:, None]
+        for width in widths:
+            mass = gaussian(np.arange(longest + 1), width)
+            mass[longest] = 0
+            upto = np.cumsum(np.concatenate([[0], mass[:0:-1], mass]), dtype=np.float32)
+            found = _weighted(shares, mass[apart])
+            total = _weighted(shares, upto[ends] - upto[starts])
+            yield np.divide(found, total, out=np.zeros_like(found), where=total > 0)
+
+    def _apart(
+        self,
+        cells: Int[ndarray, " cell"],
+        ranks: Int[ndarray, " position"],
+        genes: Int[ndarray, " position"],
+        longest: int,
+    ) -> Int[ndarray, "cell position"]:
+        """How many ranks away each cell has each position's gene; `longest` where it has not."""
+        where = np.full((len(cells), int(self.genes.max(initial=0)) + 2), 2 * longest, np.int32)
         for row, cell in zip(where, cells, strict=True):
             mine = self.genes[self.gene_offsets[cell] : self.gene_offsets[cell + 1]]
             row[mine] = np.arange(len(mine))
-        known = genes < where.shape[1]
-        where = np.where(known, where[:, np.where(known, genes, 0)], _ABSENT)
-        lengths = np.diff(self.gene_offsets)[cells]
-        for width in widths:
-            yield _smoothed_at(where, lengths, shares, ranks, width)
+        # the last column is that of all genes that no next cell has
+        apart = where[:, np.minimum(genes, where.shape[1] - 1)] - ranks.astype(np.int32)
+        return np.minimum(np.abs(apart, out=apart), longest, out=apart)
 
     def to_dict(self) -> dict[str, torch.Tensor]:
         """Tensors, for checkpoints."""
@@ -177,22 +208,9 @@ def gaussian(apart: Integer[ndarray, "..."], width: float) -> Float[ndarray, "..
     return mass
 
 
-def _smoothed_at(
-    where: Int[ndarray, "cell position"],
-    lengths: Int[ndarray, " cell"],
-    shares: Float[ndarray, " cell"],
-    ranks: Int[ndarray, " position"],
-    width: float,
-) -> Float[ndarray, " position"]:
-    """The smoothed frequency of each position's gene at its rank, 0 if no cell is that long."""
-    longest = max(int(lengths.max(initial=0)), int(ranks.max(initial=0)) + 1)
-    mass = gaussian(np.arange(longest + 1), width)
-    near = np.where(where == _ABSENT, 0, mass[np.minimum(np.abs(where - ranks), longest)])
-    # the mass of all genes of a cell of some length at a rank: a difference of cumulative sums
-    both_sides = np.concatenate([mass[:0:-1], mass])
-    upto = np.concatenate([[0], np.cumsum(both_sides)])
-    start = len(mass) - 1 - ranks
-    total = upto[start[None] + lengths[:, None]] - upto[start][None]
-    # not by BLAS, whose products of a few numbers can warn of an invalid value where all are finite
-    numerator, denominator = (np.einsum("c,cp->p", shares, found) for found in (near, total))
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+def _weighted(
+    shares: Float[ndarray, "number cell"], values: Float[ndarray, "cell position"]
+) -> Float[ndarray, "number position"]:
+    """Their product. BLAS can warn of an invalid value in small ones where all are finite."""
+    with np.errstate(invalid="ignore"):
+        return shares @ values
