@@ -72,3 +72,13 @@ def test_cells_of_another_version_have_none_and_a_sentence(folder, dataset) -> N
     bounds, about = simulated_bounds(folder, dataset)
     assert not bounds
     assert "is not known: another version simulated" in about
+
+
+def test_cells_with_switch_genes_have_none_and_a_sentence(tmp_path) -> None:
+    folder = simulate(
+        output_dir=tmp_path / "fates", num_cells=200, num_genes=60, num_switch_genes=1
+    )
+    dataset = TemporalGeneformerDataset.from_folder(folder / "test")
+    bounds, about = simulated_bounds(folder, dataset)
+    assert not bounds
+    assert "only for cells without switch genes" in about

@@ -100,3 +100,30 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["simulate", *arguments, "--val_fraction", "0"]) == 0
     assert "next: geneformer-t train" in capsys.readouterr().out
     assert not (tmp_path / "x" / "val").exists()
+
+
+def test_cells_with_switch_genes_say_what_their_fates_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = simulate(
+        output_dir=tmp_path / "fates", num_switch_genes=2, num_donors=3, num_cells=400,
+        num_genes=80, counts_per_cell=300.0,
+    )  # fmt: skip
+    assert "fates B " in (said := capsys.readouterr().out)
+    assert "8 switch genes; 3 donors" in said
+    cells = anndata.read_h5ad(folder / "train" / "data.h5ad")
+    fates = cells.obsm["true_fates"]
+    assert list(fates.columns) == ["B", "A1", "A2"]
+    assert list(fates.index) == list(cells.obs_names)
+    assert set(cells.obs["donor"]) == {"donor_1", "donor_2", "donor_3"}
+    assert cells.obs["time_point"].max() == 5
+    switches = cells.var[cells.var["switch_sign"] != 0]
+    assert sorted(switches["switch_branch"]) == ["A", "A", "A1", "A1", "A2", "A2", "B", "B"]
+    toward_b = switches[(switches["switch_branch"] == "B") & (switches["switch_sign"] == 1)]
+    assert toward_b[["drives_B", "drives_A1", "drives_A2"]].to_numpy().tolist() == [[1, -1, -1]]
+
+
+def test_settings_of_switch_genes_change_nothing_without_them(folder: Path) -> None:
+    """Today's folders keep their record, so that the same command finds its work done."""
+    record = json.loads((folder / "made_by.json").read_text())
+    assert not {"num_switch_genes", "num_donors", "switch_effect"} & record["settings"].keys()

@@ -150,9 +150,7 @@ class Programmes:
     ) -> sp.csr_matrix:
         """Negative binomial counts of cells with the given expected totals."""
         mean = depth[:, None] * self.mean_expression(branch, pseudotime)
-        if self.dispersion:
-            mean *= rng.gamma(1 / self.dispersion, self.dispersion, size=mean.shape)
-        return sp.csr_matrix(rng.poisson(mean).astype(np.float32))
+        return negative_binomial_counts(mean, self.dispersion, rng)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +200,15 @@ def simulate(settings: SimulationSettings, rng: np.random.Generator) -> Simulati
         programmes=programmes,
         settings=settings,
     )
+
+
+def negative_binomial_counts(
+    mean: Float[ndarray, "cell gene"], dispersion: float, rng: np.random.Generator
+) -> sp.csr_matrix:
+    """Counts with variance mean + dispersion * mean^2; Poisson counts without dispersion."""
+    if dispersion:
+        mean = mean * rng.gamma(1 / dispersion, dispersion, size=mean.shape)
+    return sp.csr_matrix(rng.poisson(mean).astype(np.float32))
 
 
 def draw_depths(
@@ -278,9 +285,9 @@ def layout(
     pseudotime: Float[ndarray, " cell"],
     rng: np.random.Generator,
 ) -> Float[ndarray, "cell 2"]:
-    """Draw the tree from left to right: branches part smoothly after their fork."""
+    """Draw the tree from left to right: branches part smoothly after their fork, then go on."""
     heights = _heights(tree.parents)
-    along = pseudotime - tree.starts[branch]
+    along = np.minimum(pseudotime - tree.starts[branch], 1)
     origins = heights[np.maximum(np.array(tree.parents), 0)]
     parted = along * along * (3 - 2 * along)
     sideways = origins[branch] + (heights - origins)[branch] * parted

@@ -35,6 +35,8 @@ def simulated_bounds(
         return {}, ""
     values, tokens = made_by["settings"], dataset.tokens
     name = SIMULATOR[0].upper() + SIMULATOR[1:]
+    if values.get("num_switch_genes"):
+        return {}, f"{name} is known only for cells without switch genes."
     wanted = [f.name for f in fields(SimulationSettings)]
     rows = None
     if {*wanted, "seed"} <= values.keys():

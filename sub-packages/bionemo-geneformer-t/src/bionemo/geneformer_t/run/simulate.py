@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.simulated_fates import FateSettings, FateSimulation
 from bionemo.geneformer_t.simulation import NEIGHBOR_KEY, Simulation, SimulationSettings
 
 if TYPE_CHECKING:
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 _SPLIT_STREAM = 1
+TIME_BETWEEN = 0.5
+"""Pseudotime between the time points of cells with fates."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateSettings(SimulationSettings):
+class SimulateSettings(FateSettings):
     """What to simulate, and where to write it."""
 
     output_dir: Path
@@ -36,9 +39,15 @@ def simulate(settings: SimulateSettings) -> Path:
     For each cell, `obs` contains its `pseudotime`, `branch` and `expected_depth`, and
     `obsm["X_latent"]` its coordinates in a drawing of the tree. The graph `next_cell_ids` contains
     its successors: cells of the same split that are slightly later in pseudotime.
+
+    With `num_switch_genes`, switch genes decide at each fork: `obsm["true_fates"]` contains the
+    probability of each fate (the branches that do not fork) for each cell, `obs` its `time_point`
+    and `donor`, and `var` the branch that a switch gene is about (`switch_branch`), whether it
+    favours it (`switch_sign`, 1 or -1), and what it does to each fate (`drives_B`, ...).
     """
     import numpy as np
 
+    from bionemo.geneformer_t import simulated_fates
     from bionemo.geneformer_t import simulation as simulator
     from bionemo.geneformer_t.data import write_folder
     from bionemo.geneformer_t.prepare.splits import split_by_cell, split_fractions
@@ -47,11 +56,12 @@ def simulate(settings: SimulateSettings) -> Path:
     if write_folder.is_done(settings.output_dir, record):
         print(f"{settings.output_dir} already contains this simulation")
         return settings.output_dir
-    own = SimulationSettings(
-        **{field.name: getattr(settings, field.name) for field in fields(SimulationSettings)}
+    own = FateSettings(
+        **{field.name: getattr(settings, field.name) for field in fields(FateSettings)}
     )
     fractions = split_fractions(settings.val_fraction, settings.test_fraction)
-    simulation = simulator.simulate(own, np.random.default_rng(settings.seed))
+    draw = simulated_fates.simulate_fates if own.num_switch_genes else simulator.simulate
+    simulation = draw(own, np.random.default_rng(settings.seed))
     split = split_by_cell(
         own.num_cells,
         fractions,
@@ -97,9 +107,33 @@ def to_anndata(simulation: Simulation) -> "anndata.AnnData":
         },
         index=list(simulation.gene_ids),
     )
-    return anndata.AnnData(
+    cells = anndata.AnnData(
         simulation.counts, obs=obs, var=var, obsm={"X_latent": simulation.latent}
     )
+    if isinstance(simulation, FateSimulation):
+        _add_fates(cells, simulation)
+    return cells
+
+
+def _add_fates(cells: "anndata.AnnData", simulation: FateSimulation) -> None:
+    """What decides, and what is decided."""
+    import numpy as np
+    import pandas as pd
+
+    switches, names = simulation.switches, simulation.programmes.tree.names
+    cells.obs["time_point"] = np.floor(simulation.pseudotime / TIME_BETWEEN).astype(np.int64)
+    if simulation.settings.num_donors:
+        cells.obs["donor"] = pd.Categorical([f"donor_{number + 1}" for number in simulation.donor])
+    fates = [names[leaf] for leaf in switches.leaves]
+    cells.obsm["true_fates"] = pd.DataFrame(
+        simulation.true_fates, index=cells.obs_names, columns=fates
+    )
+    branch, sign = np.full(cells.n_vars, "", dtype=object), np.zeros(cells.n_vars, dtype=np.int64)
+    branch[switches.genes] = [names[b] for b in switches.branch]
+    sign[switches.genes] = switches.sign
+    cells.var["switch_branch"], cells.var["switch_sign"] = branch, sign
+    for leaf, fate in zip(switches.leaves, fates, strict=True):
+        cells.var[f"drives_{fate}"] = switches.drives(leaf, cells.n_vars)
 
 
 def _vocab(simulation: Simulation, train: "Int[ndarray, ' train_cell']") -> Any:
@@ -113,7 +147,13 @@ def _vocab(simulation: Simulation, train: "Int[ndarray, ' train_cell']") -> Any:
 
 
 def _record(settings: SimulateSettings) -> dict[str, Any]:
-    return {name: value for name, value in asdict(settings).items() if name != "output_dir"}
+    """The settings; those of switch genes only where there are some."""
+    left_out = {"output_dir"}
+    if not settings.num_switch_genes:
+        left_out |= {f.name for f in fields(FateSettings)} - {
+            f.name for f in fields(SimulationSettings)
+        }
+    return {name: value for name, value in asdict(settings).items() if name not in left_out}
 
 
 def _report(settings: SimulateSettings, simulation: Simulation, contents: Any) -> str:
@@ -123,6 +163,8 @@ def _report(settings: SimulateSettings, simulation: Simulation, contents: Any) -
         f"{detected:.0f} genes detected in a cell, "
         f"branches {', '.join(simulation.programmes.tree.names)}"
     ]
+    if isinstance(simulation, FateSimulation):
+        lines.append(_report_on_fates(simulation))
     for name, split in contents.items():
         graph = split.graphs[NEIGHBOR_KEY]
         lines.append(
@@ -133,6 +175,16 @@ def _report(settings: SimulateSettings, simulation: Simulation, contents: Any) -
         f"next: geneformer-t train --data_dir {settings.output_dir} --output_dir OUTPUT_DIR"
     )
     return "\n".join(lines)
+
+
+def _report_on_fates(simulation: FateSimulation) -> str:
+    names, switches = simulation.programmes.tree.names, simulation.switches
+    shares = zip(switches.leaves, simulation.true_fates.mean(axis=0), strict=True)
+    donors = simulation.settings.num_donors
+    return (
+        f"  fates {', '.join(f'{names[leaf]} {share:.0%}' for leaf, share in shares)}; "
+        f"{len(switches.genes)} switch genes; {f'{donors} donors' if donors else 'no donors'}"
+    )
 
 
 if __name__ == "__main__":
