@@ -3,22 +3,25 @@ import pandas as pd
 import pytest
 
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
+from bionemo.geneformer_t.evaluate.baselines.training_folds import NUM_FOLDS
 from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform, fit_uniform
 from bionemo.geneformer_t.evaluate.evaluation import (
     BASELINES,
+    DRAWN_BASELINES,
     MODEL,
     SHUFFLED,
     SIMULATOR,
     evaluate,
 )
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
-from bionemo.geneformer_t.evaluate.headline import NO_INFORMATION
+from bionemo.geneformer_t.evaluate.headline import NO_INFORMATION, Headline
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import population_sentence
 from bionemo.geneformer_t.evaluate.score_tables import token_table
 from bionemo.geneformer_t.evaluate.scores.population_reference import NO_CHANGE
 from bionemo.geneformer_t.evaluate.text import gap_sentence, summary
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.report.legend import legend
 
 
 @pytest.fixture
@@ -38,6 +41,30 @@ def test_a_model_is_scored_beside_every_baseline(evaluation_of) -> None:
     assert evaluation.num_pairs == 2 * 58
     for row in evaluation.rows.values():
         assert row.interval.low <= row.all.cross_entropy <= row.interval.high
+
+
+@pytest.mark.slow
+def test_a_look_up_of_drawn_cells_is_a_baseline_where_the_model_learned_from_them(
+    random_split, fitted
+) -> None:
+    train, test = random_split(0, copy=0.9), random_split(1, copy=0.9)
+    unseen = []
+
+    def redraw(pairs, held_out):
+        unseen.append(held_out)
+        assert not np.isin(held_out, pairs.following).any()
+        return pairs  # the same cells again: both look-ups are the same
+
+    model = fitted(fit_uniform, train)
+    evaluation = evaluate(model, test, train, np.random.default_rng(0), redraw=redraw)
+    (drawn,) = DRAWN_BASELINES
+    measured = "successors of similar cells"
+    assert evaluation.baselines == [*BASELINES, drawn]
+    assert evaluation.rows[drawn].interval == evaluation.rows[measured].interval
+    assert drawn in Headline.of(evaluation).gains
+    assert drawn in legend(evaluation)
+    assert sum(len(cells) == 0 for cells in unseen) == 1  # all pairs in the end
+    assert len(unseen) == 1 + NUM_FOLDS
 
 
 @pytest.mark.slow

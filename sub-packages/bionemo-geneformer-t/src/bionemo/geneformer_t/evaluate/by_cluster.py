@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
 from bionemo.geneformer_t.evaluate.intervals import Interval, advantage
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 
@@ -42,8 +42,7 @@ class ClusterGains:
 
 def best_baseline(evaluation: Evaluation) -> str:
     """The baseline with the lowest cross-entropy; control models do not count."""
-    baselines = [name for name in evaluation.advantages if name in BASELINES]
-    return min(baselines, key=lambda name: evaluation.rows[name].all.cross_entropy)
+    return min(evaluation.baselines, key=lambda name: evaluation.rows[name].all.cross_entropy)
 
 
 def cluster_gains(evaluation: Evaluation, clusters: Shaped[ndarray, " cell"]) -> ClusterGains:

@@ -15,11 +15,14 @@ from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_curren
 from bionemo.geneformer_t.evaluate.baselines.copy_with_frequencies import (
     fit_copy_with_frequencies,
 )
-from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import (
+    fit_knn_drawn,
+    fit_knn_successors,
+)
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
-from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
+from bionemo.geneformer_t.evaluate.baselines.training_folds import Redraw, TrainingPairs
 from bionemo.geneformer_t.evaluate.baselines.uniform import fit_uniform
 from bionemo.geneformer_t.evaluate.evaluation_pairs import (
     CellPairs,
@@ -61,6 +64,10 @@ BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] 
     "guessing among all genes": fit_uniform,
 }
 """Name -> function that fits the baseline on the training split."""
+DRAWN_BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
+    "successors of similar cells, drawn anew": fit_knn_drawn,
+}
+"""The same for those that join where the model learned from next cells that are drawn anew."""
 _FIXED_SEED = 0
 """Of everything that decides a verdict; another seed of an evaluation must not turn it."""
 
@@ -136,6 +143,11 @@ class Evaluation:
     """The fraction of the partners of nulls that follow or precede their cell."""
 
     @property
+    def baselines(self) -> list[str]:
+        """Names of the baselines, without controls and bounds."""
+        return [name for name in self.advantages if name in {*BASELINES, *DRAWN_BASELINES}]
+
+    @property
     def num_cells(self) -> int:
         """Current cells that were scored."""
         return len(self.rows[MODEL].sums.all.cells)
@@ -164,6 +176,7 @@ def evaluate(
     *,
     controls: Mapping[str, Predictor] = MappingProxyType({}),
     bounds: Mapping[str, CellPredictor] = MappingProxyType({}),
+    redraw: Redraw | None = None,
     facts: CellFacts = NOTHING_KNOWN,
     training_facts: CellFacts = NOTHING_KNOWN,
     progress: Progress = lambda _name, targets, _total: targets,
@@ -178,6 +191,8 @@ def evaluate(
             on which baselines are tuned, and the space of directions.
         controls: Models that the scored one must beat, such as one of random weights.
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
+        redraw: Draws the next cells of training pairs anew, where the model learned from such
+            cells: then a look-up of drawn cells is a baseline too.
         facts: Times, clusters and donors of the split's cells.
         training_facts: Times of the training cells.
         progress: Shows the progress of each predictor.
@@ -186,8 +201,9 @@ def evaluate(
         ValueError: The training split is too small to tune a baseline on.
     """
     fixed = np.random.default_rng(_FIXED_SEED)
-    pairs, training = pairs.cached(), TrainingPairs.of(training_pairs, fixed)
-    baselines = {name: fit(training, fixed) for name, fit in BASELINES.items()}
+    pairs, training = pairs.cached(), TrainingPairs.of(training_pairs, fixed, redraw)
+    fits = BASELINES | DRAWN_BASELINES if redraw else BASELINES
+    baselines = {name: fit(training, fixed) for name, fit in fits.items()}
     others = {**controls, **baselines}
     predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
     reference = Reference.of(pairs, training_pairs, fixed, facts, training_facts)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, SHUFFLED, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.table import span
 
@@ -54,8 +54,9 @@ class Headline:
     @classmethod
     def of(cls, evaluation: Evaluation) -> "Headline":
         """Of the baselines; controls and bounds have sentences of their own."""
-        names = [name for name in evaluation.advantages if name in BASELINES]
-        return cls(gains={name: headline_measures(evaluation, name) for name in names})
+        return cls(
+            gains={name: headline_measures(evaluation, name) for name in evaluation.baselines}
+        )
 
     @property
     def is_enough(self) -> bool:

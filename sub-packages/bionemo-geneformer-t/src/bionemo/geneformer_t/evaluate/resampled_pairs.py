@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.resampling import MAX_COPIES, CellResampler, several
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate.baselines.knn_successors import index_by_profile
 from bionemo.geneformer_t.evaluate.baselines.profile_space import NUM_COMPONENTS
+from bionemo.geneformer_t.evaluate.baselines.training_folds import Redraw
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets, draw_positions
 from bionemo.geneformer_t.evaluate.knn_fit import Query, fit_knn
 
@@ -67,6 +69,36 @@ def resampled(
     )
 
 
+def redrawing(dataset: TemporalGeneformerDataset, trained: PairSettings) -> Redraw | None:
+    """Draws next cells of the training split anew, as for a model; None where it saw no draws.
+
+    Cells that are held out are in no average. Where fewer than `resampling_neighbors` are left, all
+    are averaged.
+
+    Args:
+        dataset: The training split.
+        trained: How the model's pairs were made in training.
+    """
+    if not trained.resampling_neighbors:
+        return None
+
+    def redraw(pairs: CellPairs, unseen: Int[ndarray, " cell"]) -> CellPairs:
+        pool = _pool(dataset, unseen)
+        number = min(trained.resampling_neighbors, len(pool))
+        resampler = CellResampler(dataset.tokens, pool, number)
+        return resampled(pairs, resampler, trained.seed).cached()
+
+    return redraw
+
+
+def _pool(
+    dataset: TemporalGeneformerDataset, unseen: Int[ndarray, " cell"]
+) -> Int[ndarray, " pool"]:
+    """Rows of the cells that have genes, without some."""
+    has_genes = np.asarray(dataset.tokens.num_genes) > 0
+    return np.setdiff1d(np.flatnonzero(has_genes), unseen)
+
+
 def compare_resampling(
     dataset: TemporalGeneformerDataset,
     rng: np.random.Generator,
@@ -86,8 +118,7 @@ def compare_resampling(
     fitted, held_out = pairs.hold_out(HELD_OUT, rng)
     asked = list(held_out.draw_cells(MAX_HELD_OUT, rng).targets())
     drawn_positions = [draw_positions(target, rng, POSITIONS) for target in asked]
-    unseen = np.isin(np.arange(len(dataset.tokens)), held_out.following)
-    pool = np.flatnonzero(~unseen & (np.asarray(dataset.tokens.num_genes) > 0))
+    pool = _pool(dataset, held_out.following)
     found = {}
     for number in (number for number in numbers if number <= len(pool)):
         drawn = fitted

@@ -13,6 +13,9 @@ ROWS = {
         "a look-up without a network: the training cells most similar to the current cell are "
         "found, and the genes of their successors are counted at each rank"
     ),
+    "successors of similar cells, drawn anew": (
+        "the same look-up, whose successors were drawn anew as in the training of the model"
+    ),
     "the mean change": "every cell changes as the average training cell does",
     "ridge regression": "a linear model from the current cell to the next one",
     "gene frequencies at each rank": (

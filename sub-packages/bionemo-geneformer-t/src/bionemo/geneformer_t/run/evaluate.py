@@ -96,6 +96,7 @@ def evaluate_checkpoint(
     from bionemo.geneformer_t.evaluate.annotations import evaluation_facts
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
     from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+    from bionemo.geneformer_t.evaluate.resampled_pairs import redrawing
     from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -137,6 +138,7 @@ def evaluate_checkpoint(
         generator,
         controls=_controls(settings, model, control),
         bounds=bounds,
+        redraw=redrawing(train, settings_of(model)),
         facts=facts[settings.split],
         training_facts=facts["train"],
         progress=bar,

@@ -7,6 +7,7 @@ network, and a strong one: a model that does not beat this has learned less than
 hold.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,12 +55,24 @@ class KnnSuccessors:
 
 def fit_knn_successors(training: TrainingPairs, _rng: np.random.Generator) -> KnnSuccessors:
     """Choose axes, number, width and weights in the folds, then index all pairs."""
-    indexed = [index_by_profile(fold.fitted, NUMBERS_OF_AXES[-1]) for fold in training.folds]
+    return _fit(training, [fold.fitted for fold in training.folds], training.all)
+
+
+def fit_knn_drawn(training: TrainingPairs, _rng: np.random.Generator) -> KnnSuccessors:
+    """The same with next cells that are drawn anew, as the model learned from them."""
+    drawn = [fold.drawn for fold in training.folds if fold.drawn is not None]
+    assert training.all_drawn is not None
+    return _fit(training, drawn, training.all_drawn)
+
+
+def _fit(training: TrainingPairs, fitted: Sequence[CellPairs], every: CellPairs) -> KnnSuccessors:
+    """Look up in the pairs that are fitted in each fold, and in the end in all of them."""
+    indexed = [index_by_profile(pairs, NUMBERS_OF_AXES[-1]) for pairs in fitted]
     tried = numbers_of_axes(min(len(space.axes) for space, _ in indexed))
     queries = []
-    for fold, (space, index) in zip(training.folds, indexed, strict=True):
+    for fold, pairs, (space, index) in zip(training.folds, fitted, indexed, strict=True):
         indices = {number: replace(index, points=index.points[:, :number]) for number in tried}
-        place_of = {int(cell): place for place, cell in enumerate(fold.fitted.cells)}
+        place_of = {int(cell): place for place, cell in enumerate(pairs.cells)}
         points = space.points([cell.target.context for cell in fold.held_out])
         for cell, point in zip(fold.held_out, points, strict=True):
             uniform = np.full(len(cell.ranks), 1 / len(training.all.gene_ids))
@@ -74,7 +87,7 @@ def fit_knn_successors(training: TrainingPairs, _rng: np.random.Generator) -> Kn
                 )
             )
     chosen = fit_knn(queries)
-    space, index = index_by_profile(training.all, chosen.space)
+    space, index = index_by_profile(every, chosen.space)
     return KnnSuccessors(
         space=space,
         index=index,

@@ -6,6 +6,7 @@ cells: a current cell that helped to fit the axes is nearer to them than any cel
 All baselines are tuned on the same positions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,10 @@ MAX_HELD_OUT = 200
 MAX_POSITIONS = 200
 """Positions of the next cells of each of them, in all next cells together."""
 
+Redraw = Callable[[CellPairs, Int[ndarray, " cell"]], CellPairs]
+"""Pairs, and rows of next cells that are held out -> the pairs with next cells drawn anew, on which
+the held-out ones have no influence."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
@@ -52,6 +57,8 @@ class Fold:
     """Pairs to fit on, and cells that are in none of them to tune on."""
 
     fitted: CellPairs
+    drawn: CellPairs | None
+    """The fitted pairs with next cells drawn anew, where the model learned from such cells."""
     held_out: tuple[HeldOut, ...]
 
 
@@ -61,14 +68,23 @@ class TrainingPairs:
 
     all: CellPairs
     """What baselines are fitted on in the end, up to `MAX_CELLS` current cells."""
+    all_drawn: CellPairs | None
+    """The same with next cells drawn anew, where the model learned from such cells."""
     folds: tuple[Fold, ...]
     """What they are tuned on."""
     frequencies: RankFrequency
     """Of `all`."""
 
     @classmethod
-    def of(cls, pairs: CellPairs, rng: np.random.Generator) -> "TrainingPairs":
+    def of(
+        cls, pairs: CellPairs, rng: np.random.Generator, redraw: Redraw | None = None
+    ) -> "TrainingPairs":
         """Split in folds, and tune the frequencies on them.
+
+        Args:
+            pairs: Of the training split.
+            rng: Draws cells, folds and positions.
+            redraw: Draws next cells anew, where the model learned from such cells.
 
         Raises:
             ValueError: There are fewer than two next cells.
@@ -93,9 +109,11 @@ class TrainingPairs:
         )
         return cls(
             all=pairs,
+            all_drawn=redraw(pairs, np.array([], dtype=np.int64)) if redraw else None,
             folds=tuple(
                 Fold(
                     fitted=fitted,
+                    drawn=redraw(fitted, np.unique(held.following)) if redraw else None,
                     held_out=tuple(
                         HeldOut(
                             target=target,
@@ -108,7 +126,7 @@ class TrainingPairs:
                         for target, ranks, genes, weights in cells
                     ),
                 )
-                for (fitted, _), count, cells in zip(splits, counts, drawn, strict=True)
+                for (fitted, held), count, cells in zip(splits, counts, drawn, strict=True)
             ),
             frequencies=fit_frequencies(pairs, width, mix),
         )
