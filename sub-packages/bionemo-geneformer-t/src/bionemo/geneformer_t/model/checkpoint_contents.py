@@ -13,6 +13,7 @@ import bionemo.geneformer_t as package
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
+from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport
 from bionemo.geneformer_t.provenance import Provenance
@@ -21,7 +22,9 @@ from bionemo.geneformer_t.training_cells import TrainingCells
 from bionemo.geneformer_t.vocab import GeneVocab
 
 T = TypeVar("T")
-_WITH_VALUES = ("vocab", "pair_settings", "start", "provenance", "memory", "training_cells")
+_WITH_VALUES = (
+    "vocab", "pair_settings", "start", "provenance", "memory", "training_cells", "transitions",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class CheckpointEntry:
     provenance: Provenance | None
     memory: KnnInterpolation | None
     training_cells: TrainingCells | None
+    transitions: TransitionFit | None
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> "CheckpointEntry":
@@ -57,6 +61,7 @@ class CheckpointEntry:
             provenance=read("provenance", Provenance.from_dict),
             memory=read("memory", KnnInterpolation.from_dict),
             training_cells=read("training_cells", TrainingCells.from_dict),
+            transitions=read("transitions", TransitionFit.from_dict),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from bionemo.geneformer_t.model.prediction import (
     gene_log_probs,
     genes_of_rows,
 )
+from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.weight_checks import WEIGHTS, check_finite
 from bionemo.geneformer_t.model.weights.lora import SCALE, has_adapters, merge_adapters
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
@@ -59,6 +60,7 @@ class NextCellModel(nn.Module):
         self.provenance: Provenance | None = None
         self.memory: KnnInterpolation | None = None
         self.training_cells: TrainingCells | None = None
+        self.transitions: TransitionFit | None = None
 
     @property
     def device(self) -> torch.device:
@@ -146,6 +148,7 @@ class NextCellModel(nn.Module):
             provenance=self.provenance,
             memory=self.memory,
             training_cells=self.training_cells,
+            transitions=self.transitions,
         )
 
     def read_entry(self, checkpoint: dict[str, Any]) -> None:
@@ -167,6 +170,7 @@ class NextCellModel(nn.Module):
         self.pair_settings = self.pair_settings or entry.pair_settings
         self.start = entry.start or self.start
         self.memory = entry.memory or self.memory
+        self.transitions = entry.transitions or self.transitions
         self.training_cells = self.training_cells or entry.training_cells
         if entry.provenance is not None and self.provenance is not None:
             source = entry.provenance.pretrained
@@ -178,7 +182,7 @@ class NextCellModel(nn.Module):
 
     @torch.no_grad()
     def rank_distributions(
-        self, contexts: Ragged, num_ranks: int
+        self, contexts: Ragged, num_ranks: int, *, use_memory: bool = True
     ) -> Float[Tensor, "context rank vocab"]:
         """Log-probabilities of genes at ranks 1 to `num_ranks` of each next cell.
 
@@ -189,6 +193,7 @@ class NextCellModel(nn.Module):
         Args:
             contexts: Genes of each current cell in rank order, without special tokens.
             num_ranks: Ranks of the next cell.
+            use_memory: False for the network alone.
 
         Raises:
             ValueError: The model has no vocabulary, or there are more tokens or ranks than
@@ -197,7 +202,7 @@ class NextCellModel(nn.Module):
         vocab = self.required_vocab()
         check_lengths(num_ranks, int(contexts.lengths.max(initial=0)), self.config, vocab)
         batch = all_masked(contexts, num_ranks, vocab).to(self.device)
-        if self.memory is None or not len(contexts):
+        if self.memory is None or not use_memory or not len(contexts):
             logits = self.net(batch, self.attention())
             return gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))
         logits, hidden = self.net.logits_and_contexts(batch, self.attention())

@@ -203,8 +203,8 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
             shard(self.net, self.device_mesh["data_parallel"])
 
     def on_fit_start(self) -> None:
-        """Forget the memory of an earlier training, for weights change; compile where asked."""
-        self.memory = None
+        """Forget what an earlier training fitted to its weights; compile where asked."""
+        self.memory, self.transitions = None, None
         if self.hparams["compile"]:
             self.net.compile_layers()
 

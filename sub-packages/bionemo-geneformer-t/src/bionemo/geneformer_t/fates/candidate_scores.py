@@ -1,0 +1,258 @@
+"""Scores of candidate next cells: how much more probable a candidate is after one cell than others.
+
+The log-probability of a candidate given a context favors candidates that are typical, whatever the
+context. The score is therefore the pointwise mutual information (Church and Hanks 1990),
+
+    log P(candidate | context) - log mean_j P(candidate | context j),
+
+over reference contexts j, a sample of training cells. Each context is encoded once, whatever the
+number of candidates. Scores are made in blocks, of which the highest of each context are kept.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from bionemo.geneformer_t.config import SPECIALS_PER_CONTEXT
+from bionemo.geneformer_t.fates.candidates import Candidates
+from bionemo.geneformer_t.fates.context_tables import (
+    CONTEXTS_AT_ONCE,
+    ContextTables,
+    context_tables,
+    summed_entries,
+)
+from bionemo.geneformer_t.inference.next_cell import genes_per_cell
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.transition_fit import TransitionChoice
+from bionemo.geneformer_t.ragged import Ragged
+
+Score = Literal["pmi", "likelihood"]
+CANDIDATES_AT_ONCE = 1 << 14
+"""Candidates whose scores for a batch of contexts are held, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HighestScores:
+    """The candidates with the highest scores of each context, the highest first."""
+
+    candidates: Int[ndarray, "context kept"]
+    """Rows of the candidates; -1 where a context has fewer than are kept."""
+    scores: Float[ndarray, "context kept"]
+    """In nats; -inf where a context has fewer."""
+
+
+class CandidateScorer:
+    """A model and candidates, of which any are scored for any contexts.
+
+    Args:
+        model: Trained on next cells.
+        candidates: Cells to score.
+        references: Contexts whose mean probability of a candidate is what a score is relative to;
+            None for log-probabilities as they are.
+        use_memory: Use the kNN memory where the model has one.
+        candidates_at_once: Candidates in a block, at most.
+        contexts_at_once: Contexts in a batch, at most; fewer where their tables are large.
+
+    Raises:
+        ValueError: The model was not trained on next cells, has no vocabulary, or has no positions
+            for so many ranks; or a reference is empty.
+    """
+
+    def __init__(
+        self,
+        model: NextCellModel,
+        candidates: Candidates,
+        references: Ragged | None = None,
+        *,
+        use_memory: bool = True,
+        candidates_at_once: int = CANDIDATES_AT_ONCE,
+        contexts_at_once: int = CONTEXTS_AT_ONCE,
+    ) -> None:
+        model.require_next_cells()
+        self.model = model
+        self.candidates = candidates
+        self.use_memory = use_memory
+        self._contexts_at_once = contexts_at_once
+        self._candidates_at_once = candidates_at_once
+        self._log_mean = np.zeros(len(candidates))
+        if references is not None:
+            self._log_mean = self._log_mean_over(references)
+
+    def highest(
+        self,
+        contexts: Ragged,
+        rows: Int[ndarray, " row"],
+        number: int,
+        excluded: Int[ndarray, " context"] | None = None,
+    ) -> HighestScores:
+        """The candidates with the highest scores of each context.
+
+        Args:
+            contexts: Known genes of each current cell in rank order; none is empty.
+            rows: The candidates to choose from, ascending.
+            number: How many to keep of each context.
+            excluded: A candidate that each context does not choose, such as itself; -1 for none.
+        """
+        kept = HighestScores(
+            candidates=np.full((len(contexts), number), -1),
+            scores=np.full((len(contexts), number), -np.inf),
+        )
+        for batch, table in self._tables(contexts):
+            best = torch.full((len(batch), number), -math.inf, dtype=torch.float64)
+            where = torch.full((len(batch), number), -1)
+            for part in self._parts(rows):
+                scores = torch.from_numpy(self._scores(table, part))
+                if excluded is not None:
+                    _exclude(scores, part, excluded[batch])
+                both = torch.cat([best, scores], dim=1)
+                names = torch.from_numpy(part).expand(len(batch), -1)
+                best, at = both.topk(number, dim=1)
+                where = torch.cat([where, names], dim=1).gather(1, at)
+            where[torch.isneginf(best)] = -1
+            kept.candidates[batch], kept.scores[batch] = where.numpy(), best.numpy()
+        return kept
+
+    def all_scores(self, contexts: Ragged) -> Float[ndarray, "context candidate"]:
+        """The scores of all candidates: for few cells, as this is a dense matrix."""
+        scores = np.empty((len(contexts), len(self.candidates)))
+        for batch, table in self._tables(contexts):
+            for part in self._parts(np.arange(len(self.candidates))):
+                scores[np.ix_(batch, part)] = self._scores(table, part)
+        return scores
+
+    def _parts(self, rows: Int[ndarray, " row"]) -> list[Int[ndarray, " _"]]:
+        step = self._candidates_at_once
+        return [rows[start : start + step] for start in range(0, len(rows), step)]
+
+    def _scores(
+        self, table: Float[Tensor, "entry_and_none context"], rows: Int[ndarray, " row"]
+    ) -> Float[ndarray, "context row"]:
+        sums = summed_entries(table, self.candidates, rows).cpu().numpy()
+        return sums.T.astype(np.float64) - self._log_mean[rows]
+
+    def _log_mean_over(self, references: Ragged) -> Float[ndarray, " candidate"]:
+        """Log of the mean probability of each candidate over the references."""
+        if not len(references) or not references.lengths.all():
+            raise ValueError(
+                f"references must be cells that express genes of the vocabulary; got "
+                f"{len(references)} cells, of which {int((references.lengths == 0).sum())} do not"
+            )
+        summed = np.full(len(self.candidates), -np.inf)
+        for _, table in self._tables(references):
+            for part in self._parts(np.arange(len(self.candidates))):
+                of_part = summed_entries(table, self.candidates, part).double().logsumexp(dim=1)
+                summed[part] = np.logaddexp(summed[part], of_part.cpu().numpy())
+        return summed - math.log(len(references))
+
+    def _tables(self, contexts: Ragged) -> ContextTables:
+        return context_tables(
+            self.model,
+            self.candidates,
+            contexts,
+            use_memory=self.use_memory,
+            at_once=self._contexts_at_once,
+        )
+
+
+def _exclude(
+    scores: Float[Tensor, "context row"],
+    rows: Int[ndarray, " row"],
+    excluded: Int[ndarray, " context"],
+) -> None:
+    """Give each context's excluded candidate the score -inf, in place, where it is among `rows`."""
+    if not len(rows):
+        return
+    at = np.minimum(np.searchsorted(rows, excluded), len(rows) - 1)
+    found = np.flatnonzero(rows[at] == excluded)
+    scores[torch.from_numpy(found), torch.from_numpy(at[found])] = -math.inf
+
+
+def candidate_scores(
+    model: NextCellModel,
+    contexts: Ragged,
+    candidates: Ragged,
+    *,
+    references: Ragged | None = None,
+    score: Score = "pmi",
+    number: int | None = None,
+    num_ranks: int = TransitionChoice.num_ranks,
+    use_memory: bool = True,
+    exclude_self: bool = False,
+    candidates_at_once: int = CANDIDATES_AT_ONCE,
+    contexts_at_once: int = CONTEXTS_AT_ONCE,
+) -> HighestScores:
+    """Score candidate next cells for every context, and keep the highest.
+
+    Args:
+        model: Trained on next cells.
+        contexts: Known genes of each current cell in rank order, without special tokens; they are
+            cut as in training.
+        candidates: The same of each candidate, of which the highest ranks count.
+        references: Contexts of the mean that `pmi` is relative to, such as a sample of training
+            cells; by default the contexts themselves.
+        score: `pmi`, or `likelihood` for the log-probability alone, in nats over `num_ranks` ranks.
+        number: How many candidates to keep for each context; all by default.
+        num_ranks: Ranks that count, at most as many as the model reads of a cell.
+        use_memory: Use the kNN memory where the model has one.
+        exclude_self: Contexts and candidates are the same cells, and none is its own candidate.
+        candidates_at_once: Candidates in a block; with `contexts_at_once`, this bounds the memory.
+        contexts_at_once: Contexts in a batch, at most.
+
+    Returns:
+        Candidates and scores, the highest first.
+
+    Raises:
+        ValueError: The model was not trained on next cells; ids are not of its vocabulary; a cell
+            is empty; or there are fewer candidates than are to be kept.
+    """
+    model.require_next_cells()
+    vocab = model.required_vocab()
+    for what, cells in (("contexts", contexts), ("candidates", candidates)):
+        if not cells.lengths.all():
+            raise ValueError(
+                f"{int((cells.lengths == 0).sum())} of {len(cells)} {what} have no genes and can "
+                "not be scored; leave them out"
+            )
+    if exclude_self and len(contexts) != len(candidates):
+        raise ValueError(
+            f"exclude_self is for contexts that are the candidates; got {len(contexts)} contexts "
+            f"and {len(candidates)} candidates"
+        )
+    available = len(candidates) - exclude_self
+    number = available if number is None else number
+    if not 1 <= number <= available:
+        raise ValueError(
+            f"number must be between 1 and {available}, the candidates of each context; got "
+            f"{number}"
+        )
+    if score == "pmi":
+        references = contexts if references is None else references
+    held = Candidates.of(candidates, ranks_to_score(model, num_ranks), vocab)
+    scorer = CandidateScorer(
+        model,
+        held,
+        references if score == "pmi" else None,
+        use_memory=use_memory,
+        candidates_at_once=candidates_at_once,
+        contexts_at_once=contexts_at_once,
+    )
+    own = np.arange(len(contexts)) if exclude_self else None
+    return scorer.highest(contexts, np.arange(len(candidates)), number, own)
+
+
+def ranks_to_score(model: NextCellModel, num_ranks: int) -> int:
+    """So many ranks, or as many as the model has learned to predict, if these are fewer.
+
+    Raises:
+        ValueError: Fewer than 1 are asked for.
+    """
+    if num_ranks < 1:
+        raise ValueError(f"num_ranks must be at least 1; got {num_ranks}")
+    room = model.config.max_position_embeddings - SPECIALS_PER_CONTEXT
+    return min(num_ranks, genes_per_cell(model), room)
