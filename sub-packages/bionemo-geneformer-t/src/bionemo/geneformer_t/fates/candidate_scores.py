@@ -11,7 +11,6 @@ number of candidates. Scores are made in blocks, of which the highest of each co
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -27,12 +26,12 @@ from bionemo.geneformer_t.fates.context_tables import (
     context_tables,
     summed_entries,
 )
+from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.model.transition_fit import TransitionChoice
+from bionemo.geneformer_t.model.transition_settings import Score, TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
 
-Score = Literal["pmi", "likelihood"]
 CANDIDATES_AT_ONCE = 1 << 14
 """Candidates whose scores for a batch of contexts are held, at most."""
 
@@ -90,6 +89,7 @@ class CandidateScorer:
         rows: Int[ndarray, " row"],
         number: int,
         excluded: Int[ndarray, " context"] | None = None,
+        on_cells: OnCells = int,
     ) -> HighestScores:
         """The candidates with the highest scores of each context.
 
@@ -98,6 +98,7 @@ class CandidateScorer:
             rows: The candidates to choose from, ascending.
             number: How many to keep of each context.
             excluded: A candidate that each context does not choose, such as itself; -1 for none.
+            on_cells: Told how many more contexts are done.
         """
         kept = HighestScores(
             candidates=np.full((len(contexts), number), -1),
@@ -116,6 +117,7 @@ class CandidateScorer:
                 where = torch.cat([where, names], dim=1).gather(1, at)
             where[torch.isneginf(best)] = -1
             kept.candidates[batch], kept.scores[batch] = where.numpy(), best.numpy()
+            on_cells(len(batch))
         return kept
 
     def all_scores(self, contexts: Ragged) -> Float[ndarray, "context candidate"]:
@@ -181,7 +183,7 @@ def candidate_scores(
     references: Ragged | None = None,
     score: Score = "pmi",
     number: int | None = None,
-    num_ranks: int = TransitionChoice.num_ranks,
+    num_ranks: int | None = None,
     use_memory: bool = True,
     exclude_self: bool = False,
     candidates_at_once: int = CANDIDATES_AT_ONCE,
@@ -198,7 +200,7 @@ def candidate_scores(
             cells; by default the contexts themselves.
         score: `pmi`, or `likelihood` for the log-probability alone, in nats over `num_ranks` ranks.
         number: How many candidates to keep for each context; all by default.
-        num_ranks: Ranks that count, at most as many as the model reads of a cell.
+        num_ranks: Ranks that count; by default 128, or as many as the model reads of a cell.
         use_memory: Use the kNN memory where the model has one.
         exclude_self: Contexts and candidates are the same cells, and none is its own candidate.
         candidates_at_once: Candidates in a block; with `contexts_at_once`, this bounds the memory.
@@ -233,7 +235,8 @@ def candidate_scores(
         )
     if score == "pmi":
         references = contexts if references is None else references
-    held = Candidates.of(candidates, ranks_to_score(model, num_ranks), vocab)
+    num_ranks = ranks_to_score(model, num_ranks, TransitionChoice.num_ranks)
+    held = Candidates.of(candidates, num_ranks, vocab)
     scorer = CandidateScorer(
         model,
         held,
@@ -246,13 +249,19 @@ def candidate_scores(
     return scorer.highest(contexts, np.arange(len(candidates)), number, own)
 
 
-def ranks_to_score(model: NextCellModel, num_ranks: int) -> int:
-    """So many ranks, or as many as the model has learned to predict, if these are fewer.
+def ranks_to_score(model: NextCellModel, asked: int | None, default: int) -> int:
+    """The ranks that count: so many as are asked for, or else a default or all if it is more.
 
     Raises:
-        ValueError: Fewer than 1 are asked for.
+        ValueError: The model can predict fewer than are asked for, or it is less than 1.
     """
-    if num_ranks < 1:
-        raise ValueError(f"num_ranks must be at least 1; got {num_ranks}")
     room = model.config.max_position_embeddings - SPECIALS_PER_CONTEXT
-    return min(num_ranks, genes_per_cell(model), room)
+    most = min(genes_per_cell(model), room, len(model.required_vocab().genes))
+    if asked is None:
+        return min(default, most)
+    if not 1 <= asked <= most:
+        raise ValueError(
+            f"num_ranks must be between 1 and {most}, the ranks that this model reads of a cell; "
+            f"got {asked}"
+        )
+    return asked

@@ -10,13 +10,14 @@ and the sum is scaled up to that number of ranks, as if its missing ranks were a
 others on average. Depth then does not decide, although the score of a shallow cell is less certain.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int, Int32
 from numpy import ndarray
 
+from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.ragged import Ragged, places_within
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -53,7 +54,7 @@ class Candidates:
         num_cells: int,
         num_ranks: int,
         vocab: GeneVocab,
-        on_cells: Callable[[int], object] = int,
+        on_cells: OnCells = int,
     ) -> "Candidates":
         """The same from blocks of consecutive cells, of which the highest ranks alone are kept.
 

@@ -9,33 +9,8 @@ from typing import Any
 
 import torch
 
+from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
-from bionemo.geneformer_t.setting_values import Settings, require_at_least, require_positive
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransitionChoice(Settings):
-    """Settings of a transition matrix; by default those of a model that has no fit."""
-
-    num_ranks: int = 128
-    """Ranks of a candidate that count."""
-    temperature: float = 8.0
-    """What scores are divided by before the softmax, in nats."""
-    num_successors: int = 30
-    """Candidates that keep a probability, those with the highest scores."""
-    use_memory: bool = True
-    """Use the kNN memory where the model has one."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_at_least(self, 1, "num_ranks", "num_successors")
-        require_positive(self, "temperature")
-
-    def __str__(self) -> str:
-        return (
-            f"temperature {self.temperature:g}, {self.num_successors} successors, "
-            f"{self.num_ranks} ranks, {'with' if self.use_memory else 'without'} the kNN memory"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,14 @@
 """Functions on AnnData objects that apply a trained model, in scanpy's manner.
 
-In: an AnnData object with raw counts and a model. Out: arrays in its `obsm`, `layers`, `varm` and
-`uns`.
+In: an AnnData object with raw counts and a model. Out: arrays in its `obsm`, `obsp`, `layers`,
+`varm` and `uns`.
 """
 
 from bionemo.geneformer_t.tl.embeddings import embed
 from bionemo.geneformer_t.tl.predictions import predict
+from bionemo.geneformer_t.tl.transitions import transitions
 
-__all__ = ["embed", "predict"]
+__all__ = ["embed", "predict", "transitions"]
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,289 @@
+"""Transition probabilities of all cells of a source, whatever its size: read, scored, kept sparse.
+
+The cells are read twice, block by block: once as candidates, of which the highest ranks stay in
+memory, and once as contexts. Of the scores, those of a block of contexts and a block of candidates
+exist at a time; the result grows with the edges that are kept.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.counts.source import CountSource
+from bionemo.geneformer_t.fates.candidate_scores import (
+    CandidateScorer,
+    HighestScores,
+    ranks_to_score,
+)
+from bionemo.geneformer_t.fates.candidates import Candidates
+from bionemo.geneformer_t.fates.later_candidates import (
+    CandidateSets,
+    all_candidates,
+    next_time_candidates,
+)
+from bionemo.geneformer_t.fates.transition_matrix import transition_matrix, with_self_loops
+from bionemo.geneformer_t.inference.cell_reader import CellReader
+from bionemo.geneformer_t.inference.embedder import OnCells
+from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.transition_settings import TransitionChoice, TransitionSettings
+from bionemo.geneformer_t.ragged import Ragged
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUM_REFERENCES = 256
+"""Contexts over which mean probabilities of candidates are taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellInput:
+    """Cells to read, in whole rows."""
+
+    source: CountSource
+    obs: "pd.DataFrame | None" = None
+    """None where an input has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transitions:
+    """A transition matrix, and how it was made."""
+
+    matrix: sp.csr_matrix
+    """Cells x candidates, float64."""
+    is_square: bool
+    """Whether the candidates are the cells themselves."""
+    how: Mapping[str, Any]
+    """Parameters and counts, in values that an .h5ad can hold."""
+    notes: tuple[str, ...]
+    """What a user should know, in sentences."""
+
+
+def streamed_transitions(
+    model: NextCellModel,
+    cells: CellInput,
+    candidates: CellInput | None = None,
+    settings: TransitionSettings = TransitionSettings(),  # noqa: B008 - frozen
+    on_cells: OnCells = int,
+) -> Transitions:
+    """Probabilities that each cell goes to each of its candidates.
+
+    Cells that express no gene of the vocabulary, and those without candidates, as at the last time
+    point, stay where they are with probability 1 if the candidates are the cells themselves;
+    otherwise their rows are empty. Both are counted.
+
+    Args:
+        model: Trained on next cells.
+        cells: Current cells, the rows of the matrix.
+        candidates: What they may go to, the columns; by default the cells themselves.
+        settings: How scores become probabilities.
+        on_cells: Told how many more cells are read as candidates, and scored as contexts.
+
+    Raises:
+        KeyError: `obs` has no such column of times.
+        ValueError: The model was not trained on next cells; values are no raw counts; genes are not
+            the model's; there is no candidate, or fewer than `num_successors` that was given.
+    """
+    model.require_next_cells()
+    choice, is_square = choice_of(model, settings), candidates is None
+    to = candidates or cells
+    drawn = _Drawn(cells.source.shape[0], settings.seed)
+    reader = CellReader(model, to.source, settings.min_mapped_counts)
+    blocks = drawn.following(reader.blocks()) if is_square else reader.blocks()
+    number = to.source.shape[0]
+    held = Candidates.of_blocks(blocks, number, choice.num_ranks, reader.vocab, on_cells)
+    sets = _candidate_sets(cells, to, held, settings)
+    kept_number = _number_to_keep(sets, settings, choice, is_square=is_square)
+    if model.transitions is None and not is_square and settings.score == "pmi":
+        drawn.read(CellReader(model, cells.source, settings.min_mapped_counts).blocks())
+    references = _references(model, settings, drawn)
+    scorer = CandidateScorer(
+        model, held, references, use_memory=choice.use_memory,
+        candidates_at_once=settings.candidates_at_once, contexts_at_once=settings.contexts_at_once,
+    )  # fmt: skip
+    contexts = CellReader(model, cells.source, settings.min_mapped_counts)
+    excludes = is_square and not settings.self_transitions
+    kept = _highest(scorer, contexts.blocks(), sets, kept_number, on_cells, excludes=excludes)
+    matrix = transition_matrix(kept, number, choice.temperature)
+    is_left = np.diff(matrix.indptr) == 0
+    num_empty, num_left = contexts.num_empty, int(is_left.sum()) - contexts.num_empty
+    notes = [] if is_square else reader.notes()
+    notes += [*contexts.notes(), *_notes_on_fit(model, choice, references)]
+    notes += _notes_on_rows(num_empty, num_left, len(is_left), is_square=is_square)
+    how = {
+        "params": {
+            **asdict(choice),
+            "num_successors": kept_number,
+            "score": settings.score,
+            "time_key": settings.time_key or "",
+            "candidates": "the cells themselves" if is_square else to.source.where,
+            "self_transitions": settings.self_transitions,
+            "num_references": 0 if references is None else len(references),
+        },
+        "fitted": str(model.transitions or "no"),
+        "num_candidates": int((held.num_genes > 0).sum()),
+        "num_empty_cells": num_empty,
+        "num_cells_without_candidates": num_left,
+        "model": model_fingerprint(model),
+    }
+    return Transitions(
+        matrix=with_self_loops(matrix, is_left) if is_square else matrix,
+        is_square=is_square,
+        how=how,
+        notes=tuple(notes),
+    )
+
+
+def choice_of(model: NextCellModel, settings: TransitionSettings) -> TransitionChoice:
+    """The settings where they are given, else those fitted to the model, else the defaults."""
+    fitted = model.transitions.choice if model.transitions else TransitionChoice()
+    given = {field.name: getattr(settings, field.name) for field in fields(TransitionChoice)}
+    chosen = replace(fitted, **{name: v for name, v in given.items() if v is not None})
+    return replace(
+        chosen,
+        num_ranks=ranks_to_score(model, settings.num_ranks, fitted.num_ranks),
+        use_memory=chosen.use_memory and model.memory is not None,
+    )
+
+
+def _references(
+    model: NextCellModel, settings: TransitionSettings, drawn: "_Drawn"
+) -> Ragged | None:
+    """The contexts that scores are relative to: training cells, or else some of the cells read."""
+    if settings.score == "likelihood":
+        return None
+    return drawn.cells() if model.transitions is None else model.transitions.references
+
+
+class _Drawn:
+    """A sample of cells, taken from their blocks as these pass."""
+
+    def __init__(self, num_cells: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._rows = np.sort(rng.permutation(num_cells)[:NUM_REFERENCES])
+        self._found: list[Int[ndarray, " _"]] = []
+
+    def read(self, blocks: Iterable[Ragged]) -> None:
+        for _ in self.following(blocks):
+            pass
+
+    def following(self, blocks: Iterable[Ragged]) -> Iterator[Ragged]:
+        first = 0
+        for block in blocks:
+            mine = self._rows[(self._rows >= first) & (self._rows < first + len(block))] - first
+            self._found += block.take(mine).rows()
+            first += len(block)
+            yield block
+
+    def cells(self) -> Ragged:
+        return Ragged.of([cell for cell in self._found if len(cell)])
+
+
+def _candidate_sets(
+    cells: CellInput, to: CellInput, held: Candidates, settings: TransitionSettings
+) -> CandidateSets:
+    """Candidates that express genes, as far as each cell may choose them."""
+    if settings.time_key is None:
+        sets = all_candidates(cells.source.shape[0], len(held))
+    else:
+        sets = next_time_candidates(cells.obs, to.obs, settings.time_key, settings.time_order)
+    filled = replace(sets, rows=[rows[held.num_genes[rows] > 0] for rows in sets.rows])
+    if not any(len(rows) for rows in filled.rows):
+        raise ValueError(
+            f"{to.source.where} holds {len(held):,} cells, and none of them expresses a gene of "
+            "the model's vocabulary and may be a candidate; give cells of the same species, with "
+            "raw counts"
+        )
+    return filled
+
+
+def _number_to_keep(
+    sets: CandidateSets, settings: TransitionSettings, choice: TransitionChoice, *, is_square: bool
+) -> int:
+    """As many as were chosen, or as there are where nobody asked for a number.
+
+    Raises:
+        ValueError: There are fewer than the user asked for.
+    """
+    among_own = is_square and settings.time_key is None and not settings.self_transitions
+    used = np.unique(sets.set_of_cell)
+    sizes = {sets.names[i]: len(sets.rows[i]) - among_own for i in used.tolist()}
+    sizes = {name: size for name, size in sizes.items() if size > 0}
+    asked = settings.num_successors
+    if asked is not None and sizes and min(sizes.values()) < asked:
+        name = min(sizes, key=sizes.__getitem__)
+        raise ValueError(
+            f"num_successors is {asked}, and there are only {sizes[name]} candidates {name} for a "
+            "cell to go to; lower it, or leave it out"
+        )
+    return min(choice.num_successors, max(sizes.values(), default=1))
+
+
+def _highest(
+    scorer: CandidateScorer,
+    blocks: Iterable[Ragged],
+    sets: CandidateSets,
+    number: int,
+    on_cells: OnCells,
+    *,
+    excludes: bool,
+) -> HighestScores:
+    num_cells = len(sets.set_of_cell)
+    where = np.full((num_cells, number), -1, dtype=np.int32)
+    scores = np.full((num_cells, number), -np.inf)
+    first = 0
+    for block in blocks:
+        filled = np.flatnonzero(block.lengths)
+        set_of = sets.set_of_cell[first + filled]
+        done = 0
+        for name in np.unique(set_of).tolist():
+            mine, rows = filled[set_of == name], sets.rows[name]
+            if not len(rows):
+                continue
+            found = scorer.highest(
+                block.take(mine), rows, number, first + mine if excludes else None, on_cells
+            )
+            where[first + mine], scores[first + mine] = found.candidates, found.scores
+            done += len(mine)
+        on_cells(len(block) - done)
+        first += len(block)
+    return HighestScores(candidates=where, scores=scores)
+
+
+def _notes_on_fit(
+    model: NextCellModel, choice: TransitionChoice, references: Ragged | None
+) -> list[str]:
+    if model.transitions is not None:
+        return []
+    relative = (
+        "" if references is None else f", scores relative to {len(references)} of these cells"
+    )
+    return [
+        f"no transitions were fitted to this checkpoint; used: {choice}{relative}. `geneformer-t "
+        "transitions --data_dir DIR` fits them on the validation cells of a data folder"
+    ]
+
+
+def _notes_on_rows(num_empty: int, num_left: int, num_cells: int, *, is_square: bool) -> list[str]:
+    ending = (
+        "they stay where they are with probability 1 (absorbing)"
+        if is_square
+        else "their rows are empty"
+    )
+    notes = []
+    if num_empty:
+        notes.append(
+            f"{num_empty:,} of {num_cells:,} cells express no gene of the model's vocabulary; "
+            f"{ending}"
+        )
+    if num_left:
+        notes.append(
+            f"{num_left:,} of {num_cells:,} cells have no candidate to go to, as those of the last "
+            f"time point; {ending}"
+        )
+    return notes
