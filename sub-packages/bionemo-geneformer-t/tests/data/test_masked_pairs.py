@@ -18,11 +18,11 @@ def assert_same(one: TemporalBatch, other: TemporalBatch) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[0], [1], [5], [2, 0, 3], [0, 0], [4, 4, 4, 1]])
-@pytest.mark.parametrize("next_cells", [1, 3])
+@pytest.mark.parametrize(("next_cells", "weight"), [(1, 0.0), (3, 0.0), (2, 1.0)])
 def test_batches_arrive_as_they_would_have_been_made_alone(
-    tiny_data_dir: Path, sizes: list[int], next_cells: int
+    tiny_data_dir: Path, sizes: list[int], next_cells: int, weight: float
 ) -> None:
-    settings = PairSettings(next_cells_per_cell=next_cells)
+    settings = PairSettings(next_cells_per_cell=next_cells, contrastive_weight=weight)
     dataset = TemporalGeneformerDataset.from_folder(tiny_data_dir / "val", settings=settings)
     examples = iter([(epoch, i) for epoch in range(2) for i in range(len(dataset))])
     asked = [[next(examples) for _ in range(size)] for size in sizes]

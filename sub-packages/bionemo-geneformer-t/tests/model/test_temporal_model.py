@@ -1,5 +1,6 @@
 """The LightningModule: what it learns from the data, saves, refuses and predicts."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -277,3 +278,52 @@ def test_the_loss_counts_scored_positions_only(tiny_data_dir):
     by_hand = -model.logits(batch).log_softmax(-1)[range(batch.num_scored), batch.scored_labels]
     torch.testing.assert_close(summed, by_hand.sum())
     assert len(by_hand) == batch.num_scored == int(batch.scored_offsets[-1])
+
+
+def test_a_step_has_the_mean_cross_entropy_and_the_mean_term_of_its_micro_batches(
+    tiny_data_dir, tmp_path
+):
+    torch.manual_seed(0)
+    pairs = PairSettings(seq_length=64, contrastive_weight=0.7)
+    data = TemporalGeneformerDataModule(tiny_data_dir, pairs, micro_batch_size=3)
+    model, seen = TemporalGeneformerModel(SMALL), []
+
+    class Gradients(L.Callback):
+        def on_train_batch_start(self, trainer, model, batch, batch_idx):
+            seen.append(batch)
+
+        def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+            if len(seen) == 2:
+                self.found = {n: p.grad.clone() for n, p in model.net.named_parameters()}
+
+    gradients = Gradients()
+    expected = copy.deepcopy(model)
+    trainer = L.Trainer(
+        default_root_dir=tmp_path, max_steps=1, accumulate_grad_batches=2, val_check_interval=2,
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
+        enable_model_summary=False, callbacks=[gradients],
+    )  # fmt: skip
+    trainer.fit(model, data)
+
+    expected.adopt(data.vocab, data.settings)
+    losses = [expected._losses(batch) for batch in seen]
+    scored = [batch.num_scored for batch in seen]
+    assert len(set(scored)) == 2  # or any weights would do
+    cross_entropy = sum(summed for summed, _ in losses) / sum(scored)
+    term = sum(n * mean for n, (_, mean) in zip(scored, losses, strict=True)) / sum(scored)
+    (cross_entropy + 0.7 * term).backward()
+    for name, parameter in expected.net.named_parameters():
+        torch.testing.assert_close(gradients.found[name], parameter.grad, msg=name)
+    logged = trainer.callback_metrics
+    assert float(logged["train/loss"]) == pytest.approx(cross_entropy.item())
+    assert float(logged["train/contrastive"]) == pytest.approx(term.item())
+    assert float(logged["val/contrastive"]) > 0
+
+
+def test_without_a_weight_no_term_is_computed(tiny_data_dir, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("there is no contrastive term")
+
+    monkeypatch.setattr(TemporalGeneformerModel, "_losses", refuse)
+    trainer = fit(TemporalGeneformerModel(SMALL), tiny_data_dir, tmp_path)
+    assert not [name for name in trainer.callback_metrics if "contrastive" in name]

@@ -47,6 +47,7 @@ VARIANTS = {
     "workers": {"num_workers": 2, "num_epochs": 1},
     "bf16": {"precision": "bf16-mixed", "num_epochs": 1},
     "fp16": {"precision": "16-mixed", "num_epochs": 1},
+    "contrastive": {"contrastive_weight": 1.0, "dropout_prob": 0.1, "num_epochs": 1},
     "stops_early": {
         "early_stopping_patience": 1, "learning_rate": 0.5, "warmup_steps": 0, "num_epochs": 9,
     },

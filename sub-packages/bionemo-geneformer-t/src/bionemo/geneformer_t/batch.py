@@ -6,7 +6,7 @@ left out here and never computed (DESIGN.md, section 2).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from bionemo.geneformer_t.ragged import offsets_of
+
+NO_GENE = -1
+"""Fills `contrast_genes`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +47,17 @@ class TemporalExample:
     """Row of the current cell in its split."""
 
 
+def _no_contrast() -> Int[Tensor, " 0"]:
+    return torch.zeros(0, dtype=torch.int64)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TemporalBatch:
     """Packed contexts and the scored positions of their next cells.
 
     `*_offsets` delimit: item i owns `values[offsets[i]:offsets[i + 1]]`. Next cells stand in the
-    order of their contexts.
+    order of their contexts. What the contrastive term compares is empty where there is no such
+    term; see `data/contrast.py`.
     """
 
     context_ids: Int[Tensor, " context_token"]
@@ -64,6 +72,13 @@ class TemporalBatch:
     """Rows of the current cells in their split, to name them in messages."""
     next_cells: Int[Tensor, " next_cell"]
     """Rows of the next cells in their split."""
+    contrast_ranks: Int[Tensor, " rank"] = field(default_factory=_no_contrast)
+    """Ranks, from 1, at which every context is asked for the genes of every next cell."""
+    contrast_genes: Int[Tensor, " next_cell_x_rank"] = field(default_factory=_no_contrast)
+    """The genes of each next cell at these ranks; `NO_GENE` where it ends before."""
+    contrast_left_out: Int[Tensor, " left_out"] = field(default_factory=_no_contrast)
+    """Pairs that are not compared, as `context * next cells + next cell`: the next cell is a
+    successor of this context too, but was drawn for another."""
 
     @property
     def num_contexts(self) -> int:

@@ -154,6 +154,10 @@ class PairSettings(Settings):
     """Draw each next cell anew in every epoch, in training only: Poisson counts, at its own depth,
     of the mean expression of so many similar training cells, itself among them. 0 keeps the
     measured counts."""
+    contrastive_weight: float = 0.0
+    """Weight of a contrastive term beside the cross-entropy: which current cell of the micro-batch
+    does each next cell follow, judged by the likelihood of its genes at ranks that are drawn for
+    the micro-batch? With 0 there is none."""
     normalize_gene_expression: bool = True
     """Rank by count / total count * target_sum / median of the gene; otherwise by count."""
     target_sum: float = 10_000.0
@@ -193,6 +197,24 @@ class PairSettings(Settings):
                 f"resampling_neighbors is {self.resampling_neighbors}, but under objective 'mlm' "
                 "there are no next cells to draw; set it to 0"
             )
+        self._check_contrast()
+
+    def _check_contrast(self) -> None:
+        require_at_least(self, 0, "contrastive_weight")
+        if not self.contrastive_weight:
+            return
+        if self.objective == "mlm":
+            raise ValueError(
+                f"contrastive_weight is {self.contrastive_weight}, but under objective 'mlm' there "
+                "are no next cells to compare; set it to 0"
+            )
+        if self.token_selection_policy != "identity":
+            raise ValueError(
+                f"contrastive_weight is {self.contrastive_weight}, but with token_selection_policy "
+                f"{self.token_selection_policy!r} the genes of a next cell depend on its current "
+                "cell, and no other current cell could be asked for them; set one of the two to "
+                "its default"
+            )
 
     @property
     def genes_per_cell(self) -> int:
@@ -202,8 +224,8 @@ class PairSettings(Settings):
         return (self.seq_length - SPECIALS_PER_PAIR) // 2
 
     def for_scoring(self) -> "PairSettings":
-        """The same for cells as they were measured, without what changes them in training."""
-        return replace(self, context_dropout=0.0, resampling_neighbors=0)
+        """The same for cells as they were measured, without what is for training alone."""
+        return replace(self, context_dropout=0.0, resampling_neighbors=0, contrastive_weight=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values of these fields alone, for checkpoints."""

@@ -17,6 +17,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import SPECIALS_PER_CONTEXT, PairSettings
+from bionemo.geneformer_t.data.contrast import NUM_RANKS
 from bionemo.geneformer_t.data.masking import num_scored
 from bionemo.geneformer_t.graph import NeighborGraph
 
@@ -209,7 +210,8 @@ def most_tokens(
 ) -> Int[ndarray, " example"]:
     """The tokens of each example's context, and the most that its next cells can have scored.
 
-    Which successors are drawn changes from epoch to epoch, so the longest one counts.
+    Which successors are drawn changes from epoch to epoch, so the longest one counts. Ranks of the
+    contrastive term are as many for each context.
 
     Args:
         cells: The current cell of each example.
@@ -232,7 +234,8 @@ def most_tokens(
     most = settings.genes_per_cell
     next_cells = _next_cells(degree, len(num_genes), settings)
     scored = num_scored(np.minimum(following, most), settings.mask_prob)
-    return np.minimum(current, most) + SPECIALS_PER_CONTEXT + next_cells * scored
+    compared = min(most, NUM_RANKS) if settings.contrastive_weight else 0
+    return np.minimum(current, most) + SPECIALS_PER_CONTEXT + next_cells * scored + compared
 
 
 def _next_cells(

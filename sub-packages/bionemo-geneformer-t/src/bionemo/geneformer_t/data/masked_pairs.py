@@ -1,8 +1,8 @@
 """MaskedPairs: the pairs of some batches once they are drawn and masked, and how they are packed.
 
 Several batches cross the pipe of a worker process as one array (`PackedBatches`), and the training
-process cuts it: a batch is nine views. PyTorch would pass each tensor in a shared-memory file of
-its own, which for nine small tensors costs more than making the batch.
+process cuts it: a batch is twelve views. PyTorch would pass each tensor in a shared-memory file of
+its own, which for so many small tensors costs more than making the batch.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from bionemo.geneformer_t.batch import ScoredGenes, TemporalBatch, TemporalExample, pack
+from bionemo.geneformer_t.data.contrast import Contrast
 from bionemo.geneformer_t.data.masking import ScoredCells
 from bionemo.geneformer_t.ragged import Ragged, offsets_of
 
@@ -33,8 +34,9 @@ class PackedBatches:
 
     @classmethod
     def of(cls, batches: Sequence[Mapping[str, Integer[ndarray, " _"]]]) -> "PackedBatches":
-        """Join batches, each given as the arrays of its fields."""
-        arrays = [batch[name] for batch in batches for name in _NAMES]
+        """Join batches, each given as the arrays of its fields; those not given are empty."""
+        nothing = np.zeros(0, dtype=np.int64)
+        arrays = [batch.get(name, nothing) for batch in batches for name in _NAMES]
         values = np.concatenate(arrays, dtype=np.int64)
         return cls(values=torch.from_numpy(values), lengths=tuple(map(len, arrays)))
 
@@ -80,6 +82,8 @@ class MaskedPairs:
     """Genes of each whole next cell, scored or not."""
     scored: ScoredCells
     """The scored genes of the next cells."""
+    contrast: Contrast | None = None
+    """For the contrastive term, where there is one."""
 
     def packed(self, sizes: Sequence[int]) -> PackedBatches:
         """As the model takes them: in batches of so many current cells each."""
@@ -102,6 +106,7 @@ class MaskedPairs:
             "next_cell_context": self.context_of[next_cells] - contexts.start,
             "cells": self.cells[contexts],
             "next_cells": self.next_cells[next_cells],
+            **(self.contrast.of_batch(contexts, next_cells) if self.contrast else {}),
         }
 
     def examples(self) -> list[TemporalExample]:

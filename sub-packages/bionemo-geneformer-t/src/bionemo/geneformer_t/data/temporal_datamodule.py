@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -218,10 +219,12 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             with_cache(tokens)
 
     def _dataset(self, split: str) -> TemporalGeneformerDataset:
+        scoring = self.settings.for_scoring()
+        with_contrast = replace(scoring, contrastive_weight=self.settings.contrastive_weight)
         return TemporalGeneformerDataset.from_folder(
             self.data_dir / split,
             self.vocab,
-            self.settings if split == TRAIN else self.settings.for_scoring(),
+            {TRAIN: self.settings, VAL: with_contrast}.get(split, scoring),
             token_cache=self.token_cache,
             store=self.store(split),
         )

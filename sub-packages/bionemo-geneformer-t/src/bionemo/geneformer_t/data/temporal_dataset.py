@@ -21,6 +21,7 @@ from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.batching import most_tokens
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.data.contrast import Contrast
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.gene_coverage import notes_on_left_out
 from bionemo.geneformer_t.data.masked_pairs import MaskedPairs, PackedBatches
@@ -240,6 +241,16 @@ class TemporalGeneformerDataset(Dataset[Any]):
             next_cells=next_cells,
             num_genes=genes.lengths,
             scored=score(genes, next_keys, self.vocab.gene_ids, self._mask, settings),
+            contrast=Contrast(
+                graph=self.graph,
+                cells=cells,
+                keys=keys,
+                context_of=context_of,
+                next_cells=next_cells,
+                genes=genes,
+            )
+            if settings.contrastive_weight
+            else None,
         )
 
     def _encoded(

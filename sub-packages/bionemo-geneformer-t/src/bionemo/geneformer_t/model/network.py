@@ -6,6 +6,8 @@ of any number of next cells to their context. Everything works on packed tokens
 (`BertForMaskedLM`), so that weights can be exchanged.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig, Objective, Recompute
 from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
+from bionemo.geneformer_t.model.contrastive_loss import candidate_scores, contrastive_loss
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Layer
 from bionemo.geneformer_t.model.rank_bias import RankBias
@@ -77,7 +80,7 @@ class IsolatedBert(nn.Module):
         contexts: CellOffsets,
         scored_ids: Int[Tensor, " scored"],
         positions: Int[Tensor, " scored"],
-        scored: CellOffsets,
+        scored: Sequence[CellOffsets],
         attend: Attention,
         *,
         keep_contexts: bool = False,
@@ -89,7 +92,8 @@ class IsolatedBert(nn.Module):
             contexts: Where each of them begins and ends.
             scored_ids: The tokens shown at the scored positions.
             positions: Their position ids.
-            scored: Where the positions of each context begin and end.
+            scored: Where the positions of each context begin and end, in one or several segments of
+                queries.
             attend: The attention backend.
             keep_contexts: Encode the contexts to the end too; they come first in the result. Else
                 the last layer computes no more of them than their keys and values.
@@ -106,7 +110,7 @@ class IsolatedBert(nn.Module):
         last = self.layers[-1]
         for layer in self.layers:
             drop = layer is last and not keep_contexts
-            hidden = layer(hidden, (contexts, scored), attend, drop_contexts=drop)
+            hidden = layer(hidden, (contexts, *scored), attend, drop_contexts=drop)
         return hidden
 
 
@@ -151,11 +155,36 @@ class Predictions(nn.Module):
         ranks: Int[Tensor, " token"],
     ) -> Float[Tensor, ""]:
         """Cross-entropy summed over tokens, without holding all their logits."""
-        features, weight = self.transform(hidden), self.decoder.weight
-        if self.rank_bias is not None:
-            features = torch.cat([features, self.rank_bias.shares(ranks).to(features.dtype)], dim=1)
-            weight = torch.cat([weight, self.rank_bias.logits], dim=1)
+        features, weight = self._factors(hidden, ranks)
         return summed_cross_entropy(features, weight, self.decoder.bias, labels)
+
+    def candidate_scores(
+        self,
+        hidden: Float[Tensor, "token hidden"],
+        ranks: Int[Tensor, " token"],
+        genes: Int[Tensor, "next_cell rank"],
+    ) -> Float[Tensor, "context next_cell"]:
+        """Log-likelihood of each next cell after each context; see `contrastive_loss`.
+
+        Args:
+            hidden: At each rank of each context.
+            ranks: Those ranks, context after context.
+            genes: Of each next cell at each rank.
+        """
+        features, weight = self._factors(hidden, ranks)
+        return candidate_scores(features, weight, self.decoder.bias, genes)
+
+    def _factors(
+        self, hidden: Float[Tensor, "token hidden"], ranks: Int[Tensor, " token"]
+    ) -> tuple[Float[Tensor, "token feature"], Float[Tensor, "vocab feature"]]:
+        """What the logits are the product of, but for the bias that no rank changes."""
+        features, weight = self.transform(hidden), self.decoder.weight
+        if self.rank_bias is None:
+            return features, weight
+        shares = self.rank_bias.shares(ranks).to(features.dtype)
+        return torch.cat([features, shares], dim=1), torch.cat(
+            [weight, self.rank_bias.logits], dim=1
+        )
 
 
 class Head(nn.Module):
@@ -190,6 +219,38 @@ class NextCellBert(nn.Module):
         hidden = self.hidden(batch, attend, objective)
         return self.cls.predictions.summed_loss(hidden, batch.scored_labels, batch.scored_ranks)
 
+    def losses(
+        self, batch: TemporalBatch, attend: Attention, mask_id: int
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The summed cross-entropy and the mean contrastive term, both from one pass.
+
+        Every context is asked for the shared ranks of the batch too, all of them masked.
+
+        Args:
+            batch: With what the contrastive term compares.
+            attend: The attention backend.
+            mask_id: The token `[MASK]`.
+        """
+        contexts, num_ranks = batch.num_contexts, len(batch.contrast_ranks)
+        ranks = batch.contrast_ranks.repeat(contexts)
+        asked = torch.arange(contexts + 1, device=ranks.device) * num_ranks
+        hidden = self.bert(
+            batch.context_ids,
+            CellOffsets.of(batch.context_offsets),
+            torch.cat([batch.scored_ids, torch.full_like(ranks, mask_id)]),
+            torch.cat(
+                [scored_positions(batch, self.config), compared_positions(batch, self.config)]
+            ),
+            [CellOffsets.of(scored_offsets_per_context(batch)), CellOffsets.of(asked)],
+            attend,
+        )
+        scored, compared = hidden.split([batch.num_scored, len(ranks)])
+        head = self.cls.predictions
+        summed = head.summed_loss(scored, batch.scored_labels, batch.scored_ranks)
+        genes = batch.contrast_genes.view(len(batch.next_cells), num_ranks)
+        scores = head.candidate_scores(compared, ranks, genes)
+        return summed, contrastive_loss(scores, batch.next_cell_context, batch.contrast_left_out)
+
     def logits_and_contexts(
         self, batch: TemporalBatch, attend: Attention
     ) -> tuple[Float[Tensor, "scored vocab"], Float[Tensor, "context_token hidden"]]:
@@ -221,7 +282,7 @@ class NextCellBert(nn.Module):
             CellOffsets.of(batch.context_offsets),
             batch.scored_ids,
             scored_positions(batch, self.config),
-            CellOffsets.of(scored_offsets_per_context(batch)),
+            [CellOffsets.of(scored_offsets_per_context(batch))],
             attend,
             keep_contexts=keep_contexts,
         )
@@ -276,6 +337,17 @@ def scored_positions(batch: TemporalBatch, config: BioBertConfig) -> Int[Tensor,
         return batch.scored_ranks
     last_of_context = batch.context_offsets.diff()[batch.next_cell_context] - 1
     return batch.scored_ranks + last_of_context.repeat_interleave(batch.scored_offsets.diff())
+
+
+def compared_positions(
+    batch: TemporalBatch, config: BioBertConfig
+) -> Int[Tensor, " context_x_rank"]:
+    """The position ids of the ranks that every context is asked for; see `scored_positions`."""
+    ranks = batch.contrast_ranks.repeat(batch.num_contexts)
+    if config.position_scheme == "restarted":
+        return ranks
+    last_of_context = batch.context_offsets.diff() - 1
+    return ranks + last_of_context.repeat_interleave(len(batch.contrast_ranks))
 
 
 def places_in_contexts(batch: TemporalBatch) -> Int[Tensor, " scored"]:

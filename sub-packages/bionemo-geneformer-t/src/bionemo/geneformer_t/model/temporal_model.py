@@ -3,6 +3,10 @@
 The loss of an optimizer step is the mean over all scored positions of its global batch, whatever
 the number of micro-batches and processes: micro-batches contribute sums, and the gradients are
 divided once, before the step, by the count over all of them.
+
+The contrastive term, where `contrastive_weight` asks for it, compares the cells of one micro-batch
+of one process. That of a step is the mean over its micro-batches and processes, each with the
+weight of its scored positions, so it does depend on how many cells a micro-batch has.
 """
 
 from collections.abc import Mapping
@@ -35,7 +39,7 @@ from bionemo.geneformer_t.model.weights.pretrained import (
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import changed, transfer_vocabulary
 from bionemo.geneformer_t.safe_files import load_plain
 from bionemo.geneformer_t.setting_values import plain_entry
-from bionemo.geneformer_t.vocab import GeneVocab
+from bionemo.geneformer_t.vocab import MASK, GeneVocab
 
 _TYPICAL_SCORED = 256
 """Keeps the summed loss of a micro-batch near a mean's size, for 16-bit gradients."""
@@ -94,6 +98,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         self.save_hyperparameters({"config": config.to_dict(), **asdict(training)})
         self.net.set_recompute(training.recompute)
         self.val_loss = MeanMetric()
+        self.val_contrastive = MeanMetric()
         self._step = StepBatches()
 
     @classmethod
@@ -231,9 +236,22 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
 
     def training_step(self, batch: TemporalBatch, batch_idx: int) -> STEP_OUTPUT:
         """One micro-batch; returns its summed loss, scaled by a constant."""
-        summed = self.summed_loss(batch)
-        self._step.add(summed, batch)
-        return summed / _TYPICAL_SCORED
+        if not self.contrastive_weight:
+            summed = self.summed_loss(batch)
+            self._step.add(summed, batch)
+            return summed / _TYPICAL_SCORED
+        summed, contrastive = self._losses(batch)
+        self._step.add(summed, batch, contrastive)
+        return (summed + self.contrastive_weight * batch.num_scored * contrastive) / _TYPICAL_SCORED
+
+    @property
+    def contrastive_weight(self) -> float:
+        """Weight of the contrastive term beside the cross-entropy."""
+        return 0.0 if self.pair_settings is None else self.pair_settings.contrastive_weight
+
+    def _losses(self, batch: TemporalBatch) -> tuple[Tensor, Tensor]:
+        """The summed cross-entropy, and the mean of the contrastive term over next cells."""
+        return self.net.losses(batch, self.attention(), self.required_vocab().ids[MASK])
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn the gradients of sums into the gradient of the mean over the global batch."""
@@ -246,6 +264,9 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         torch._foreach_mul_(gradients, factor)
         self.log("train/loss", (summed / scored).float(), prog_bar=True)
+        if self.contrastive_weight:
+            term = self.trainer.strategy.reduce(self._step.contrastive(), reduce_op="sum")
+            self.log("train/contrastive", (term / scored).float())
         self.log("learning_rate", optimizer.param_groups[0]["lr"])
 
     def configure_gradient_clipping(
@@ -264,17 +285,27 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:
-        """Mean cross-entropy over the scored positions of the whole split, as `val/loss`."""
-        self._evaluate(batch, "val/loss")
+        """Mean cross-entropy over the scored positions of the whole split, as `val/loss`.
+
+        The contrastive term, where there is one, is its mean over next cells, `val/contrastive`.
+        """
+        if not self.contrastive_weight:
+            self._evaluate(batch, self.summed_loss(batch), "val/loss")
+            return
+        summed, contrastive = self._losses(batch)
+        self._evaluate(batch, summed, "val/loss")
+        if len(batch.next_cells):
+            self.val_contrastive.update(contrastive, weight=len(batch.next_cells))
+        self.log("val/contrastive", self.val_contrastive, on_step=False, on_epoch=True)
 
     def test_step(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Mean cross-entropy over the scored positions of the whole split, as `test/loss`."""
-        self._evaluate(batch, "test/loss")
+        self._evaluate(batch, self.summed_loss(batch), "test/loss")
 
-    def _evaluate(self, batch: TemporalBatch, name: str) -> None:
+    def _evaluate(self, batch: TemporalBatch, summed: Tensor, name: str) -> None:
         scored = batch.num_scored
         if scored:
-            self.val_loss.update(self.summed_loss(batch) / scored, weight=scored)
+            self.val_loss.update(summed / scored, weight=scored)
         self.log(name, self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -28,6 +28,8 @@ from bionemo.geneformer_t.training.checkpoint_files import GO_ON
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("step", "epoch", "train/loss", "val/loss", "learning_rate")
+CONTRASTIVE = ("train/contrastive", "val/contrastive")
+"""Further columns, where the loss has a contrastive term."""
 WANDB_FILE = "wandb.jsonl"
 CHATTER = (
     ".*LeafSpec",  # Lightning 2.6 on torch 2.13
@@ -45,11 +47,16 @@ class MetricsFile(Logger):
     """Appends rows of `COLUMNS` to a CSV file; other metrics go to TensorBoard alone.
 
     Lightning's own CSV logger deletes the rows that earlier parts of a resumed run have written.
+
+    Args:
+        path: The file.
+        further: Columns beside `COLUMNS`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, further: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.path = path
+        self._columns = (*COLUMNS, *further)
 
     @property
     def name(self) -> str:
@@ -75,7 +82,7 @@ class MetricsFile(Logger):
         if not {"train/loss", "val/loss"} & set(metrics):
             return
         row = {**metrics, "step": step, "epoch": int(metrics.get("epoch", 0))}
-        _append(self.path, _as_csv([row], with_header=not self.path.exists()))
+        _append(self.path, self._as_csv([row], with_header=not self.path.exists()))
 
     @rank_zero_only
     def sync(self) -> None:
@@ -90,7 +97,15 @@ class MetricsFile(Logger):
         if self.path.exists():
             rows = csv.DictReader(io.StringIO(_finished_lines(self.path)))
             kept = [row for row in rows if int(row["step"]) < step]
-            write_text(self.path, _as_csv(kept, with_header=True))
+            write_text(self.path, self._as_csv(kept, with_header=True))
+
+    def _as_csv(self, rows: list[dict[str, Any]], *, with_header: bool) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns, extrasaction="ignore", lineterminator="\n")
+        if with_header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
 
 class WandbLog(WandbLogger):
@@ -193,12 +208,3 @@ def _finished_lines(path: Path) -> str:
 def _append(path: Path, text: str) -> None:
     with disk_full_advice(path, GO_ON), path.open("a", encoding="utf-8", newline="") as file:
         file.write(text)
-
-
-def _as_csv(rows: list[dict[str, Any]], *, with_header: bool) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    if with_header:
-        writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -28,7 +28,9 @@ DRAWN: dict[str, Any] = {
 }
 """Beside `small`, for cells that are drawn anew: no two epochs show the same noise, so that the
 network can learn faster and longer."""
-_NOT_COMPARED = ("shuffle_successors", "context_dropout", "resampling_neighbors")
+_NOT_COMPARED = (
+    "shuffle_successors", "context_dropout", "resampling_neighbors", "contrastive_weight",
+)  # fmt: skip
 """Settings of pairs that the choice does not depend on."""
 
 

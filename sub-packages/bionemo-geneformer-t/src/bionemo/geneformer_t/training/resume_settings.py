@@ -36,9 +36,9 @@ _BETWEEN_EPOCHS = (
 _REFUSED = (
     "seq_length", "mask_prob", "mask_token_prob", "random_token_prob", "only_cells_with_neighbors",
     "no_neighbor_policy", "token_selection_policy", "successor_sampling", "shuffle_successors",
-    "normalize_gene_expression", "target_sum", "hidden_size", "num_layers", "num_attention_heads",
-    "intermediate_size", "position_scheme", "rank_knots", "gene_embeddings", "pretrained",
-    "extend_positions", "freeze_layers", "lora_rank",
+    "contrastive_weight", "normalize_gene_expression", "target_sum", "hidden_size", "num_layers",
+    "num_attention_heads", "intermediate_size", "position_scheme", "rank_knots", "gene_embeddings",
+    "pretrained", "extend_positions", "freeze_layers", "lora_rank",
 )  # fmt: skip
 _CHECKED_WITH_DATA = ("data_dir", "neighbor_key", "objective")
 _NO_EFFECT = (
@@ -97,7 +97,8 @@ def check_settings(
     Raises:
         ValueError: Names the settings and both values.
     """
-    before = {"gene_lr_fraction": 1.0, **before}  # that of checkpoints that do not say
+    # those of checkpoints that do not say
+    before = {"gene_lr_fraction": 1.0, "contrastive_weight": 0.0, **before}
     fixed = changes(before, now, OnResume.REFUSED)
     if fixed:
         raise ValueError(

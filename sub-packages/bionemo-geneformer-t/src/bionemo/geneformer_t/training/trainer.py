@@ -17,7 +17,7 @@ from lightning.pytorch.loggers.logger import Logger
 
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.training.checkpointing import BestCheckpoints, RunCheckpoints
-from bionemo.geneformer_t.training.loggers import MetricsFile, ProgressLines, WandbLog
+from bionemo.geneformer_t.training.loggers import CONTRASTIVE, MetricsFile, ProgressLines, WandbLog
 from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, METRICS_FILE, RunRecord
 from bionemo.geneformer_t.training.run_lock import RunLock
 from bionemo.geneformer_t.training.settings import TrainSettings
@@ -82,7 +82,7 @@ def _loggers(settings: TrainSettings, purge_step: int | None) -> list[Logger]:
     """metrics.csv, TensorBoard, and W&B on request; `WANDB_MODE=offline` keeps it on this disk."""
     folder = settings.output_dir
     found: list[Logger] = [
-        MetricsFile(folder / METRICS_FILE),
+        MetricsFile(folder / METRICS_FILE, CONTRASTIVE if settings.contrastive_weight else ()),
         TensorBoardLogger(folder, name="tensorboard", version="", purge_step=purge_step),
     ]
     if not settings.use_wandb:

@@ -32,10 +32,18 @@ class StepBatches:
         self._losses: list[Float[Tensor, ""]] = []
         self._cells: list[Tensor] = []
         self._scored = 0
+        self._contrastive: list[Float[Tensor, ""]] = []
 
-    def add(self, summed_loss: Float[Tensor, ""], batch: "TemporalBatch") -> None:
-        """Note one micro-batch and its summed loss."""
+    def add(
+        self,
+        summed_loss: Float[Tensor, ""],
+        batch: "TemporalBatch",
+        contrastive: Float[Tensor, ""] | None = None,
+    ) -> None:
+        """Note one micro-batch, its summed loss, and its contrastive term if there is one."""
         self._losses.append(summed_loss.detach())
+        if contrastive is not None:
+            self._contrastive.append(batch.num_scored * contrastive.detach())
         self._cells.append(batch.cells)
         self._scored += batch.num_scored
 
@@ -43,6 +51,10 @@ class StepBatches:
         """The summed loss and the number of scored positions of this process."""
         summed = torch.stack(self._losses).sum().double()
         return torch.stack([summed, summed.new_tensor(float(self._scored))])
+
+    def contrastive(self) -> Float[Tensor, ""]:
+        """The contrastive terms of this process, summed with the weights of scored positions."""
+        return torch.stack(self._contrastive).sum().double()
 
     def check_loss(self, summed: Float[Tensor, ""], trainer: "L.Trainer") -> None:
         """Refuse a loss that is not finite.

@@ -13,7 +13,7 @@ from bionemo.geneformer_t.model.network import NextCellBert
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
-ENTRANCES = ("summed_loss", "logits_and_contexts")
+ENTRANCES = ("summed_loss", "losses", "logits_and_contexts")
 """Methods of the network, beside `forward`, at which its weights must be whole."""
 
 
