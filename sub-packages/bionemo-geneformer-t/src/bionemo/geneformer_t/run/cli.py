@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "evaluate", "score a checkpoint and baselines"),
     "report": ("report", "report", "score a checkpoint and write a report in one HTML file"),
     "embed": ("embed", "embed", "add embeddings of cells and genes to an .h5ad"),
+    "drivers": ("drivers", "drivers", "find the genes that go with each fate"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),
     "doctor": ("doctor", "doctor", "check a checkpoint, a data folder, or whether they match"),
 }

@@ -5,10 +5,11 @@ In: an AnnData object with raw counts and a model. Out: arrays in its `obsm`, `o
 """
 
 from bionemo.geneformer_t.tl.embeddings import embed
+from bionemo.geneformer_t.tl.fate_drivers import drivers
 from bionemo.geneformer_t.tl.predictions import predict
 from bionemo.geneformer_t.tl.transitions import transitions
 
-__all__ = ["embed", "predict", "transitions"]
+__all__ = ["drivers", "embed", "predict", "transitions"]
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,103 @@
+"""`geneformer-t drivers`: the genes that go with each fate, as a table."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.fates.driver_settings import DriverSettings
+from bionemo.geneformer_t.run.command import command, main
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriversSettings(DriverSettings):
+    """What to test, and where to write it.
+
+    Raises:
+        ValueError: The output is no .csv, or a number is too small.
+    """
+
+    input: Path
+    """An .h5ad with raw counts, and with fate probabilities as `geneformer-t fates` writes them."""
+    output: Path
+    """The .csv to write: one row for each fate and gene."""
+    fate: tuple[str, ...] = ()
+    """One or several fates; by default all."""
+    cluster_key: tuple[str, ...] = ()
+    """Column of obs with the clusters within which cells are compared; several columns for all
+    combinations of their labels."""
+    donor_key: str | None = None
+    """Column of obs with the donor or replicate, which is then the unit of the test."""
+    fates_key: str = "fates"
+    """Table of obsm with the fate probabilities."""
+    layer: str | None = None
+    """Layer with the raw counts; by default X."""
+    use_raw: bool = False
+    """Read counts and genes from raw instead of X."""
+    round_counts: bool = False
+    """Round expected counts to the nearest whole number."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output.suffix != ".csv":
+            raise ValueError(f"output must end in .csv; got {self.output}")
+
+
+@command(DriversSettings)
+def drivers(settings: DriversSettings) -> Path:
+    """Write a table of the genes whose rank value in a cell goes with the probability of a fate.
+
+    The effect is a correlation within strata: cells of one cluster with similar depth, and of one
+    donor with `--donor_key`. P-values come from permutations within strata; with donors, the donor
+    is the unit, and below four donors there are effects and no p-values.
+    """
+    import anndata
+
+    from bionemo.geneformer_t.files import write_text
+    from bionemo.geneformer_t.tl import fate_drivers
+
+    if not settings.input.is_file():
+        raise FileNotFoundError(f"input: expected an .h5ad file at {settings.input}; there is none")
+    cells = anndata.read_h5ad(settings.input, backed="r")
+    own = {f.name: getattr(settings, f.name) for f in fields(DriversSettings)}
+    options = {n: v for n, v in own.items() if n not in {"input", "output", "fate", "cluster_key"}}
+    table = fate_drivers.drivers(
+        cells, settings.fate or None, cluster_key=settings.cluster_key or None, **options
+    )
+    write_text(settings.output, table.to_csv(index=False, float_format="%.6g"))
+    for note in cells.uns["fate_drivers_notes"]:
+        print(f"note: {note}")
+    print(_report(table))
+    print(settings.output)
+    return settings.output
+
+
+def _report(table: "pd.DataFrame") -> str:
+    """For each fate the genes that go with it, and against it."""
+    lines = []
+    for fate, rows in table.groupby("fate", sort=False):
+        found = rows[rows["fdr"] <= FDR]
+        toward, against = found[found["effect"] > 0], found[found["effect"] < 0]
+        lines.append(
+            f"{fate}: {len(toward):,} genes go with it and {len(against):,} against it at a false "
+            f"discovery rate of {FDR:g}, of {len(rows):,}"
+        )
+        for what, which in (("with", toward), ("against", against)):
+            if len(which):
+                shown = (
+                    f"{s} ({e:+.2f})" for s, e in zip(which["symbol"], which["effect"], strict=True)
+                )
+                lines.append(f"  {what}: {', '.join(list(shown)[:SHOWN])}")
+    return "\n".join(lines)
+
+
+FDR = 0.05
+"""False discovery rate of the genes that are printed; the table has all."""
+SHOWN = 10
+"""Genes that are printed for each fate and sign."""
+
+
+if __name__ == "__main__":
+    main(drivers)
