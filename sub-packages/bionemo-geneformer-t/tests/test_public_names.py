@@ -38,7 +38,7 @@ def test_a_public_name_is_never_that_of_another_module() -> None:
     """`import bionemo.geneformer_t.prepare` sets the attribute `prepare` to the package."""
     folder = Path(gft.__file__).parent
     modules = {path.stem for path in folder.iterdir() if not path.name.startswith("_")}
-    assert set(gft.__all__) & modules == {"pp", "tl"}
+    assert set(gft.__all__) & modules == {"pl", "pp", "tl"}
     prepare = import_module("bionemo.geneformer_t.prepare")
     assert gft.prepare is prepare
     assert gft.prepare_data is import_module("bionemo.geneformer_t.run.prepare").prepare

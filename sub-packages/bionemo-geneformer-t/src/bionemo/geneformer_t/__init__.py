@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
-    from bionemo.geneformer_t import pp, tl
+    from bionemo.geneformer_t import pl, pp, tl
     from bionemo.geneformer_t.config import BioBertConfig
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.inference.next_cell import predict_next_cells
@@ -29,6 +29,7 @@ __all__ = [
     "TemporalGeneformerDataModule",
     "TemporalGeneformerModel",
     "evaluate_model",
+    "pl",
     "pp",
     "predict_next_cells",
     "prepare_data",
@@ -43,6 +44,7 @@ _HOME = {
     "TemporalGeneformerDataModule": ("data.temporal_datamodule", "TemporalGeneformerDataModule"),
     "TemporalGeneformerModel": ("model.temporal_model", "TemporalGeneformerModel"),
     "evaluate_model": ("run.evaluate", "evaluate"),
+    "pl": ("pl", None),
     "pp": ("pp", None),
     "predict_next_cells": ("inference.next_cell", "predict_next_cells"),
     "prepare_data": ("run.prepare", "prepare"),

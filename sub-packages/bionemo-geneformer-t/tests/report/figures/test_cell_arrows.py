@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.report.figures.cell_arrows import grid_weights, shown_fraction
+from bionemo.geneformer_t.report.figures.cell_arrows import (
+    grid_weights,
+    shortened,
+    shown_fraction,
+)
 
 
 @pytest.fixture
@@ -23,3 +27,8 @@ def test_one_cell_still_gets_an_arrow() -> None:
 def test_long_arrows_are_drawn_shorter_and_short_ones_whole(coordinates) -> None:
     assert shown_fraction(np.full((9, 2), 1e-6), coordinates) == 1
     assert shown_fraction(np.full((9, 2), 10.0), coordinates) < 0.1
+
+
+def test_long_arrows_keep_their_direction() -> None:
+    moves = shortened(np.array([[3.0, 4.0], [0.1, 0.0]]), 1.0)
+    np.testing.assert_allclose(moves, [[0.6, 0.8], [0.1, 0.0]])

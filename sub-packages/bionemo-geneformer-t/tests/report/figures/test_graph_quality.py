@@ -16,7 +16,6 @@ from bionemo.geneformer_t.report.figures.graph_quality import (
     Pictured,
     degree_limits,
     graph_quality_figure,
-    shortened,
 )
 from bionemo.geneformer_t.report.figures.style import save
 
@@ -65,8 +64,3 @@ def test_what_was_measured_is_drawn(graph, facts, tmp_path) -> None:
 )
 def test_bins_of_degrees_hold_the_largest(maximum: int, limits: list[int]) -> None:
     assert degree_limits(maximum).tolist() == limits
-
-
-def test_long_arrows_keep_their_direction() -> None:
-    moves = shortened(np.array([[3.0, 4.0], [0.1, 0.0]]), 1.0)
-    np.testing.assert_allclose(moves, [[0.6, 0.8], [0.1, 0.0]])

@@ -1,5 +1,6 @@
 """Between which batches and clusters the edges run."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.edge_blocks import (
+    EdgeBlock,
     edge_blocks,
     fractions_by_group,
     groups_in_time,
@@ -66,6 +68,8 @@ class ClusterFlow:
     is_ordered: bool
     """Whether the labels have a meaningful order, such as that of time."""
     num_edges: Int[ndarray, "from_cluster to_cluster"]
+    steps: Float[ndarray, "from_cluster to_cluster"]
+    """Expected number of steps where each cell takes one: probabilities, added up."""
     shares: Float[ndarray, "from_cluster to_cluster"]
     """Fraction of each cluster's steps that go to each cluster; rows sum to 1, or to 0 where a
     cluster has no successors."""
@@ -75,10 +79,15 @@ class ClusterFlow:
 
 def cluster_flow(graph: NeighborGraph, cluster: pd.Categorical) -> ClusterFlow:
     """Count edges and add up steps from cluster to cluster, in the order of the categories."""
+    return flow_of_edges(edge_blocks(graph), cluster)
+
+
+def flow_of_edges(blocks: Iterable[EdgeBlock], cluster: pd.Categorical) -> ClusterFlow:
+    """The same of edges in blocks, which may lead from a cell to itself."""
     size, codes = len(cluster.categories), np.asarray(cluster.codes, dtype=np.int64)
     counted, added = np.zeros(size * size, dtype=np.int64), np.zeros(size * size)
     without = 0
-    for block in edge_blocks(graph):
+    for block in blocks:
         ones, others = codes[block.current], codes[block.successor]
         both = (ones >= 0) & (others >= 0)
         without += int((~both).sum())
@@ -91,6 +100,7 @@ def cluster_flow(graph: NeighborGraph, cluster: pd.Categorical) -> ClusterFlow:
         labels=tuple(str(label) for label in cluster.categories),
         is_ordered=bool(cluster.ordered),
         num_edges=counted.reshape(size, size),
+        steps=flow,
         shares=np.divide(flow, totals, out=np.zeros_like(flow), where=totals > 0),
         num_edges_without=without,
     )
@@ -100,10 +110,10 @@ def order_along_flow(flow: ClusterFlow) -> Int[ndarray, " cluster"]:
     """Clusters from where the steps come from to where they go to.
 
     Every cluster gets a potential, so that differences between two clusters fit the net fraction
-    of the edges between them that lead up (least squares weighted by their edges; HodgeRank, Jiang,
+    of the steps between them that lead up (least squares weighted by their steps; HodgeRank, Jiang,
     Lim, Yao and Ye, 2011).
     """
-    forth = flow.num_edges.astype(np.float64)
+    forth = flow.steps.copy()
     np.fill_diagonal(forth, 0)
     both, net = forth + forth.T, forth - forth.T
     laplacian = np.diag(both.sum(axis=1)) - both

@@ -1,24 +1,20 @@
 """Cells on a map, and mean arrows from where cells are to where they go."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.report.figures.style import QUIET
+from bionemo.geneformer_t.report.figures.style import INK, QUIET, category_colors
 
 GRID = 16
 """Places along the longer side at which arrows are averaged."""
 _LEAST_CELLS = 1.5
 """Cells, weighted by nearness, that a place on the grid must have to show an arrow."""
 _MOST_VECTORS = 500
-CATEGORIES = (
-    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#774411",
-    "#117755", "#dd8833",
-)  # fmt: skip
-"""Paul Tol's bright colours first: told apart by the colour-blind and in print."""
 
 
 def grid_weights(starts: Float[ndarray, "cell 2"]) -> Float[ndarray, "place cell"]:
@@ -48,14 +44,40 @@ def shown_fraction(moves: Float[ndarray, "place 2"], starts: Float[ndarray, "cel
     return min(1.0, float(spacing / typical)) if typical > 0 and spacing > 0 else 1.0
 
 
+def draw_mean_arrows(
+    axes: Any, starts: Float[ndarray, "cell 2"], moves: Float[ndarray, "cell 2"]
+) -> float:
+    """Draw arrows averaged over the places of a grid, the longest of them cut.
+
+    Returns:
+        The fraction of their length at which the others are drawn.
+    """
+    weights = grid_weights(starts)
+    means, spacing = weights @ moves, np.ptp(starts, axis=0).max() / GRID
+    shown = shown_fraction(means, starts)
+    draw_arrows(axes, weights @ starts, shortened(means, 2 * spacing / shown), shown)
+    return shown
+
+
+def shortened(moves: Float[ndarray, "place 2"], longest: float) -> Float[ndarray, "place 2"]:
+    """Arrows in the same directions, none of them longer than that."""
+    length = np.linalg.norm(moves, axis=1, keepdims=True)
+    return moves * np.minimum(1, longest / np.maximum(length, 1e-12))
+
+
 def draw_arrows(
     axes: Any, tails: Float[ndarray, "place 2"], moves: Float[ndarray, "place 2"], shown: float
 ) -> None:
     """Draw arrows at a fraction of their length."""
     axes.quiver(
         *tails.T, *moves.T, angles="xy", scale_units="xy", scale=1 / shown, width=0.004,
-        headwidth=4.5, headlength=5, headaxislength=4.5, color="#1b1f23", zorder=3,
+        headwidth=4.5, headlength=5, headaxislength=4.5, color=INK, zorder=3,
     )  # fmt: skip
+
+
+def dot_size(num_cells: int) -> float:
+    """An area, in square points, at which so many cells fill a panel without hiding each other."""
+    return float(np.clip(10_000 / max(num_cells, 1), 4, 22))
 
 
 def draw_cells(
@@ -63,8 +85,18 @@ def draw_cells(
     coordinates: Float[ndarray, "cell 2"],
     colors: Shaped[ndarray, " cell"] | None,
     size: float = 22,
+    palette: Mapping[str, str] | None = None,
 ) -> Any:
-    """Draw a point for each cell; returns what `explain_colors` needs."""
+    """Draw a point for each cell; returns what `explain_colors` needs.
+
+    Args:
+        axes: Where to draw.
+        coordinates: The place of each cell.
+        colors: Numbers or labels; None draws all cells in grey.
+        size: Area of a point, in square points.
+        palette: The colour of each label, in the order of the legend; by default those of
+            `category_colors`, labels in the order of the numbers in them.
+    """
     # thousands of dots make a vector file heavy and show no more than their picture
     is_many = len(coordinates) > _MOST_VECTORS
     style = {"s": size, "linewidths": 0, "alpha": 0.55, "zorder": 2, "rasterized": is_many}
@@ -72,15 +104,16 @@ def draw_cells(
         return axes.scatter(*coordinates.T, color=QUIET, **style)
     if np.issubdtype(colors.dtype, np.number):
         return axes.scatter(*coordinates.T, c=colors, cmap="viridis", **style)
-    handles = []
-    for number, label in enumerate(sorted(set(colors.tolist()), key=_by_number)):
-        here = coordinates[colors == label]
-        color = CATEGORIES[number % len(CATEGORIES)]
-        handles.append(axes.scatter(*here.T, color=color, label=label, **style))
-    return handles
+    labels = sorted(set(colors.tolist()), key=by_number)
+    chosen = palette or dict(zip(labels, category_colors(len(labels)), strict=True))
+    return [
+        axes.scatter(*coordinates[colors == label].T, color=color, label=label, **style)
+        for label, color in chosen.items()
+        if (colors == label).any()
+    ]
 
 
-def _by_number(label: str) -> list[tuple[int, str]]:
+def by_number(label: str) -> list[tuple[int, str]]:
     """D6 before D10."""
     return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", label)]
 

@@ -16,7 +16,7 @@ from bionemo.geneformer_t.data.cell_store import H5AD
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
 from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles, typical_length
 from bionemo.geneformer_t.neighbors.scanpy_neighbors import scanpy_neighbors
-from bionemo.geneformer_t.report.figures.cell_arrows import CATEGORIES
+from bionemo.geneformer_t.report.figures.style import CATEGORIES
 
 MAPS = {
     "X_umap": "UMAP", "X_emb": "embedding of the file", "X_tsne": "t-SNE",

@@ -67,10 +67,10 @@ def graph_map(
     key = next((key for key in MAPS if key in obsm and obsm[key].shape[1] >= 2), None)
     if key is not None:
         points = np.asarray(obsm[key], dtype=np.float64)[:, :2]
-        drawn = _some_of(len(points), generator)
+        drawn = some_of(len(points), MOST_CELLS, generator)
         name, coordinates = MAPS[key], points[drawn]
     elif representation is not None:
-        points, drawn = representation, _some_of(len(representation), generator)
+        points, drawn = representation, some_of(len(representation), MOST_CELLS, generator)
         seed = int(generator.integers(2**31))
         name, coordinates = in_two_dimensions(points[drawn], seed, _FEW)
     else:
@@ -98,7 +98,8 @@ def steps_on_map(
     return where.coordinates[has_successors], ends
 
 
-def _some_of(size: int, generator: np.random.Generator) -> Int[ndarray, " drawn_cell"]:
-    if size <= MOST_CELLS:
+def some_of(size: int, most: int, generator: np.random.Generator) -> Int[ndarray, " chosen"]:
+    """The rows of a sample of that size at most, ascending; all rows where they are few."""
+    if size <= most:
         return np.arange(size)
-    return np.sort(generator.choice(size, MOST_CELLS, replace=False))
+    return np.sort(generator.choice(size, most, replace=False))

@@ -21,11 +21,9 @@ from bionemo.geneformer_t.neighbors.quality.distances import Distances
 from bionemo.geneformer_t.neighbors.quality.edge_blocks import groups_in_time
 from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality
 from bionemo.geneformer_t.report.figures.cell_arrows import (
-    GRID,
-    draw_arrows,
+    dot_size,
     draw_cells,
-    grid_weights,
-    shown_fraction,
+    draw_mean_arrows,
 )
 from bionemo.geneformer_t.report.figures.cluster_flow import draw_heat_map
 from bionemo.geneformer_t.report.figures.cluster_names import draw_names
@@ -95,15 +93,12 @@ def _draw_map(axes: Any, pictured: Pictured, where: GraphMap) -> None:
     time = pictured.facts.time
     if time is None or not np.isfinite(time[where.drawn]).any():
         colors = _few_labels(pictured.facts.cluster, where)
-        draw_cells(axes, where.coordinates, colors, _dot_size(where))
+        draw_cells(axes, where.coordinates, colors, dot_size(len(where.drawn)))
     else:
         _draw_times(axes, where, time, pictured)
     starts, ends = steps_on_map(pictured.graph, where)
     if len(starts):
-        weights = grid_weights(starts)
-        moves, spacing = weights @ (ends - starts), np.ptp(starts, axis=0).max() / GRID
-        share = shown_fraction(moves, starts)
-        draw_arrows(axes, weights @ starts, shortened(moves, 2 * spacing / share), share)
+        share = draw_mean_arrows(axes, starts, ends - starts)
         axes.set_xlabel(
             f"{where.name}; mean steps, at {share:.0%} of their length or less",
             fontsize=10, color="#444444", loc="left",
@@ -129,12 +124,12 @@ def _draw_times(
 ) -> None:
     """Colour cells by time; time points by their order, so that days 0, 6 and 60 differ alike."""
     known = np.isfinite(time[where.drawn])
-    draw_cells(axes, where.coordinates[~known], None, _dot_size(where))
+    draw_cells(axes, where.coordinates[~known], None, dot_size(len(where.drawn)))
     groups, are_points = groups_in_time(time)
     points = np.unique(time[np.isfinite(time)])
     by_order = are_points and len(points) <= _MOST_TICKS
     values = np.asarray(groups if by_order else time, dtype=np.float64)[where.drawn][known]
-    dots = draw_cells(axes, where.coordinates[known], values, _dot_size(where))
+    dots = draw_cells(axes, where.coordinates[known], values, dot_size(len(where.drawn)))
     bar = axes.figure.colorbar(dots, ax=axes, label=pictured.time_name, shrink=0.6, aspect=25)
     if by_order:
         labels = [pictured.time_labels.get(point, f"{point:g}") for point in points.tolist()]
@@ -142,16 +137,6 @@ def _draw_times(
         bar.set_ticks(range(len(points)), labels=labels)
     bar.outline.set_visible(False)
     bar.solids.set_alpha(1)
-
-
-def _dot_size(where: GraphMap) -> float:
-    return float(np.clip(10_000 / len(where.drawn), 4, 22))
-
-
-def shortened(moves: Float[ndarray, "place 2"], longest: float) -> Float[ndarray, "place 2"]:
-    """Arrows in the same directions, none of them longer than that."""
-    length = np.linalg.norm(moves, axis=1, keepdims=True)
-    return moves * np.minimum(1, longest / np.maximum(length, 1e-12))
 
 
 def _draw_distances(axes: Any, found: Distances) -> None:

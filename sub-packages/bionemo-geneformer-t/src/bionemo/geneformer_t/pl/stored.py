@@ -1,0 +1,172 @@
+"""What pictures read from an AnnData object; what is missing is refused with how to make it."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from bionemo.geneformer_t.counts.data_frames import native
+from bionemo.geneformer_t.report.figures.cell_map import MAPS
+
+if TYPE_CHECKING:
+    import anndata
+
+FATES = "fates"
+TRANSITIONS = "T_geneformer_t"
+DRIVERS = "fate_drivers"
+LAST_RESORT = "X_pca"
+"""Drawn by its first two columns where there is no map."""
+
+
+def fate_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
+    """Fate probabilities, a column for each fate.
+
+    Raises:
+        KeyError: They are not there.
+        ValueError: They are no table with names, or no probabilities.
+    """
+    if key not in adata.obsm:
+        raise KeyError(
+            f"obsm has no {key!r}: run gft.tl.fates first; obsm has: {_names(adata.obsm)}"
+        )
+    table = adata.obsm[key]
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(
+            f"obsm[{key!r}] must be a table with a column for each fate; got "
+            f"{type(table).__name__}. Run gft.tl.fates, or give a pandas DataFrame"
+        )
+    values = table.to_numpy(dtype=np.float64)
+    known = np.isfinite(values)
+    if not known.any() or (values[known] < -1e-6).any() or (values[known] > 1 + 1e-6).any():
+        found = f"{values[known].min():g} to {values[known].max():g}" if known.any() else "only NaN"
+        raise ValueError(f"obsm[{key!r}] must hold probabilities from 0 to 1; got {found}")
+    return pd.DataFrame(values, index=table.index, columns=[str(name) for name in table.columns])
+
+
+def chosen_fates(table: pd.DataFrame, names: list[str]) -> list[str]:
+    """Names of fates that exist.
+
+    Raises:
+        KeyError: One does not exist; lists those that do.
+    """
+    unknown = [name for name in names if name not in table.columns]
+    if unknown:
+        raise KeyError(
+            f"there is no fate {', '.join(map(repr, unknown))}; the fates are: "
+            f"{', '.join(table.columns)}"
+        )
+    return names
+
+
+def terminal_cells(adata: "anndata.AnnData", fate: str) -> Bool[ndarray, " cell"] | None:
+    """Which cells are terminal cells of a fate; None where it is not known."""
+    if "terminal_state" not in adata.obs:
+        return None
+    states = adata.obs["terminal_state"].astype(object).map(str, na_action="ignore")
+    return (states == fate).to_numpy(dtype=bool)
+
+
+def transition_matrix(adata: "anndata.AnnData", key: str) -> sp.csr_array:
+    """Transition probabilities, current cells in rows.
+
+    Raises:
+        KeyError: They are not there.
+        ValueError: There are none in it, or they are no probabilities.
+    """
+    if key not in adata.obsp:
+        raise KeyError(
+            f"obsp has no {key!r}: run gft.tl.transitions first; obsp has: {_names(adata.obsp)}"
+        )
+    matrix = sp.csr_array(adata.obsp[key], dtype=np.float64)
+    if not len(matrix.data):
+        raise ValueError(f"obsp[{key!r}] has no transitions: run gft.tl.transitions again")
+    if (matrix.data < 0).any():
+        raise ValueError(
+            f"obsp[{key!r}] must hold probabilities; got values down to {matrix.data.min():g}"
+        )
+    totals = np.asarray(matrix.sum(axis=1)).ravel()
+    wrong = np.flatnonzero(~((totals == 0) | (np.abs(totals - 1) < 1e-6)))
+    if len(wrong):
+        raise ValueError(
+            f"obsp[{key!r}] must hold probabilities, rows that sum to 1; {len(wrong):,} do not, "
+            f"such as that of cell {adata.obs_names[wrong[0]]}, which sums to "
+            f"{totals[wrong[0]]:g}. Run gft.tl.transitions, or divide each row by its sum"
+        )
+    return matrix
+
+
+def driver_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
+    """Driver genes, a row for each gene and fate.
+
+    Raises:
+        KeyError: They are not there.
+        ValueError: The table has not the columns of `gft.tl.drivers`.
+    """
+    if key not in adata.uns:
+        raise KeyError(
+            f"uns has no {key!r}: run gft.tl.drivers first; uns has: {_names(adata.uns)}"
+        )
+    table = adata.uns[key]
+    needed = ("fate", "gene", "symbol", "effect", "p_value", "fdr")
+    columns = list(table.columns) if isinstance(table, pd.DataFrame) else []
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise ValueError(
+            f"uns[{key!r}] must be the table of gft.tl.drivers; it has no {', '.join(missing)}"
+        )
+    return table
+
+
+def permutations_of(adata: "anndata.AnnData", key: str) -> int | None:
+    """How many permutations the p-values of drivers come from; None where it is not recorded."""
+    params = adata.uns.get(f"{key}_params", {})
+    number = params.get("num_permutations") if hasattr(params, "get") else None
+    return None if number is None else int(number)
+
+
+def embedding(adata: "anndata.AnnData", basis: str | None) -> tuple[Float[ndarray, "cell 2"], str]:
+    """Two coordinates of each cell, and their name.
+
+    Args:
+        adata: Annotated cells.
+        basis: Array of obsm, with or without `X_`. By default the first that there is of UMAP
+            (`X_umap`), `X_emb`, t-SNE (`X_tsne`), `X_latent`, a force-directed layout
+            (`X_draw_graph_fa`), and at last the first two of `X_pca`.
+
+    Raises:
+        KeyError: No such array, or none of these.
+        ValueError: It has no two columns, or coordinates are missing.
+    """
+    if basis is not None:
+        key = next((k for k in (basis, f"X_{basis}") if k in adata.obsm), None)
+        if key is None:
+            raise KeyError(
+                f"basis: obsm has neither {basis!r} nor 'X_{basis}'; it has: {_names(adata.obsm)}"
+            )
+    else:
+        key = next((k for k in (*MAPS, LAST_RESORT) if k in adata.obsm), None)
+        if key is None:
+            raise KeyError(
+                f"there is no embedding to draw on: obsm has none of {', '.join(MAPS)}, "
+                f"{LAST_RESORT}; it has: {_names(adata.obsm)}. Run scanpy.tl.umap, or name an "
+                "array of obsm with two columns (basis)"
+            )
+    points = np.asarray(native(adata.obsm[key]))
+    if points.ndim != 2 or points.shape[1] < 2:
+        raise ValueError(f"basis: obsm[{key!r}] must have two columns; its shape is {points.shape}")
+    points = points[:, :2].astype(np.float64)
+    lost = int((~np.isfinite(points).all(axis=1)).sum())
+    if lost:
+        raise ValueError(
+            f"basis: {lost:,} of {len(points):,} cells have no place in obsm[{key!r}] (NaN); leave "
+            "them out, or name another array (basis)"
+        )
+    name = "first two principal components" if key == LAST_RESORT else MAPS.get(key, key)
+    return points, name
+
+
+def _names(mapping: Any) -> str:
+    return ", ".join(map(str, mapping)) or "nothing"
