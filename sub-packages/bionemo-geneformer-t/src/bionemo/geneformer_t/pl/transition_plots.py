@@ -64,7 +64,8 @@ def transitions(
 
     Even a chain without any direction moves cells toward where cells are many. The displacement of
     such a chain, which goes to so many of the nearest cells that its mean step is as long, is
-    subtracted, as velocity plots do: an arrow shows what the transitions add.
+    subtracted, as velocity plots do: an arrow shows what the transitions add. Cells that stay where
+    they are have no part in arrows.
 
     Args:
         adata: Cells after `gft.tl.transitions`.

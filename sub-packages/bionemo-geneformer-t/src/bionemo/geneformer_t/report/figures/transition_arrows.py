@@ -19,6 +19,8 @@ from bionemo.geneformer_t.report.figures.graph_map import MOST_CELLS, some_of
 _MOST_OTHERS = 2_000
 """Cells among which the chain without direction moves."""
 _LEAST_OTHERS = 10
+_LEAST_MOVED = 1e-9
+"""Probability of a step to another cell from which on a cell moves."""
 _AT_ONCE = 256
 
 
@@ -89,15 +91,15 @@ def transition_moves(
     *,
     beyond_density: bool = True,
 ) -> tuple[Int[ndarray, " current_cell"], Float[ndarray, "current_cell 2"]]:
-    """Cells with transitions (a sample where they are many), and their expected displacement.
+    """Cells that move (a sample where they are many), and their expected displacement.
 
     Args:
-        transitions: Rows sum to 1; empty rows are left out.
+        transitions: Rows sum to 1. Cells that stay where they are, and empty rows, are left out.
         coordinates: The place of each cell.
         rng: Draws samples of cells.
         beyond_density: Subtract the displacement of a chain without direction.
     """
-    cells = np.flatnonzero(np.diff(transitions.indptr) > 0)
+    cells = np.flatnonzero(transitions.sum(axis=1) - transitions.diagonal() > _LEAST_MOVED)
     cells = cells[some_of(len(cells), MOST_CELLS, rng)]
     moves, lengths = expected_moves(transitions, coordinates, cells)
     if beyond_density and len(coordinates) > 1:
