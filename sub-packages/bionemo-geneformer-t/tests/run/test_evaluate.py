@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, RANDOM_WEIGHTS, SHUFFLED
@@ -33,6 +34,15 @@ def test_the_table_and_the_words_are_printed_and_written(
     model = written["rows"][MODEL]["all"]["cross_entropy"]
     assert model == pytest.approx(evaluation.rows[MODEL].all.cross_entropy)
     assert written["num_pairs"] == 29
+    found = evaluation.retrieval
+    assert "Successor retrieval" in printed
+    assert found.num_contexts == evaluation.num_cells
+    assert next(iter(found.rows)) == MODEL
+    mrr = written["retrieval"]["rows"][MODEL]["reciprocal rank"]["mean"]
+    assert mrr == pytest.approx(np.average(
+        found.rows[MODEL].measures["reciprocal rank"], weights=evaluation.units.levels[0].weights
+    ))  # fmt: skip
+    assert written["retrieval"]["sentences"][0] in printed
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"evaluation.json", "evaluation.txt", "next_cells.png", "loss_curve.png"}
 

@@ -1,12 +1,11 @@
 """Tables and sentences on what depends on the cell: change beside its null, variety of answers."""
 
 from bionemo.geneformer_t.evaluate.answer_variety import LISTED
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation, Scores
+from bionemo.geneformer_t.evaluate.evaluation import MODEL, SIMILAR, Evaluation, Scores
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
 from bionemo.geneformer_t.table import Table, number, percent, signed, span
 
-SIMILAR = "successors of similar cells"
 TRUTH = "true next cells"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from bionemo.geneformer_t.evaluate.baselines.copy_with_frequencies import (
     fit_copy_with_frequencies,
 )
 from bionemo.geneformer_t.evaluate.baselines.knn_successors import (
+    KnnSuccessors,
     fit_knn_drawn,
     fit_knn_successors,
 )
@@ -49,15 +51,19 @@ from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores, To
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.evaluate.retrieval.retrieval import Retrieval
+
 MODEL = "the model"
 RANDOM_WEIGHTS = "a model of random weights"
 SHUFFLED = "a model of shuffled successors"
 EXPORTED = "the exported network alone"
 SIMULATOR = "the simulator's own distribution"
+SIMILAR = "successors of similar cells"
 BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
     "the current cell mixed with gene frequencies": fit_copy_with_frequencies,
-    "successors of similar cells": fit_knn_successors,
+    SIMILAR: fit_knn_successors,
     "the mean change": fit_mean_change,
     "ridge regression": fit_ridge,
     "gene frequencies at each rank": fit_rank_frequency,
@@ -71,6 +77,9 @@ DRAWN_BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predic
 _FIXED_SEED = 0
 """Of everything that decides a verdict; another seed of an evaluation must not turn it."""
 
+Retrieve = Callable[[CellPairs, CellPairs, KnnSuccessors, Units, np.random.Generator], "Retrieval"]
+"""(pairs that are scored, training pairs, the look-up of similar cells, units, a generator) -> how
+well true successors are found among all cells."""
 Progress = Callable[[str, Iterable[Targets], int], Iterable[Targets]]
 """(what is scored, its current cells, how many) -> the same cells, shown as they pass."""
 
@@ -141,6 +150,8 @@ class Evaluation:
     """What intervals are over: current and next cells, and donors where there are several."""
     linked_partners: float
     """The fraction of the partners of nulls that follow or precede their cell."""
+    retrieval: "Retrieval | None"
+    """True successors among all cells; None where it was not asked for."""
 
     @property
     def baselines(self) -> list[str]:
@@ -177,6 +188,7 @@ def evaluate(
     controls: Mapping[str, Predictor] = MappingProxyType({}),
     bounds: Mapping[str, CellPredictor] = MappingProxyType({}),
     redraw: Redraw | None = None,
+    retrieve: Retrieve | None = None,
     facts: CellFacts = NOTHING_KNOWN,
     training_facts: CellFacts = NOTHING_KNOWN,
     progress: Progress = lambda _name, targets, _total: targets,
@@ -193,6 +205,7 @@ def evaluate(
         bounds: What no model can be expected to beat, such as the simulator's own distribution.
         redraw: Draws the next cells of training pairs anew, where the model learned from such
             cells: then a look-up of drawn cells is a baseline too.
+        retrieve: Finds true successors among all cells of the split.
         facts: Times, clusters and donors of the split's cells.
         training_facts: Times of the training cells.
         progress: Shows the progress of each predictor.
@@ -204,6 +217,8 @@ def evaluate(
     pairs, training = pairs.cached(), TrainingPairs.of(training_pairs, fixed, redraw)
     fits = BASELINES | DRAWN_BASELINES if redraw else BASELINES
     baselines = {name: fit(training, fixed) for name, fit in fits.items()}
+    look_up = baselines[SIMILAR]
+    assert isinstance(look_up, KnnSuccessors)
     others = {**controls, **baselines}
     predictors: dict[str, Predictor | CellPredictor] = {MODEL: model, **others, **bounds}
     reference = Reference.of(pairs, training_pairs, fixed, facts, training_facts)
@@ -238,6 +253,7 @@ def evaluate(
         true_variety=true_variety(reference.profiles, units.levels[0]),
         units=units,
         linked_partners=reference.partners.linked,
+        retrieval=retrieve(pairs, training_pairs, look_up, units, fixed) if retrieve else None,
     )
 
 

@@ -17,6 +17,7 @@ from bionemo.geneformer_t.evaluate.headline import (
 )
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import population_sentence
+from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import retrieval_sentences
 from bionemo.geneformer_t.evaluate.units import LEAST_DONORS, LEAST_UNITS, Units
 from bionemo.geneformer_t.table import span
 
@@ -27,6 +28,8 @@ def summary(evaluation: Evaluation) -> str:
     lines.append(graph_lesson(evaluation))
     for conclusion, details in verdicts(evaluation):
         lines += [conclusion, *(f"   {detail}" for detail in details)]
+    if evaluation.retrieval is not None:
+        lines += retrieval_sentences(evaluation.retrieval)
     return "\n".join(lines)
 
 

@@ -79,9 +79,10 @@ class CandidateScorer:
         self.use_memory = use_memory
         self._contexts_at_once = contexts_at_once
         self._candidates_at_once = candidates_at_once
-        self._log_mean = np.zeros(len(candidates))
+        self.log_mean: Float[ndarray, " candidate"] = np.zeros(len(candidates))
+        """Log of the mean probability of each candidate over the references; 0 without any."""
         if references is not None:
-            self._log_mean = self._log_mean_over(references)
+            self.log_mean = self._log_mean_over(references)
 
     def highest(
         self,
@@ -136,7 +137,7 @@ class CandidateScorer:
         self, table: Float[Tensor, "entry_and_none context"], rows: Int[ndarray, " row"]
     ) -> Float[ndarray, "context row"]:
         sums = summed_entries(table, self.candidates, rows).cpu().numpy()
-        return sums.T.astype(np.float64) - self._log_mean[rows]
+        return sums.T.astype(np.float64) - self.log_mean[rows]
 
     def _log_mean_over(self, references: Ragged) -> Float[ndarray, " candidate"]:
         """Log of the mean probability of each candidate over the references."""

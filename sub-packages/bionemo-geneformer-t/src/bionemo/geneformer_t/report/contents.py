@@ -66,6 +66,7 @@ def sections_of(
         "loss": page.loss(evaluated.metrics),
         "graph": page.graph(graphs),
         "scores": page.scores(evaluation),
+        "retrieval": page.retrieval(evaluation.retrieval),
         "arrows": page.arrows(evaluated.arrows, evaluated.where),
         "genes": page.genes(
             trends,

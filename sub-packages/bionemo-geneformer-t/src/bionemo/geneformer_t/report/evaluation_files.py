@@ -110,6 +110,7 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
     from bionemo.geneformer_t.evaluate.dependence_tables import answer_sentences, null_sentence
     from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
     from bionemo.geneformer_t.evaluate.population_text import population_sentence
+    from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import retrieval_values
     from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
     from bionemo.geneformer_t.evaluate.text import interval_sentence
 
@@ -168,6 +169,9 @@ def score_values(evaluation: "Evaluation") -> dict[str, Any]:
             "num_axes": populations.num_axes,
             "mmd_bandwidth": populations.bandwidth,
         },
+        "retrieval": None
+        if evaluation.retrieval is None
+        else retrieval_values(evaluation.retrieval),
         "num_donors": evaluation.units.num_donors,
         "effective_donors": evaluation.units.effective_donors,
         "num_cells": evaluation.num_cells,

@@ -16,6 +16,11 @@ from bionemo.geneformer_t.evaluate.arrows import Arrows
 from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, ClusterGains
 from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
 from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
+from bionemo.geneformer_t.evaluate.retrieval.retrieval import Retrieval
+from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import (
+    retrieval_sentences,
+    retrieval_tables,
+)
 from bionemo.geneformer_t.evaluate.score_tables import score_tables
 from bionemo.geneformer_t.evaluate.text import scored_sentences, verdicts
 from bionemo.geneformer_t.evaluate.trends import GeneTrends
@@ -173,6 +178,14 @@ def scores(evaluation: Evaluation) -> Section:
         "changes": changes,
         "varieties": varieties,
         "populations": populations,
+    }
+
+
+def retrieval(found: Retrieval | None) -> Section:
+    """True successors among all cells, beside simple searches; nothing where it was not asked."""
+    return {
+        "tables": retrieval_tables(found),
+        "sentences": [] if found is None else retrieval_sentences(found),
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,10 @@ def evaluate_checkpoint(
     from bionemo.geneformer_t.evaluate.evaluation import evaluate as evaluate_predictor
     from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
     from bionemo.geneformer_t.evaluate.resampled_pairs import redrawing
+    from bionemo.geneformer_t.evaluate.retrieval.retrieval import (
+        RetrievalInput,
+        successor_retrieval,
+    )
     from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -139,6 +144,16 @@ def evaluate_checkpoint(
         controls=_controls(settings, model, control),
         bounds=bounds,
         redraw=redrawing(train, settings_of(model)),
+        retrieve=partial(
+            successor_retrieval,
+            RetrievalInput(
+                model=model,
+                shuffled=control,
+                filled=np.flatnonzero(np.asarray(scored.tokens.num_genes)),
+                graph=scored.graph,
+                facts=facts[settings.split],
+            ),
+        ),
         facts=facts[settings.split],
         training_facts=facts["train"],
         progress=bar,
@@ -225,12 +240,14 @@ def _controls(
 
 def as_text(evaluated: "Evaluated") -> str:
     """The tables and a summary."""
+    from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import retrieval_tables
     from bionemo.geneformer_t.evaluate.score_tables import score_tables
     from bionemo.geneformer_t.evaluate.text import summary
     from bionemo.geneformer_t.report.in_sample import IN_SAMPLE
 
     evaluation, shuffled, mixed = evaluated.evaluation, "", ""
-    tables = "\n\n".join(table.text() for table in score_tables(evaluation))
+    shown = [*score_tables(evaluation), *retrieval_tables(evaluation.retrieval)]
+    tables = "\n\n".join(table.text() for table in shown)
     if evaluated.is_shuffled:
         shuffled = " (trained on shuffled successors: a control)"
     if evaluated.mixing is not None:

@@ -1,0 +1,71 @@
+"""Simple searches are what they say, by brute force; the graph finds its own edges."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
+from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.evaluate.retrieval.candidate_search import CandidateSearch, find
+from bionemo.geneformer_t.evaluate.retrieval.rankers import (
+    DISPLACED,
+    NEAREST,
+    OF_LOOK_UP,
+    GraphRanker,
+    PointRankers,
+)
+from bionemo.geneformer_t.graph import NeighborGraph
+
+
+@pytest.fixture
+def rankers(random_split, fitted) -> PointRankers:
+    train, test = random_split(0, copy=0.5), random_split(1, copy=0.5)
+    return PointRankers(
+        fitted(fit_knn_successors, train), CandidateSearch.of(test, np.arange(60)), test
+    )
+
+
+def distances(rankers: PointRankers, points: np.ndarray) -> np.ndarray:
+    cells = [rankers.pairs.encode(row)[:6] for row in rankers.search.candidates.tolist()]
+    there = rankers.look_up.space.points(cells)
+    return -np.linalg.norm(points[:, None] - there[None], axis=2)
+
+
+def test_nearest_cells_are_those_of_the_same_genes(rankers) -> None:
+    contexts = np.array([0, 7, 30])
+    scores = rankers.all()[NEAREST](contexts)
+    mine = rankers.look_up.space.points(
+        [rankers.pairs.encode(int(rankers.search.cells[i]))[:6] for i in contexts]
+    )
+    np.testing.assert_allclose(scores, distances(rankers, mine), atol=1e-5)
+    np.testing.assert_allclose(scores[[0, 1, 2], rankers.search.cells[contexts]], 0, atol=1e-5)
+
+
+def test_searches_by_similar_cells_start_from_their_mean_successor_or_step(rankers) -> None:
+    look_up, context = rankers.look_up, 3
+    (point,) = look_up.space.points([rankers.pairs.encode(int(rankers.search.cells[context]))[:6]])
+    index = look_up.index
+    near = index.nearest(point, look_up.chosen.number)
+    total, weight, here = np.zeros_like(point), 0.0, np.zeros_like(point)
+    for place in near.tolist():
+        here += index.points[place] / len(near)
+        for edge in range(index.edge_offsets[place], index.edge_offsets[place + 1]):
+            cell, share = index.successors[edge], index.shares[edge]
+            genes = index.genes[index.gene_offsets[cell] : index.gene_offsets[cell + 1]]
+            total += share * look_up.space.points([genes])[0]
+            weight += share
+    mean = total / weight
+    for name, start in ((OF_LOOK_UP, mean), (DISPLACED, point + mean - here)):
+        scores = rankers.all()[name](np.array([context]))
+        np.testing.assert_allclose(scores, distances(rankers, start[None]), atol=1e-4)
+
+
+def test_the_graph_finds_all_of_its_edges(random_split) -> None:
+    pairs: CellPairs = random_split(2)
+    weights = np.zeros((60, 60))
+    weights[pairs.current, pairs.following] = pairs.weights
+    graph, _ = NeighborGraph.from_matrix(sp.csr_matrix(weights))
+    search = CandidateSearch.of(pairs, np.arange(50))
+    assert len(search.candidates) == 60  # all successors are among them
+    (found,) = find([search], GraphRanker(graph, search))
+    np.testing.assert_array_equal(found.ranks, 1)
