@@ -1,0 +1,137 @@
+"""Fate probabilities: where the chain of transitions ends, from every cell.
+
+Terminal cells are made absorbing. With Q the transitions among the other cells and R those from
+them into each terminal state, the probabilities of absorption are (I - Q)^-1 R and the expected
+numbers of steps (I - Q)^-1 1 (Kemeny and Snell, 1976, Finite Markov Chains, theorems 3.3.5 and
+3.3.7). Both are conditional on being absorbed where the chain may also be lost in a closed class
+without terminal cells; how likely it is not to be is given beside them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float, Shaped
+from numpy import ndarray
+from scipy.special import entr
+
+from bionemo.geneformer_t.fates.absorption_solver import ACCEPTED, Solution, solve_absorption
+from bionemo.geneformer_t.fates.chain_structure import ChainStructure, by_label
+from bionemo.geneformer_t.fates.terminal_states import TerminalStates
+
+LEAST_REACHED = 1e-5
+"""Cells that reach a terminal state with a smaller probability have no fate: it would be mostly
+the solver's error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fates:
+    """Where cells go, and when."""
+
+    names: tuple[str, ...]
+    probabilities: Float[ndarray, "cell fate"]
+    """Rows sum to 1; NaN where no terminal state can be reached."""
+    steps: Float[ndarray, " cell"]
+    """Expected number of steps to a terminal state, 0 in one; NaN where none can be reached."""
+    reached: Float[ndarray, " cell"]
+    """Probability of ever reaching a terminal state."""
+    states: TerminalStates
+    solution: Solution
+    notes: tuple[str, ...]
+    """What was met, in sentences."""
+
+    @property
+    def entropy(self) -> Float[ndarray, " cell"]:
+        """Entropy of each cell's fate probabilities, in nats; from 0 to the logarithm of fates."""
+        return entr(self.probabilities).sum(axis=1)
+
+
+def fate_probabilities(
+    transitions: sp.csr_array,
+    structure: ChainStructure,
+    states: TerminalStates,
+    labels: Shaped[ndarray, " cell"] | None = None,
+    *,
+    direct: bool | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Fates:
+    """Solve for all fates together.
+
+    Args:
+        transitions: Of `checked_transitions`.
+        structure: Of `chain_structure`.
+        states: The cells in which each fate ends.
+        labels: The cluster of each cell, to say where cells without fates are.
+        direct: Whether to factorise the matrix; by default for few cells.
+        progress: Called with 1 for each fate and for the steps, when it is solved.
+
+    Raises:
+        ValueError: No other cell reaches a terminal state, or the solver does not converge.
+    """
+    terminal = states.is_terminal
+    can_reach = structure.reaching(terminal)
+    live = can_reach & ~terminal
+    if not live.any():
+        raise ValueError(
+            f"no path leads to any terminal state ({', '.join(states.names)}) from the other "
+            f"{int((~terminal).sum()):,} cells{by_label(~terminal, labels)}. Choose terminal "
+            "states where transitions lead: " + "; ".join(structure.sentences(labels)[1:])
+        )
+    into = np.asarray((transitions @ _membership(states)).todense(), dtype=np.float64)[live]
+    solution = solve_absorption(transitions, live, into, direct=direct, progress=progress)
+    absorbed, steps = solution.columns.clip(0), solution.steps
+    total = absorbed.sum(axis=1)
+    if is_lost := bool((transitions @ (~can_reach).astype(np.float64))[live].any()):
+        # steps are counted on the paths that end: E[steps; absorbed] = (I - Q)^-1 P(absorbed)
+        ending = solve_absorption(transitions, live, total[:, None], direct=direct)
+        steps = np.divide(ending.columns[:, 0], total, where=total > 0, out=np.zeros_like(total))
+    probabilities = np.full((len(live), len(states.names)), np.nan)
+    probabilities[live] = absorbed / np.where(total > LEAST_REACHED, total, np.nan)[:, None]
+    probabilities[terminal] = np.eye(len(states.names))[states.state[terminal]]
+    counted = np.where(terminal, 0.0, np.nan)
+    counted[live] = np.where(total > LEAST_REACHED, steps, np.nan)
+    reached = terminal.astype(np.float64)
+    reached[live] = total.clip(max=1) if is_lost else 1.0
+    fates = Fates(
+        names=states.names,
+        probabilities=probabilities,
+        steps=counted,
+        reached=reached,
+        states=states,
+        solution=solution,
+        notes=(),
+    )
+    return replace(fates, notes=(*states.notes, *_notes(fates, into, labels)))
+
+
+def _notes(
+    fates: Fates, into: Float[ndarray, "live fate"], labels: Shaped[ndarray, " cell"] | None
+) -> list[str]:
+    """Cells without a fate, terminal states that nobody reaches, and cells that may be lost."""
+    notes = []
+    without = np.isnan(fates.steps)
+    if without.any():
+        notes.append(
+            f"{int(without.sum()):,} of {len(without):,} cells reach no terminal state"
+            f"{by_label(without, labels)}: they have no fate (NaN)"
+        )
+    alone = [name for name, most in zip(fates.names, into.max(axis=0), strict=True) if not most]
+    if alone:
+        notes.append(f"no other cell reaches {', '.join(alone)}: 0 for all cells outside")
+    lost = ~without & (fates.reached < 1 - ACCEPTED)
+    if lost.any():
+        notes.append(
+            f"{int(lost.sum()):,} cells may end where no terminal state can be reached any more, "
+            f"with probability {1 - fates.reached[lost].mean():.2g} on average"
+            f"{by_label(lost, labels)}: fate probabilities and steps are those of the paths that "
+            "do reach one"
+        )
+    return notes
+
+
+def _membership(states: TerminalStates) -> sp.csr_array:
+    """Cells x states, 1 for the state of a terminal cell."""
+    cells = np.flatnonzero(states.is_terminal)
+    shape = (len(states.state), len(states.names))
+    return sp.csr_array((np.ones(len(cells)), (cells, states.state[cells])), shape=shape)

@@ -1,0 +1,143 @@
+"""Terminal states that the chain itself shows: closed classes, or clusters that gain and keep.
+
+A closed class is an end for certain. Transitions of nearest cells or of a model hardly ever close:
+some path leads back from everywhere, and the chain is one class. There the question is where cells
+are after a while. The chain stops after a random number of steps (geometric, as in a random walk
+with restart), long enough to reach the ends and short beside the rare ways back. A cluster is
+terminal if it then holds more of all cells than at the start (it gains) and at least half of those
+that started in it (it keeps): a source keeps and does not gain, a stage in between gains and does
+not keep.
+"""
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.fates.absorption_solver import solve_absorption
+from bionemo.geneformer_t.fates.chain_structure import ChainStructure
+from bionemo.geneformer_t.fates.terminal_states import MIN_CELLS, TerminalStates
+
+HORIZON = 100.0
+"""Expected number of steps after which clusters are judged."""
+KEPT = 0.5
+"""Fraction of its own cells that a terminal cluster holds then."""
+_UNNAMED = "sink"
+
+
+def found_states(
+    transitions: sp.csr_array,
+    structure: ChainStructure,
+    labels: "pd.Series[str] | None" = None,
+    *,
+    min_cells: int = MIN_CELLS,
+    horizon: float = HORIZON,
+) -> TerminalStates:
+    """The closed classes of half of all cells or fewer; else the clusters that gain and keep cells.
+
+    Closed classes in the same cluster, by the majority of their cells, are one state; without
+    clusters each is its own. States below `min_cells` cells are left out, with a note.
+
+    Args:
+        transitions: Of `checked_transitions`.
+        structure: Of `chain_structure`.
+        labels: The cluster of each cell; missing where it is in none.
+        min_cells: Fewest cells of a state.
+        horizon: Expected number of steps.
+
+    Raises:
+        ValueError: There are fewer than two such states, or the horizon is below one step.
+    """
+    if not horizon >= 1:
+        raise ValueError(f"horizon must be at least 1 step; got {horizon}")
+    texts = None if labels is None else labels.astype(object).map(str, na_action="ignore")
+    names, state, left = _closed(structure, texts, min_cells)
+    if len(names) >= 2:
+        notes = [f"{left:,} cells in closed classes of fewer than {min_cells} cells are no fate"]
+        return TerminalStates(
+            names=names,
+            state=state,
+            how="the closed classes of the chain",
+            notes=tuple(notes if left else ()),
+        )
+    if texts is None:
+        raise ValueError(
+            f"terminal states cannot be found: {'; '.join(structure.sentences())}. Two closed "
+            f"classes of {min_cells} cells or more, and of at most half of all, would be fates. "
+            "Give cluster_key, so that clusters that gain and keep cells can be found, or name "
+            "them in terminal"
+        )
+    return _gaining(transitions, texts, min_cells, horizon)
+
+
+def _closed(
+    structure: ChainStructure, texts: "pd.Series[str] | None", min_cells: int
+) -> tuple[tuple[str, ...], Int[ndarray, " cell"], int]:
+    """Names, the state of each cell, and cells in classes that are too small."""
+    sizes = np.bincount(structure.closed[structure.closed >= 0])
+    name_of = {}
+    for number in np.flatnonzero(sizes * 2 <= len(structure.closed)):
+        members = structure.closed == number
+        if texts is None:
+            name_of[number] = f"{_UNNAMED} {number + 1}"
+        elif texts[members].notna().any():
+            name_of[number] = str(texts[members].mode().iloc[0])
+    cells: dict[str, int] = {}
+    for number, name in name_of.items():
+        cells[name] = cells.get(name, 0) + int(sizes[number])
+    names = tuple(name for name, size in cells.items() if size >= min_cells)
+    state_of = np.full(len(sizes) + 1, -1)  # the last for cells in no closed class
+    for number, name in name_of.items():
+        state_of[number] = names.index(name) if name in names else -1
+    left = sum(size for size in cells.values() if size < min_cells)
+    return names, state_of[structure.closed], left
+
+
+def _gaining(
+    transitions: sp.csr_array, texts: "pd.Series[str]", min_cells: int, horizon: float
+) -> TerminalStates:
+    codes, clusters = pd.factorize(texts, sort=True)
+    held = where_after(transitions, codes, len(clusters), horizon)
+    sizes = np.bincount(codes[codes >= 0], minlength=len(clusters))
+    gained = held.mean(axis=0) > sizes / len(codes)
+    kept = np.array([held[codes == at, at].mean() for at in range(len(clusters))])
+    good = np.flatnonzero(gained & (kept >= KEPT) & (sizes >= min_cells))
+    how = f"the clusters that gain cells and keep half of their own over {horizon:g} steps"
+    if len(good) < 2:
+        said = ", ".join(
+            f"{name} {held[:, at].mean() / max(sizes[at] / len(codes), 1e-300):.2f} times its "
+            f"cells, keeps {kept[at]:.0%}"
+            for at, name in enumerate(clusters)
+        )
+        raise ValueError(
+            f"terminal states cannot be found: fates need two or more; {how} are {len(good)} of "
+            f"{len(clusters)} ({said}). Name them in terminal, or choose another horizon"
+        )
+    place = np.full(len(clusters) + 1, -1)
+    place[good] = np.arange(len(good))
+    return TerminalStates(names=tuple(map(str, clusters[good])), state=place[codes], how=how)
+
+
+def where_after(
+    transitions: sp.csr_array, codes: Int[ndarray, " cell"], number: int, horizon: float
+) -> Float[ndarray, "cell cluster"]:
+    """The probability of being in each cluster after a random number of steps.
+
+    Before each step the chain stops with probability 1 / (horizon + 1). To be stopped is to be
+    absorbed, so the equations are those of fates.
+
+    Args:
+        transitions: Of `checked_transitions`.
+        codes: The cluster of each cell; -1 where it is in none.
+        number: Of clusters.
+        horizon: Expected number of steps.
+    """
+    staying = sp.diags_array((np.diff(transitions.indptr) == 0).astype(float), format="csr")
+    stop = 1 / (horizon + 1)
+    going = sp.csr_array((transitions + staying) * (1 - stop))
+    sources = np.zeros((len(codes), number))
+    known = np.flatnonzero(codes >= 0)
+    sources[known, codes[known]] = stop
+    everyone = np.ones(len(codes), dtype=bool)
+    return solve_absorption(going, everyone, sources).columns
