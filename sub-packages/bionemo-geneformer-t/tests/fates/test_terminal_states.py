@@ -144,3 +144,12 @@ def test_where_a_chain_is_after_a_random_number_of_steps():
         after = after @ chain.toarray()
     np.testing.assert_allclose(found, truth @ np.eye(4)[codes], atol=1e-8)
     np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_names_of_fates_hold_no_slash():
+    labels = pd.Series(["a/b", "a-b", "c"])
+    found = cluster_states(labels, ["a/b", "c"], "type").without_slashes()
+    assert found.names == ("a-b", "c")
+    assert found.notes == ("a/b is called a-b: an .h5ad holds no slash in names of columns",)
+    with pytest.raises(ValueError, match="differ in more than slashes"):
+        cluster_states(labels, ["a/b", "a-b"], "type").without_slashes()

@@ -17,10 +17,9 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.fates.absorption_solver import solve_absorption
 from bionemo.geneformer_t.fates.chain_structure import ChainStructure
-from bionemo.geneformer_t.fates.terminal_states import MIN_CELLS, TerminalStates
+from bionemo.geneformer_t.fates.terminal_settings import TerminalSettings
+from bionemo.geneformer_t.fates.terminal_states import TerminalStates
 
-HORIZON = 100.0
-"""Expected number of steps after which clusters are judged."""
 KEPT = 0.5
 """Fraction of its own cells that a terminal cluster holds then."""
 _UNNAMED = "sink"
@@ -31,8 +30,8 @@ def found_states(
     structure: ChainStructure,
     labels: "pd.Series[str] | None" = None,
     *,
-    min_cells: int = MIN_CELLS,
-    horizon: float = HORIZON,
+    min_cells: int = TerminalSettings.min_cells,
+    horizon: float = TerminalSettings.horizon,
 ) -> TerminalStates:
     """The closed classes of half of all cells or fewer; else the clusters that gain and keep cells.
 

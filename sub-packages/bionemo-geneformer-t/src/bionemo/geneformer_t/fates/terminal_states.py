@@ -5,15 +5,14 @@ Three ways to say it: clusters by name, the last time point, or what the chain i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-MIN_CELLS = 10
-"""A terminal state that is found has at least so many cells."""
+from bionemo.geneformer_t.fates.terminal_settings import TerminalSettings
 
 Terminal = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 """Names of clusters, or names of fates with the clusters of each."""
@@ -43,6 +42,12 @@ class TerminalStates:
                 "several cluster labels within the last time point"
             )
 
+    def __str__(self) -> str:
+        sizes = ", ".join(
+            f"{name} ({size:,} cells)" for name, size in zip(self.names, self.sizes, strict=True)
+        )
+        return f"terminal states, {self.how}: {sizes}"
+
     @property
     def is_terminal(self) -> Bool[ndarray, " cell"]:
         """Cells of any state."""
@@ -52,6 +57,24 @@ class TerminalStates:
     def sizes(self) -> Int[ndarray, " state"]:
         """Cells of each state."""
         return np.bincount(self.state[self.is_terminal], minlength=len(self.names))
+
+    def without_slashes(self) -> "TerminalStates":
+        """The same with names under which an .h5ad can hold columns, and a note on what changed.
+
+        Raises:
+            ValueError: Two names would be the same.
+        """
+        names = tuple(name.replace("/", "-") for name in self.names)
+        changed = [f"{old} is called {new}" for old, new in zip(self.names, names, strict=True)
+                   if old != new]  # fmt: skip
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"names of fates must differ in more than slashes, which an .h5ad cannot hold in "
+                f"names of columns; got {', '.join(self.names)}. Give others: "
+                'terminal={"name": "cluster"}'
+            )
+        note = f"{', '.join(changed)}: an .h5ad holds no slash in names of columns"
+        return replace(self, names=names, notes=(*self.notes, note) if changed else self.notes)
 
     def categories(self) -> "pd.Categorical[str]":
         """The state of each cell by name, missing where it is in none."""
@@ -115,7 +138,9 @@ def cluster_states(
 
 
 def last_time_states(
-    times: Float[ndarray, " cell"], labels: "pd.Series[str] | None", min_cells: int = MIN_CELLS
+    times: Float[ndarray, " cell"],
+    labels: "pd.Series[str] | None",
+    min_cells: int = TerminalSettings.min_cells,
 ) -> TerminalStates:
     """The cells of the last time point, by cluster; clusters of too few cells there are no fate.
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": ("predict", "predict", "predict the next cell of every cell"),
     "evaluate": ("evaluate", "evaluate", "score a checkpoint and baselines"),
     "report": ("report", "report", "score a checkpoint and write a report in one HTML file"),
+    "fates": ("fates_command", "fates", "add the fates of cells to an .h5ad with transitions"),
     "embed": ("embed", "embed", "add embeddings of cells and genes to an .h5ad"),
     "drivers": ("drivers", "drivers", "find the genes that go with each fate"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),

@@ -4,12 +4,13 @@ In: an AnnData object with raw counts and a model. Out: arrays in its `obsm`, `o
 `varm` and `uns`.
 """
 
+from bionemo.geneformer_t.tl.cell_fates import compare_fates, fates
 from bionemo.geneformer_t.tl.embeddings import embed
 from bionemo.geneformer_t.tl.fate_drivers import drivers
 from bionemo.geneformer_t.tl.predictions import predict
 from bionemo.geneformer_t.tl.transitions import transitions
 
-__all__ = ["drivers", "embed", "predict", "transitions"]
+__all__ = ["compare_fates", "drivers", "embed", "fates", "predict", "transitions"]
 
 
 def __dir__() -> list[str]:
