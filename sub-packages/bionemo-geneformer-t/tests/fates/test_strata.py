@@ -69,16 +69,15 @@ def test_ranks_are_those_of_scipy_within_each_stratum(strata: Strata) -> None:
         within = rankdata(values[strata.order][cells], axis=0) / size
         expected[cells] = within - within.mean(axis=0)
         squares[number] = (expected[cells] ** 2).sum(axis=0)
-    found = ranks.dense(slice(0, 300), np.arange(12), strata)
+    found = ranks.dense(np.arange(12), strata)
     np.testing.assert_allclose(found, expected, atol=1e-6)  # stored in 32 bits
     np.testing.assert_allclose(ranks.squares, squares, atol=1e-12)
-    some = ranks.dense(slice(40, 200), np.array([7, 2]), strata)
-    np.testing.assert_array_equal(some, found[40:200, [7, 2]])
+    np.testing.assert_array_equal(ranks.dense(np.array([7, 2]), strata), found[:, [7, 2]])
 
 
 def test_a_matrix_without_counts_has_equal_ranks(strata: Strata) -> None:
     ranks = stratum_ranks(sp.csc_array((300, 2)), strata)
-    assert (ranks.dense(slice(0, 300), np.arange(2), strata) == 0).all()
+    assert (ranks.dense(np.arange(2), strata) == 0).all()
 
 
 def test_permutations_stay_within_strata_and_differ(strata: Strata) -> None:

@@ -27,7 +27,7 @@ def cells() -> anndata.AnnData:
 
 
 def said(cells: anndata.AnnData) -> str:
-    return "\n".join(cells.uns["fate_drivers_notes"])
+    return "\n".join(cells.uns["fate_drivers_params"]["notes"])
 
 
 def test_a_row_for_each_fate_and_gene(cells: anndata.AnnData) -> None:
@@ -57,7 +57,10 @@ def test_the_table_is_in_uns_and_survives_a_file(cells: anndata.AnnData, tmp_pat
     cells.write_h5ad(tmp_path / "cells.h5ad")
     again = anndata.read_h5ad(tmp_path / "cells.h5ad")
     pd.testing.assert_frame_equal(again.uns["fate_drivers"], table, check_dtype=False)
-    assert list(again.uns["fate_drivers_notes"]) == list(cells.uns["fate_drivers_notes"])
+    params = again.uns["fate_drivers_params"]
+    assert list(params["notes"]) == list(cells.uns["fate_drivers_params"]["notes"])
+    assert (list(params["cluster_key"]), params["donor_key"]) == (["branch"], "donor")
+    assert params["num_permutations"] == 100
     # a file that is read when needed, and other names, give the same
     backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
     other = drivers(

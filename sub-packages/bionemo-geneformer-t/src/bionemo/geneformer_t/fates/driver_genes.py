@@ -174,24 +174,35 @@ class _Data:
         return np.asarray((self.scale > 0).sum(axis=0))
 
     def statistics(
-        self, genes: Int[ndarray, " gene"], permutations: Int[ndarray, "permutation cell"]
+        self,
+        genes: Int[ndarray, " gene"],
+        permutations: Int[ndarray, "permutation cell"],
+        ranks: Float[ndarray, "cell gene"] | None = None,
     ) -> _Statistics:
-        """Effects and statistics of some genes, the cells' fates being permuted."""
+        """Effects and statistics of some genes, the cells' fates being permuted.
+
+        Args:
+            genes: Which genes.
+            permutations: One a row.
+            ranks: Of these genes; made here if they are not at hand.
+        """
+        if ranks is None:
+            ranks = self.ranks.dense(genes, self.strata)
         shape = (len(self.fates), len(permutations), len(genes))
         total, squares = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
         for donor, scale in zip(self.strata.donors, self.scale[:, :, genes], strict=True):
             cells = self.strata.cells_of(donor)
-            ranks = self.ranks.dense(cells, genes, self.strata)
+            own = ranks[cells]
             fates = np.take(self.fates, permutations[:, cells], axis=1)
             fates = fates.reshape(-1, fates.shape[-1])
             there = (scale > 0)[:, None]
             norm = np.where(there, scale[:, None], np.inf)
-            effect = (fates @ ranks).reshape(shape) / norm
+            effect = (fates @ own).reshape(shape) / norm
             total += effect
             if self.with_donors:
                 squares += effect * effect
             else:
-                squares += (fates * fates @ (ranks * ranks)).reshape(shape) / norm**2
+                squares += (fates * fates @ (own * own)).reshape(shape) / norm**2
         number = self.donors[:, None, genes]
         mean = total / np.maximum(number, 1)
         if self.with_donors:
@@ -218,9 +229,11 @@ def _p_values(
         genes = np.flatnonzero(active.any(axis=0))
         if not len(genes):
             break
+        blocks = _blocks(data, genes)
+        ranks = data.ranks.dense(genes, data.strata) if len(blocks) == 1 else None
         for permutations in _chunks(data, stage - done, rng):
-            for block in _blocks(data, genes, len(permutations)):
-                found = data.statistics(block, permutations).statistic >= limit[..., block]
+            for block in blocks:
+                found = data.statistics(block, permutations, ranks).statistic >= limit[..., block]
                 exceeding[:, block] += found.sum(axis=1) * active[:, block]
             on_permutations(len(permutations))
         number[active] = done = stage
@@ -232,19 +245,17 @@ def _observed(data: _Data) -> tuple[Float[ndarray, "fate gene"], Float[ndarray, 
     """Effect and statistic of every gene."""
     as_given = np.arange(len(data.strata.order))[None]
     found = [
-        data.statistics(block, as_given)
-        for block in _blocks(data, np.arange(data.scale.shape[-1]), 1)
+        data.statistics(block, as_given) for block in _blocks(data, np.arange(data.scale.shape[-1]))
     ]
     effect = np.concatenate([part.effect[:, 0] for part in found], axis=1)
     return effect, np.concatenate([part.statistic[:, 0] for part in found], axis=1)
 
 
-def _blocks(
-    data: _Data, genes: Int[ndarray, " gene"], permutations: int
-) -> list[Int[ndarray, " gene"]]:
+def _blocks(data: _Data, genes: Int[ndarray, " gene"]) -> list[Int[ndarray, " gene"]]:
     """Genes in blocks whose arrays have a limited size."""
     fates, cells = data.fates.shape
-    return np.array_split(genes, -(-len(genes) * max(cells, fates * permutations) // _NUMBERS))
+    each = max(cells, fates * _at_once(data))
+    return np.array_split(genes, -(-len(genes) * each // _NUMBERS))
 
 
 def _stages(settings: DriverSettings) -> Iterator[int]:
@@ -259,6 +270,11 @@ def _stages(settings: DriverSettings) -> Iterator[int]:
 def _chunks(
     data: _Data, number: int, rng: np.random.Generator
 ) -> Iterator[Int[ndarray, "permutation cell"]]:
-    size = int(np.clip(_NUMBERS // data.fates.size, 1, 256))
+    size = _at_once(data)
     for start in range(0, number, size):
         yield permuted(data.strata, min(size, number - start), rng)
+
+
+def _at_once(data: _Data) -> int:
+    """Permutations that are made at once."""
+    return int(np.clip(_NUMBERS // data.fates.size, 1, 256))

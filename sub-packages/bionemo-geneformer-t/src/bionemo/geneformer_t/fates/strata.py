@@ -120,12 +120,10 @@ class StratumRanks:
     squares: Float[ndarray, "stratum gene"]
     """Sum of squares of the centred ranks in each stratum."""
 
-    def dense(
-        self, cells: slice, genes: Int[ndarray, " gene"], strata: Strata
-    ) -> Float[ndarray, "cell gene"]:
-        """The centred ranks of some genes in consecutive cells."""
-        lowest = self.at_zero[strata.of_cell[cells]][:, genes]
-        found: Float[ndarray, "cell gene"] = lowest + self.above_zero[cells][:, genes].toarray()
+    def dense(self, genes: Int[ndarray, " gene"], strata: Strata) -> Float[ndarray, "cell gene"]:
+        """The centred ranks of some genes."""
+        lowest = self.at_zero[:, genes][strata.of_cell]
+        found: Float[ndarray, "cell gene"] = lowest + self.above_zero[:, genes].toarray()
         return found
 
 

@@ -67,7 +67,7 @@ def drivers(settings: DriversSettings) -> Path:
         cells, settings.fate or None, cluster_key=settings.cluster_key or None, **options
     )
     write_text(settings.output, table.to_csv(index=False, float_format="%.6g"))
-    for note in cells.uns["fate_drivers_notes"]:
+    for note in cells.uns["fate_drivers_params"]["notes"]:
         print(f"note: {note}")
     print(_report(table))
     print(settings.output)

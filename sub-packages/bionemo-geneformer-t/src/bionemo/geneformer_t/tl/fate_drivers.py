@@ -85,8 +85,9 @@ def drivers(
         One row for each fate and gene that enough cells express, the smallest p-values first:
         `fate`, `gene`, `symbol`, `effect`, `p_value`, `fdr` (Benjamini-Hochberg over all rows),
         `cells` (that express the gene, of those compared), `units` (donors, or cells without
-        donors) and `permutations`. It is also written to `uns[key_added]`; what was counted, left
-        out or could not be tested is said in `uns[key_added + "_notes"]`.
+        donors) and `permutations`. It is also written to `uns[key_added]`, and to
+        `uns[key_added + "_params"]` the settings, the largest number of permutations
+        (`num_permutations`), and `notes` on what was counted, left out or could not be tested.
 
     Raises:
         KeyError: No such fate, column, layer or array.
@@ -126,7 +127,18 @@ def drivers(
     for note in notes:
         logger.info("%s", note)
     adata.uns[key_added] = table
-    adata.uns[f"{key_added}_notes"] = np.array(notes, dtype=object)
+    adata.uns[f"{key_added}_params"] = {
+        "cluster_key": [cluster_key] if isinstance(cluster_key, str) else list(cluster_key or ()),
+        "donor_key": donor_key or "",
+        "fates_key": fates_key,
+        "layer": "X" if layer is None else layer,
+        "use_raw": use_raw,
+        "min_cells": min_cells,
+        "depth_bins": depth_bins,
+        "seed": seed,
+        "num_permutations": int(tests.permutations.max()),
+        "notes": np.array(notes, dtype=object),
+    }
     return table
 
 
