@@ -13,9 +13,11 @@ def test_a_volcano_has_effects_and_p_values_down_to_the_floor(cells) -> None:
     np.testing.assert_allclose(grey.get_offsets(), [[0.1, -np.log10(0.4)], [-0.05, -np.log10(0.9)]])
     floor = panels[0].lines[0]
     np.testing.assert_allclose(floor.get_ydata(), 3)
-    assert "999 permutations" in panels[0].get_xlabel()
-    legend = [text.get_text() for text in panels[0].get_legend().get_texts()]
-    assert legend == ["not found (2)", "higher with the fate (1)", "lower with the fate (1)"]
+    assert panels[0].get_xlabel().splitlines() == [
+        "effect",
+        "1 higher (blue) and 1 lower (orange) of 4 at FDR 0.1",
+        "dotted: the least p-value of 999 permutations",
+    ]
 
 
 def test_found_genes_are_named_by_symbols(cells) -> None:
@@ -25,13 +27,14 @@ def test_found_genes_are_named_by_symbols(cells) -> None:
     assert [text.get_text() for text in axes.texts] == ["Alp", "Bet", "Gam", "z"]
 
 
-def test_the_number_of_permutations_can_be_given_or_be_unknown(cells) -> None:
-    axes = gft.pl.drivers(cells, "A", num_permutations=9_999)
+def test_the_floor_is_that_of_the_gene_with_most_permutations(cells) -> None:
+    cells.uns["fate_drivers"].loc[1, "permutations"] = 9_999
+    axes = gft.pl.drivers(cells, "A")
     np.testing.assert_allclose(axes.lines[0].get_ydata(), 4)
-    del cells.uns["fate_drivers_params"]
+    del cells.uns["fate_drivers"]["permutations"]
     axes = gft.pl.drivers(cells, "A")
     assert len(axes.lines) == 1  # at effect 0
-    assert axes.get_xlabel() == "effect"
+    assert "dotted" not in axes.get_xlabel()
 
 
 def test_without_p_values_effects_are_drawn_with_the_number_of_units(cells) -> None:

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bionemo.geneformer_t.pl.label_colors import categories, label_colors, label_texts
+from bionemo.geneformer_t.pl.label_colors import categories, label_colors
+from bionemo.geneformer_t.report.figures.fate_figures import texts
 
 NAMES = ["stem", "up"]
 
@@ -56,6 +57,6 @@ def test_labels_keep_their_order_and_holes(cells) -> None:
     cells.obs["day"] = ["D10", "D2", None, *["D2"] * 37]
     found = categories(cells, "day", "color")
     assert list(found.categories) == ["D2", "D10"]
-    assert label_texts(found)[:4].tolist() == ["D10", "D2", "", "D2"]
+    assert texts(found)[:4].tolist() == ["D10", "D2", "", "D2"]
     cells.obs["number"] = pd.Categorical(np.arange(40) % 2, categories=[1, 0, 7])
     assert list(categories(cells, "number", "color").categories) == ["1", "0"]

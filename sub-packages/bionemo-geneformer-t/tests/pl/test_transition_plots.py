@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -24,14 +26,18 @@ def test_before_the_correction_an_arrow_is_the_mean_step(cells) -> None:
     cells.obsp["T_geneformer_t"] = sp.csr_matrix(np.ones((len(cells), len(cells))) / len(cells))
     raw = arrows_of(gft.pl.transitions(cells, beyond_density=False))
     middle = cells.obsm["X_umap"].mean(axis=0)
-    np.testing.assert_allclose(np.column_stack([raw.U, raw.V]), middle - raw.XY, atol=2)
+    moves = np.column_stack([raw.U, raw.V])
+    lengths = np.linalg.norm(moves, axis=1)
+    whole = lengths < 0.99 * lengths.max()  # the longest are cut
+    np.testing.assert_allclose(moves[whole], (middle - raw.XY)[whole], atol=1e-6)
     corrected = arrows_of(gft.pl.transitions(cells))
-    assert np.abs(corrected.U).max() < 0.05 * np.abs(raw.U).max()
+    assert len(corrected.U) == 0
 
 
 def test_the_note_says_how_long_arrows_are_and_of_how_many_cells(cells) -> None:
-    assert gft.pl.transitions(cells).get_xlabel() == (
-        "UMAP; mean steps of 37 cells, at 100% of their length or less"
+    label = gft.pl.transitions(cells).get_xlabel()
+    assert re.fullmatch(
+        r"UMAP; mean steps of 37 cells, at [\d.]+ times their length or less", label
     )
 
 

@@ -10,6 +10,7 @@ from bionemo.geneformer_t.report.figures.cluster_flow import (
     draw_heat_map,
     most_connected,
     short_name,
+    short_names,
 )
 from bionemo.geneformer_t.report.figures.style import new_figure
 
@@ -41,6 +42,19 @@ def test_of_many_clusters_those_with_most_edges_are_shown_in_their_order() -> No
 def test_long_names_are_cut() -> None:
     assert short_name("a" * 40).endswith("a…")
     assert len(short_name("a" * 40)) == 18
+
+
+def test_names_that_are_cut_stay_different() -> None:
+    labels = [f"progenitors of the erythroid line, stage {i}" for i in (1, 2, 10)]
+    assert short_names(labels) == ["…1", "…2", "…10"]
+    assert short_names([*labels, "B cell"])[3] == "B cell"
+    assert short_names(["x" * 30 + "a", "x" * 30 + "b", "x" * 30]) == ["…a", "…b", "…"]
+    assert short_names(["a" * 40, "a" * 40]) == ["a" * 17 + "…"] * 2
+    many = [f"{first} and a long common part {i}" for first in ("one", "two") for i in range(20)]
+    assert short_names(many)[:2] == ["one an…0", "one an…1"]
+    assert len(set(short_names(many))) == 40
+    hard = ["same start" + "x" * i + "long" * 9 for i in range(3)] + ["y" * 40]
+    assert len(set(short_names(hard))) == 4
 
 
 def test_squares_of_leaks_are_framed() -> None:

@@ -17,13 +17,11 @@ from bionemo.geneformer_t.pl.stored import (
     chosen_fates,
     driver_table,
     fate_table,
-    permutations_of,
 )
 from bionemo.geneformer_t.report.figures.fate_curves import draw_curves, weighted_curve
 from bionemo.geneformer_t.report.figures.fate_map import legend_beside
 from bionemo.geneformer_t.report.figures.volcano import (
-    draw_effects,
-    draw_volcano,
+    draw_drivers,
     drivers_of,
     order_of_drivers,
 )
@@ -40,7 +38,6 @@ def drivers(
     *,
     fdr: float = 0.1,
     num_labels: int = 12,
-    num_permutations: int | None = None,
     key: str = DRIVERS,
     ncols: int = 3,
     ax: Any = None,
@@ -57,8 +54,6 @@ def drivers(
         fdr: False discovery rate up to which a gene is coloured and may be named.
         num_labels: Genes to name in a panel, those with the smallest p-values and then the largest
             effects; names that find no room are left out.
-        num_permutations: Draw 1 / (this + 1) as the smallest possible p-value; by default what
-            `uns[key + "_params"]` says.
         key: Where the table is, in uns.
         ncols: Panels beside each other.
         ax: Axes to draw on, one for each panel.
@@ -74,15 +69,9 @@ def drivers(
     """
     table = driver_table(adata, key)
     wanted = _wanted(table, fate)
-    permutations = permutations_of(adata, key) if num_permutations is None else num_permutations
-    floor = None if permutations is None else 1 / (permutations + 1)
     with canvas(len(wanted), ax, (5.2, 4.4), show=show, save=save, columns=ncols) as panels:
         for axes, name in zip(panels, wanted, strict=True):
-            found = drivers_of(table, name)
-            if found["p_value"].notna().any():
-                draw_volcano(axes, found, name, floor=floor, num_labels=num_labels, fdr=fdr)
-            else:
-                draw_effects(axes, found, name, num_labels=2 * num_labels)
+            draw_drivers(axes, table, name, num_labels=num_labels, fdr=fdr)
     return shown(panels, show=show)
 
 

@@ -14,7 +14,6 @@ from bionemo.geneformer_t.pl.label_colors import (
     is_numeric,
     key_of_labels,
     label_colors,
-    label_texts,
 )
 from bionemo.geneformer_t.pl.stored import (
     FATES,
@@ -23,8 +22,9 @@ from bionemo.geneformer_t.pl.stored import (
     fate_table,
     terminal_cells,
 )
-from bionemo.geneformer_t.report.figures.cluster_flow import short_name
+from bionemo.geneformer_t.report.figures.cluster_flow import short_names
 from bionemo.geneformer_t.report.figures.fate_bars import draw_bars, mean_fates
+from bionemo.geneformer_t.report.figures.fate_figures import NO_FATE, most_entropy, texts
 from bionemo.geneformer_t.report.figures.fate_map import (
     draw_labels,
     draw_values,
@@ -40,7 +40,6 @@ NUMBERS = {
     "fate_steps": ("expected steps to a fate", "steps"),
 }
 """Columns of obs that `gft.tl.fates` writes: title and unit."""
-_NO_FATE = "no fate can be reached"
 
 
 def fates(
@@ -80,21 +79,22 @@ def fates(
         ValueError: The fates are no probabilities, or `ax` has another number of Axes.
     """
     table = fate_table(adata, key)
-    limits = {"fate_entropy": (0.0, max(float(np.log(table.shape[1])), 0.1))}
+    limits = {"fate_entropy": (0.0, most_entropy(table.shape[1]))}
     default = [*table.columns, *(["fate_entropy"] if "fate_entropy" in adata.obs else [])]
     wanted = default if color is None else [color] if isinstance(color, str) else list(color)
     chosen_fates(table, [name for name in wanted if name not in NUMBERS])
     points, where = embedding(adata, basis)
+    title_of = dict(zip(table.columns, short_names(list(table.columns), 32), strict=True))
     with canvas(len(wanted), ax, (4.2, 3.6), show=show, save=save, columns=ncols) as panels:
         for axes, name in zip(panels, wanted, strict=True):
             is_fate = name in table.columns
-            title, unit = (short_name(name, 32), "fate probability") if is_fate else NUMBERS[name]
+            title, unit = (title_of[name], "fate probability") if is_fate else NUMBERS[name]
             values = table[name] if is_fate else obs_column(adata.obs, name, "color")
             draw_values(
                 axes, points, values.to_numpy(dtype=np.float64), title=title, name=unit,
                 limits=(0.0, 1.0) if is_fate else limits.get(name),
                 terminal=terminal_cells(adata, name) if is_fate else None, size=size, cmap=cmap,
-                missing=_NO_FATE,
+                missing=NO_FATE,
             )  # fmt: skip
             axes.set_ylabel(where, fontsize=9, color="#444444")
     return shown(panels, show=show)
@@ -160,7 +160,7 @@ def fate_triangle(
         labels, order = np.array(names)[best], list(names)
     else:
         column = categories(adata, color, "color")
-        labels, order = label_texts(column)[known], list(column.categories)
+        labels, order = texts(column)[known], list(column.categories)
     colors = label_colors(adata, color or key_of_labels(adata, names), order, palette)
     with canvas(1, ax, (6.2, 4.6), show=show, save=save) as panels:
         draw_labels(panels[0], places, labels, colors, size)

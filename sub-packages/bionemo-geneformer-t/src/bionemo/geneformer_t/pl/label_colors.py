@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from matplotlib.colors import is_color_like, to_hex
-from numpy import ndarray
 
 from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.report.figures.cell_arrows import by_number
@@ -70,12 +69,6 @@ def key_of_labels(adata: "anndata.AnnData", names: Sequence[str]) -> str | None:
         if set(names) <= set(_stored(adata, str(key))):
             return str(key)
     return None
-
-
-def label_texts(labels: "pd.Categorical[Any]") -> ndarray:
-    """Labels as an array of text, empty where there is none."""
-    texts = np.array([*labels.categories, ""], dtype=object)
-    return texts[np.asarray(labels.codes)].astype(str)
 
 
 def _stored(adata: "anndata.AnnData", key: str | None) -> dict[str, str]:

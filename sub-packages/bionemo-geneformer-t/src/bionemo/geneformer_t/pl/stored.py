@@ -120,13 +120,6 @@ def driver_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
     return table
 
 
-def permutations_of(adata: "anndata.AnnData", key: str) -> int | None:
-    """How many permutations the p-values of drivers come from; None where it is not recorded."""
-    params = adata.uns.get(f"{key}_params", {})
-    number = params.get("num_permutations") if hasattr(params, "get") else None
-    return None if number is None else int(number)
-
-
 def embedding(adata: "anndata.AnnData", basis: str | None) -> tuple[Float[ndarray, "cell 2"], str]:
     """Two coordinates of each cell, and their name.
 

@@ -5,22 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from bionemo.geneformer_t.neighbors.quality.composition import flow_of_edges
-from bionemo.geneformer_t.neighbors.quality.edge_blocks import EdgeBlock
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.label_colors import (
     Palette,
     categories,
     is_numeric,
     label_colors,
-    label_texts,
 )
 from bionemo.geneformer_t.pl.stored import TRANSITIONS, embedding, transition_matrix
 from bionemo.geneformer_t.report.figures.cell_arrows import dot_size, draw_cells
 from bionemo.geneformer_t.report.figures.cluster_flow import draw_heat_map
 from bionemo.geneformer_t.report.figures.cluster_names import draw_names
+from bionemo.geneformer_t.report.figures.fate_figures import steps_of, texts
 from bionemo.geneformer_t.report.figures.fate_map import (
     bare,
     draw_labels,
@@ -101,18 +99,18 @@ def transitions(
     labels = None if color is None or numeric else categories(adata, color, "color")
     colors = {} if labels is None else label_colors(adata, color, list(labels.categories), palette)
     rng = np.random.default_rng(seed)
-    cells, moves = transition_moves(matrix, points, rng, beyond_density=beyond_density)
+    found = transition_moves(matrix, points, rng, beyond_density=beyond_density)
     with canvas(1, ax, (6.4, 4.8), show=show, save=save) as panels:
         axes = panels[0]
         if labels is not None:
-            draw_labels(axes, points, label_texts(labels), colors, size)
+            draw_labels(axes, points, texts(labels), colors, size)
         elif color is not None:
             numbers = adata.obs[color].to_numpy(dtype=np.float64)
             draw_values(axes, points, numbers, title="", name=color, size=size, cmap=cmap)
         else:
             draw_cells(axes, points, None, dot_size(len(points)) if size is None else size)
         bare(axes, title)
-        draw_transition_arrows(axes, points, cells, moves, where)
+        draw_transition_arrows(axes, points, found, where)
         if labels is not None:
             _LEGENDS[legend_loc](axes, points, labels, str(color))
     return shown(panels, show=show)
@@ -158,9 +156,3 @@ def flow(
         if title is not None:
             panels[0].set_title(title, loc="left", fontsize=12)
     return shown(panels, show=show)
-
-
-def steps_of(matrix: sp.csr_array) -> EdgeBlock:
-    """All transitions, those of a cell to itself too."""
-    current = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return EdgeBlock(current=current, successor=matrix.indices, probability=matrix.data)

@@ -50,7 +50,12 @@ TEMPLATE = "report.html.j2"
 MOST_DRAWN = 30
 """Clusters in the picture; the table holds all."""
 Section = dict[str, Any]
-"""What the template shows of one part of the page; `picture`, where it has one, is a `Picture`."""
+"""What the template shows of one part of the page; its pictures are values of type `Picture`."""
+
+
+def pictures_of(section: Section) -> list[Picture]:
+    """All pictures of a section."""
+    return [value for value in section.values() if isinstance(value, Picture)]
 
 
 def page(title: str, under: str, verdict: str, sections: Mapping[str, Section]) -> str:

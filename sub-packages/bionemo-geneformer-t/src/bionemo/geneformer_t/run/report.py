@@ -93,14 +93,15 @@ def write_report(
     from bionemo.geneformer_t.files import write_text
     from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
     from bionemo.geneformer_t.report.contents import page_of, sections_of
+    from bionemo.geneformer_t.report.page import pictures_of
 
     checkpoint = summarise_checkpoint(evaluated.checkpoint)
     sections = sections_of(evaluated, checkpoint, genes, num_genes)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
     for section in sections.values():
-        if section.get("picture") is not None:
-            section["picture"].write(figures)
+        for picture in pictures_of(section):
+            picture.write(figures)
     path = folder / REPORT
     write_text(path, page_of(evaluated, checkpoint, sections))
     print(path)

@@ -15,6 +15,10 @@ GRID = 16
 _LEAST_CELLS = 1.5
 """Cells, weighted by nearness, that a place on the grid must have to show an arrow."""
 _MOST_VECTORS = 500
+_AGREED = 1.2
+"""Places of the grid that an arrow covers if all steps go in one direction."""
+_LEAST_SHOWN = 0.15
+"""Places of the grid from which on it is drawn."""
 
 
 def grid_weights(starts: Float[ndarray, "cell 2"]) -> Float[ndarray, "place cell"]:
@@ -45,17 +49,33 @@ def shown_fraction(moves: Float[ndarray, "place 2"], starts: Float[ndarray, "cel
 
 
 def draw_mean_arrows(
-    axes: Any, starts: Float[ndarray, "cell 2"], moves: Float[ndarray, "cell 2"]
+    axes: Any,
+    starts: Float[ndarray, "cell 2"],
+    moves: Float[ndarray, "cell 2"],
+    lengths: Float[ndarray, " cell"] | None = None,
 ) -> float:
     """Draw arrows averaged over the places of a grid, the longest of them cut.
 
+    Args:
+        axes: Where to draw.
+        starts: Where cells are.
+        moves: Their mean displacement.
+        lengths: The mean length of their steps. Given these, arrows are scaled so that one which
+            all steps agree on is a little longer than a place of the grid: where steps cancel,
+            arrows are short, however long the steps are; the shortest are left out.
+
     Returns:
-        The fraction of their length at which the others are drawn.
+        The factor by which the others are drawn shorter, or longer with `lengths`.
     """
     weights = grid_weights(starts)
-    means, spacing = weights @ moves, np.ptp(starts, axis=0).max() / GRID
+    tails, means = weights @ starts, weights @ moves
+    spacing = np.ptp(starts, axis=0).max() / GRID
     shown = shown_fraction(means, starts)
-    draw_arrows(axes, weights @ starts, shortened(means, 2 * spacing / shown), shown)
+    if lengths is not None and spacing > 0 and np.median(lengths) > 0:
+        shown = float(_AGREED * spacing / np.median(lengths))
+        visible = np.linalg.norm(means, axis=1) * shown > _LEAST_SHOWN * spacing
+        tails, means = tails[visible], means[visible]
+    draw_arrows(axes, tails, shortened(means, 2 * spacing / shown), shown)
     return shown
 
 

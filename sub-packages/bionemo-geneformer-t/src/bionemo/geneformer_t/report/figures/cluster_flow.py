@@ -1,5 +1,6 @@
 """Which cluster's cells become which cluster's, as a heat map."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ _LEAST_DRAWN = 0.005
 """Fraction of a cluster's steps from which on a square has a figure, or a frame."""
 _MOST_LETTERS = 18
 _MOST_LETTERS_ACROSS = 45
+_BREAKS = " _-/"
+"""Between words of a label."""
 _SHADES = LinearSegmentedColormap.from_list("shares", ["#f4f7f9", MODEL, "#06364b"])
 
 
@@ -33,7 +36,7 @@ def draw_heat_map(axes: Any, flow: ClusterFlow, leaks: Leakage | None = None) ->
     """
     chosen = most_connected(flow)
     percent = 100 * flow.shares[np.ix_(chosen, chosen)]
-    names = [short_name(flow.labels[i]) for i in chosen]
+    names = short_names([flow.labels[i] for i in chosen])
     has_steps = flow.num_edges[chosen].sum(axis=1) > 0
     shown = np.where(has_steps[:, None], percent, np.nan)
     most = 10 * max(np.ceil(percent.max() / 10), 1)
@@ -94,6 +97,37 @@ def most_connected(flow: ClusterFlow) -> Int[ndarray, " shown"]:
 def short_name(label: str, most: int = _MOST_LETTERS) -> str:
     """A label that leaves room for the picture."""
     return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
+def short_names(labels: Sequence[str], most: int = _MOST_LETTERS) -> list[str]:
+    """Labels that leave room for the picture, and stay different where they are.
+
+    Of labels that would be cut to the same text, what they begin with alike is left out, or all of
+    it but its first letters; labels that are not told apart so are left whole.
+    """
+    names = {label: short_name(label, most) for label in labels}
+    rest = {label: label[_common_words(group) :] for group in _alike(names) for label in group}
+    names |= {label: short_name(f"…{end}", most) for label, end in rest.items()}
+    alike = [label for group in _alike(names) for label in group]
+    names |= {label: short_name(f"{label[:6]}…{rest.get(label, label)}", most) for label in alike}
+    names |= {label: label for group in _alike(names) for label in group}
+    return [names[label] for label in labels]
+
+
+def _alike(names: Mapping[str, str]) -> list[list[str]]:
+    """Groups of labels that have the same short name."""
+    groups: dict[str, list[str]] = {}
+    for label, name in names.items():
+        groups.setdefault(name, []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _common_words(labels: Sequence[str]) -> int:
+    """How many letters labels begin with alike, up to the end of a word if there is one."""
+    low, high = min(labels), max(labels)
+    pairs = zip(low, high, strict=False)
+    alike = next((i for i, (one, other) in enumerate(pairs) if one != other), len(low))
+    return max(low.rfind(mark, 0, alike) for mark in _BREAKS) + 1 or alike
 
 
 def _write_figures(axes: Any, percent: Float[ndarray, "row column"], most: float) -> None:

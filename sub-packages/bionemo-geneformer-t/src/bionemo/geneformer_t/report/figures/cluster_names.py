@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.patheffects import withStroke
 from numpy import ndarray
 
-from bionemo.geneformer_t.report.figures.cluster_flow import short_name
+from bionemo.geneformer_t.report.figures.cluster_flow import short_names
 
 MOST_NAMES = 16
 """Clusters that are named: the largest."""
@@ -21,7 +21,7 @@ def draw_names(axes: Any, coordinates: Float[ndarray, "cell 2"], cluster: pd.Cat
     codes = np.asarray(cluster.codes)
     sizes = np.bincount(codes[codes >= 0], minlength=len(cluster.categories))
     largest = [i for i in np.argsort(-sizes, kind="stable")[:MOST_NAMES] if sizes[i]]
-    names = [short_name(str(cluster.categories[i])) for i in largest]
+    names = short_names([str(cluster.categories[i]) for i in largest])
     middles = np.array([np.median(coordinates[codes == i], axis=0) for i in largest])
     low, span = coordinates.min(axis=0), np.maximum(np.ptp(coordinates, axis=0), 1e-9)
     for name, place in zip(names, apart((middles - low) / span, names), strict=True):

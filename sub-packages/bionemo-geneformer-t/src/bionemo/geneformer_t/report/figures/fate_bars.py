@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from matplotlib.colors import to_rgb
 from numpy import ndarray
 
-from bionemo.geneformer_t.report.figures.cluster_flow import short_name
+from bionemo.geneformer_t.report.figures.cluster_flow import short_names
 from bionemo.geneformer_t.report.figures.fate_map import legend_beside
 from bionemo.geneformer_t.report.figures.style import INK
 
@@ -49,12 +49,13 @@ def draw_bars(
 ) -> None:
     """Draw a bar for each cluster, from top to bottom; parts are fates from left to right."""
     rows, left = np.arange(len(clusters)), np.zeros(len(clusters))
+    short = short_names(fates, _MOST_LETTERS)
     has_bar = np.isfinite(means).all(axis=1)
     for fate, color in enumerate(colors):
         width = np.where(has_bar, means[:, fate], 0)
         axes.barh(
             rows, width, left=left, height=0.78, color=color, edgecolor="white", linewidth=0.8,
-            label=short_name(fates[fate], _MOST_LETTERS),
+            label=short[fate],
         )  # fmt: skip
         ink = "white" if _is_dark(color) else INK
         for row in np.flatnonzero(width >= _LEAST_WRITTEN):
@@ -66,13 +67,13 @@ def draw_bars(
     for row in np.flatnonzero(~has_bar):
         axes.text(0.01, row, "no cell reaches a fate", va="center", fontsize=9, color="#777777")
     names = [
-        f"{short_name(name, _MOST_LETTERS)} ({number:,})"
-        for name, number in zip(clusters, cells.tolist(), strict=True)
+        f"{name} ({number:,})"
+        for name, number in zip(short_names(clusters, _MOST_LETTERS), cells.tolist(), strict=True)
     ]
     axes.set_yticks(rows, names, fontsize=10 if len(names) <= 20 else 8)
     axes.set(xlim=(0, 1), ylim=(len(clusters) - 0.5, -0.5))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"], fontsize=9)
-    axes.set_xlabel("mean fate probability of the cluster's cells, %", fontsize=10)
+    axes.set_xlabel("mean fate probability, %", fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     legend_beside(axes, "fate")

@@ -9,7 +9,7 @@ from numpy import ndarray
 from scipy.stats import t as student
 
 from bionemo.geneformer_t.evaluate.trends import stretches
-from bionemo.geneformer_t.report.figures.cluster_flow import short_name
+from bionemo.geneformer_t.report.figures.cluster_flow import short_name, short_names
 from bionemo.geneformer_t.report.figures.style import quieten
 
 _LEAST_CELLS = 3.0
@@ -90,14 +90,15 @@ def draw_curves(
     axes: Any, curves: dict[str, WeightedCurve], colors: dict[str, str], gene: str
 ) -> None:
     """Draw a curve with its band for each fate; lines differ without colour too."""
-    for number, (name, curve) in enumerate(curves.items()):
+    labels = short_names(list(curves), _MOST_LETTERS)
+    for number, (short, (name, curve)) in enumerate(zip(labels, curves.items(), strict=True)):
         color = colors[name]
         low = np.maximum(curve.mean - curve.half, curve.limits[0])
         high = np.minimum(curve.mean + curve.half, curve.limits[1])
         axes.fill_between(curve.place, low, high, color=color, alpha=0.18, linewidth=0)
         axes.plot(
             curve.place, curve.mean, color=color, linestyle=_LINES[number % len(_LINES)],
-            linewidth=1.8, marker="o", markersize=3, label=short_name(name, _MOST_LETTERS),
+            linewidth=1.8, marker="o", markersize=3, label=short,
         )  # fmt: skip
     axes.set_title(short_name(gene, _MOST_LETTERS), loc="left", fontsize=11)
     axes.tick_params(labelsize=8)

@@ -7,7 +7,10 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.report.figures.cell_arrows import dot_size, draw_cells
+from bionemo.geneformer_t.report.figures.cluster_flow import short_names
 from bionemo.geneformer_t.report.figures.style import INK, QUIET
+
+_MOST_LETTERS = 28
 
 
 def draw_values(
@@ -56,7 +59,7 @@ def draw_values(
         notes.append(f"ringed: {terminal.sum():,} terminal cells")
     if not known.all():
         notes.append(f"grey: {(~known).sum():,} cells, {missing}")
-    bare(axes, title, "; ".join(notes))
+    bare(axes, title, "\n".join(notes))
 
 
 def bare(axes: Any, title: str, note: str = "") -> None:
@@ -69,10 +72,11 @@ def bare(axes: Any, title: str, note: str = "") -> None:
 
 def legend_beside(axes: Any, title: str = "") -> None:
     """A legend to the right of the panel, in as many columns as its labels need."""
-    labels = axes.get_legend_handles_labels()[1]
+    handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
     legend = axes.legend(
+        handles, short_names(labels, _MOST_LETTERS),
         loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9,
         ncols=1 + (len(labels) - 1) // 16, title=title, alignment="left", scatterpoints=1,
     )  # fmt: skip

@@ -6,6 +6,7 @@ subtracted: that of a cell which goes to the nearest others with equal probabili
 them that its mean step is as long.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,17 @@ _LEAST_OTHERS = 10
 _LEAST_MOVED = 1e-9
 """Probability of a step to another cell from which on a cell moves."""
 _AT_ONCE = 256
+_NOTE = {"fontsize": 9, "color": "#444444", "loc": "left"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """Expected displacements of cells that move."""
+
+    cells: Int[ndarray, " current_cell"]
+    moves: Float[ndarray, "current_cell 2"]
+    lengths: Float[ndarray, " current_cell"]
+    """Expected lengths of the steps, whatever their direction."""
 
 
 def expected_moves(
@@ -90,8 +102,8 @@ def transition_moves(
     rng: np.random.Generator,
     *,
     beyond_density: bool = True,
-) -> tuple[Int[ndarray, " current_cell"], Float[ndarray, "current_cell 2"]]:
-    """Cells that move (a sample where they are many), and their expected displacement.
+) -> Moves:
+    """The expected displacement of the cells that move, or of a sample where they are many.
 
     Args:
         transitions: Rows sum to 1. Cells that stay where they are, and empty rows, are left out.
@@ -105,19 +117,21 @@ def transition_moves(
     if beyond_density and len(coordinates) > 1:
         others = some_of(len(coordinates), _MOST_OTHERS, rng)
         moves = moves - moves_by_density(coordinates, cells, lengths, others)
-    return cells, moves
+    return Moves(cells=cells, moves=moves, lengths=lengths)
 
 
 def draw_transition_arrows(
     axes: Any,
     coordinates: Float[ndarray, "cell 2"],
-    cells: Int[ndarray, " current_cell"],
-    moves: Float[ndarray, "current_cell 2"],
+    found: Moves,
     name: str,
 ) -> None:
     """Draw mean arrows on a panel of cells, and below it what they are."""
-    shown = draw_mean_arrows(axes, coordinates[cells], moves)
+    if not len(found.cells):
+        axes.set_xlabel(f"{name}; no cell moves", **_NOTE)
+        return
+    shown = draw_mean_arrows(axes, coordinates[found.cells], found.moves, found.lengths)
+    number = f"{len(found.cells):,} cells"
     axes.set_xlabel(
-        f"{name}; mean steps of {len(cells):,} cells, at {shown:.0%} of their length or less",
-        fontsize=9, color="#444444", loc="left",
-    )  # fmt: skip
+        f"{name}; mean steps of {number}, at {shown:.2g} times their length or less", **_NOTE
+    )

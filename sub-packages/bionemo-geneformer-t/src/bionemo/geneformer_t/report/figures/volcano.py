@@ -16,6 +16,23 @@ _MOST_LETTERS_OF_TITLE = 32
 _MANY = 500
 
 
+def draw_drivers(axes: Any, table: pd.DataFrame, fate: str, *, num_labels: int, fdr: float) -> None:
+    """Draw the volcano of a fate; its largest effects where there are no p-values.
+
+    Args:
+        axes: Where to draw.
+        table: As `gft.tl.drivers` makes it.
+        fate: One of its fates.
+        num_labels: Genes to name, at most; twice as many where effects alone are drawn.
+        fdr: False discovery rate up to which genes count as found.
+    """
+    found = drivers_of(table, fate)
+    if found["p_value"].notna().any():
+        draw_volcano(axes, found, fate, num_labels=num_labels, fdr=fdr)
+    else:
+        draw_effects(axes, found, fate, num_labels=2 * num_labels)
+
+
 def drivers_of(table: pd.DataFrame, fate: str) -> pd.DataFrame:
     """The rows of one fate in a table of `gft.tl.drivers`."""
     return table[table["fate"].astype(str) == fate]
@@ -25,6 +42,12 @@ def order_of_drivers(found: pd.DataFrame) -> Int[ndarray, " gene"]:
     """Rows by p-value, then by the size of the effect; those without either are last."""
     size = -np.abs(found["effect"].to_numpy(dtype=np.float64))
     return np.lexsort((size, found["p_value"].to_numpy(dtype=np.float64)))
+
+
+def most_permutations(found: pd.DataFrame) -> int | None:
+    """The largest number of permutations that a p-value is from; None where it is not known."""
+    number = int(found["permutations"].max()) if "permutations" in found and len(found) else 0
+    return number or None
 
 
 def readable(found: pd.DataFrame) -> list[str]:
@@ -39,18 +62,18 @@ def draw_volcano(
     found: pd.DataFrame,
     title: str,
     *,
-    floor: float | None,
     num_labels: int,
     fdr: float,
 ) -> None:
     """Draw genes: blue where they rise with the fate, orange where they fall, grey if not found.
+
+    The smallest p-value that the permutations can give is a dotted line.
 
     Args:
         axes: Where to draw.
         found: Rows of one fate with `effect`, `p_value` and `fdr`; genes without a p-value are left
             out.
         title: Of the panel.
-        floor: The smallest p-value that the permutations can give: drawn as a line.
         num_labels: Genes to name, in the order of `order_of_drivers`.
         fdr: False discovery rate up to which genes count as found.
     """
@@ -58,35 +81,37 @@ def draw_volcano(
         found[name].to_numpy(dtype=np.float64) for name in ("effect", "p_value", "fdr")
     )
     known, is_found = np.isfinite(effect) & np.isfinite(p_value), q_value <= fdr
-    least = p_value[known & (p_value > 0)].min(initial=1.0) if floor is None else floor
+    permutations = most_permutations(found)
+    least = p_value[known & (p_value > 0)].min(initial=1.0)
+    least = least if permutations is None else min(least, 1 / (1 + permutations))
     height = -np.log10(np.maximum(p_value, least))
     groups = (
-        (known & ~is_found, QUIET, "not found"),
-        (known & is_found & (effect > 0), MODEL, "higher with the fate"),
-        (known & is_found & (effect <= 0), REFERENCE, "lower with the fate"),
+        (known & ~is_found, QUIET, ""),
+        (known & is_found & (effect > 0), MODEL, "higher (blue)"),
+        (known & is_found & (effect <= 0), REFERENCE, "lower (orange)"),
     )
-    for some, color, label in groups:
+    for some, color, _ in groups:
         axes.scatter(
             effect[some], height[some], s=14, color=color, linewidths=0, alpha=0.75, zorder=3,
-            rasterized=int(some.sum()) > _MANY, label=f"{label} ({some.sum():,})",
+            rasterized=int(some.sum()) > _MANY,
         )  # fmt: skip
     widest = np.abs(effect[known]).max(initial=0) or 1.0
     top = max(-np.log10(least), height[known].max(initial=0), 1.0)
     axes.set(xlim=(-1.15 * widest, 1.15 * widest), ylim=(0, 1.3 * top))
-    if floor is not None:
-        axes.axhline(-np.log10(floor), color="#444444", linewidth=1, linestyle=":", zorder=2)
+    if permutations is not None:
+        axes.axhline(
+            -np.log10(1 / (1 + permutations)), color="#444444", linewidth=1, linestyle=":", zorder=2
+        )
     axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
-    dotted = "" if floor is None else f"\ndotted: least of {round(1 / floor) - 1:,} permutations"
-    axes.set_xlabel(f"effect{dotted}", fontsize=9)
+    counts = " and ".join(f"{some.sum():,} {label}" for some, _, label in groups[1:])
+    note = f"effect\n{counts} of {known.sum():,} at FDR {fdr:g}"
+    if permutations is not None:
+        note += f"\ndotted: the least p-value of {permutations:,} permutations"
+    axes.set_xlabel(note, fontsize=8)
     axes.set_ylabel("\N{MINUS SIGN}log10 p-value", fontsize=9)
     axes.set_title(short_name(title, _MOST_LETTERS_OF_TITLE), loc="left", fontsize=12)
     axes.tick_params(labelsize=8)
     quieten(axes, grid="both")
-    axes.legend(
-        title=f"at FDR {fdr:g}", loc="upper left", bbox_to_anchor=(0, -0.2), borderaxespad=0,
-        frameon=False, fontsize=8, title_fontsize=8, ncols=3, handletextpad=0.1, columnspacing=1,
-        alignment="left",
-    )  # fmt: skip
     order = order_of_drivers(found)
     order = order[(known & is_found)[order]][:num_labels]
     names = readable(found)
