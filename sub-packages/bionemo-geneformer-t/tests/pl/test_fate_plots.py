@@ -31,6 +31,18 @@ def test_each_fate_has_a_panel_of_its_probabilities(cells) -> None:
     assert entropy.get_clim() == pytest.approx((0, np.log(3)))
 
 
+def test_other_columns_of_fates_are_drawn_on_request(cells) -> None:
+    cells.obs["fate_reached"], cells.obs["fate_steps"] = 0.25, np.arange(40.0)
+    reached, steps = gft.pl.fates(cells, ["fate_reached", "fate_steps"])
+    assert points_of(reached, 1).get_clim() == (0, 1)
+    np.testing.assert_array_equal(points_of(reached, 1).get_array(), [0.25] * 40)
+    assert points_of(steps, 1).get_clim() == (0, 39)
+    del cells.obs["fate_steps"]
+    with pytest.raises(KeyError, match="color: obs has no column 'fate_steps'"):
+        gft.pl.fates(cells, "fate_steps")
+    assert len(plt.get_fignums()) == 1
+
+
 def test_terminal_cells_of_the_fate_are_ringed(cells) -> None:
     axes = gft.pl.fates(cells, "B")
     rings = points_of(axes, 2)

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from pages import HOSTILE, Page
 from two_forks import two_forks
 
-from bionemo.geneformer_t.report.fate_section import MOST_FATES, Fates, fate_section
+from bionemo.geneformer_t.report.fate_section import MOST_FATES, FateResults, fate_section
 from bionemo.geneformer_t.report.page import page, pictures_of
 from bionemo.geneformer_t.report.pictures import Picture
 
@@ -15,9 +15,9 @@ NOTES = ("units: 20 cells", f"no donors {HOSTILE}")
 
 
 @pytest.fixture(scope="module")
-def found() -> Fates:
+def found() -> FateResults:
     cells = two_forks()
-    return Fates(
+    return FateResults(
         fates=cells.obsm["fates"],
         coordinates=np.asarray(cells.obsm["X_umap"], dtype=np.float64),
         map_name="UMAP",
@@ -88,7 +88,7 @@ def test_the_same_values_give_the_same_page(found) -> None:
 
 @pytest.mark.usefixtures("_unrendered")
 def test_parts_that_are_not_computed_are_left_out(found) -> None:
-    bare = Fates(fates=found.fates, coordinates=found.coordinates, map_name="t-SNE")
+    bare = FateResults(fates=found.fates, coordinates=found.coordinates, map_name="t-SNE")
     section = fate_section(bare)
     assert [picture.name for picture in pictures_of(section)] == ["fate_maps"]
     made = Page(page("", "", "", {"fates": section}))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 NUMBERS = {
     "fate_entropy": ("fate entropy", "nats"),
     "fate_steps": ("expected steps to a fate", "steps"),
+    "fate_reached": ("probability of ever reaching a fate", "probability"),
 }
 """Columns of obs that `gft.tl.fates` writes: title and unit."""
 
@@ -59,8 +60,8 @@ def fates(
 
     Args:
         adata: Cells after `gft.tl.fates`.
-        color: What panels show: names of fates, and `fate_entropy` or `fate_steps`. By default all
-            fates and, where `obs` has it, the entropy.
+        color: What panels show: names of fates, and `fate_entropy`, `fate_steps` or `fate_reached`.
+            By default all fates and, where `obs` has it, the entropy.
         basis: Array of obsm, `umap` or `X_umap`. By default the first that there is of `X_umap`,
             `X_emb`, `X_tsne`, `X_latent`, `X_draw_graph_fa`, and at last `X_pca`.
         key: Where the probabilities are, in obsm.
@@ -79,7 +80,7 @@ def fates(
         ValueError: The fates are no probabilities, or `ax` has another number of Axes.
     """
     table = fate_table(adata, key)
-    limits = {"fate_entropy": (0.0, most_entropy(table.shape[1]))}
+    limits = {"fate_entropy": (0.0, most_entropy(table.shape[1])), "fate_reached": (0.0, 1.0)}
     default = [*table.columns, *(["fate_entropy"] if "fate_entropy" in adata.obs else [])]
     wanted = default if color is None else [color] if isinstance(color, str) else list(color)
     chosen_fates(table, [name for name in wanted if name not in NUMBERS])

@@ -41,7 +41,7 @@ _LISTED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fates:
+class FateResults:
     """Fates of the cells of one set, and what they were computed from."""
 
     fates: pd.DataFrame
@@ -77,11 +77,11 @@ class Fates:
         return self.fates.iloc[:, np.sort(np.argsort(-means, kind="stable")[:MOST_FATES])]
 
 
-def fate_section(found: Fates, seed: int = 0) -> Section:
+def fate_section(found: FateResults, seed: int = 0) -> Section:
     """What the section shows; a part that was not computed is left out.
 
     Args:
-        found: Fates and what belongs to them.
+        found: FateResults and what belongs to them.
         seed: Of the samples of cells that arrows are drawn from.
 
     Raises:
@@ -113,7 +113,7 @@ def fate_section(found: Fates, seed: int = 0) -> Section:
     return section
 
 
-def _check(found: Fates) -> None:
+def _check(found: FateResults) -> None:
     size = len(found.fates)
     given = {
         "coordinates": found.coordinates,
@@ -132,7 +132,7 @@ def _check(found: Fates) -> None:
         raise ValueError("no cell reaches a fate, so there is nothing to show")
 
 
-def _sentences(found: Fates) -> Iterator[str]:
+def _sentences(found: FateResults) -> Iterator[str]:
     """How many cells, how sure they are, and how far they have to go."""
     reaches, number_of = found.reaches, len(found.fates.columns)
     ends = np.zeros(len(reaches), dtype=bool)
@@ -172,7 +172,7 @@ def _sentences(found: Fates) -> Iterator[str]:
             yield f"Their median expected number of steps to a terminal cell is {median:,.0f}."
 
 
-def _cluster_table(found: Fates, cluster: "pd.Categorical[Any]") -> Table:
+def _cluster_table(found: FateResults, cluster: "pd.Categorical[Any]") -> Table:
     """Mean fates, entropy and steps of each cluster."""
     codes, labels = np.asarray(cluster.codes, dtype=np.int64), list(cluster.categories)
     drawn = found.drawn()
