@@ -132,7 +132,7 @@ def test_what_was_fitted_to_the_checkpoint_is_used_unless_told_otherwise(cells, 
     tokens = encoded(model, cells)
     model.transitions = TransitionFit(
         choice=choice, references=tokens.take(np.arange(3)), num_contexts=9, num_candidates=20,
-        log_likelihood=-2.5, uniform=-3.0,
+        spread=0.1, log_likelihood=-2.5, uniform=-3.0,
     )  # fmt: skip
     gft.tl.transitions(cells, model)
     params = cells.uns[KEY]["params"]
@@ -179,7 +179,7 @@ def test_bad_input_is_refused(cells, model) -> None:
 def test_a_fit_survives_its_checkpoint(model) -> None:
     fit = TransitionFit(
         choice=TransitionChoice(temperature=3.0), references=Ragged.of([np.array([5, 6])]),
-        num_contexts=9, num_candidates=20, log_likelihood=-2.5, uniform=-3.0,
+        num_contexts=9, num_candidates=20, spread=0.1, log_likelihood=-2.5, uniform=-3.0,
     )  # fmt: skip
     model.transitions = fit
     again = type(model.entry()).of({"geneformer_t": model.entry().to_dict()}).transitions

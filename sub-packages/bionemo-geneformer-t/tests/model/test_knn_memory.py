@@ -43,6 +43,19 @@ def test_the_successors_of_the_nearest_cell_gain(log_probs) -> None:
     assert near_second[1, 7] - near_first[1, 7] == pytest.approx(0.4, rel=1e-5)
 
 
+@pytest.mark.parametrize(("network", "memory"), [(0.5, 0.4), (0.0, 0.9), (0.0, 1.0)])
+def test_some_entries_are_mixed_as_the_whole_table_is(log_probs, network, memory) -> None:
+    """Also at the third rank, which no successor reaches, and of genes that none has."""
+    mixing = memory_of(network=network, memory=memory, uniform=max(0.0, 0.9 - network - memory))
+    point = np.array([1.0], dtype=np.float32)
+    ranks, genes = np.divmod(np.arange(12), 4)
+    genes += 4
+    at = mixing.mix_at(log_probs[ranks, genes], point, ranks, genes)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        whole = mixing.mix(log_probs, point)
+    np.testing.assert_allclose(at, whole[ranks, genes], rtol=1e-6)
+
+
 def test_a_memory_without_weight_changes_nothing(log_probs) -> None:
     memory = memory_of(network=1.0, memory=0.0, uniform=0.0)
     np.testing.assert_allclose(memory.mix(log_probs, np.zeros(1, np.float32)), log_probs, rtol=1e-5)

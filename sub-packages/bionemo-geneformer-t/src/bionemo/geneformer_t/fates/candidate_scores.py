@@ -32,6 +32,8 @@ from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import Score, TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
 
+NUM_REFERENCES = 128
+"""Contexts over which the mean probabilities of candidates are taken, where they are drawn."""
 CANDIDATES_AT_ONCE = 1 << 14
 """Candidates whose scores for a batch of contexts are held, at most."""
 
@@ -76,7 +78,7 @@ class CandidateScorer:
         model.require_next_cells()
         self.model = model
         self.candidates = candidates
-        self.use_memory = use_memory
+        self._memory = model.memory if use_memory else None
         self._contexts_at_once = contexts_at_once
         self._candidates_at_once = candidates_at_once
         self.log_mean: Float[ndarray, " candidate"] = np.zeros(len(candidates))
@@ -105,7 +107,7 @@ class CandidateScorer:
             candidates=np.full((len(contexts), number), -1),
             scores=np.full((len(contexts), number), -np.inf),
         )
-        for batch, table in self._tables(contexts):
+        for batch, (table,) in self._tables(contexts):
             best = torch.full((len(batch), number), -math.inf, dtype=torch.float64)
             where = torch.full((len(batch), number), -1)
             for part in self._parts(rows):
@@ -124,7 +126,7 @@ class CandidateScorer:
     def all_scores(self, contexts: Ragged) -> Float[ndarray, "context candidate"]:
         """The scores of all candidates: for few cells, as this is a dense matrix."""
         scores = np.empty((len(contexts), len(self.candidates)))
-        for batch, table in self._tables(contexts):
+        for batch, (table,) in self._tables(contexts):
             for part in self._parts(np.arange(len(self.candidates))):
                 scores[np.ix_(batch, part)] = self._scores(table, part)
         return scores
@@ -147,19 +149,16 @@ class CandidateScorer:
                 f"{len(references)} cells, of which {int((references.lengths == 0).sum())} do not"
             )
         summed = np.full(len(self.candidates), -np.inf)
-        for _, table in self._tables(references):
+        for _, (table,) in self._tables(references):
             for part in self._parts(np.arange(len(self.candidates))):
                 of_part = summed_entries(table, self.candidates, part).double().logsumexp(dim=1)
                 summed[part] = np.logaddexp(summed[part], of_part.cpu().numpy())
         return summed - math.log(len(references))
 
     def _tables(self, contexts: Ragged) -> ContextTables:
+        memories = [self._memory]
         return context_tables(
-            self.model,
-            self.candidates,
-            contexts,
-            use_memory=self.use_memory,
-            at_once=self._contexts_at_once,
+            self.model, self.candidates, contexts, memories, self._contexts_at_once
         )
 
 

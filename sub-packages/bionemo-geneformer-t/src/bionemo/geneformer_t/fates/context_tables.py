@@ -1,12 +1,13 @@
 """Log-probabilities of the candidates' entries given each context, and their sums.
 
-A table is made once for each context, with the kNN memory or without: its normalisers need every
-gene at every rank anyway. A candidate's log-probability is then a gather of as many numbers as
-ranks count. The other way, a product of hidden states with the embeddings of the candidates' genes,
-reads as many numbers times the hidden size (`benchmarks/transitions.py` times both).
+A table is made once for each context, with a kNN memory or without: its normalisers need the logits
+of every gene at every rank anyway. A candidate's log-probability is then a sum of as many of its
+numbers as ranks count. The other way, a product of hidden states with the embeddings of the
+candidates' genes, multiplies the hidden size times as many numbers (`benchmarks/transitions.py`
+times both).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,23 +18,27 @@ from torch import Tensor
 
 from bionemo.geneformer_t.fates.candidates import Candidates
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, context_points
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, evaluating
+from bionemo.geneformer_t.model.prediction import all_masked, check_lengths
 from bionemo.geneformer_t.ragged import Ragged
 
-ContextTables = Iterator[tuple[Int[ndarray, " context"], Float[Tensor, "entry_and_none context"]]]
-"""Rows of some contexts, and the log-probabilities of all entries given each; the last are 0."""
+ContextTables = Iterator[
+    tuple[Int[ndarray, " context"], list[Float[Tensor, "entry_and_none context"]]]
+]
+"""Rows of some contexts, and for each memory the log-probabilities of all entries given each
+context; the last row of a table is 0."""
 
 CONTEXTS_AT_ONCE = 64
 _NUMBERS_AT_ONCE = 1 << 24
-"""Log-probabilities of a batch of contexts, at most: 64 MiB, or those of one context."""
+"""Logits of a batch of contexts, at most: 64 MiB, or those of one context."""
 
 
 def context_tables(
     model: NextCellModel,
     candidates: Candidates,
     contexts: Ragged,
-    *,
-    use_memory: bool = True,
+    memories: Sequence[KnnInterpolation | None],
     at_once: int = CONTEXTS_AT_ONCE,
 ) -> ContextTables:
     """The tables of all contexts, in batches of similar length, the longest first.
@@ -42,34 +47,81 @@ def context_tables(
         model: Trained on next cells.
         candidates: Their entries are kept of each table.
         contexts: Known genes of each in rank order; cut as in training. None is empty.
-        use_memory: Use the kNN memory where the model has one.
+        memories: A table is made with each; None is the network alone.
         at_once: Contexts in a batch, at most; fewer where their tables are large.
+
+    Raises:
+        ValueError: The model has no positions for so many genes or ranks.
     """
-    size = candidates.num_ranks * len(model.required_vocab())
-    at_once = max(1, min(at_once, _NUMBERS_AT_ONCE // size))
+    vocab = model.required_vocab()
     cells = contexts.truncated(genes_per_cell(model))
+    longest, num_ranks = int(cells.lengths.max(initial=0)), candidates.num_ranks
+    check_lengths(num_ranks, longest, model.config, vocab)
+    head = _GeneHead(model, candidates)
     order = np.argsort(-cells.lengths, kind="stable")
-    entries = torch.from_numpy(candidates.entries).to(model.device)
-    for start in range(0, len(order), at_once):
-        batch = order[start : start + at_once]
-        with evaluating(model):
-            table = _table(model, cells.take(batch), candidates.num_ranks, entries, use_memory)
-        yield batch, table
+    step = max(1, min(at_once, _NUMBERS_AT_ONCE // (num_ranks * len(vocab.genes))))
+    for start in range(0, len(order), step):
+        batch = order[start : start + step]
+        log_probs, points = head.log_probs(cells.take(batch), with_points=any(memories))
+        yield batch, [_table(log_probs, points, memory, head) for memory in memories]
+
+
+class _GeneHead:
+    """The vocabulary head's rows of genes, and where the candidates' entries are in its logits."""
+
+    @torch.inference_mode()
+    def __init__(self, model: NextCellModel, candidates: Candidates) -> None:
+        vocab, head = model.required_vocab(), model.net.cls.predictions
+        self.model = model
+        self.num_ranks = candidates.num_ranks
+        self.ranks, self.genes = np.divmod(candidates.entries, len(vocab))
+        columns = self.ranks * len(vocab.genes) + np.searchsorted(vocab.gene_ids, self.genes)
+        gene_ids = torch.from_numpy(vocab.gene_ids).to(model.device)
+        self._weight, self._bias = head.joint_weight()[gene_ids], head.decoder.bias[gene_ids]
+        self._columns = torch.from_numpy(columns).to(model.device)
+        self._ranks = torch.from_numpy(self.ranks).to(model.device)
+
+    @torch.inference_mode()
+    def log_probs(
+        self, cells: Ragged, *, with_points: bool
+    ) -> tuple[Float[Tensor, "context entry"], Float[ndarray, "context component"]]:
+        """The network's, of all entries given each context, and the contexts' points on request."""
+        hidden, points = _read(self.model, cells, self.num_ranks, with_points=with_points)
+        logits = F.linear(hidden, self._weight, self._bias).float()
+        logits = logits.unflatten(0, (-1, self.num_ranks))
+        normalisers = logits.logsumexp(dim=-1)
+        return logits.flatten(1)[:, self._columns] - normalisers[:, self._ranks], points
+
+
+def _read(
+    model: NextCellModel, cells: Ragged, num_ranks: int, *, with_points: bool
+) -> tuple[Float[Tensor, "scored feature"], Float[ndarray, "context hidden"]]:
+    """What the head sees at every rank of every context, and the contexts as points of memories."""
+    batch = all_masked(cells, num_ranks, model.required_vocab()).to(model.device)
+    with evaluating(model):
+        hidden = model.net.hidden(batch, model.attention(), keep_contexts=with_points)
+    scored, points = hidden, np.zeros((len(cells), 0), dtype=np.float32)
+    if with_points:
+        of_contexts, scored = hidden.split([len(batch.context_ids), batch.num_scored])
+        points = context_points(of_contexts, batch.context_offsets).float().cpu().numpy()
+    return model.net.cls.predictions.features(scored, batch.scored_ranks), points
 
 
 @torch.inference_mode()
 def _table(
-    model: NextCellModel,
-    contexts: Ragged,
-    num_ranks: int,
-    entries: Int[Tensor, " entry"],
-    use_memory: bool,  # noqa: FBT001 - passed on
+    log_probs: Float[Tensor, "context entry"],
+    points: Float[ndarray, "context component"],
+    memory: KnnInterpolation | None,
+    head: _GeneHead,
 ) -> Float[Tensor, "entry_and_none context"]:
-    vocab_size = len(model.required_vocab())
-    log_probs = model.rank_distributions(contexts, num_ranks, use_memory=use_memory)
-    of_vocab = log_probs[..., :vocab_size].flatten(1)
-    table = of_vocab.new_zeros(len(entries) + 1, len(contexts))
-    table[:-1] = of_vocab[:, entries].T
+    if memory is not None:
+        mixed = [
+            memory.mix_at(own, point, head.ranks, head.genes)
+            for own, point in zip(log_probs.cpu().numpy(), points, strict=True)
+        ]
+        log_probs = torch.from_numpy(np.stack(mixed)).to(log_probs.device)
+    table = log_probs.new_zeros(log_probs.shape[1] + 1, len(log_probs))
+    table[:-1] = log_probs.T
     return table
 
 

@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.fates.candidate_scores import (
+    NUM_REFERENCES,
     CandidateScorer,
     HighestScores,
     ranks_to_score,
@@ -36,9 +37,6 @@ from bionemo.geneformer_t.ragged import Ragged
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NUM_REFERENCES = 256
-"""Contexts over which mean probabilities of candidates are taken."""
 
 
 @dataclass(frozen=True, kw_only=True)

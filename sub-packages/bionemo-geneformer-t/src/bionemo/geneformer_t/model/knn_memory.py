@@ -71,6 +71,35 @@ class KnnInterpolation:
         with np.errstate(divide="ignore"):
             return np.log(mixed)
 
+    def mix_at(
+        self,
+        log_probs: Float[ndarray, " entry"],
+        point: Float[ndarray, " component"],
+        ranks: Int[ndarray, " entry"],
+        genes: Int[ndarray, " entry"],
+    ) -> Float[ndarray, " entry"]:
+        """The same of some genes at some ranks alone.
+
+        Args:
+            log_probs: The network's.
+            point: Of the current cell.
+            ranks: From 0.
+            genes: Tokens that are genes.
+        """
+        how = self.mixing
+        rows = self.index.nearest(point, how.number)
+        held, found = self.index.frequencies(rows, int(ranks.max(initial=0)) + 1, how.width)
+        column = np.full(int(max(held.max(initial=0), genes.max(initial=0))) + 1, len(held))
+        column[held] = np.arange(len(held))
+        of_entry = np.pad(found, ((0, 0), (0, 1)))[ranks, column[genes]]
+        mixed = np.float32(how.network) * np.exp(log_probs)
+        mixed += np.float32(how.uniform / len(self.gene_ids))
+        with_found = mixed + np.float32(how.memory) * of_entry
+        with np.errstate(divide="ignore", invalid="ignore"):  # without a network, all is memory
+            scaled = mixed / np.float32(1 - how.memory)
+            is_reached = found.sum(axis=1)[ranks] > 0
+            return np.log(np.where(is_reached, with_found, scaled))
+
     def to_dict(self) -> dict[str, Any]:
         """Tensors and plain values, for checkpoints."""
         return {

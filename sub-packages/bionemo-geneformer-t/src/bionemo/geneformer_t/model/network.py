@@ -155,7 +155,7 @@ class Predictions(nn.Module):
         ranks: Int[Tensor, " token"],
     ) -> Float[Tensor, ""]:
         """Cross-entropy summed over tokens, without holding all their logits."""
-        features, weight = self._factors(hidden, ranks)
+        features, weight = self.features(hidden, ranks), self.joint_weight()
         return summed_cross_entropy(features, weight, self.decoder.bias, labels)
 
     def candidate_scores(
@@ -171,20 +171,24 @@ class Predictions(nn.Module):
             ranks: Those ranks, context after context.
             genes: Of each next cell at each rank.
         """
-        features, weight = self._factors(hidden, ranks)
+        features, weight = self.features(hidden, ranks), self.joint_weight()
         return candidate_scores(features, weight, self.decoder.bias, genes)
 
-    def _factors(
+    def features(
         self, hidden: Float[Tensor, "token hidden"], ranks: Int[Tensor, " token"]
-    ) -> tuple[Float[Tensor, "token feature"], Float[Tensor, "vocab feature"]]:
-        """What the logits are the product of, but for the bias that no rank changes."""
-        features, weight = self.transform(hidden), self.decoder.weight
+    ) -> Float[Tensor, "token feature"]:
+        """What `joint_weight` is multiplied by: the logits are one product, plus a bias."""
+        features: Tensor = self.transform(hidden)
         if self.rank_bias is None:
-            return features, weight
-        shares = self.rank_bias.shares(ranks).to(features.dtype)
-        return torch.cat([features, shares], dim=1), torch.cat(
-            [weight, self.rank_bias.logits], dim=1
-        )
+            return features
+        return torch.cat([features, self.rank_bias.shares(ranks).to(features.dtype)], dim=1)
+
+    def joint_weight(self) -> Float[Tensor, "vocab feature"]:
+        """The vocabulary's rows, with the bias of each rank as further columns."""
+        weight: Tensor = self.decoder.weight
+        if self.rank_bias is None:
+            return weight
+        return torch.cat([weight, self.rank_bias.logits], dim=1)
 
 
 class Head(nn.Module):

@@ -24,8 +24,10 @@ class TransitionFit:
     """Validation cells with successors that the choice was made on."""
     num_candidates: int
     """Validation cells that each of their successors was to be found among."""
+    spread: float
+    """Weight of equal probabilities beside the matrix, for successors that it does not keep."""
     log_likelihood: float
-    """Mean over the contexts, in nats for one true successor."""
+    """Of both together: mean over the contexts, in nats for one true successor."""
     uniform: float
     """The same where every candidate is equally probable."""
 
@@ -33,7 +35,8 @@ class TransitionFit:
         return (
             f"{self.choice}; fitted on the successors of {self.num_contexts:,} validation cells "
             f"among {self.num_candidates:,} candidates: log-likelihood {self.log_likelihood:.3f} "
-            f"nats a successor, where equal probabilities have {self.uniform:.3f}"
+            f"nats a successor with {self.spread:.1%} spread evenly, where equal probabilities "
+            f"have {self.uniform:.3f}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,6 +47,7 @@ class TransitionFit:
             "gene_offsets": torch.from_numpy(self.references.offsets),
             "num_contexts": self.num_contexts,
             "num_candidates": self.num_candidates,
+            "spread": self.spread,
             "log_likelihood": self.log_likelihood,
             "uniform": self.uniform,
         }
@@ -57,6 +61,7 @@ class TransitionFit:
             references=Ragged(values=genes, offsets=offsets),
             num_contexts=values["num_contexts"],
             num_candidates=values["num_candidates"],
+            spread=values["spread"],
             log_likelihood=values["log_likelihood"],
             uniform=values["uniform"],
         )

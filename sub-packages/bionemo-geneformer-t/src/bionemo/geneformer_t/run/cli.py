@@ -28,6 +28,11 @@ COMMANDS = {
     "report": ("report", "report", "score a checkpoint and write a report in one HTML file"),
     "fates": ("fates_command", "fates", "add the fates of cells to an .h5ad with transitions"),
     "embed": ("embed", "embed", "add embeddings of cells and genes to an .h5ad"),
+    "transitions": (
+        "transitions_command",
+        "transitions",
+        "write which cells each cell goes to, as a sparse matrix",
+    ),
     "drivers": ("drivers", "drivers", "find the genes that go with each fate"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),
     "doctor": ("doctor", "doctor", "check a checkpoint, a data folder, or whether they match"),
@@ -65,7 +70,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _overview() -> str:
-    lines = [f"  {name:<10}{text}" for name, (_, _, text) in COMMANDS.items()]
+    lines = [f"  {name:<13}{text}" for name, (_, _, text) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: geneformer-t COMMAND ...",

@@ -63,7 +63,7 @@ def embed(settings: EmbedSettings) -> Path:
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
     from bionemo.geneformer_t.inference.embedder import Embedder
 
-    source = _input_file(settings.input)
+    source = input_file(settings.input)
     model = load_encoder(settings.checkpoint)
     with h5ad_input(source, _choice(settings)) as opened, row_wise(opened.counts) as rows:
         embedder = Embedder(model, rows, settings, with_genes=settings.gene_embeddings)
@@ -123,7 +123,12 @@ def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
         add_value(file, "uns", key, embedder.summary())
 
 
-def _input_file(path: Path) -> Path:
+def input_file(path: Path) -> Path:
+    """The .h5ad that a path names: itself, or data.h5ad in a folder.
+
+    Raises:
+        FileNotFoundError: There is neither.
+    """
     file = path / H5AD if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(

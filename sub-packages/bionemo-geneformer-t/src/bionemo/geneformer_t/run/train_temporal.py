@@ -86,6 +86,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
     from bionemo.geneformer_t.training.add_knn_memory import add_memory
+    from bionemo.geneformer_t.training.add_transitions import add_transitions
     from bionemo.geneformer_t.training.initial_weights import (
         read_start,
         report_coverage,
@@ -146,6 +147,8 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     logger.info("best checkpoint: %s", path)
     if settings.successor_memory and trainer.is_global_zero:
         add_memory(settings, data, path)
+    if trainer.is_global_zero:
+        add_transitions(path, data.train, data.val, settings.seed)
     trainer.strategy.barrier("the best checkpoint is complete")
     return _Trained(path, data, trainer.is_global_zero)
 

@@ -10,8 +10,7 @@ from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.knn_memory_fit import fit_memory
 from bionemo.geneformer_t.evaluate.resampled_pairs import resampled
 from bionemo.geneformer_t.inference.checkpoint import load_model
-from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
-from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO, read_intact
+from bionemo.geneformer_t.training.checkpoint_files import add_entry
 from bionemo.geneformer_t.training.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -41,6 +40,4 @@ def add_memory(
         training = resampled(training, data.train.resampler, settings.seed)
     memory = fit_memory(model, training, validation, np.random.default_rng(settings.seed))
     logger.info("memory: %s", memory.mixing)
-    content = read_intact(checkpoint, mmap=False)
-    content[CHECKPOINT_KEY]["memory"] = memory.to_dict()
-    SafeCheckpointIO().save_checkpoint(content, checkpoint)
+    add_entry(checkpoint, "memory", memory.to_dict())

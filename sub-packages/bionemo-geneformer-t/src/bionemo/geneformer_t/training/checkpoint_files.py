@@ -15,6 +15,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from bionemo.geneformer_t.files import remove_abandoned, whole_file
+from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.safe_files import DamagedCheckpointError, load_plain
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,19 @@ def read_intact(path: Path, *, map_location: Any = "cpu", mmap: bool = True) -> 
     if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():
         raise DamagedCheckpointError(f"{path} is a PyTorch file, but not a checkpoint of a run")
     return content
+
+
+def add_entry(path: Path, name: str, value: Any) -> None:
+    """Put tensors and plain values beside the weights of a checkpoint, which is replaced whole.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DamagedCheckpointError: As `read_intact`.
+        OSError: The disk is full or failing; the checkpoint is unchanged.
+    """
+    content = read_intact(path, mmap=False)
+    content[CHECKPOINT_KEY][name] = value
+    SafeCheckpointIO().save_checkpoint(content, path)
 
 
 def newest_intact(folder: Path) -> tuple[Path, dict[str, Any]] | None:
