@@ -176,6 +176,15 @@ def test_bad_input_is_refused(cells, model) -> None:
     refused("objective 'mlm'")
 
 
+@pytest.mark.filterwarnings("ignore")  # CellRank's own
+def test_cellrank_takes_the_matrix_as_it_is(cells, model) -> None:
+    kernels = pytest.importorskip("cellrank.kernels")
+    cells.obs["day"] = [1.0, 2.0] * 8
+    gft.tl.transitions(cells, model, time_key="day", num_successors=3)
+    kernel = kernels.PrecomputedKernel(cells, obsp_key=KEY)
+    np.testing.assert_allclose(kernel.transition_matrix.toarray(), cells.obsp[KEY].toarray())
+
+
 def test_a_fit_survives_its_checkpoint(model) -> None:
     fit = TransitionFit(
         choice=TransitionChoice(temperature=3.0), references=Ragged.of([np.array([5, 6])]),
