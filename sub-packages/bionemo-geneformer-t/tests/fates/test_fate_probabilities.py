@@ -196,3 +196,15 @@ def test_a_chain_too_slow_for_its_numbers_is_an_error(direct):
     with pytest.raises(ValueError, match=r"steps on average|did not converge"):
         solve(gambler(60, up)[1:, :][:, 1:] + sp.csr_array(([0.8], ([0], [0])), (59, 59)),
               58, 57, direct=direct)  # fmt: skip
+
+
+def test_nearest_cells_on_a_branching_path_converge():
+    """As transitions of cells are: local, slow, and of one component."""
+    from fates import make_chain
+
+    chain, state = make_chain(2500, 12, seed=0)
+    ends = [np.flatnonzero(state == branch) for branch in range(5)]
+    direct, iterative = (solve(chain, *ends, direct=way) for way in (True, False))
+    np.testing.assert_allclose(direct.probabilities, iterative.probabilities, atol=1e-8)
+    np.testing.assert_allclose(direct.steps, iterative.steps, atol=1e-8 * direct.steps.max())
+    assert iterative.solution.error <= 1e-8

@@ -180,14 +180,13 @@ class _Iterative:
     def _improve(self, left: Float[ndarray, " live"], target: float) -> Float[ndarray, " live"]:
         """A correction; where BiCGSTAB breaks down without one, GMRES finds it."""
         # the largest residual is what counts; spread over all cells, their norm is this much more
-        norm = target * np.sqrt(len(left)) / 4
+        size = float(np.linalg.norm(left))
+        norm = min(target * np.sqrt(len(left)) / 4, 0.1 * size)
         counted = {"atol": norm, "rtol": 0.0, "M": self._precondition}
         change, _ = sla.bicgstab(
             self._apply, left, maxiter=_ITERATIONS, callback=self._count, **counted
         )
-        if np.isfinite(change).all() and np.linalg.norm(
-            left - self._apply.matvec(change)
-        ) < 0.5 * np.linalg.norm(left):
+        if np.linalg.norm(left - self._apply.matvec(change)) < 0.5 * size:  # False for NaN
             return change
         change, _ = sla.gmres(
             self._apply, left, restart=50, maxiter=10, callback=self._count,
