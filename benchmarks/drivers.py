@@ -23,7 +23,6 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float
 from measure import report
 from numpy import ndarray
-from scipy.sparse.linalg import spsolve
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 
@@ -122,10 +121,11 @@ def absorption(cells: anndata.AnnData, source: anndata.AnnData) -> pd.DataFrame:
     total = matrix.sum(axis=1)
     leads = (total > 0) & ~is_last
     rows = sp.csr_array(sp.diags_array(np.where(leads, 1 / np.maximum(total, 1e-300), 0)) @ matrix)
-    found = spsolve(sp.csc_array(sp.eye_array(len(total)) - rows), ends)
+    found = ends
+    for _ in range(cells.obs["time_point"].nunique()):  # each step leads to the next time point
+        found = ends + rows @ found
     found[found.sum(axis=1) < 1 - 1e-6] = np.nan  # some of its walks end before the last time
     found = np.clip(found, 0, 1)
-    # cells of one fate in the graph are those that correlate with nothing
     return pd.DataFrame(found, index=cells.obs_names, columns=fates.columns)
 
 
