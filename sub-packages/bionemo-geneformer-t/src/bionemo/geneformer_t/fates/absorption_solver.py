@@ -83,7 +83,7 @@ def solve_absorption(
     for column in range(ordered.shape[1]):
         source = ordered[:, column]
         scale = float(np.abs(source).max(initial=0)) or 1.0
-        target = max(TOLERANCE / bound, _ROUNDING)
+        target = max(TOLERANCE / (bound * ordered.shape[1]), _ROUNDING)
         solved[:, column] = solver.solve(source / scale, target) * scale
         left = source - solved[:, column] + solver.moves @ solved[:, column]
         residual = max(residual, float(np.abs(left).max(initial=0)) / scale)
@@ -145,14 +145,19 @@ class _Iterative:
     ) -> Callable[[Float[ndarray, " live"]], Float[ndarray, " live"]]:
         """The inverse of the diagonal, plus that of the chain of groups."""
         inverse = 1 / (1 - self.moves.diagonal())
-        size, number = len(group), int(group.max(initial=-1)) + 1
+        sizes = np.bincount(group)
+        first = np.cumsum(sizes) - sizes
         members = sp.csr_array(
-            (np.ones(size), group.astype(np.int32), np.arange(size + 1, dtype=np.int32)),
-            shape=(size, number),
+            (
+                np.ones(len(group)),
+                group.astype(np.int32),
+                np.arange(len(group) + 1, dtype=np.int32),
+            ),
+            shape=(len(group), len(sizes)),
         )
-        collect = sp.csr_array(members.T)
-        coarse = sla.splu(sp.csc_array(collect @ members - collect @ (self.moves @ members)))
-        return lambda x: inverse * x + members @ coarse.solve(collect @ x)
+        between = sp.csr_array(members.T) @ (self.moves @ members)
+        coarse = sla.splu(sp.csc_array(sp.diags_array(sizes.astype(float)) - between))
+        return lambda x: inverse * x + np.repeat(coarse.solve(np.add.reduceat(x, first)), sizes)
 
     def solve(self, source: Float[ndarray, " live"], target: float) -> Float[ndarray, " live"]:
         found = np.zeros_like(source)

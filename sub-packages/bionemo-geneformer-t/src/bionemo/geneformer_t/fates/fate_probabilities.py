@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from scipy.special import entr
 
@@ -79,10 +79,13 @@ def fate_probabilities(
             "states where transitions lead: " + "; ".join(structure.sentences(labels)[1:])
         )
     into = np.asarray((transitions @ _membership(states)).todense(), dtype=np.float64)[live]
-    solution = solve_absorption(transitions, live, into, direct=direct, progress=progress)
+    is_lost = bool((transitions @ (~can_reach).astype(np.float64))[live].any())
+    # where every path ends in some state, the last probability is what the others leave
+    rest = None if is_lost else int(into.sum(axis=0).argmax())
+    solution = _solution(transitions, live, into, rest, direct=direct, progress=progress)
     absorbed, steps = solution.columns.clip(0), solution.steps
     total = absorbed.sum(axis=1)
-    if is_lost := bool((transitions @ (~can_reach).astype(np.float64))[live].any()):
+    if is_lost:
         # steps are counted on the paths that end: E[steps; absorbed] = (I - Q)^-1 P(absorbed)
         ending = solve_absorption(transitions, live, total[:, None], direct=direct)
         steps = np.divide(ending.columns[:, 0], total, where=total > 0, out=np.zeros_like(total))
@@ -103,6 +106,29 @@ def fate_probabilities(
         notes=(),
     )
     return replace(fates, notes=(*states.notes, *_notes(fates, into, labels)))
+
+
+def _solution(
+    transitions: sp.csr_array,
+    live: Bool[ndarray, " cell"],
+    into: Float[ndarray, "live fate"],
+    rest: int | None,
+    *,
+    direct: bool | None,
+    progress: Callable[[int], object],
+) -> Solution:
+    """The solution for all fates; that of `rest` follows from the others, whose errors add up."""
+    if rest is None:
+        return solve_absorption(transitions, live, into, direct=direct, progress=progress)
+    others = np.delete(into, rest, axis=1)
+    found = solve_absorption(transitions, live, others, direct=direct, progress=progress)
+    left = 1 - found.columns.sum(axis=1)
+    progress(1)
+    return replace(
+        found,
+        columns=np.insert(found.columns, rest, left, axis=1),
+        error=found.error * others.shape[1],
+    )
 
 
 def _notes(

@@ -6,13 +6,16 @@ Three ways to say it: clusters by name, the last time point, or what the chain i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.fates.terminal_settings import TerminalSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Terminal = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 """Names of clusters, or names of fates with the clusters of each."""
@@ -78,6 +81,8 @@ class TerminalStates:
 
     def categories(self) -> "pd.Categorical[str]":
         """The state of each cell by name, missing where it is in none."""
+        import pandas as pd
+
         return pd.Categorical.from_codes(self.state.tolist(), categories=pd.Index(self.names))
 
 
