@@ -8,7 +8,7 @@ The expected numbers of steps are such an s, and they are solved for anyway.
 Few cells are solved directly, many by BiCGSTAB (van der Vorst, 1992), preconditioned by the
 diagonal and by a coarse chain of groups of nearby cells (Nicolaides, 1987), which settles what
 moves slowly through the whole data set. Cells are reordered by these groups, so that the entries of
-a row lie near each other in memory: that makes a product with a vector three times as fast.
+a row lie near each other in memory.
 """
 
 from collections.abc import Callable
