@@ -33,7 +33,7 @@ from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.ragged import Ragged
-from bionemo.geneformer_t.run.transitions_command import transitions
+from bionemo.geneformer_t.run.transitions import transitions
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP
 
 NUM_RANKS = 128

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from scipy.stats import spearmanr
 
 from bionemo.geneformer_t.counts.velocity_transitions import velocity_transitions
-from bionemo.geneformer_t.run.graph_command import graph
+from bionemo.geneformer_t.run.graph import graph
 from bionemo.geneformer_t.run.prepare import prepare
 
 RNG = np.random.default_rng(0)

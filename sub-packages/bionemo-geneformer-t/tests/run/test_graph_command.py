@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bionemo.geneformer_t.run.cli import main
-from bionemo.geneformer_t.run.graph_command import graph
+from bionemo.geneformer_t.run.graph import graph
 from bionemo.geneformer_t.run.prepare import prepare
 from bionemo.geneformer_t.run.simulate import simulate
 

@@ -6,7 +6,7 @@ import pytest
 import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.run.cli import main
-from bionemo.geneformer_t.run.transitions_command import transitions
+from bionemo.geneformer_t.run.transitions import transitions
 
 KEY = "T_geneformer_t"
 

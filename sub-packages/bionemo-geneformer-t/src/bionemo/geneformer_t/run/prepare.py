@@ -62,7 +62,7 @@ def prepare(settings: PrepareSettings) -> Path:
         vocab_source,
     )
     from bionemo.geneformer_t.report.graph_facts import report_on_graphs
-    from bionemo.geneformer_t.run.graph_command import FOLDER
+    from bionemo.geneformer_t.run.graph import FOLDER
 
     record = {
         "command": "prepare",

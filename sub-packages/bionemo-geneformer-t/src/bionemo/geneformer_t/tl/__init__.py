@@ -5,10 +5,10 @@ In: an AnnData object with raw counts and a model. Out: arrays in its `obsm`, `o
 """
 
 from bionemo.geneformer_t.tl.cell_fates import compare_fates, fates
+from bionemo.geneformer_t.tl.cell_transitions import transitions
 from bionemo.geneformer_t.tl.embeddings import embed
 from bionemo.geneformer_t.tl.fate_drivers import drivers
 from bionemo.geneformer_t.tl.predictions import predict
-from bionemo.geneformer_t.tl.transitions import transitions
 
 __all__ = ["compare_fates", "drivers", "embed", "fates", "predict", "transitions"]
 
