@@ -22,11 +22,11 @@ from numpy import ndarray
 from bionemo.geneformer_t.dictionaries import read_dictionary, read_json
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.gene_lookup import GeneLookup
+from bionemo.geneformer_t.some_names import some_names
 
 CLS, MASK, PAD, SEP, UKW = SPECIAL_TOKENS = ("[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UKW]")
 
 _GENEFORMER_SPECIALS = {"<pad>": PAD, "<mask>": MASK, "<cls>": CLS, "<eos>": SEP}
-_SHOWN = 5
 _LARGEST = sys.float_info.max  # integers of JSON may lie beyond it
 
 
@@ -55,8 +55,8 @@ class GeneVocab:
             )
         if len(self.ids) != len(self.tokens):
             times = Counter(self.tokens)
-            twice = sorted(token for token, number in times.items() if number > 1)[:_SHOWN]
-            raise ValueError(f"the vocabulary holds tokens twice: {', '.join(twice)}")
+            twice = sorted(token for token, number in times.items() if number > 1)
+            raise ValueError(f"the vocabulary holds tokens twice: {some_names(twice)}")
         if "" in self.ids:
             raise ValueError("the vocabulary holds a token without a name; remove it")
         special = [name for name, gene in self.gene_to_ens.items() if gene in SPECIAL_TOKENS]
@@ -253,5 +253,4 @@ def _is_number(value: object) -> bool:
 
 
 def _some(names: Sequence[str], what: str = "genes") -> str:
-    more = ", ..." if len(names) > _SHOWN else ""
-    return f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{more})"
+    return f"{len(names)} {what} ({some_names(names)})"

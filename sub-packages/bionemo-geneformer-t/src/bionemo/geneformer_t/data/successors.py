@@ -21,14 +21,13 @@ from bionemo.geneformer_t.counts.scdl import neighbor_matrix
 from bionemo.geneformer_t.data.cell_store import H5AD, CellStore
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.some_names import some_names
 
 logger = logging.getLogger(__name__)
 
 NEIGHBORS = "neighbors.json"
 ANY_KEY = "neighbors"
 """The key of neighbors.json that is used if the wanted key does not exist."""
-
-_SHOWN = 5
 
 
 def read_successors(
@@ -98,8 +97,7 @@ def _obsp_keys(path: Path) -> list[str]:
 def _held(keys: Mapping[str, Any] | list[str], path: Path) -> str:
     if not path.is_file():
         return "does not exist"
-    shown = ", ".join(list(keys)[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
-    return f"holds {shown}" if keys else "holds none"
+    return f"holds {some_names(keys)}" if keys else "holds none"
 
 
 def _from_matrix(
@@ -166,9 +164,7 @@ def _json_weights(successors: dict[str, Any], place: str) -> Float[ndarray, " ed
 def _refuse_unknown(names: list[str], found: Int[ndarray, " name"], what: str, place: str) -> None:
     unknown = Counter(names[i] for i in np.flatnonzero(found < 0))
     if unknown:
-        shown = ", ".join(map(repr, list(unknown)[:_SHOWN])) + (
-            ", ..." if len(unknown) > _SHOWN else ""
-        )
+        shown = some_names(map(repr, unknown))
         raise ValueError(
             f"{place} names {len(unknown):,} {what} that are no cells of this split ({shown}). "
             "Ids must be obs_names of the split's own data.h5ad"

@@ -16,11 +16,12 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from bionemo.geneformer_t.some_names import MOST, some_names
+
 ROW_SUM_TOLERANCE = 1e-5
 """How far from 1 the probabilities of a row may sum to, as of matrices in 32 bits."""
 _ALREADY_EXACT = 1e-13
 _EDGES_AT_ONCE = 1 << 20
-_SHOWN = 5
 _WHAT_TO_DO = (
     "gft.tl.transitions(adata, model) writes the transitions of a model; another matrix of weights "
     "becomes one when each row is divided by its sum"
@@ -75,12 +76,11 @@ class ChainStructure:
         ]
         closed = np.bincount(self.closed[self.closed >= 0])
         what = _count(len(closed), "closed class", "closed classes")
-        shown = [
+        shown = (
             f"{_count(int(size), 'cell')}{_mostly(self.closed == number, labels)}"
-            for number, size in enumerate(closed[:_SHOWN])
-        ]
-        more = ", ..." if len(closed) > _SHOWN else ""
-        said.append(f"{what}, from which no path leads out: {', '.join(shown)}{more}")
+            for number, size in enumerate(closed)
+        )
+        said.append(f"{what}, from which no path leads out: {some_names(shown)}")
         if self.staying.any():
             said.append(
                 f"{_count(int(self.staying.sum()), 'cell')} without any transition"
@@ -153,8 +153,8 @@ def checked_transitions(
 
 def named(cells: Sequence[str] | Shaped[ndarray, " cell"], rows: Int[ndarray, " row"]) -> str:
     """Some of these cells by name."""
-    shown = ", ".join(str(cells[row]) for row in rows[:_SHOWN])
-    return shown + (f", ... ({len(rows):,} in all)" if len(rows) > _SHOWN else "")
+    number = f" ({len(rows):,} in all)" if len(rows) > MOST else ""
+    return some_names(cells[row] for row in rows) + number
 
 
 def by_label(members: Bool[ndarray, " cell"], labels: Shaped[ndarray, " cell"] | None) -> str:
@@ -163,8 +163,7 @@ def by_label(members: Bool[ndarray, " cell"], labels: Shaped[ndarray, " cell"] |
         return ""
     found, counts = np.unique(labels[members].astype(str), return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    shown = ", ".join(f"{counts[at]:,} of {found[at]}" for at in order[:_SHOWN])
-    return f" ({shown}{', ...' if len(order) > _SHOWN else ''})"
+    return f" ({some_names(f'{counts[at]:,} of {found[at]}' for at in order)})"
 
 
 def _check_values(rows: sp.csr_array, cells: Any, where: str) -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.obs_columns import obs_labels
+from bionemo.geneformer_t.some_names import some_names
 
 TERMINAL = "terminal_state"
 """The column of obs with the terminal state of each cell; missing where it is in none."""
@@ -153,10 +154,12 @@ def _nested(
     clusters: Shaped[ndarray, " cell"], donors: Shaped[ndarray, " cell"], donor_key: str | None
 ) -> str:
     names = np.unique(clusters)
-    examples = [f"{name}: {donors[clusters == name][0]}" for name in names[:5]]
+    examples = some_names(
+        (f"{name}: {donors[clusters == name][0]}" for name in names), separator="; "
+    )
     return (
         f"donors are nested in clusters: each of the {len(names):,} clusters has cells of one "
-        f"{donor_key} alone ({'; '.join(examples)}{' ...' * (len(names) > 5)}), so that nothing "
+        f"{donor_key} alone ({examples}), so that nothing "
         "found in one donor can be repeated in another, and no p-value can be given. Name coarser "
         "clusters (cluster_key), or leave donor_key out for effects among cells"
     )

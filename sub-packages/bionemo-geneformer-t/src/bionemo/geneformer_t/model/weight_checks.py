@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.rank_bias import knots
+from bionemo.geneformer_t.some_names import some_names
 
 HYPER_PARAMETERS, WEIGHTS = "hyper_parameters", "state_dict"
 """The entries of a Lightning checkpoint that hold the settings and the weights."""
@@ -138,13 +139,13 @@ def check_finite(checkpoint: Mapping[str, Any]) -> None:
     tensors = [(name, t) for name, t in _tensors(checkpoint) if t.is_floating_point()]
     wrong = [(name, tensor) for name, tensor in tensors if not _is_finite(tensor)]
     if wrong:
-        shown = ", ".join(
+        counts = (
             f"{name} ({int((~tensor.isfinite()).sum()):,} of {tensor.numel():,} values)"
-            for name, tensor in wrong[:_SHOWN]
+            for name, tensor in wrong
         )
         raise DamagedWeightsError(
-            f"{len(wrong)} of its {len(tensors)} tensors hold values that are not finite: {shown}"
-            f"{', ...' if len(wrong) > _SHOWN else ''}. No answer of it would mean anything; take "
+            f"{len(wrong)} of its {len(tensors)} tensors hold values that are not finite: "
+            f"{some_names(counts, _SHOWN)}. No answer of it would mean anything; take "
             "an earlier checkpoint of the run, or copy the file again"
         )
 

@@ -23,6 +23,7 @@ from numpy import ndarray
 from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings
 from bionemo.geneformer_t.neighbors.time_units import TimeUnit, time_unit
 from bionemo.geneformer_t.obs_columns import obs_column
+from bionemo.geneformer_t.some_names import some_names
 
 _LABEL = re.compile(
     r"(?P<before>[a-z ._]*?)[ _]*"
@@ -169,5 +170,5 @@ def _is_missing(label: object) -> bool:
 def _some(labels: Sequence[str], shown: int = 8) -> str:
     if not labels:
         return "none"
-    more = f", ... ({len(labels)} in all)" if len(labels) > shown else ""
-    return ", ".join(map(repr, labels[:shown])) + more
+    number = f" ({len(labels)} in all)" if len(labels) > shown else ""
+    return some_names(map(repr, labels), shown) + number

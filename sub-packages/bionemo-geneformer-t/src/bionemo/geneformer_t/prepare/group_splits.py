@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.data.folder import TRAIN
 from bionemo.geneformer_t.prepare.splits import check_fractions, split_by_cell
+from bionemo.geneformer_t.some_names import some_names
 
 _SHOWN = 10
 
@@ -124,10 +125,9 @@ def _checked(
     every = [label for labels in given.values() for label in labels]
     unknown = [label for label in every if label not in held]
     if unknown:
-        more = ", ..." if len(held) > _SHOWN else ""
         raise ValueError(
             f"no cell is in {', '.join(map(repr, unknown))}; the {what} are "
-            f"{', '.join(held[:_SHOWN])}{more}"
+            f"{some_names(held, _SHOWN)}"
         )
     if len(set(every)) < len(every):
         raise ValueError(f"each of the {what} can be held out once; got {', '.join(every)}")

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bionemo.geneformer_t.some_names import some_names
+
 if TYPE_CHECKING:
     import lightning as L
 
@@ -101,7 +103,7 @@ def _message(what: str, value: float, cells: Sequence[Tensor], trainer: "L.Train
     where = f"{what} is {value} before optimizer step {trainer.global_step + 1}"
     if cells:
         rows = torch.cat(list(cells)).tolist()
-        shown = ", ".join(_names(rows[:_SHOWN], trainer)) + (", ..." if len(rows) > _SHOWN else "")
+        shown = some_names(_names(rows[: _SHOWN + 1], trainer), _SHOWN)
         where += f", with these {len(rows)} current cells of the training data: {shown}"
     else:
         where += ", in another process; its log names the cells"

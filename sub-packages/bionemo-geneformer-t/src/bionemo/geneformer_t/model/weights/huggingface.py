@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.some_names import some_names
 
 _LAYER = "bert.encoder.layer.*."
 
@@ -128,7 +129,6 @@ OWN_SIZES = ("position_scheme", "rank_knots")
 
 _UNSAID = {"hidden_act": "gelu"}
 """Hugging Face's defaults where they are not those of `FIXED`."""
-_SHOWN = 5
 
 
 def config_to_ours(values: Mapping[str, Any]) -> BioBertConfig:
@@ -214,7 +214,7 @@ def state_to_ours(state: Mapping[str, Tensor], num_heads: int) -> dict[str, Tens
     if unknown:
         raise ValueError(
             f"this is a checkpoint of another architecture: {len(unknown)} of its tensors belong "
-            f"to no Geneformer ({', '.join(unknown[:_SHOWN])}{', ...' * (len(unknown) > _SHOWN)})"
+            f"to no Geneformer ({some_names(unknown)})"
         )
     for name, target, tensor in tied:
         if not torch.equal(ours.setdefault(target, tensor), tensor):

@@ -32,6 +32,7 @@ from bionemo.geneformer_t.model.weights.pretrained import (
     WORDS,
     Pretrained,
 )
+from bionemo.geneformer_t.some_names import some_names
 from bionemo.geneformer_t.vocab import SPECIAL_TOKENS, GeneVocab
 
 POSITIONS = "bert.embeddings.position_embeddings.weight"
@@ -66,7 +67,7 @@ class StartReport:
     """The fraction of the training cells' counts on genes with a pretrained row."""
 
     def __str__(self) -> str:
-        new = ", ".join(self.genes_new[:_SHOWN]) + ", ..." * (len(self.genes_new) > _SHOWN)
+        new = some_names(self.genes_new, _SHOWN)
         return (
             f"started from {self.source}: {self.genes_pretrained:,} of "
             f"{self.genes_pretrained + len(self.genes_new):,} genes of the vocabulary have "
