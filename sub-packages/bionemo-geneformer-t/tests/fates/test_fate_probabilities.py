@@ -1,11 +1,14 @@
 """Fate probabilities and steps: closed forms, powers of the matrix, both solvers, any order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bionemo.geneformer_t.fates.absorption_solver import solve_absorption
 from bionemo.geneformer_t.fates.chain_structure import chain_structure, checked_transitions
 from bionemo.geneformer_t.fates.fate_probabilities import Fates, fate_probabilities
 from bionemo.geneformer_t.fates.terminal_states import TerminalStates
@@ -172,6 +175,53 @@ def test_a_chain_that_may_be_lost_is_described_by_the_paths_that_end(direct):
     np.testing.assert_allclose(found.probabilities[0], [0.4, 0.6], atol=1e-8)
     np.testing.assert_allclose(found.steps[[0, 3]], [1 + 0.125 / 0.625, 1], atol=1e-7)
     assert any("2 cells may end where no terminal state" in note for note in found.notes)
+
+
+def leaking(cells: int, leak: float) -> sp.csr_array:
+    """The gambler's chain, of which each step may end in a trap, the last cell."""
+    inner = np.arange(1, cells - 1)
+    chain = gambler(cells, 0.5).tolil()
+    chain[inner] = chain[inner] * (1 - leak)
+    chain.resize(cells + 1, cells + 1)
+    chain[inner, cells] = leak
+    chain[cells, cells] = 1
+    return sp.csr_array(chain)
+
+
+def test_the_bound_holds_for_probabilities_of_cells_that_seldom_end(monkeypatch):
+    """These are quotients of two small numbers, so errors of the solver grow."""
+    where = "bionemo.geneformer_t.fates.fate_probabilities.solve_absorption"
+
+    def wrong(*arguments, **more):
+        found = solve_absorption(*arguments, **more)
+        return replace(
+            found, columns=found.columns + [1e-7, 0][: found.columns.shape[1]], error=1e-7
+        )
+
+    monkeypatch.setattr(where, wrong)
+    chain = leaking(151, 0.009)
+    found = solve(chain, 0, 150)
+    live = np.arange(1, 150)
+    hit = np.linalg.solve(
+        np.eye(149) - chain.toarray()[live][:, live], chain.toarray()[live][:, [0, 150]]
+    )
+    truth = hit / hit.sum(axis=1, keepdims=True)
+    least = found.reached[live].min()
+    assert 1e-6 < least < 1e-4
+    has_fate = np.isfinite(found.steps[live])
+    error = np.abs(found.probabilities[live] - truth)[has_fate].max()
+    assert 1e-5 < error <= found.solution.error
+
+
+def test_cells_that_hardly_ever_end_have_no_fate_and_are_counted():
+    found = solve(leaking(151, 0.05), 0, 150)
+    lost = np.isnan(found.steps[:-1])
+    assert lost[75]
+    rarely = f"; {int(lost.sum())} of them do with a probability of 1e-05 or less"
+    assert found.notes[0] == (
+        f"{int(lost.sum()) + 1} of 152 cells reach no terminal state: they have no fate (NaN)"
+        + rarely
+    )
 
 
 def test_a_state_that_nobody_reaches_is_named():

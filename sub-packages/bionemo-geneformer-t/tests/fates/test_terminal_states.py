@@ -64,6 +64,11 @@ def test_the_last_time_point_by_cluster():
     assert found.notes == (
         "rare: fewer than 10 cells in the last time point, no fate of their own",
     )
+    lost = labels.where(np.arange(len(labels)) % 13 > 0)
+    number = int((lost.isna() & (times == 2)).sum())
+    assert last_time_states(times, lost).notes[-1] == (
+        f"{number} of 30 cells of the last time point have no cluster and are not terminal"
+    )
     with pytest.raises(ValueError, match="give cluster_key"):
         last_time_states(times, None)
     with pytest.raises(ValueError, match="needs two or more; got 1"):
@@ -108,6 +113,11 @@ def test_small_closed_classes_count_together_in_a_cluster_and_are_else_left_out(
     labels[ends[:5]] = "rare"
     found = find(sp.csr_array(rows), labels)
     assert found.notes == ("5 cells in closed classes of fewer than 10 cells are no fate",)
+    labels[ends[:3]] = None
+    assert find(sp.csr_array(rows), labels).notes == (
+        "2 cells in closed classes of fewer than 10 cells are no fate",
+        "3 cells in closed classes whose cells have no cluster are no fate",
+    )
     with pytest.raises(ValueError, match=r"cannot be found: .*16 closed classes.*Give cluster_key"):
         find(sp.csr_array(rows))
 

@@ -53,7 +53,7 @@ def compare_choices(found: Mapping[str, Fates]) -> pd.DataFrame:
         rows.append(
             (first, second, ALL, int(compared.sum()), int(one.states.sizes.sum()),
              int(other.states.sizes.sum()), np.nan,
-             float(np.nanmean(differences)) if shared else np.nan,
+             float(np.nanmean(differences)) if shared and compared.any() else np.nan,
              float((best[0] == best[1]).mean()) if compared.any() else np.nan)
         )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))

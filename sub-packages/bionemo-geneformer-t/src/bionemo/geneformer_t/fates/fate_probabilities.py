@@ -38,6 +38,7 @@ class Fates:
     """Probability of ever reaching a terminal state."""
     states: TerminalStates
     solution: Solution
+    """With the error of the fate probabilities."""
     notes: tuple[str, ...]
     """What was met, in sentences."""
 
@@ -85,15 +86,19 @@ def fate_probabilities(
     solution = _solution(transitions, live, into, rest, direct=direct, progress=progress)
     absorbed, steps = solution.columns.clip(0), solution.steps
     total = absorbed.sum(axis=1)
+    has_fate = total > LEAST_REACHED
     if is_lost:
+        # of a quotient: errors of one probability and of the sum of all, divided by this sum
+        least = float(total[has_fate].min(initial=1))
+        solution = replace(solution, error=solution.error * (1 + len(states.names)) / least)
         # steps are counted on the paths that end: E[steps; absorbed] = (I - Q)^-1 P(absorbed)
         ending = solve_absorption(transitions, live, total[:, None], direct=direct)
         steps = np.divide(ending.columns[:, 0], total, where=total > 0, out=np.zeros_like(total))
     probabilities = np.full((len(live), len(states.names)), np.nan)
-    probabilities[live] = absorbed / np.where(total > LEAST_REACHED, total, np.nan)[:, None]
+    probabilities[live] = absorbed / np.where(has_fate, total, np.nan)[:, None]
     probabilities[terminal] = np.eye(len(states.names))[states.state[terminal]]
     counted = np.where(terminal, 0.0, np.nan)
-    counted[live] = np.where(total > LEAST_REACHED, steps, np.nan)
+    counted[live] = np.where(has_fate, steps, np.nan)
     reached = terminal.astype(np.float64)
     reached[live] = total.clip(max=1) if is_lost else 1.0
     fates = Fates(
@@ -138,9 +143,11 @@ def _notes(
     notes = []
     without = np.isnan(fates.steps)
     if without.any():
+        rarely = int((without & (fates.reached > 0)).sum())
+        some = f"; {rarely:,} of them do with a probability of {LEAST_REACHED:g} or less"
         notes.append(
             f"{int(without.sum()):,} of {len(without):,} cells reach no terminal state"
-            f"{by_label(without, labels)}: they have no fate (NaN)"
+            f"{by_label(without, labels)}: they have no fate (NaN){some if rarely else ''}"
         )
     alone = [name for name, most in zip(fates.names, into.max(axis=0), strict=True) if not most]
     if alone:

@@ -51,14 +51,10 @@ def found_states(
     if not horizon >= 1:
         raise ValueError(f"horizon must be at least 1 step; got {horizon}")
     texts = None if labels is None else labels.astype(object).map(str, na_action="ignore")
-    names, state, left = _closed(structure, texts, min_cells)
+    names, state, notes = _closed(structure, texts, min_cells)
     if len(names) >= 2:
-        notes = [f"{left:,} cells in closed classes of fewer than {min_cells} cells are no fate"]
         return TerminalStates(
-            names=names,
-            state=state,
-            how="the closed classes of the chain",
-            notes=tuple(notes if left else ()),
+            names=names, state=state, how="the closed classes of the chain", notes=notes
         )
     if texts is None:
         raise ValueError(
@@ -72,8 +68,8 @@ def found_states(
 
 def _closed(
     structure: ChainStructure, texts: "pd.Series[str] | None", min_cells: int
-) -> tuple[tuple[str, ...], Int[ndarray, " cell"], int]:
-    """Names, the state of each cell, and cells in classes that are too small."""
+) -> tuple[tuple[str, ...], Int[ndarray, " cell"], tuple[str, ...]]:
+    """Names, the state of each cell, and how many cells are in classes that are left out."""
     sizes = np.bincount(structure.closed[structure.closed >= 0])
     name_of = {}
     for number in np.flatnonzero(sizes * 2 <= len(structure.closed)):
@@ -89,8 +85,14 @@ def _closed(
     state_of = np.full(len(sizes) + 1, -1)  # the last for cells in no closed class
     for number, name in name_of.items():
         state_of[number] = names.index(name) if name in names else -1
-    left = sum(size for size in cells.values() if size < min_cells)
-    return names, state_of[structure.closed], left
+    small = sum(size for size in cells.values() if size < min_cells)
+    unnamed = int(sizes[sizes * 2 <= len(structure.closed)].sum()) - sum(cells.values())
+    left = (
+        (small, f"in closed classes of fewer than {min_cells} cells"),
+        (unnamed, "in closed classes whose cells have no cluster"),
+    )
+    notes = (f"{number:,} cells {where} are no fate" for number, where in left if number)
+    return names, state_of[structure.closed], tuple(notes)
 
 
 def _gaining(

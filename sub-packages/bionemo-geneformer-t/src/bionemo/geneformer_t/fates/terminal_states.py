@@ -167,17 +167,22 @@ def last_time_states(
     counts = texts[last].value_counts()
     names = sorted(counts.index[counts >= min_cells])
     small = sorted(counts.index[counts < min_cells])
-    notes = [
-        f"{', '.join(small)}: fewer than {min_cells} cells in the last time point, no fate of "
-        "their own"
-    ]
+    notes = []
+    if small:
+        notes.append(
+            f"{', '.join(small)}: fewer than {min_cells} cells in the last time point, no fate of "
+            "their own"
+        )
+    if without := int(texts[last].isna().sum()):
+        notes.append(
+            f"{without:,} of {int(last.sum()):,} cells of the last time point have no cluster and "
+            "are not terminal"
+        )
     state = np.full(len(texts), -1)
     for number, name in enumerate(names):
         state[last & (texts == name).to_numpy()] = number
     how = f"the clusters of the last time point ({int(last.sum()):,} cells)"
-    return TerminalStates(
-        names=tuple(names), state=state, how=how, notes=tuple(notes if small else ())
-    )
+    return TerminalStates(names=tuple(names), state=state, how=how, notes=tuple(notes))
 
 
 def last_cells(times: Float[ndarray, " cell"]) -> Bool[ndarray, " cell"]:
