@@ -127,7 +127,9 @@ def test_a_cell_may_go_to_itself_on_request(cells, model) -> None:
     assert cells.uns[KEY]["params"]["num_successors"] == 16
 
 
-def test_what_was_fitted_to_the_checkpoint_is_used_unless_told_otherwise(cells, model) -> None:
+def test_what_was_fitted_to_the_checkpoint_is_used_unless_told_otherwise(
+    cells, model, caplog
+) -> None:
     choice = TransitionChoice(num_ranks=6, temperature=3.0, num_successors=5)
     tokens = encoded(model, cells)
     model.transitions = TransitionFit(
@@ -149,6 +151,10 @@ def test_what_was_fitted_to_the_checkpoint_is_used_unless_told_otherwise(cells, 
     gft.tl.transitions(cells, model, temperature=0.5)
     assert cells.uns[KEY]["params"]["temperature"] == 0.5
     assert cells.uns[KEY]["params"]["num_ranks"] == 6
+    gft.tl.transitions(cells, model, score="likelihood", temperature=20.0)
+    assert not caplog.text
+    gft.tl.transitions(cells, model, score="likelihood", num_ranks=5)
+    assert "3 nats, was fitted with another num_ranks and score" in caplog.text
 
 
 def test_bad_input_is_refused(cells, model) -> None:

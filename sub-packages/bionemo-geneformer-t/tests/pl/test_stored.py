@@ -63,9 +63,9 @@ def test_without_transitions_it_says_what_to_run(cells) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (2.0, "1 do not, such as that of cell cell0, which sums to 2. Run"),
-        (np.nan, "cell0, which sums to nan"),
-        (-1.0, "must hold probabilities; got values down to -1"),
+        (2.0, r"rows of 1 of 40 cells sum to 2 to 2.*Cells: cell0\."),
+        (np.nan, "holds 1 NaN or infinite values, in the rows of cell0"),
+        (-1.0, "holds 1 negative values, in the rows of cell0"),
     ],
 )
 def test_rows_that_are_no_probabilities_are_refused(value, message, cells) -> None:
@@ -76,9 +76,15 @@ def test_rows_that_are_no_probabilities_are_refused(value, message, cells) -> No
         gft.pl.transitions(cells)
 
 
+def test_what_fates_are_computed_from_is_drawn_too(cells) -> None:
+    cells.obsp["T_geneformer_t"] = cells.obsp["T_geneformer_t"].astype(np.float32) * 1.000004
+    gft.tl.fates(cells, ["A", "B", "C"], cluster_key="cluster")
+    gft.pl.flow(cells, "cluster")
+
+
 def test_an_empty_matrix_is_refused(cells) -> None:
     cells.obsp["T_geneformer_t"] = sp.csr_matrix((len(cells), len(cells)))
-    with pytest.raises(ValueError, match=r"obsp\['T_geneformer_t'\] has no transitions"):
+    with pytest.raises(ValueError, match=r"obsp\['T_geneformer_t'\] holds no transition at all"):
         gft.pl.transitions(cells)
 
 

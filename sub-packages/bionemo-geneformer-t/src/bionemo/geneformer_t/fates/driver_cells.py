@@ -14,11 +14,9 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
+from bionemo.geneformer_t.fates.terminal_settings import TERMINAL
 from bionemo.geneformer_t.obs_columns import obs_labels
 from bionemo.geneformer_t.some_names import some_names
-
-TERMINAL = "terminal_state"
-"""The column of obs with the terminal state of each cell; missing where it is in none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from bionemo.geneformer_t.fates.chain_structure import (
 )
 from bionemo.geneformer_t.fates.fate_probabilities import Fates, fate_probabilities
 from bionemo.geneformer_t.fates.found_states import found_states
-from bionemo.geneformer_t.fates.terminal_settings import TerminalSettings
+from bionemo.geneformer_t.fates.terminal_settings import TERMINAL, TerminalSettings
 from bionemo.geneformer_t.fates.terminal_states import (
     Terminal,
     TerminalStates,
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 Choice = Literal["clusters", "last time", "found"]
 """Ways to choose terminal states: named clusters, the last time point, or what the chain shows."""
-FATES = "fates"
-"""Where fates are, in `obsm` and `uns`."""
 WRITE_TRANSITIONS = "gft.tl.transitions(adata, model) writes them"
 
 
@@ -157,7 +155,7 @@ def columns_of_obs(fates: Fates) -> dict[str, Any]:
         "fate_entropy": fates.entropy,
         "fate_steps": fates.steps,
         "fate_reached": fates.reached,
-        "terminal_state": fates.states.categories(),
+        TERMINAL: fates.states.categories(),
     }
 
 

@@ -111,7 +111,7 @@ def streamed_transitions(
     is_left = np.diff(matrix.indptr) == 0
     num_empty, num_left = contexts.num_empty, int(is_left.sum()) - contexts.num_empty
     notes = [] if is_square else reader.notes()
-    notes += [*contexts.notes(), *_notes_on_fit(model, choice, references)]
+    notes += [*contexts.notes(), *_notes_on_fit(model, choice, settings, references)]
     notes += _notes_on_rows(num_empty, num_left, len(is_left), is_square=is_square)
     how = {
         "params": {
@@ -254,10 +254,22 @@ def _highest(
 
 
 def _notes_on_fit(
-    model: NextCellModel, choice: TransitionChoice, references: Ragged | None
+    model: NextCellModel,
+    choice: TransitionChoice,
+    settings: TransitionSettings,
+    references: Ragged | None,
 ) -> list[str]:
     if model.transitions is not None:
-        return []
+        fitted = model.transitions.choice
+        given = {name: getattr(settings, name) for name in ("num_ranks", "use_memory")}
+        other = [name for name, v in given.items() if v not in {None, getattr(fitted, name)}]
+        other += ["score"] * (settings.score != "pmi")
+        if not other or settings.temperature is not None:
+            return []
+        return [
+            f"the temperature, {choice.temperature:g} nats, was fitted with another "
+            f"{' and '.join(other)}; give temperature too"
+        ]
     relative = (
         "" if references is None else f", scores relative to {len(references)} of these cells"
     )

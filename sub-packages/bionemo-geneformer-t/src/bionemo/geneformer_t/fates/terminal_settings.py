@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from bionemo.geneformer_t.setting_values import Settings, require_at_least
 
+FATES = "fates"
+"""Where fates are, in `obsm` and `uns`."""
+TERMINAL = "terminal_state"
+"""The column of obs with the terminal state of each cell; missing where it is in none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TerminalSettings(Settings):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bionemo.geneformer_t.fates.driver_settings import FDR
 from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.gene_values import gene_values
@@ -36,7 +37,7 @@ def drivers(
     adata: "anndata.AnnData",
     fate: str | Sequence[str] | None = None,
     *,
-    fdr: float = 0.1,
+    fdr: float = FDR,
     num_labels: int = 12,
     key: str = DRIVERS,
     ncols: int = 3,

@@ -9,14 +9,20 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.data_frames import native
+from bionemo.geneformer_t.fates.chain_structure import checked_transitions
+from bionemo.geneformer_t.fates.driver_settings import DRIVERS
+from bionemo.geneformer_t.fates.terminal_settings import FATES, TERMINAL
+from bionemo.geneformer_t.model.transition_settings import KEY as TRANSITIONS
 from bionemo.geneformer_t.report.figures.cell_map import MAPS
 
 if TYPE_CHECKING:
     import anndata
 
-FATES = "fates"
-TRANSITIONS = "T_geneformer_t"
-DRIVERS = "fate_drivers"
+__all__ = [
+    "DRIVERS", "FATES", "LAST_RESORT", "TRANSITIONS", "chosen_fates", "driver_table", "embedding",
+    "fate_table", "terminal_cells", "transition_matrix",
+]  # fmt: skip
+
 LAST_RESORT = "X_pca"
 """Drawn by its first two columns where there is no map."""
 
@@ -63,9 +69,9 @@ def chosen_fates(table: pd.DataFrame, names: list[str]) -> list[str]:
 
 def terminal_cells(adata: "anndata.AnnData", fate: str) -> Bool[ndarray, " cell"] | None:
     """Which cells are terminal cells of a fate; None where it is not known."""
-    if "terminal_state" not in adata.obs:
+    if TERMINAL not in adata.obs:
         return None
-    states = adata.obs["terminal_state"].astype(object).map(str, na_action="ignore")
+    states = adata.obs[TERMINAL].astype(object).map(str, na_action="ignore")
     return (states == fate).to_numpy(dtype=bool)
 
 
@@ -74,28 +80,13 @@ def transition_matrix(adata: "anndata.AnnData", key: str) -> sp.csr_array:
 
     Raises:
         KeyError: They are not there.
-        ValueError: There are none in it, or they are no probabilities.
+        ValueError: It is no transition matrix.
     """
     if key not in adata.obsp:
         raise KeyError(
             f"obsp has no {key!r}: run gft.tl.transitions first; obsp has: {_names(adata.obsp)}"
         )
-    matrix = sp.csr_array(adata.obsp[key], dtype=np.float64)
-    if not len(matrix.data):
-        raise ValueError(f"obsp[{key!r}] has no transitions: run gft.tl.transitions again")
-    if (matrix.data < 0).any():
-        raise ValueError(
-            f"obsp[{key!r}] must hold probabilities; got values down to {matrix.data.min():g}"
-        )
-    totals = np.asarray(matrix.sum(axis=1)).ravel()
-    wrong = np.flatnonzero(~((totals == 0) | (np.abs(totals - 1) < 1e-6)))
-    if len(wrong):
-        raise ValueError(
-            f"obsp[{key!r}] must hold probabilities, rows that sum to 1; {len(wrong):,} do not, "
-            f"such as that of cell {adata.obs_names[wrong[0]]}, which sums to "
-            f"{totals[wrong[0]]:g}. Run gft.tl.transitions, or divide each row by its sum"
-        )
-    return matrix
+    return checked_transitions(adata.obsp[key], adata.obs_names.to_numpy(), f"obsp[{key!r}]")
 
 
 def driver_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.special import entr
 
+from bionemo.geneformer_t.fates.driver_settings import FDR
 from bionemo.geneformer_t.report.figures.fate_bars import mean_fates
 from bionemo.geneformer_t.report.figures.fate_figures import (
     driver_figure,
@@ -34,8 +35,6 @@ from bionemo.geneformer_t.table import Table, number, percent, signed
 
 MOST_FATES = 11
 """Fates that are drawn and listed: those with the highest mean probability."""
-FDR = 0.1
-"""False discovery rate up to which driver genes count as found."""
 _LISTED = 8
 """Driver genes of each fate in the table."""
 

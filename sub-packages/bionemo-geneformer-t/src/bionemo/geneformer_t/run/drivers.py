@@ -4,11 +4,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bionemo.geneformer_t.fates.driver_settings import DriverSettings
+from bionemo.geneformer_t.fates.driver_settings import DRIVERS, FDR, DriverSettings
+from bionemo.geneformer_t.fates.terminal_settings import FATES
 from bionemo.geneformer_t.run.command import command, main
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SHOWN = 10
+"""Genes that are printed for each fate and sign, of those with a false discovery rate of `FDR`; the
+table has all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class DriversSettings(DriverSettings):
     combinations of their labels."""
     donor_key: str | None = None
     """Column of obs with the donor or replicate, which is then the unit of the test."""
-    fates_key: str = "fates"
+    fates_key: str = FATES
     """Table of obsm with the fate probabilities."""
     layer: str | None = None
     """Layer with the raw counts; by default X."""
@@ -67,7 +72,7 @@ def drivers(settings: DriversSettings) -> Path:
         cells, settings.fate or None, cluster_key=settings.cluster_key or None, **options
     )
     write_text(settings.output, table.to_csv(index=False, float_format="%.6g"))
-    for note in cells.uns["fate_drivers_params"]["notes"]:
+    for note in cells.uns[f"{DRIVERS}_params"]["notes"]:
         print(f"note: {note}")
     print(_report(table))
     print(settings.output)
@@ -91,12 +96,6 @@ def _report(table: "pd.DataFrame") -> str:
                 )
                 lines.append(f"  {what}: {', '.join(list(shown)[:SHOWN])}")
     return "\n".join(lines)
-
-
-FDR = 0.05
-"""False discovery rate of the genes that are printed; the table has all."""
-SHOWN = 10
-"""Genes that are printed for each fate and sign."""
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bionemo.geneformer_t.fates.terminal_settings import TerminalSettings
+from bionemo.geneformer_t.fates.terminal_settings import FATES, TerminalSettings
 from bionemo.geneformer_t.model.transition_settings import KEY
 from bionemo.geneformer_t.run.command import command, main
 
@@ -95,7 +95,7 @@ def _write(found: "Fates", chain: "Chain", params: dict[str, Any], settings: Fat
     from anndata.io import write_elem
 
     from bionemo.geneformer_t.counts.update_h5ad import add_value, updated_copy
-    from bionemo.geneformer_t.fates.find_fates import FATES, columns_of_obs, fate_table, summary
+    from bionemo.geneformer_t.fates.find_fates import columns_of_obs, fate_table, summary
 
     obs: pd.DataFrame = chain.obs.assign(**columns_of_obs(found))
     replaced = {"obsm": (FATES,), "uns": (FATES,)}

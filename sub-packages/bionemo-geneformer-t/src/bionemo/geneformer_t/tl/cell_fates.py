@@ -11,7 +11,6 @@ from bionemo.geneformer_t.counts.in_memory import copied
 from bionemo.geneformer_t.fates.compare_choices import compare_choices
 from bionemo.geneformer_t.fates.fate_probabilities import Fates
 from bionemo.geneformer_t.fates.find_fates import (
-    FATES,
     Chain,
     Choice,
     choice_of,
@@ -23,7 +22,7 @@ from bionemo.geneformer_t.fates.find_fates import (
     stored_transitions,
     summary,
 )
-from bionemo.geneformer_t.fates.terminal_settings import TerminalSettings
+from bionemo.geneformer_t.fates.terminal_settings import FATES, TerminalSettings
 from bionemo.geneformer_t.fates.terminal_states import Terminal, TerminalStates
 from bionemo.geneformer_t.model.transition_settings import KEY
 

@@ -16,8 +16,9 @@ from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.fates.driver_cells import DriverCells, driver_cells
 from bionemo.geneformer_t.fates.driver_genes import LEAST_UNITS, DriverTests, driver_genes
-from bionemo.geneformer_t.fates.driver_settings import DriverSettings
+from bionemo.geneformer_t.fates.driver_settings import DRIVERS, DriverSettings
 from bionemo.geneformer_t.fates.strata import make_strata
+from bionemo.geneformer_t.fates.terminal_settings import FATES
 
 if TYPE_CHECKING:
     import anndata
@@ -36,8 +37,8 @@ def drivers(
     *,
     cluster_key: str | Sequence[str] | None = None,
     donor_key: str | None = None,
-    fates_key: str = "fates",
-    key_added: str = "fate_drivers",
+    fates_key: str = FATES,
+    key_added: str = DRIVERS,
     layer: str | None = None,
     use_raw: bool = False,
     round_counts: bool = False,
@@ -82,7 +83,8 @@ def drivers(
         seed: Seed of the permutations.
 
     Returns:
-        One row for each fate and gene that enough cells express, the smallest p-values first:
+        One row for each fate and gene that enough cells express; fate by fate, the smallest
+        p-values first. Columns:
         `fate`, `gene`, `symbol`, `effect`, `p_value`, `fdr` (Benjamini-Hochberg over all rows),
         `cells` (that express the gene, of those compared), `units` (donors, or cells without
         donors) and `permutations`. It is also written to `uns[key_added]`, and to
