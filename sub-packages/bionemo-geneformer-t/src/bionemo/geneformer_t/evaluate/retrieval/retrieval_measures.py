@@ -33,7 +33,10 @@ def pair_measures(found: Found) -> dict[str, PairMeasure]:
 
 
 def mean_over_pairs(values: PairMeasure, units: Units) -> Interval:
-    """The mean over current cells of that over their successors, by their probabilities."""
+    """The mean over pairs that are known, by their probabilities: each current cell counts alike.
+
+    Of a cell with successors that are no candidates, those that are count by their share.
+    """
     known = np.isfinite(values)
     counted = np.column_stack([known, np.where(known, values, 0.0)])
     return share_intervals(counted[:, None], units)[0]

@@ -22,7 +22,7 @@ from bionemo.geneformer_t.table import Table, number, percent, signed, span
 MANY_EDGES_IN_FEW = 0.6
 """Least number of cells that hold half of the edges, in units of that by chance."""
 LARGE_HUB = 5.0
-"""Largest in-degree that is not warned of, in units of the mean."""
+"""Largest in-degree that is not warned of, in units of the mean, unless chance has a larger one."""
 _NAMES = {RECIPROCAL_RANK: "reciprocal rank", RECALL: f"recall among {CUTOFF}"}
 
 
@@ -118,17 +118,19 @@ def retrieval_sentences(retrieval: Retrieval) -> list[str]:
     if retrieval.next_time:
         sentences.append(_verdict("among cells of the next time point", retrieval.next_time_gains))
     sentences.append(
-        f"The truth is the graph that the model learned from ({TEACHER} finds all by definition): "
-        "where it joins nearest cells, finding them is finding how it was built."
+        "The truth is the graph of these cells, made in the same way as the one that the model "
+        f"learned from ({TEACHER} finds all by definition): where it joins nearest cells, finding "
+        "them is finding how it was built."
     )
     (_, model), chance = next(iter(retrieval.rows.items())), retrieval.rows[CHANCE]
     share = model.hubs.holding_half / chance.hubs.holding_half
-    if share < MANY_EDGES_IN_FEW or model.hubs.largest > LARGE_HUB:
+    if share < MANY_EDGES_IN_FEW or model.hubs.largest > max(LARGE_HUB, chance.hubs.largest):
         sentences.append(
             f"Few cells draw many edges: half of the model's are in "
             f"{number(model.hubs.holding_half, 0)} cells, where by chance they are in "
             f"{number(chance.hubs.holding_half, 0)}, and the largest in-degree is "
-            f"{number(model.hubs.largest, 1)} times the mean."
+            f"{number(model.hubs.largest, 1)} times the mean, where by chance it is "
+            f"{number(chance.hubs.largest, 1)}."
         )
     return sentences
 
