@@ -50,6 +50,18 @@ def test_the_file_is_as_in_memory_and_all_else_is_kept(file, tmp_path, capsys):
         assert (found.obsp["T_geneformer_t"] != expected.obsp["T_geneformer_t"]).nnz == 0
 
 
+def test_time_points_may_be_labels_in_an_order(file, tmp_path):
+    cells = anndata.read_h5ad(file)
+    cells.obs["stage"] = np.where(cells.obs["day"] == 1, "young", "old")
+    cells.write_h5ad(file)
+    line = ["fates", "--input", str(file), "--output", str(tmp_path / "out.h5ad")]
+    line += ["--cluster_key", "type", "--time_key", "stage", "--time_order", "young", "old"]
+    assert main(line) == 0
+    found = anndata.read_h5ad(tmp_path / "out.h5ad")
+    assert list(found.obsm["fates"]) == ["c", "d"]
+    assert found.uns["fates"]["params"]["time_order"].tolist() == ["young", "old"]
+
+
 def test_errors_are_one_message(file, tmp_path, capsys):
     line = ["fates", "--input", str(file), "--output", str(tmp_path / "o.h5ad")]
     for more, message in (

@@ -60,6 +60,17 @@ def test_what_is_written_survives_a_file(tmp_path):
     assert len(how["structure"]) == 2
 
 
+def test_labels_of_time_points_in_their_order_survive_a_file(tmp_path):
+    adata = cells()
+    adata.obs["stage"] = adata.obs["day"].map({"D0": "first", "D1": "next", "D2": "end"})
+    order = ["first", "next", "end"]
+    gft.tl.fates(adata, cluster_key="type", time_key="stage", time_order=order)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    again = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    assert again.uns["fates"]["params"]["time_order"].tolist() == order
+    assert set(again.obsm["fates"]) == {"Alpha-1", "Beta"}
+
+
 @pytest.mark.parametrize("back", [0.0, 0.004])
 def test_the_three_choices_agree_where_the_ends_are_clear(back):
     adata = cells(back)

@@ -145,8 +145,13 @@ def summary(fates: Fates, chain: Chain, params: Mapping[str, Any]) -> dict[str, 
         "solver": fates.solution.method,
         "largest_error": fates.solution.error,
         "iterations": fates.solution.iterations,
-        "params": {name: value for name, value in params.items() if value is not None},
+        "params": {name: _storable(value) for name, value in params.items() if value is not None},
     }
+
+
+def _storable(value: Any) -> Any:
+    """A setting as an .h5ad can hold it, which has no tuples."""
+    return np.array(value, dtype=object) if isinstance(value, tuple) else value
 
 
 def columns_of_obs(fates: Fates) -> dict[str, Any]:
