@@ -51,7 +51,8 @@ def test_rows_sum_to_one_exactly_and_zeros_are_no_transitions():
         ((1, 0), np.nan, "1 NaN or infinite values, in the rows of b"),
         ((1, 0), np.inf, "1 NaN or infinite values, in the rows of b"),
         ((2, 2), -0.5, "1 negative values, in the rows of c"),
-        ((0, 1), 0.4, r"rows of 1 of 4 cells sum to 0.9 to 0.9, .* Cells: a\. gft.tl.transitions"),
+        ((0, 1), 0.4, r"rows of 1 of 4 cells sum to 0.9 to 0.9, .* Cells: a\. If cells"),
+        ((0, 1), 0.6, r"rows of 1 of 4 cells sum to 1.1 to 1.1, .* Cells: a\. gft.tl.trans"),
     ],
 )
 def test_wrong_values_name_the_cells(place, value, message):

@@ -173,6 +173,11 @@ def test_bad_input_is_refused(cells, model) -> None:
     refused("time_order", time_key="day")
     gft.tl.transitions(cells, model, time_key="day", time_order=["early", "late"])
     refused("is a graph in obsp", model=KEY)
+    refused("key_added must be a name without a slash.*got 'a/b'", key_added="a/b")
+    cells.obs["same"] = 3
+    refused(
+        r"none of the 16 cells has a candidate.* a later time in obs\['same'\]", time_key="same"
+    )
     foreign = cells.copy()
     foreign.var_names = [f"x{i}" for i in range(foreign.n_vars)]
     del foreign.var["feature_id"]
@@ -180,6 +185,24 @@ def test_bad_input_is_refused(cells, model) -> None:
     refused("copy=True", candidates=cells, copy=True)
     model.pair_settings = PairSettings(objective="mlm", seq_length=64)
     refused("objective 'mlm'")
+
+
+def test_what_is_no_model_and_what_are_no_cells_is_said(
+    cells, model, untrained_checkpoint, without_type_checks
+) -> None:
+    for wrong in (None, cells.X):
+        with pytest.raises(TypeError, match=r"expected a trained model or the path of its checkp"):
+            gft.tl.transitions(cells, wrong)
+    with pytest.raises(TypeError, match="expected cells as an AnnData object; got csr_matrix"):
+        gft.tl.transitions(cells, model, cells.X)
+    assert load_model(str(untrained_checkpoint)).vocab == model.vocab
+
+
+def test_one_cell_has_nowhere_to_go_and_two_have_each_other(cells, model) -> None:
+    with pytest.raises(ValueError, match=r"none of the 1 cells has a candidate.*no other cell"):
+        gft.tl.transitions(cells[:1].copy(), model)
+    two = gft.tl.transitions(cells[:2], model, copy=True)
+    np.testing.assert_array_equal(two.obsp[KEY].toarray(), [[0, 1], [1, 0]])
 
 
 @pytest.mark.filterwarnings("ignore")  # CellRank's own

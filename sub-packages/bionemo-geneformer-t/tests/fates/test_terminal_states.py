@@ -32,7 +32,8 @@ def test_clusters_by_name_and_together():
     [
         (["A", "C", "D"], KeyError, "no cluster 'C', 'D'; it has: A, B, mid, stem"),
         ("A", ValueError, "two or more terminal states; A of .* gives one, 'A'"),
-        ([], ValueError, "gives none"),
+        ([], ValueError, r"^terminal names no cluster; obs\['type'\] has: A, B, mid, stem"),
+        ({"x": ["A", "B"], "y": []}, ValueError, "^fate 'y' of terminal names no cluster; obs"),
         ({"x": ["A", "B"], "y": "A"}, ValueError, "names 'A' twice"),
     ],
 )

@@ -100,9 +100,14 @@ def test_choices_that_differ_are_told_apart(caplog):
     assert table.loc[("clusters", "found", "ends"), "other_terminal_cells"] == 0
     assert np.isnan(table.loc[("clusters", "found", "ends"), "difference"])
     assert table.loc[("last time", "found", "Beta"), "difference"] > 0.1
-    with caplog.at_level(logging.WARNING), pytest.raises(ValueError, match="1 of 2 give fates"):
+    caplog.clear()
+    message = r"1 of 2 give fates\. found: terminal states cannot be found"
+    with pytest.raises(ValueError, match=message):
         gft.tl.compare_fates(adata, ["Alpha/1", "Beta"], cluster_key="type", min_cells=99)
-    assert "no fates by the choice found" in caplog.text
+    assert not caplog.text  # the error says it all
+    adata.obs["same"] = 1
+    gft.tl.compare_fates(adata, ["Alpha/1", "Beta"], cluster_key="type", time_key="same")
+    assert "no fates by the choice last time: time_key: a last time point needs two" in caplog.text
 
 
 def test_cells_without_a_fate_are_counted(caplog):
@@ -113,6 +118,45 @@ def test_cells_without_a_fate_are_counted(caplog):
     assert "15 of 60 cells reach no terminal state (15 of lost)" in caplog.text
     assert adata.uns["fates"]["cells_without_fate"] == 15
     assert adata.obs["fate_entropy"].isna().sum() == 15
+
+
+def test_cells_that_were_left_out_later_are_the_first_guess_where_rows_sum_to_less():
+    adata = cells()
+    with pytest.raises(ValueError, match="cells were left out after the matrix was made, make it"):
+        gft.tl.fates(adata[:40].copy(), ["Alpha/1", "Beta"], cluster_key="type")
+
+
+@pytest.mark.filterwarnings("error")
+def test_clusters_are_numbers_or_missing_and_names_come_in_any_container(without_type_checks):
+    adata = cells()
+    numbers = adata.obs["type"].cat.codes.to_numpy().astype(float)
+    lost = np.flatnonzero(numbers == adata.obs["type"].cat.categories.get_loc("mid"))[0]
+    first, second = (adata.obs["type"].cat.categories.get_loc(n) for n in ("Alpha/1", "Beta"))
+    gft.tl.fates(adata, ["Alpha/1", "Beta"], cluster_key="type")
+    expected = adata.obsm["fates"].to_numpy()
+    adata.obs["number"] = numbers.astype(int)
+    gft.tl.fates(adata, [first, second], cluster_key="number")
+    np.testing.assert_array_equal(adata.obsm["fates"], expected)
+    numbers[lost] = np.nan
+    adata.obs["number"] = numbers
+    for kind in (pd.Series, pd.Categorical, np.array):
+        ends = kind([f"{first}.0", f"{second}.0"])
+        gft.tl.fates(adata, ends, cluster_key="number")
+        np.testing.assert_array_equal(adata.obsm["fates"], expected)
+
+
+def test_what_is_no_anndata_object_is_refused(without_type_checks):
+    functions = (
+        gft.tl.fates, gft.tl.compare_fates, gft.tl.drivers, gft.pl.fates, gft.pl.transitions,
+        lambda given: gft.tl.transitions(given, "m.ckpt"),
+        lambda given: gft.tl.fates(given, copy=True),
+        lambda given: gft.tl.embed(given, "m.ckpt", copy=True),
+    )  # fmt: skip
+    for function in functions:
+        with pytest.raises(TypeError, match=r"AnnData object; got str cells\.h5ad; anndata\.read"):
+            function("cells.h5ad")
+        with pytest.raises(TypeError, match=r"AnnData object; got DataFrame$"):
+            function(cells().obs)
 
 
 @pytest.mark.parametrize(

@@ -105,12 +105,16 @@ def test_the_units_are_donors_where_they_are_named(
     assert "no donors are given" not in said(cells)
 
 
-def test_three_donors_have_effects_and_a_sentence(cells: anndata.AnnData) -> None:
+def test_three_donors_have_effects_and_a_warning(
+    cells: anndata.AnnData, caplog: pytest.LogCaptureFixture
+) -> None:
     few = cells[cells.obs["donor"].isin(["donor_1", "donor_2", "donor_3"])].copy()
     table = drivers(few, cluster_key="branch", donor_key="donor", **FEW)
     assert table["effect"].notna().all()
     assert table[["p_value", "fdr"]].isna().all(axis=None)
-    assert "3 donors are too few for p-values, which need 4; effects alone" in said(few)
+    warning = "3 donors are too few for p-values, which need 4; effects alone"
+    assert warning in said(few)
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [warning]
     assert "least possible" not in said(few)
 
 

@@ -58,6 +58,18 @@ def require_at_least(settings: object, least: int, *names: str) -> None:
             raise ValueError(f"{name} must {what}; got {value}")
 
 
+def require_key(name: str, key: str) -> None:
+    """Refuse what can be no name of an entry of an .h5ad.
+
+    Raises:
+        ValueError: Names the setting and its value.
+    """
+    if not key or "/" in key:
+        raise ValueError(
+            f"{name} must be a name without a slash, under which an .h5ad can hold it; got {key!r}"
+        )
+
+
 def require_positive(settings: object, *names: str) -> None:
     """Refuse numbers that are not positive; a setting that is None is not checked.
 

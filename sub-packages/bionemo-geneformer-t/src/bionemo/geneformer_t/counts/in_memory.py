@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 import scipy.sparse as sp
+from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 
 from bionemo.geneformer_t.counts.gene_names import name_genes
@@ -52,9 +53,11 @@ def anndata_source(
         options: What the function that was called calls these options.
 
     Raises:
+        TypeError: The cells are no AnnData object.
         KeyError: No such layer, or no raw.
         ValueError: There is no X, or both a layer and raw were asked for.
     """
+    require_anndata(cells)
     where, matrix, var = chosen_matrix(cells, layer, use_raw=use_raw, options=options)
     genes = name_genes(var, where)
     return CountSource(
@@ -74,6 +77,18 @@ def anndata_source(
     )
 
 
+def require_anndata(cells: Any) -> None:
+    """Refuse what is no AnnData object.
+
+    Raises:
+        TypeError: Says what it is, and how to read a file.
+    """
+    if not isinstance(cells, AnnData):
+        what = type(cells).__name__
+        path = f" {cells}; anndata.read_h5ad reads files" if isinstance(cells, str | Path) else ""
+        raise TypeError(f"expected cells as an AnnData object; got {what}{path}")
+
+
 def whole_counts(source: CountSource) -> sp.csr_array:
     """All raw counts of a source in memory, cells x genes; what is no gene counts 0.
 
@@ -89,8 +104,10 @@ def copied(cells: "anndata.AnnData") -> "anndata.AnnData":
     """A copy in memory, for functions with `copy=True`.
 
     Raises:
+        TypeError: They are no AnnData object.
         ValueError: The cells are backed by a file.
     """
+    require_anndata(cells)
     if cells.isbacked:
         raise ValueError(
             "copy=True needs a file for the copy of a backed AnnData; call adata.copy(filename) "

@@ -188,7 +188,7 @@ def _with_exact_sums(rows: sp.csr_array, cells: Any, where: str) -> sp.csr_array
         raise ValueError(
             f"{where} is no transition matrix: the rows of {len(wrong):,} of {len(cells):,} cells "
             f"sum to {sums[off].min():.4g} to {sums[off].max():.4g}, where the probabilities of a "
-            f"row must sum to 1. Cells: {named(cells, wrong)}. {_WHAT_TO_DO}"
+            f"row must sum to 1. Cells: {named(cells, wrong)}. {_left_out(sums[off])}{_WHAT_TO_DO}"
         )
     if not filled.any():
         raise ValueError(f"{where} holds no transition at all. {_WHAT_TO_DO}")
@@ -197,6 +197,15 @@ def _with_exact_sums(rows: sp.csr_array, cells: Any, where: str) -> sp.csr_array
     scaled = rows.copy()
     scaled.data /= np.repeat(np.where(filled, sums, 1), np.diff(rows.indptr))
     return scaled
+
+
+def _left_out(sums: Float[ndarray, " row"]) -> str:
+    """What makes all sums too small."""
+    if (sums > 1).any():
+        return ""
+    return (
+        "If cells were left out after the matrix was made, make it again on those that are left. "
+    )
 
 
 def _row_blocks(matrix: sp.csr_array) -> Iterator[slice]:

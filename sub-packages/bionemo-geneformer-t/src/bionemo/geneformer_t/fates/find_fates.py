@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 
 Choice = Literal["clusters", "last time", "found"]
 """Ways to choose terminal states: named clusters, the last time point, or what the chain shows."""
-WRITE_TRANSITIONS = "gft.tl.transitions(adata, model) writes them"
+_NAMES = (list, tuple, set, ndarray, pd.Index, pd.Series, pd.Categorical)
+WRITE_TRANSITIONS = "gft.tl.transitions(adata, model) or geneformer-t transitions writes them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ class Chain:
         """Clusters as text, for messages."""
         if self.labels is None:
             return None
-        return self.labels.astype(object).fillna("no cluster").astype(str).to_numpy(dtype=str)
+        texts = self.labels.astype(object).map(str, na_action="ignore")
+        return texts.fillna("no cluster").to_numpy(dtype=str)
 
 
 def stored_transitions(obsp: Mapping[str, Any], key: Any) -> Any:
@@ -111,7 +113,7 @@ def choice_of(terminal: Terminal | None, settings: TerminalSettings) -> Choice:
     if terminal is None:
         return "found" if settings.time_key is None else "last time"
     is_text = isinstance(terminal, str) and not terminal.endswith(".ckpt")
-    if not (is_text or isinstance(terminal, Mapping | list | tuple | set | ndarray | pd.Index)):
+    if not (is_text or isinstance(terminal, (Mapping, *_NAMES))):
         what = terminal if isinstance(terminal, str | Path) else type(terminal).__name__
         raise TypeError(
             f"terminal must be names of clusters, or fates with their clusters; got {what}. For a "

@@ -109,10 +109,12 @@ def streamed_transitions(
     kept = _highest(scorer, contexts.blocks(), sets, kept_number, on_cells, excludes=excludes)
     matrix = transition_matrix(kept, number, choice.temperature)
     is_left = np.diff(matrix.indptr) == 0
+    if is_left.all():
+        raise ValueError(_nowhere_to_go(len(is_left), settings))
     num_empty, num_left = contexts.num_empty, int(is_left.sum()) - contexts.num_empty
     notes = [] if is_square else reader.notes()
     notes += [*contexts.notes(), *_notes_on_fit(model, choice, settings, references)]
-    notes += _notes_on_rows(num_empty, num_left, len(is_left), is_square=is_square)
+    notes += _notes_on_rows(num_empty, num_left, len(is_left), settings, is_square=is_square)
     how = {
         "params": {
             **asdict(choice),
@@ -279,7 +281,20 @@ def _notes_on_fit(
     ]
 
 
-def _notes_on_rows(num_empty: int, num_left: int, num_cells: int, *, is_square: bool) -> list[str]:
+def _nowhere_to_go(num_cells: int, settings: TransitionSettings) -> str:
+    if settings.time_key is not None:
+        why = (
+            f"no candidate is of a later time in obs[{settings.time_key!r}]. Give candidates of "
+            "later times, or leave time_key out"
+        )
+    else:
+        why = "there is no other cell that expresses known genes. Give more cells, or candidates"
+    return f"none of the {num_cells:,} cells has a candidate to go to: {why}"
+
+
+def _notes_on_rows(
+    num_empty: int, num_left: int, num_cells: int, settings: TransitionSettings, *, is_square: bool
+) -> list[str]:
     ending = (
         "they stay where they are with probability 1 (absorbing)"
         if is_square
@@ -292,8 +307,8 @@ def _notes_on_rows(num_empty: int, num_left: int, num_cells: int, *, is_square: 
             f"{ending}"
         )
     if num_left:
+        last = ", as those of the last time point" if settings.time_key is not None else ""
         notes.append(
-            f"{num_left:,} of {num_cells:,} cells have no candidate to go to, as those of the last "
-            f"time point; {ending}"
+            f"{num_left:,} of {num_cells:,} cells have no candidate to go to{last}; {ending}"
         )
     return notes

@@ -108,6 +108,10 @@ def cluster_states(
     texts = labels.astype(object).map(str, na_action="ignore")
     there = sorted(texts.dropna().unique())
     fates = _fates(terminal)
+    empty = [name for name, clusters in fates.items() if not clusters]
+    if empty or not fates:
+        of = f"fate {', '.join(map(repr, empty))} of terminal" if empty else "terminal"
+        raise ValueError(f"{of} names no cluster; obs[{cluster_key!r}] has: {', '.join(there)}")
     wanted = [cluster for clusters in fates.values() for cluster in clusters]
     unknown = [cluster for cluster in dict.fromkeys(wanted) if cluster not in there]
     if unknown:

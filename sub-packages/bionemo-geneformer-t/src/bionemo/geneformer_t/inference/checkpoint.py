@@ -172,14 +172,16 @@ def _understanding(path: Path, content: dict[str, Any]) -> Iterator[None]:
 _SHOWN = 12
 
 
-def load_model(checkpoint: Path) -> NextCellModel:
+def load_model(checkpoint: Path | str) -> NextCellModel:
     """A trained model in evaluation mode, on the GPU where there is one.
 
     Raises:
+        TypeError: It is no path.
         FileNotFoundError: No such file.
         ValueError: It is damaged, holds no Geneformer-T model, or one without a vocabulary or with
             one that is not of its sizes.
     """
+    checkpoint = _path_of(checkpoint)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_model(checkpoint, read_checkpoint(checkpoint, device)).to(device)
     try:
@@ -189,19 +191,30 @@ def load_model(checkpoint: Path) -> NextCellModel:
     return model.eval()
 
 
-def load_encoder(source: Path) -> NextCellModel:
+def load_encoder(source: Path | str) -> NextCellModel:
     """A model to read cells with: a checkpoint, or a folder of weights in Hugging Face's layout.
 
     Raises:
+        TypeError: It is no path.
         FileNotFoundError: There is neither, or the folder lacks a file.
         ValueError: As `load_model` and `TemporalGeneformerModel.from_pretrained`.
     """
+    source = _path_of(source)
     if not source.is_dir():
         return load_model(source)
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return TemporalGeneformerModel.from_pretrained(source).to(device).eval()
+
+
+def _path_of(model: Any) -> Path:
+    if not isinstance(model, Path | str):
+        raise TypeError(
+            "model: expected a trained model or the path of its checkpoint; got "
+            f"{type(model).__name__}"
+        )
+    return Path(model)
 
 
 def settings_of(model: NextCellModel) -> PairSettings:

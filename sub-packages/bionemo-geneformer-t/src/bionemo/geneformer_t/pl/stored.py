@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.counts.data_frames import native
+from bionemo.geneformer_t.counts.in_memory import require_anndata
 from bionemo.geneformer_t.fates.chain_structure import checked_transitions
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS
 from bionemo.geneformer_t.fates.terminal_settings import FATES, TERMINAL
@@ -34,6 +35,7 @@ def fate_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
         KeyError: They are not there.
         ValueError: They are no table with names, or no probabilities.
     """
+    require_anndata(adata)
     if key not in adata.obsm:
         raise KeyError(
             f"obsm has no {key!r}: run gft.tl.fates first; obsm has: {_names(adata.obsm)}"
@@ -82,6 +84,7 @@ def transition_matrix(adata: "anndata.AnnData", key: str) -> sp.csr_array:
         KeyError: They are not there.
         ValueError: It is no transition matrix.
     """
+    require_anndata(adata)
     if key not in adata.obsp:
         raise KeyError(
             f"obsp has no {key!r}: run gft.tl.transitions first; obsp has: {_names(adata.obsp)}"
@@ -96,6 +99,7 @@ def driver_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
         KeyError: They are not there.
         ValueError: The table has not the columns of `gft.tl.drivers`.
     """
+    require_anndata(adata)
     if key not in adata.uns:
         raise KeyError(
             f"uns has no {key!r}: run gft.tl.drivers first; uns has: {_names(adata.uns)}"

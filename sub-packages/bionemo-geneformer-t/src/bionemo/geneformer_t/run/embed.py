@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.counts.formats import MatrixChoice
@@ -48,6 +49,7 @@ class EmbedSettings(EmbeddingSettings):
         super().__post_init__()
         if self.output.suffix != ".h5ad":
             raise ValueError(f"output must end in .h5ad; got {self.output}")
+        require_key("key_added", self.key_added)
 
 
 @command(EmbedSettings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bionemo.geneformer_t.model.transition_settings import KEY, TransitionSettings
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.embed import input_file
+from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.counts.formats import InputFile
@@ -49,6 +50,7 @@ class TransitionsCommandSettings(TransitionSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_key("key_added", self.key_added)
         if (self.input is None) != (self.output is None):
             raise ValueError("give input and output together, or neither to fit on data_dir alone")
         if self.input is None and self.data_dir is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm import tqdm
 
-from bionemo.geneformer_t.counts.in_memory import copied
+from bionemo.geneformer_t.counts.in_memory import copied, require_anndata
 from bionemo.geneformer_t.fates.compare_choices import compare_choices
 from bionemo.geneformer_t.fates.fate_probabilities import Fates
 from bionemo.geneformer_t.fates.find_fates import (
@@ -86,7 +86,7 @@ def fates(
           bound on the error of the probabilities.
 
     Raises:
-        TypeError: A model was given in place of names or a key.
+        TypeError: A model was given in place of names or a key, or `adata` is no AnnData object.
         KeyError: No such matrix, column or cluster; lists those that exist.
         ValueError: The matrix is no transition matrix, there are fewer than two terminal states, no
             path leads to any, or the solver does not converge.
@@ -156,14 +156,14 @@ def compare_fates(
             found[choice] = _solved(chain, states)
         except ValueError as error:
             why.append(f"{choice}: {error}")
-    for reason in why:
-        logger.warning("no fates by the choice %s", reason)
     if len(found) < 2:
         raise ValueError(
             f"two or more choices of terminal states can be compared; {len(found)} of "
             f"{len(wanted)} give fates. {' '.join(why)}".rstrip()
             + (" Give terminal or time_key" if len(wanted) < 2 else "")
         )
+    for reason in why:
+        logger.warning("no fates by the choice %s", reason)
     table = compare_choices(found)
     adata.uns[COMPARED] = table
     return table
@@ -186,6 +186,7 @@ def _settings(
 
 
 def _chain(cells: "anndata.AnnData", key: str, settings: TerminalSettings) -> Chain:
+    require_anndata(cells)
     matrix = stored_transitions(cells.obsp, key)
     return make_chain(matrix, cells.obs, key, settings.cluster_key)
 

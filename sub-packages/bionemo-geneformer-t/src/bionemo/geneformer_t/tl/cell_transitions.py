@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copied
+from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copied, require_anndata
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.fates.streamed_transitions import (
     CellInput,
@@ -19,6 +19,7 @@ from bionemo.geneformer_t.fates.streamed_transitions import (
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import KEY, Score, TransitionSettings
+from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     import anndata
@@ -93,12 +94,15 @@ def transitions(
         written; rows without any candidate are empty.
 
     Raises:
+        TypeError: `adata` or `candidates` is no AnnData object, or `model` no model and no path.
         FileNotFoundError: No such checkpoint.
         KeyError: No such layer, no raw, or no such column of times.
         ValueError: The values are no raw counts, the genes are not the model's, the model was not
             trained on next cells, there are fewer candidates than `num_successors`, or `model` is
             the name of a graph.
     """
+    require_anndata(adata)
+    require_key("key_added", key_added)
     if isinstance(model, str) and model in adata.obsp:
         raise ValueError(
             f"model={model!r} is a graph in obsp; transitions are made by a model: give one, or "
@@ -121,7 +125,7 @@ def transitions(
         seed=seed,
     )
     cells = copied(adata) if copy else adata
-    trained = model if isinstance(model, NextCellModel) else load_model(Path(model))
+    trained = model if isinstance(model, NextCellModel) else load_model(model)
     inputs = [one for one in (cells, candidates) if one is not None]
     with ExitStack() as stack:
         given = [

@@ -13,6 +13,7 @@ from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     import anndata
@@ -79,8 +80,9 @@ def embed(
         token_budget=token_budget,
         min_mapped_counts=min_mapped_counts,
     )
+    require_key("key_added", key_added)
     cells = copied(adata) if copy else adata
-    trained = model if isinstance(model, NextCellModel) else load_encoder(Path(model))
+    trained = model if isinstance(model, NextCellModel) else load_encoder(model)
     source = anndata_source(cells, counts_layer, use_raw=use_raw, round_counts=round_counts)
     with row_wise(source) as rows:
         embedder = Embedder(trained, rows, settings, with_genes=gene_embeddings)

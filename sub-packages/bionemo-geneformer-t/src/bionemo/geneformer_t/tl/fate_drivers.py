@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from tqdm import tqdm
 
-from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source
+from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, require_anndata
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.fates.driver_cells import DriverCells, driver_cells
@@ -19,6 +19,7 @@ from bionemo.geneformer_t.fates.driver_genes import LEAST_UNITS, DriverTests, dr
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS, DriverSettings
 from bionemo.geneformer_t.fates.strata import make_strata
 from bionemo.geneformer_t.fates.terminal_settings import FATES
+from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     import anndata
@@ -93,7 +94,7 @@ def drivers(
 
     Raises:
         KeyError: No such fate, column, layer or array.
-        TypeError: The fates are no DataFrame.
+        TypeError: The fates are no DataFrame, or `adata` is no AnnData object.
         ValueError: The values are no raw counts, there is one fate only, donors are nested in
             clusters, or fates differ between the cells of no stratum.
     """
@@ -104,6 +105,8 @@ def drivers(
         max_permutations=max_permutations,
         seed=seed,
     )
+    require_anndata(adata)
+    require_key("key_added", key_added)
     if fates_key not in adata.obsm:
         raise KeyError(
             f"fates_key: obsm has no {fates_key!r}, which gft.tl.fates writes; it has: "
@@ -125,9 +128,10 @@ def drivers(
             with_donors=cells.donors is not None, on_permutations=bar.update,
         )  # fmt: skip
     table = _table(tests, cells, source)
-    notes = list(_notes(tests, cells, source, settings, clustered=cluster_key is not None))
+    limits = list(_limits(tests, cells, clustered=cluster_key is not None))
+    notes = [*_notes(tests, cells, source, settings), *limits, CIRCULAR]
     for note in notes:
-        logger.info("%s", note)
+        logger.log(logging.WARNING if note in limits else logging.INFO, "%s", note)
     adata.uns[key_added] = table
     adata.uns[f"{key_added}_params"] = {
         "cluster_key": [cluster_key] if isinstance(cluster_key, str) else list(cluster_key or ()),
@@ -189,13 +193,9 @@ def _notes(
     cells: DriverCells,
     source: CountSource,
     settings: DriverSettings,
-    *,
-    clustered: bool,
 ) -> Iterator[str]:
-    """What was compared, and what a reader has to know of it."""
-    number, unit = len(cells.rows), "cells"
-    if cells.donors is not None:
-        number, unit = len(np.unique(cells.donors)), "donors"
+    """What was compared, and how finely."""
+    number, unit = _units(cells)
     yield f"units: {number:,} {unit}"
     for name, compared in zip(cells.names, tests.compared, strict=True):
         yield (
@@ -209,6 +209,13 @@ def _notes(
         f"{int(untested.sum()):,} of {int(counted.sum()):,} genes are expressed in fewer than "
         f"{settings.min_cells} of these cells, or equally in all, and are not tested"
     )
+    if (most := int(tests.permutations.max())) > 0:
+        yield f"the least possible p-value is {1 / (1 + most):.2g}, 1 / (1 + permutations)"
+
+
+def _limits(tests: DriverTests, cells: DriverCells, *, clustered: bool) -> Iterator[str]:
+    """What these tests cannot say: of these a user is warned."""
+    number, _ = _units(cells)
     if cells.donors is None:
         yield "no donors are given: p-values are about these cells, not about further donors"
     elif number < LEAST_UNITS:
@@ -219,6 +226,9 @@ def _notes(
             yield f"{int(few.sum()):,} effects are of fewer than {LEAST_UNITS} donors: no p-value"
     if not clustered:
         yield "no clusters are given: what sets cell types apart is not told from drivers"
-    if (most := int(tests.permutations.max())) > 0:
-        yield f"the least possible p-value is {1 / (1 + most):.2g}, 1 / (1 + permutations)"
-    yield CIRCULAR
+
+
+def _units(cells: DriverCells) -> tuple[int, str]:
+    if cells.donors is not None:
+        return len(np.unique(cells.donors)), "donors"
+    return len(cells.rows), "cells"

@@ -31,6 +31,7 @@ from bionemo.geneformer_t.inference.next_cell import (
 )
 from bionemo.geneformer_t.inference.prediction_file import symbols_of_genes, top_genes
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     import anndata
@@ -93,7 +94,8 @@ def predict(
             asked for than the model can predict.
     """
     cells = copied(adata) if copy else adata
-    trained = model if isinstance(model, NextCellModel) else load_model(Path(model))
+    require_key("key_added", key_added)
+    trained = model if isinstance(model, NextCellModel) else load_model(model)
     source = anndata_source(
         cells, layer, use_raw=use_raw, round_counts=round_counts, options=BY_LAYER
     )
