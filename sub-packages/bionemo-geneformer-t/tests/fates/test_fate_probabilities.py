@@ -224,6 +224,15 @@ def test_cells_that_hardly_ever_end_have_no_fate_and_are_counted():
     )
 
 
+def test_terminal_states_that_are_hardly_ever_reached_are_refused():
+    matrix = np.eye(4)
+    matrix[0] = [0, 4e-6, 4e-6, 1 - 8e-6]
+    with pytest.raises(ValueError, match=r"\(A, B\) are hardly ever reached.*3 closed classes"):
+        solve(matrix, 1, 2)
+    matrix[0] = [0, 1e-5, 1e-5, 1 - 2e-5]
+    np.testing.assert_allclose(solve(matrix, 1, 2).probabilities[0], 0.5)
+
+
 def test_a_state_that_nobody_reaches_is_named():
     matrix = np.eye(4)
     matrix[0] = [0, 1, 0, 0]

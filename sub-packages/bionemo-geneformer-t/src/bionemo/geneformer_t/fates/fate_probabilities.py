@@ -68,7 +68,8 @@ def fate_probabilities(
         progress: Called with 1 for each fate and for the steps, when it is solved.
 
     Raises:
-        ValueError: No other cell reaches a terminal state, or the solver does not converge.
+        ValueError: No other cell reaches a terminal state with a probability above 1e-5, or the
+            solver does not converge.
     """
     terminal = states.is_terminal
     can_reach = structure.reaching(terminal)
@@ -87,6 +88,12 @@ def fate_probabilities(
     absorbed, steps = solution.columns.clip(0), solution.steps
     total = absorbed.sum(axis=1)
     has_fate = total > LEAST_REACHED
+    if not has_fate.any():
+        raise ValueError(
+            f"terminal states ({', '.join(states.names)}) are hardly ever reached: from no other "
+            f"cell with a probability above {LEAST_REACHED:g}. Choose terminal states where "
+            "transitions lead: " + "; ".join(structure.sentences(labels)[1:])
+        )
     if is_lost:
         # of a quotient: errors of one probability and of the sum of all, divided by this sum
         least = float(total[has_fate].min(initial=1))

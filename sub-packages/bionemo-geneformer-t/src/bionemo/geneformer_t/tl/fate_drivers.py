@@ -85,8 +85,8 @@ def drivers(
 
     Returns:
         One row for each fate and gene that enough cells express; fate by fate, the smallest
-        p-values first. Columns:
-        `fate`, `gene`, `symbol`, `effect`, `p_value`, `fdr` (Benjamini-Hochberg over all rows),
+        p-values first. Columns: `fate`, `gene`, `symbol`, `effect`, `p_value`, `fdr`
+        (Benjamini-Hochberg over all rows),
         `cells` (that express the gene, of those compared), `units` (donors, or cells without
         donors) and `permutations`. It is also written to `uns[key_added]`, and to
         `uns[key_added + "_params"]` the settings, the largest number of permutations
