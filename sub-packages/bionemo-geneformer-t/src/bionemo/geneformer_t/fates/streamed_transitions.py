@@ -28,6 +28,7 @@ from bionemo.geneformer_t.fates.later_candidates import (
     next_time_candidates,
 )
 from bionemo.geneformer_t.fates.transition_matrix import transition_matrix, with_self_loops
+from bionemo.geneformer_t.fates.transition_notes import notes_on_fit, notes_on_rows, nowhere_to_go
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -110,11 +111,11 @@ def streamed_transitions(
     matrix = transition_matrix(kept, number, choice.temperature)
     is_left = np.diff(matrix.indptr) == 0
     if is_left.all():
-        raise ValueError(_nowhere_to_go(len(is_left), settings))
+        raise ValueError(nowhere_to_go(len(is_left), settings))
     num_empty, num_left = contexts.num_empty, int(is_left.sum()) - contexts.num_empty
     notes = [] if is_square else reader.notes()
-    notes += [*contexts.notes(), *_notes_on_fit(model, choice, settings, references)]
-    notes += _notes_on_rows(num_empty, num_left, len(is_left), settings, is_square=is_square)
+    notes += [*contexts.notes(), *notes_on_fit(model, choice, settings, references)]
+    notes += notes_on_rows(num_empty, num_left, len(is_left), settings, is_square=is_square)
     how = {
         "params": {
             **asdict(choice),
@@ -253,62 +254,3 @@ def _highest(
         on_cells(len(block) - done)
         first += len(block)
     return HighestScores(candidates=where, scores=scores)
-
-
-def _notes_on_fit(
-    model: NextCellModel,
-    choice: TransitionChoice,
-    settings: TransitionSettings,
-    references: Ragged | None,
-) -> list[str]:
-    if model.transitions is not None:
-        fitted = model.transitions.choice
-        given = {name: getattr(settings, name) for name in ("num_ranks", "use_memory")}
-        other = [name for name, v in given.items() if v not in {None, getattr(fitted, name)}]
-        other += ["score"] * (settings.score != "pmi")
-        if not other or settings.temperature is not None:
-            return []
-        return [
-            f"the temperature, {choice.temperature:g} nats, was fitted with another "
-            f"{' and '.join(other)}; give temperature too"
-        ]
-    relative = (
-        "" if references is None else f", scores relative to {len(references)} of these cells"
-    )
-    return [
-        f"no transitions were fitted to this checkpoint; used: {choice}{relative}. `geneformer-t "
-        "transitions --data_dir DIR` fits them on the validation cells of a data folder"
-    ]
-
-
-def _nowhere_to_go(num_cells: int, settings: TransitionSettings) -> str:
-    if settings.time_key is not None:
-        why = (
-            f"no candidate is of a later time in obs[{settings.time_key!r}]. Give candidates of "
-            "later times, or leave time_key out"
-        )
-    else:
-        why = "there is no other cell that expresses known genes. Give more cells, or candidates"
-    return f"none of the {num_cells:,} cells has a candidate to go to: {why}"
-
-
-def _notes_on_rows(
-    num_empty: int, num_left: int, num_cells: int, settings: TransitionSettings, *, is_square: bool
-) -> list[str]:
-    ending = (
-        "they stay where they are with probability 1 (absorbing)"
-        if is_square
-        else "their rows are empty"
-    )
-    notes = []
-    if num_empty:
-        notes.append(
-            f"{num_empty:,} of {num_cells:,} cells express no gene of the model's vocabulary; "
-            f"{ending}"
-        )
-    if num_left:
-        last = ", as those of the last time point" if settings.time_key is not None else ""
-        notes.append(
-            f"{num_left:,} of {num_cells:,} cells have no candidate to go to{last}; {ending}"
-        )
-    return notes
