@@ -11,6 +11,8 @@ from bionemo.geneformer_t.inference.cell_framing import reading_of
 from bionemo.geneformer_t.inference.exported_network import exported_network
 from bionemo.geneformer_t.inference.huggingface_export import write_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
+from bionemo.geneformer_t.model.transition_fit import TransitionFit
+from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.provenance import Provenance
 from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.report.model_card import model_card, own_score, scores_table
@@ -77,6 +79,19 @@ def test_data_graph_and_parameters_are_stated():
         "None were measured for this export.",
     ):
         assert statement in text
+
+
+def test_how_transitions_were_fitted_is_stated():
+    model = make_model()
+    assert "transitions of the checkpoint" not in model_card(model, "mine", None)
+    model.transitions = TransitionFit(
+        choice=TransitionChoice(temperature=3.0), references=Ragged.of([np.arange(3)]),
+        num_contexts=9, num_candidates=20, spread=0.1, log_likelihood=-2.5, uniform=-3.0,
+    )  # fmt: skip
+    card = model_card(model, "mine", None)
+    (line,) = (line for line in card.splitlines() if "transitions of the checkpoint" in line)
+    assert "temperature 3" in line
+    assert "9 validation cells among 20 candidates" in line
 
 
 def test_a_model_that_met_no_data_says_so():

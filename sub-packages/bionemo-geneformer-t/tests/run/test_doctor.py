@@ -25,6 +25,7 @@ def test_a_trained_checkpoint_tells_what_it_was_trained_on(trained_checkpoint, c
     text = capsys.readouterr().out
     assert found.is_sound
     assert found.checkpoint.provenance.num_edges == 77
+    assert found.checkpoint.transitions.num_contexts > 0
     for line in (
         "1 layers of 2 heads",
         "64, continued in the next cell",
@@ -34,6 +35,7 @@ def test_a_trained_checkpoint_tells_what_it_was_trained_on(trained_checkpoint, c
         "no pretrained weights",
     ):
         assert line in text
+    assert f"transitions {found.checkpoint.transitions}" in " ".join(text.split())
 
 
 def test_a_folder_made_by_hand_is_described(tiny_data_dir, capsys):

@@ -21,6 +21,7 @@ from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.step.settings import StepSettings
+from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.weight_checks import (
     HYPER_PARAMETERS,
     WEIGHTS,
@@ -46,6 +47,7 @@ class CheckpointSummary:
     pair_settings: PairSettings | None
     provenance: Provenance | None
     memory: KnnInterpolation | None
+    transitions: TransitionFit | None
     step: int
     """Optimizer steps behind it."""
     epoch: int
@@ -129,6 +131,7 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         pair_settings=model.pair_settings,
         provenance=model.provenance,
         memory=model.memory,
+        transitions=model.transitions,
         step=content.get("global_step", 0),
         epoch=content.get("epoch", 0),
         num_weights=sum(parameter.numel() for parameter in model.parameters()),

@@ -156,6 +156,8 @@ def _data(model: NextCellModel) -> str:
                                            f"{len(start.genes_new):,} were new"),
             ("initialised", ", ".join(start.initialised) or "nothing"),
         ]  # fmt: skip
+    if model.transitions is not None:
+        rows.append(("transitions of the checkpoint", str(model.transitions)))
     if not rows:
         return ""
     if trained is None:

@@ -164,6 +164,7 @@ def model_facts(checkpoint: CheckpointSummary) -> list[tuple[str, str]]:
     if checkpoint.memory is not None:
         cells = len(checkpoint.memory.index)
         rows.append(("memory", f"{cells:,} training cells; {checkpoint.memory.mixing}"))
+    rows.append(("transitions", str(checkpoint.transitions or "not fitted")))
     return rows + vocab_facts(checkpoint.vocab)
 
 
