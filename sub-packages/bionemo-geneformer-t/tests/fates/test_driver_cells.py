@@ -80,6 +80,13 @@ def test_other_fates_are_refused(fates: object, error: type[Exception], message:
         driver_cells(OBS, fates)
 
 
+def test_a_fate_that_is_named_twice_is_tested_once_and_its_name_is_text() -> None:
+    assert driver_cells(OBS, FATES, ["B", "B", "A"]).names == ("B", "A")
+    assert driver_cells(OBS, FATES.set_axis([0, 1], axis=1)).names == ("0", "1")
+    with pytest.raises(ValueError, match="a name of its own; several are called 'A'"):
+        driver_cells(OBS, FATES.set_axis(["A", "A"], axis=1))
+
+
 def test_unknown_names_are_refused_with_those_that_exist() -> None:
     with pytest.raises(KeyError, match="no fate 'C'; the fates are: A, B"):
         driver_cells(OBS, FATES, ["A", "C"])

@@ -82,6 +82,18 @@ def test_other_things_than_axes_and_other_numbers_are_refused(draw, cells) -> No
         draw(cells, ax=axes)
 
 
+def test_no_panels_no_columns_and_no_name_of_a_file_are_refused(cells, without_type_checks) -> None:
+    with pytest.raises(ValueError, match="nothing to draw"):
+        gft.pl.driver_trends(cells, "A", [])
+    cells.uns["fate_drivers"] = cells.uns["fate_drivers"].iloc[:0]
+    with pytest.raises(ValueError, match="nothing to draw"):
+        gft.pl.drivers(cells)
+    with pytest.raises(ValueError, match="ncols must be at least 1; got 0"):
+        gft.pl.fates(cells, ncols=0)
+    with pytest.raises(TypeError, match="save: expected a file name; got True"):
+        gft.pl.fates(cells, save=True)
+
+
 def test_several_panels_go_to_as_many_axes(cells) -> None:
     _, axes = plt.subplots(2, 2)
     assert gft.pl.fates(cells, ax=axes) == list(axes.ravel())

@@ -113,6 +113,12 @@ def test_values_that_are_no_counts_are_shown_as_they_are(cells) -> None:
         gft.pl.driver_trends(cells, "A", ["w"], layer="none")
 
 
+def test_one_gene_may_be_named_alone_and_along_takes_numbers(cells) -> None:
+    assert gft.pl.driver_trends(cells, "A", "w").has_data()
+    with pytest.raises(ValueError, match=r"along: obs\['cluster'\] must hold numbers; it holds"):
+        gft.pl.driver_trends(cells, "A", "w", along="cluster")
+
+
 def test_steps_run_from_many_to_few(cells) -> None:
     cells.obs["fate_steps"] = np.arange(40.0)[::-1]
     left, right = gft.pl.driver_trends(cells, "A", ["w"], along="fate_steps").get_xlim()

@@ -130,6 +130,13 @@ def test_what_is_left_out_is_counted(cells: anndata.AnnData) -> None:
 def test_bad_input_is_refused_by_name(cells: anndata.AnnData) -> None:
     with pytest.raises(KeyError, match=r"fates_key: obsm has no 'x', .*; it has: X_latent"):
         drivers(cells, fates_key="x")
+    with pytest.raises(ValueError, match="no gene can be tested: none is expressed in 601 or more"):
+        drivers(cells, min_cells=601)
+    with pytest.raises(ValueError, match="seed must not be negative"):
+        drivers(cells, seed=-1)
+    with pytest.raises(ValueError, match="key_added must be a name without a slash"):
+        drivers(cells, key_added="a/b")
+    assert "fate_drivers" not in cells.uns
     with pytest.raises(KeyError, match="no fate 'C'; the fates are: B, A1, A2"):
         drivers(cells, "C")
     nested = cells.copy()

@@ -103,6 +103,10 @@ def _checked(fates: Any) -> pd.DataFrame:
             if fates.shape[1]
             else "drivers need at least two fates; there is none"
         )
+    names = fates.columns.astype(str)
+    if not names.is_unique:
+        twice = ", ".join(map(repr, names[names.duplicated()].unique()))
+        raise ValueError(f"each fate must have a name of its own; several are called {twice}")
     values = fates.to_numpy(dtype=np.float64)
     wrong = (values < -1e-6) | (values > 1 + 1e-6)
     if wrong.any():
@@ -110,13 +114,13 @@ def _checked(fates: Any) -> pd.DataFrame:
             f"fates must be probabilities, between 0 and 1; got values from {np.nanmin(values):g} "
             f"to {np.nanmax(values):g}"
         )
-    return fates
+    return fates.set_axis(names, axis=1)
 
 
 def _chosen(fates: pd.DataFrame, fate: str | Sequence[str] | None) -> tuple[str, ...]:
     if fate is None:
         return tuple(fates.columns)
-    names = (fate,) if isinstance(fate, str) else tuple(fate)
+    names = (fate,) if isinstance(fate, str) else tuple(dict.fromkeys(fate))
     unknown = [name for name in names if name not in fates.columns]
     if unknown or not names:
         raise KeyError(

@@ -34,6 +34,7 @@ class DriverSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, 1, "depth_bins", "min_cells", "num_permutations")
+        require_at_least(self, 0, "seed")
         if self.max_permutations < self.num_permutations:
             raise ValueError(
                 f"max_permutations must be at least num_permutations ({self.num_permutations}); "

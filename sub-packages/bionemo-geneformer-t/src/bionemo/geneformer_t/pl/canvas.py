@@ -35,9 +35,13 @@ def canvas(
         columns: Panels beside each other.
 
     Raises:
-        TypeError: `ax` is no Axes.
-        ValueError: `ax` has another number of Axes, or `save` no ending.
+        TypeError: `ax` is no Axes, or `save` no name.
+        ValueError: `ax` has another number of Axes, `save` no ending, or there is no panel.
     """
+    if number < 1:
+        raise ValueError("there is nothing to draw: name one fate or gene at least")
+    if columns < 1:
+        raise ValueError(f"ncols must be at least 1; got {columns}")
     path = _path(save)
     given = _given(ax, number)
     figure, panels = (None, given) if given is not None else _opened(number, size, columns)
@@ -68,6 +72,8 @@ def shown(panels: list[Any], *, show: bool) -> Any:
 def _path(save: Path | str | None) -> Path | None:
     if save is None:
         return None
+    if not isinstance(save, str | Path):
+        raise TypeError(f"save: expected a file name; got {save!r}")
     path = Path(save)
     if not path.suffix:
         raise ValueError(

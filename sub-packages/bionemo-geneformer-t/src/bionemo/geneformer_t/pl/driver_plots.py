@@ -11,7 +11,12 @@ from bionemo.geneformer_t.fates.driver_settings import FDR
 from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.gene_values import gene_values
-from bionemo.geneformer_t.pl.label_colors import Palette, key_of_labels, label_colors
+from bionemo.geneformer_t.pl.label_colors import (
+    Palette,
+    is_numeric,
+    key_of_labels,
+    label_colors,
+)
 from bionemo.geneformer_t.pl.stored import (
     DRIVERS,
     FATES,
@@ -79,7 +84,7 @@ def drivers(
 def driver_trends(
     adata: "anndata.AnnData",
     fate: str | Sequence[str],
-    genes: Sequence[str] | None = None,
+    genes: str | Sequence[str] | None = None,
     *,
     along: str | None = None,
     num_genes: int = 8,
@@ -98,7 +103,8 @@ def driver_trends(
     Args:
         adata: Cells after `gft.tl.fates`, with expression.
         fate: One fate, or several to compare, each a curve.
-        genes: Names of `var`, ids or symbols; by default the first drivers of the first fate.
+        genes: One or several names of `var`, ids or symbols; by default the first drivers of the
+            first fate.
         along: Column of obs with numbers, such as a pseudotime or `fate_steps`: every cell counts
             by its probability of the fate. By default the horizontal axis is the probability of the
             fate itself, and cells count alike.
@@ -119,17 +125,23 @@ def driver_trends(
 
     Raises:
         KeyError: There are no fates or drivers, or no such fate, gene, column or layer.
-        ValueError: A symbol stands for several genes, or `ax` has another number of Axes.
+        ValueError: A symbol stands for several genes, `along` holds no numbers, or `ax` has another
+            number of Axes.
     """
     table = fate_table(adata, key)
     wanted = chosen_fates(table, [fate] if isinstance(fate, str) else list(fate))
+    if isinstance(genes, str):
+        genes = [genes]
     names = list(genes) if genes is not None else _top(adata, wanted[0], num_genes, drivers_key)
     values, unit = gene_values(adata, names, layer, use_raw=use_raw)
     titles = _titles(adata, names, drivers_key)
     probabilities = table[wanted].to_numpy(dtype=np.float64)
     place = None
     if along is not None:
-        place = obs_column(adata.obs, along, "along").to_numpy(dtype=np.float64)
+        column = obs_column(adata.obs, along, "along")
+        if not is_numeric(adata, along):
+            raise ValueError(f"along: obs[{along!r}] must hold numbers; it holds {column.dtype}")
+        place = column.to_numpy(dtype=np.float64)
     palette_of = label_colors(adata, key_of_labels(adata, wanted), wanted, palette)
     with canvas(len(names), ax, (3.3, 2.5), show=show, save=save, columns=ncols) as panels:
         for number, axes in enumerate(panels):

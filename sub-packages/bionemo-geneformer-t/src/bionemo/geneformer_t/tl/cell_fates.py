@@ -165,6 +165,7 @@ def compare_fates(
     for reason in why:
         logger.warning("no fates by the choice %s", reason)
     table = compare_choices(found)
+    table.index = table.index.astype(str)  # as .h5ad holds it
     adata.uns[COMPARED] = table
     return table
 

@@ -96,7 +96,7 @@ def drivers(
         KeyError: No such fate, column, layer or array.
         TypeError: The fates are no DataFrame, or `adata` is no AnnData object.
         ValueError: The values are no raw counts, there is one fate only, donors are nested in
-            clusters, or fates differ between the cells of no stratum.
+            clusters, fates differ between the cells of no stratum, or no gene can be tested.
     """
     settings = DriverSettings(
         depth_bins=depth_bins,
@@ -127,6 +127,12 @@ def drivers(
             values, cells.fates, strata, settings,
             with_donors=cells.donors is not None, on_permutations=bar.update,
         )  # fmt: skip
+    if not np.isfinite(tests.effect).any():
+        raise ValueError(
+            f"no gene can be tested: none is expressed in {settings.min_cells} or more of the "
+            f"{len(cells.rows):,} cells that are compared (min_cells) and differs between cells of "
+            "a stratum. Lower min_cells, give more cells, or name coarser clusters"
+        )
     table = _table(tests, cells, source)
     limits = list(_limits(tests, cells, clustered=cluster_key is not None))
     notes = [*_notes(tests, cells, source, settings), *limits, CIRCULAR]
