@@ -1,3 +1,4 @@
+import anndata
 import pytest
 
 from bionemo.geneformer_t.run import evaluate
@@ -32,9 +33,15 @@ def test_the_demo_ends_with_a_table_and_pictures_and_runs_again_cheaply(tmp_path
     first = capsys.readouterr().out
     assert "is already trained" in first
     assert "The model" in first
-    for name in ("report.html", "next_cells.png", "evaluation.json", "model/config.yaml"):
+    for name in (
+        "report.html", "next_cells.png", "evaluation.json", "model/config.yaml", "fates.h5ad",
+    ):  # fmt: skip
         assert (folder / name).is_file()
         assert str(folder / name).removesuffix("config.yaml") in first
+
+    cells = anndata.read_h5ad(folder / "fates.h5ad")
+    assert list(cells.obsm["fates"]) == ["B", "A1", "A2"]
+    assert 'id="fates"' in (folder / "report.html").read_text(encoding="utf-8")
 
     demo(output_dir=folder, **SMALL)
     again = capsys.readouterr().out

@@ -18,7 +18,9 @@ from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings, evaluate_checkpoint
 from bionemo.geneformer_t.run.report import FIGURES, REPORT, report, write_report
 
-SECTIONS = ["about", "loss", "graph", "scores", "arrows", "genes", "clusters", "calibration"]
+SECTIONS = [
+    "about", "loss", "graph", "scores", "retrieval", "arrows", "genes", "clusters", "calibration",
+]  # fmt: skip
 PICTURES = {
     "loss_curve", "graph", "gains", "next_cells", "skill_by_cluster", "calibration",
 }  # fmt: skip

@@ -21,6 +21,7 @@ from bionemo.geneformer_t.inference.gene_symbols import find_genes, readable_nam
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.report import page
 from bionemo.geneformer_t.report.evaluated import Evaluated
+from bionemo.geneformer_t.report.fate_section import FateResults, fate_section
 from bionemo.geneformer_t.report.figures.graph_map import graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured
 from bionemo.geneformer_t.report.graph_facts import stored_graphs
@@ -34,7 +35,11 @@ _MOST_NAMED = 40
 
 
 def sections_of(
-    evaluated: Evaluated, checkpoint: CheckpointSummary, genes: Sequence[str], num_genes: int
+    evaluated: Evaluated,
+    checkpoint: CheckpointSummary,
+    genes: Sequence[str],
+    num_genes: int,
+    fates: FateResults | None = None,
 ) -> dict[str, page.Section]:
     """The parts of the page in the order of reading: the answer first, then what it rests on.
 
@@ -45,6 +50,7 @@ def sections_of(
         checkpoint: What it says of itself.
         genes: Names of genes to follow.
         num_genes: How many more to choose.
+        fates: Of some cells; without them there is no section on fates.
     """
     tokens = evaluated.dataset.tokens
     vocab = evaluated.dataset.vocab
@@ -67,6 +73,7 @@ def sections_of(
         "graph": page.graph(graphs),
         "scores": page.scores(evaluation),
         "retrieval": page.retrieval(evaluation.retrieval),
+        **({} if fates is None else {"fates": fate_section(fates)}),
         "arrows": page.arrows(evaluated.arrows, evaluated.where),
         "genes": page.genes(
             trends,

@@ -7,15 +7,20 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.setting_values import Settings, require_positive
 from bionemo.geneformer_t.training.run_lock import LEASE, LOCK, owned
 
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.report.fate_section import FateResults
+
 RECORD = "demo.json"
-DATA, MODEL = "data", "model"
+DATA, MODEL, CELL_FATES = "data", "model", "fates.h5ad"
+TERMINAL = ("B", "A1", "A2")
+"""The branches of the simulated tree that do not fork."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +87,14 @@ def _demo(settings: DemoSettings) -> Path:
     else:
         _write_record(folder, {**record, "made_from": made_from})
         checkpoint = _train(settings)
-        print("\n3/3 evaluating on the test cells, with baselines fitted on the training cells\n")
+        fates = _fates(settings, checkpoint)
+        print("\n4/4 evaluating on the test cells, with baselines fitted on the training cells\n")
         evaluated = evaluate_checkpoint(
             EvaluateSettings(
                 checkpoint=checkpoint, data_dir=folder / DATA, output_dir=folder, controls=True
             )
         )
-        write_report(evaluated, folder)
+        write_report(evaluated, folder, fates=fates)
         _write_record(folder, {**_record(folder), "evaluated": True})
     print(_where_things_are(folder))
     return folder
@@ -100,14 +106,14 @@ def _train(settings: DemoSettings) -> Path:
     from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 
     folder = settings.output_dir
-    print("1/3 simulating a branching differentiation with known successors")
+    print("1/4 simulating a branching differentiation with known successors")
     simulate(output_dir=folder / DATA, num_cells=settings.num_cells)
     record = _record(folder)
     if "checkpoint" in record and (folder / record["checkpoint"]).is_file():
-        print(f"2/3 the model in {folder / MODEL} is already trained")
+        print(f"2/4 the model in {folder / MODEL} is already trained")
         return folder / str(record["checkpoint"])
     print(
-        f"\n2/3 training a small model for {settings.num_epochs} epochs, and the same on shuffled "
+        f"\n2/4 training a small model for {settings.num_epochs} epochs, and the same on shuffled "
         "successors, as a control"
     )
     shutil.rmtree(folder / MODEL, ignore_errors=True)  # of a demo that was interrupted
@@ -117,6 +123,27 @@ def _train(settings: DemoSettings) -> Path:
     place = str(checkpoint.resolve().relative_to(folder.resolve()))
     _write_record(folder, {**record, "checkpoint": place})
     return checkpoint
+
+
+def _fates(settings: DemoSettings, checkpoint: Path) -> "FateResults":
+    """Where the test cells go, and the genes that go with it; written beside the scores."""
+    import anndata
+
+    from bionemo.geneformer_t import tl
+    from bionemo.geneformer_t.data.folder import TEST
+    from bionemo.geneformer_t.files import whole_file
+    from bionemo.geneformer_t.run.fates_drawn import fate_results
+
+    print(
+        "\n3/4 following the test cells to their fates, and looking for the genes that drive them"
+    )
+    cells = anndata.read_h5ad(settings.output_dir / DATA / TEST / "data.h5ad")
+    tl.transitions(cells, checkpoint)
+    tl.fates(cells, list(TERMINAL), cluster_key="branch")
+    tl.drivers(cells, cluster_key="branch")
+    with whole_file(settings.output_dir / CELL_FATES) as part:
+        cells.write_h5ad(part)
+    return fate_results(cells)
 
 
 def _training(settings: DemoSettings) -> dict[str, Any]:
@@ -182,6 +209,7 @@ def _clear(folder: Path) -> None:
     print(f"removing the earlier demo in {folder}")
     for name in (DATA, MODEL):
         shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / CELL_FATES).unlink(missing_ok=True)
     (folder / RECORD).unlink()
 
 
@@ -195,6 +223,7 @@ def _where_things_are(folder: Path) -> str:
         NEXT_CELLS: "true and predicted successors of the test cells",
         LOSS_CURVE: "training and validation loss",
         EVALUATION: "the scores",
+        CELL_FATES: "the test cells with their transitions, fates and driver genes",
         f"{MODEL}/": "the model: config.yaml, metrics.csv, checkpoints/",
         f"{DATA}/": "the simulated cells",
     }

@@ -10,6 +10,7 @@ from bionemo.geneformer_t.setting_values import require_at_least
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.report.evaluated import Evaluated
+    from bionemo.geneformer_t.report.fate_section import FateResults
 
 REPORT = "report.html"
 FIGURES = "report_figures"
@@ -29,6 +30,8 @@ class ReportSettings(EvaluateSettings):
     genes: tuple[str, ...] = ()
     """Genes to show along the trajectory, as symbols or Ensembl ids, separated by commas or
     spaces."""
+    fates: Path | None = None
+    """An .h5ad with fates to draw on the page, from geneformer-t fates or gft.tl.fates."""
     num_genes: int = 8
     """Number of genes to show in addition; those that change most are chosen."""
 
@@ -51,10 +54,23 @@ def report(settings: ReportSettings) -> Path:
     from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
 
     _check_genes(settings)  # before long work
+    fates = None if settings.fates is None else _stored_fates(settings.fates, settings.cluster_key)
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
     evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
-    return write_report(evaluated, folder, settings.genes, settings.num_genes)
+    return write_report(evaluated, folder, settings.genes, settings.num_genes, fates)
+
+
+def _stored_fates(path: Path, cluster_key: str | None) -> "FateResults":
+    import anndata
+
+    from bionemo.geneformer_t.run.fates_drawn import fate_results
+
+    if not path.is_file():
+        raise FileNotFoundError(f"fates: expected an .h5ad file at {path}; there is none")
+    cells = anndata.read_h5ad(path, backed="r")
+    key = cluster_key if cluster_key in cells.obs else None
+    return fate_results(cells, key)
 
 
 def _check_genes(settings: ReportSettings) -> None:
@@ -81,6 +97,7 @@ def write_report(
     folder: Path,
     genes: tuple[str, ...] = (),
     num_genes: int = ReportSettings.num_genes,
+    fates: "FateResults | None" = None,
 ) -> Path:
     """Write the page and its pictures from an evaluation, and print where they are.
 
@@ -89,6 +106,7 @@ def write_report(
         folder: Where report.html and the folder of pictures go.
         genes: Names of genes to follow.
         num_genes: How many more to choose.
+        fates: Of some cells, where they were computed.
     """
     from bionemo.geneformer_t.files import write_text
     from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
@@ -96,7 +114,7 @@ def write_report(
     from bionemo.geneformer_t.report.page import pictures_of
 
     checkpoint = summarise_checkpoint(evaluated.checkpoint)
-    sections = sections_of(evaluated, checkpoint, genes, num_genes)
+    sections = sections_of(evaluated, checkpoint, genes, num_genes, fates)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
     for section in sections.values():

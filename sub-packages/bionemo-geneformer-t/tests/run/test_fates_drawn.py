@@ -1,0 +1,61 @@
+"""What `gft.tl` wrote is what the report draws; what is missing is refused or left out."""
+
+import numpy as np
+import pytest
+from two_forks import two_forks
+
+from bionemo.geneformer_t.report.fate_section import fate_section
+from bionemo.geneformer_t.run.fates_drawn import fate_results
+from bionemo.geneformer_t.run.report import ReportSettings, _stored_fates
+
+
+def test_everything_that_is_stored_is_drawn(tmp_path) -> None:
+    cells = two_forks()
+    cells.obs["fate_steps"] = np.arange(cells.n_obs, dtype=float)
+    cells.uns["fates"] = {"params": {"cluster_key": "cluster", "transitions_key": "other"}}
+    cells.obsp["other"] = cells.obsp.pop("T_geneformer_t")
+    cells.uns["fate_drivers_params"] = {"notes": ["20 cells are the units"]}
+    cells.write_h5ad(tmp_path / "fates.h5ad")
+    found = _stored_fates(tmp_path / "fates.h5ad", None)
+    assert found.fates.equals(cells.obsm["fates"])
+    np.testing.assert_array_equal(found.coordinates, cells.obsm["X_umap"])
+    assert list(found.cluster.categories) == [*cells.obs["cluster"].cat.categories]
+    assert found.transitions.nnz == cells.obsp["other"].nnz
+    np.testing.assert_array_equal(found.steps, cells.obs["fate_steps"])
+    assert found.driver_notes == ["20 cells are the units"]
+    section = fate_section(found)
+    assert section["drivers"] is not None
+    assert section["steps"] is not None
+    assert section["table"] is not None
+
+
+def test_fates_alone_are_enough() -> None:
+    cells = two_forks()
+    del cells.uns["fate_drivers"], cells.obsp["T_geneformer_t"], cells.obs["terminal_state"]
+    found = fate_results(cells)
+    assert found.cluster is found.transitions is found.drivers is found.terminal is found.steps
+    assert fate_section(found)["maps"] is not None
+
+
+def test_cells_without_an_embedding_get_one() -> None:
+    cells = two_forks()
+    del cells.obsm["X_umap"]
+    cells.layers["counts"] = cells.X.copy()
+    cells.X = -cells.X.astype(np.float32)  # what was read is the layer
+    cells.uns["T_geneformer_t"] = {"params": {"layer": "counts"}}
+    found = fate_results(cells)
+    assert found.coordinates.shape == (cells.n_obs, 2)
+    assert np.isfinite(found.coordinates).all()
+    assert found.map_name == "UMAP"
+
+
+def test_what_is_missing_is_named(tmp_path) -> None:
+    cells = two_forks()
+    with pytest.raises(KeyError, match="obs has no column 'kind'; it has: cluster"):
+        fate_results(cells, "kind")
+    del cells.obsm["fates"]
+    with pytest.raises(KeyError, match=r"run gft\.tl\.fates first"):
+        fate_results(cells)
+    with pytest.raises(FileNotFoundError, match="fates: expected an"):
+        _stored_fates(tmp_path / "none.h5ad", None)
+    assert ReportSettings(checkpoint=tmp_path, data_dir=tmp_path).fates is None
