@@ -94,7 +94,7 @@ def test_with_a_bias_by_rank_the_scores_are_sums_of_the_logits_log_softmax():
     torch.nn.init.normal_(net.cls.predictions.rank_bias.change)
     hidden, ranks = torch.randn(3 * len(RANKS), 32), RANKS.repeat(3)
     genes = torch.randint(5, VOCAB, (4, len(RANKS)))
-    scores = net.cls.predictions.candidate_scores(hidden, ranks, genes).detach()
+    scores = net.cls.predictions.origin_scores(hidden, ranks, genes).detach()
     log_probs = net.cls.predictions(hidden, ranks).log_softmax(-1).detach()
     log_probs = log_probs.view(3, len(RANKS), -1)
     for i, j in product(range(3), range(4)):

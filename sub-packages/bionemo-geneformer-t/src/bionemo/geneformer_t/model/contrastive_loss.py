@@ -44,7 +44,7 @@ def contrastive_loss(
     return lost.sum() / max(1, len(own))
 
 
-def candidate_scores(
+def origin_scores(
     features: Float[Tensor, "context_x_rank feature"],
     weight: Float[Tensor, "vocab feature"],
     bias: Float[Tensor, " vocab"],

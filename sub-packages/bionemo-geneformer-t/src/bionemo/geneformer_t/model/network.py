@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig, Objective, Recompute
 from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
-from bionemo.geneformer_t.model.contrastive_loss import candidate_scores, contrastive_loss
+from bionemo.geneformer_t.model.contrastive_loss import contrastive_loss, origin_scores
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Layer
 from bionemo.geneformer_t.model.rank_bias import RankBias
@@ -158,7 +158,7 @@ class Predictions(nn.Module):
         features, weight = self.features(hidden, ranks), self.joint_weight()
         return summed_cross_entropy(features, weight, self.decoder.bias, labels)
 
-    def candidate_scores(
+    def origin_scores(
         self,
         hidden: Float[Tensor, "token hidden"],
         ranks: Int[Tensor, " token"],
@@ -172,7 +172,7 @@ class Predictions(nn.Module):
             genes: Of each next cell at each rank.
         """
         features, weight = self.features(hidden, ranks), self.joint_weight()
-        return candidate_scores(features, weight, self.decoder.bias, genes)
+        return origin_scores(features, weight, self.decoder.bias, genes)
 
     def features(
         self, hidden: Float[Tensor, "token hidden"], ranks: Int[Tensor, " token"]
@@ -252,7 +252,7 @@ class NextCellBert(nn.Module):
         head = self.cls.predictions
         summed = head.summed_loss(scored, batch.scored_labels, batch.scored_ranks)
         genes = batch.contrast_genes.view(len(batch.next_cells), num_ranks)
-        scores = head.candidate_scores(compared, ranks, genes)
+        scores = head.origin_scores(compared, ranks, genes)
         return summed, contrastive_loss(scores, batch.next_cell_context, batch.contrast_left_out)
 
     def logits_and_contexts(
