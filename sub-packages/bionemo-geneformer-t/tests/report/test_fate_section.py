@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from pages import HOSTILE, Page
 from two_forks import two_forks
 
+import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.report.fate_section import MOST_FATES, FateResults, fate_section
 from bionemo.geneformer_t.report.page import page, pictures_of
 from bionemo.geneformer_t.report.pictures import Picture
@@ -60,6 +61,26 @@ def test_every_cluster_has_its_fates_entropy_and_steps(shown) -> None:
     assert shown.row("stem") == ["10", "0", "30.0", "30.0", "40.0", "1.09", "34.5"]
     assert shown.row("up") == ["10", "0", "50.0", "50.0", "0.0", "0.69", "24.5"]
     assert shown.row("A") == ["6", "0", "100.0", "0.0", "0.0", "0.00", "16.5"]
+
+
+@pytest.mark.usefixtures("_unrendered")
+def test_choices_of_terminal_states_stand_beside_each_other(found) -> None:
+    cells = two_forks()
+    cells.obs["late"] = np.where(cells.obs["cluster"].isin(["A", "B"]), "D2", "D1")
+    table = gft.tl.compare_fates(
+        cells, ["A", "B", "C"], cluster_key="cluster", time_key="late", min_cells=1
+    )
+    made = Page(page("", "", "", {"fates": fate_section(replace(found, by_choice=table))}))
+    row = table.set_index(["choice", "other", "fate"]).loc[("clusters", "last time", "A")]
+    text = words(made)
+    assert "Choice of terminal states" in text
+    assert row["difference"] > 0
+    assert made.row("clusters, last time") == [
+        "A", "6", "6", "20", "-", f"{100 * row['difference']:.1f}", "-"
+    ]  # fmt: skip
+    assert "Choice of terminal states" not in words(
+        Page(page("", "", "", {"fates": fate_section(found)}))
+    )
 
 
 def test_drivers_are_listed_with_what_is_said_of_them(shown) -> None:

@@ -57,6 +57,8 @@ class FateResults:
     """Cells x cells, rows sum to 1."""
     drivers: pd.DataFrame | None = None
     """As `gft.tl.drivers` makes it."""
+    by_choice: pd.DataFrame | None = None
+    """As `gft.tl.compare_fates` makes it."""
     driver_notes: Sequence[str] = ()
     """What `gft.tl.drivers` says of its units and of what it left out."""
 
@@ -96,12 +98,15 @@ def fate_section(found: FateResults, seed: int = 0) -> Section:
         "maps": Picture.of(maps, "fate_maps"),
         "shares": None,
         "table": None,
+        "choices": None,
         "steps": None,
         "drivers": None,
     }
     if found.cluster is not None:
         section["shares"] = Picture.of(fate_shares_figure(drawn, found.cluster), "fates_by_cluster")
         section["table"] = _cluster_table(found, found.cluster)
+    if found.by_choice is not None and len(found.by_choice):
+        section["choices"] = _choice_table(found.by_choice)
     if found.transitions is not None:
         steps = steps_figure(
             found.coordinates, found.map_name, found.transitions, found.cluster, rng
@@ -195,6 +200,26 @@ def _cluster_table(found: FateResults, cluster: "pd.Categorical[Any]") -> Table:
     wide = [("", 1), ("cells", 2), ("mean fate probability, %", len(drawn.columns)), ("mean", 2)]
     heads = ["reach a fate", "do not", *map(str, drawn.columns), "entropy, nats", "steps"]
     return Table(rows=rows, head=(wide, ["", *heads]), caption="Fates of the clusters' cells")
+
+
+def _choice_table(by_choice: pd.DataFrame) -> Table:
+    """How fates change with the choice of terminal states."""
+    rows = [
+        [
+            f"{row['choice']}, {row['other']}",
+            str(row["fate"]),
+            *(f"{int(row[n]):,}" for n in ("terminal_cells", "other_terminal_cells", "cells")),
+            number(float(row["correlation"]), 2),
+            percent(float(row["difference"])),
+            percent(float(row["same_fate"])),
+        ]
+        for _, row in by_choice.iterrows()
+    ]
+    wide = [("", 2), ("terminal cells", 2), ("", 1), ("fate probability", 2), ("", 1)]
+    heads = ["choices", "fate", "first", "second", "cells compared", "correlation",
+             "mean difference, %", "same most probable fate, %"]  # fmt: skip
+    caption = "Fates for one choice of terminal states beside those for another"
+    return Table(rows=rows, head=(wide, heads), caption=caption, left=(0, 1))
 
 
 def _drivers(table: pd.DataFrame, fates: Sequence[str], notes: Sequence[str]) -> Section:
