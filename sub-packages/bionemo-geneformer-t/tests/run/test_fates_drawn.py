@@ -1,9 +1,11 @@
 """What `gft.tl` wrote is what the report draws; what is missing is refused or left out."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from two_forks import two_forks
 
+import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.report.fate_section import fate_section
 from bionemo.geneformer_t.run.fates_drawn import fate_results
 from bionemo.geneformer_t.run.report import ReportSettings, _stored_fates
@@ -15,6 +17,9 @@ def test_everything_that_is_stored_is_drawn(tmp_path) -> None:
     cells.uns["fates"] = {"params": {"cluster_key": "cluster", "transitions_key": "other"}}
     cells.obsp["other"] = cells.obsp.pop("T_geneformer_t")
     cells.uns["fate_drivers_params"] = {"notes": ["20 cells are the units"]}
+    choices = gft.tl.compare_fates(
+        cells, ["A", "B", "C"], cluster_key="cluster", transitions_key="other", min_cells=1
+    )
     cells.write_h5ad(tmp_path / "fates.h5ad")
     found = _stored_fates(tmp_path / "fates.h5ad", None)
     assert found.fates.equals(cells.obsm["fates"])
@@ -27,6 +32,8 @@ def test_everything_that_is_stored_is_drawn(tmp_path) -> None:
     assert section["drivers"] is not None
     assert section["steps"] is not None
     assert section["table"] is not None
+    pd.testing.assert_frame_equal(found.by_choice, choices)
+    assert section["choices"] is not None
 
 
 def test_fates_alone_are_enough() -> None:
@@ -53,6 +60,9 @@ def test_what_is_missing_is_named(tmp_path) -> None:
     cells = two_forks()
     with pytest.raises(KeyError, match="obs has no column 'kind'; it has: cluster"):
         fate_results(cells, "kind")
+    cells.uns["fates_by_choice"] = pd.DataFrame({"choice": ["found"]})
+    with pytest.raises(ValueError, match=r"the table of gft\.tl\.compare_fates; it has no other"):
+        fate_results(cells)
     del cells.obsm["fates"]
     with pytest.raises(KeyError, match=r"run gft\.tl\.fates first"):
         fate_results(cells)

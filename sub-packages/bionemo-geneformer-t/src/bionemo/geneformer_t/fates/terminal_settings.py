@@ -6,6 +6,8 @@ from bionemo.geneformer_t.setting_values import Settings, require_at_least
 
 FATES = "fates"
 """Where fates are, in `obsm` and `uns`."""
+BY_CHOICE = "fates_by_choice"
+"""Where the comparison of fates for several choices of terminal states is, in `uns`."""
 TERMINAL = "terminal_state"
 """The column of obs with the terminal state of each cell; missing where it is in none."""
 

@@ -1,5 +1,6 @@
 """What pictures read from an AnnData object; what is missing is refused with how to make it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy import ndarray
 from bionemo.geneformer_t.counts.data_frames import native
 from bionemo.geneformer_t.counts.in_memory import require_anndata
 from bionemo.geneformer_t.fates.chain_structure import checked_transitions
+from bionemo.geneformer_t.fates.compare_choices import COLUMNS
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS
-from bionemo.geneformer_t.fates.terminal_settings import FATES, TERMINAL
+from bionemo.geneformer_t.fates.terminal_settings import BY_CHOICE, FATES, TERMINAL
 from bionemo.geneformer_t.model.transition_settings import KEY as TRANSITIONS
 from bionemo.geneformer_t.report.figures.cell_map import MAPS
 
@@ -106,13 +108,27 @@ def driver_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
         )
     table = adata.uns[key]
     needed = ("fate", "gene", "symbol", "effect", "p_value", "fdr")
+    _require_columns(table, needed, f"uns[{key!r}]", "gft.tl.drivers")
+    return table
+
+
+def choice_table(adata: "anndata.AnnData") -> pd.DataFrame | None:
+    """Fates for several choices of terminal states; None where they were not compared.
+
+    Raises:
+        ValueError: The table has not the columns of `gft.tl.compare_fates`.
+    """
+    table = adata.uns.get(BY_CHOICE)
+    if table is not None:
+        _require_columns(table, COLUMNS, f"uns[{BY_CHOICE!r}]", "gft.tl.compare_fates")
+    return table
+
+
+def _require_columns(table: Any, needed: Sequence[str], where: str, maker: str) -> None:
     columns = list(table.columns) if isinstance(table, pd.DataFrame) else []
     missing = [name for name in needed if name not in columns]
     if missing:
-        raise ValueError(
-            f"uns[{key!r}] must be the table of gft.tl.drivers; it has no {', '.join(missing)}"
-        )
-    return table
+        raise ValueError(f"{where} must be the table of {maker}; it has no {', '.join(missing)}")
 
 
 def embedding(adata: "anndata.AnnData", basis: str | None) -> tuple[Float[ndarray, "cell 2"], str]:

@@ -15,6 +15,7 @@ from bionemo.geneformer_t.pl.stored import (
     FATES,
     LAST_RESORT,
     TRANSITIONS,
+    choice_table,
     driver_table,
     embedding,
     fate_table,
@@ -30,7 +31,7 @@ _ROWS, _SEED = 2048, 0
 
 
 def fate_results(adata: "anndata.AnnData", cluster_key: str | None = None) -> FateResults:
-    """What `gft.tl.fates` wrote, and transitions and driver genes where they are there.
+    """What `gft.tl.fates` wrote, and what else there is: transitions, drivers, other choices.
 
     Args:
         adata: Annotated cells with fates. Where they have no embedding, a UMAP of their counts is
@@ -61,6 +62,7 @@ def fate_results(adata: "anndata.AnnData", cluster_key: str | None = None) -> Fa
         cluster=None if cluster_key is None else _categories(adata, cluster_key),
         transitions=transition_matrix(adata, transitions) if transitions in adata.obsp else None,
         drivers=driver_table(adata, DRIVERS) if DRIVERS in adata.uns else None,
+        by_choice=choice_table(adata),
         driver_notes=[
             str(note) for note in adata.uns.get(f"{DRIVERS}_params", {}).get("notes", ())
         ],

@@ -22,7 +22,7 @@ from bionemo.geneformer_t.fates.find_fates import (
     stored_transitions,
     summary,
 )
-from bionemo.geneformer_t.fates.terminal_settings import FATES, TerminalSettings
+from bionemo.geneformer_t.fates.terminal_settings import BY_CHOICE, FATES, TerminalSettings
 from bionemo.geneformer_t.fates.terminal_states import Terminal, TerminalStates
 from bionemo.geneformer_t.model.transition_settings import KEY
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     import anndata
 
 logger = logging.getLogger(__name__)
-
-COMPARED = "fates_by_choice"
-"""Where the comparison of choices is, in `uns`."""
 
 
 def fates(
@@ -166,7 +163,7 @@ def compare_fates(
         logger.warning("no fates by the choice %s", reason)
     table = compare_choices(found)
     table.index = table.index.astype(str)  # as .h5ad holds it
-    adata.uns[COMPARED] = table
+    adata.uns[BY_CHOICE] = table
     return table
 
 
