@@ -3,11 +3,12 @@
     python benchmarks/clones.py --real_data FOLDER [--folder DIR] [--seeds 3]
 
 Models are trained by `--recipe auto` on the graph of all days. For each cell whose clone has later
-cells, the best later cells are chosen by the model, by its network alone, by raw likelihood, by the
-graph, by distance in PCA, by moscot's coupling where it is installed, and at random. Shown are the
-fraction of clone siblings among the best 20, and whether most of them have the fate of most of the
-siblings. Intervals are over clones (jackknife), and differences are those to the nearest later
-cells. Models, their graph and PCA never see the clones.
+cells, the best later cells are chosen by the model, by its network alone, by raw likelihood, by
+mutual nearest neighbors in the next time point, by moscot's coupling where it is installed (the
+graph that `prepare` then makes, and the model learns from), by distance in PCA, and at random.
+Shown are the fraction of clone siblings among the best 20, and whether most of them have the fate
+of most of the siblings. Intervals are over clones (jackknife), and differences are those to the
+nearest later cells. Models, their graph and PCA never see the clones.
 """
 
 import argparse
@@ -71,7 +72,7 @@ def others(adata: anndata.AnnData, clones: Clones) -> dict[str, Scores]:
     """Scores without a model."""
     points = log_pca(adata)
     found = {NEAREST: -cdist(points[clones.cells], points)}
-    graphs = {"the graph": "mutual"}
+    graphs = {"mutual nearest neighbors": "mutual"}
     if is_installed("moscot"):
         graphs["moscot's coupling"] = "ot"
     for name, method in graphs.items():
@@ -125,11 +126,10 @@ def table(clones: Clones, scores: Mapping[str, list[Scores]]) -> list[dict[str, 
             "by": name,
             **{what: _shown(over_clones(values, clones)) for what, values in found.items()},
             **{
-                f"{what} - nearest": _shown(
-                    over_clones(values - of_each[NEAREST][what], clones), signed=True
-                )
+                f"{what} - nearest": "-"
+                if name == NEAREST
+                else _shown(over_clones(values - of_each[NEAREST][what], clones), signed=True)
                 for what, values in found.items()
-                if name != NEAREST
             },
         }
         for name, found in of_each.items()
