@@ -79,6 +79,15 @@ def graph_chain(cells: anndata.AnnData) -> sp.csr_matrix:
     return sp.csr_matrix(chain + stays)
 
 
+def cellrank_chain(cells: anndata.AnnData, folder: Path, python: Path) -> sp.csr_matrix:
+    """CellRank's transitions of cells with raw counts and a pseudotime, by another environment."""
+    given, made = folder / "cells.h5ad", folder / "cellrank.npz"
+    plain = anndata.AnnData(cells.X, obs=cells.obs[["pseudotime"]], var=cells.var[[]])
+    plain.write_h5ad(given)
+    subprocess.run([python, KERNEL, given, made], check=True)
+    return sp.csr_matrix(sp.load_npz(made))
+
+
 def by_ridge(cells: anndata.AnnData, is_test: Bool[ndarray, " cell"]) -> Probabilities:
     """The truth as a linear function of log-normalised counts, learned without the test cells."""
     from sklearn.linear_model import RidgeCV
@@ -120,11 +129,7 @@ def one_run(name: str, seed: int, folder: Path, cellrank: Path | None) -> list[d
     cells.obsp["graph"] = graph_chain(cells)
     found = {MODEL: fates_by(cells, "T_geneformer_t"), GRAPH: fates_by(cells, "graph")}
     if cellrank is not None:
-        given, made = folder / "cells.h5ad", folder / "cellrank.npz"
-        plain = anndata.AnnData(cells.X, obs=cells.obs[["pseudotime"]], var=cells.var[[]])
-        plain.write_h5ad(given)
-        subprocess.run([cellrank, KERNEL, given, made], check=True)
-        cells.obsp["cellrank"] = sp.load_npz(made)
+        cells.obsp["cellrank"] = cellrank_chain(cells, folder, cellrank)
         found[CELLRANK] = fates_by(cells, "cellrank")
     found[RIDGE] = by_ridge(cells, is_test)
     truth = cells.obsm["true_fates"].to_numpy()

@@ -11,7 +11,6 @@ fraction that leads forward; 0.5 is no direction), and which terminal states are
 """
 
 import argparse
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 import scanpy as sc
 import scipy.sparse as sp
-from fate_accuracy import KERNEL, graph_chain
+from fate_accuracy import cellrank_chain, graph_chain
 from measure import report
 from recipes import data_of, trained
 
@@ -73,11 +72,7 @@ def chains(
     cells.obsp[GRAPH] = graph_chain(cells)
     names = [MODEL, GRAPH]
     if cellrank is not None:
-        given, made = folder / "cells.h5ad", folder / "cellrank.npz"
-        plain = anndata.AnnData(cells.X, obs=cells.obs[["pseudotime"]], var=cells.var[[]])
-        plain.write_h5ad(given)
-        subprocess.run([cellrank, KERNEL, given, made], check=True)
-        cells.obsp[CELLRANK] = sp.load_npz(made)
+        cells.obsp[CELLRANK] = cellrank_chain(cells, folder, cellrank)
         names.append(CELLRANK)
     return [*names, NO_DIRECTION]
 

@@ -91,10 +91,9 @@ class Clones:
 
         NaN where no later sibling has a fate.
         """
-        states = [self.states[mine[mine >= 0]] for mine in chosen]
         found = [
-            np.nan if not fate else float(_most(mine[mine != ""]) == fate)
-            for fate, mine in zip(self.fates, states, strict=True)
+            np.nan if not fate else float(_most(mine) == fate)
+            for fate, mine in zip(self.fates, self._fates_of(chosen), strict=True)
         ]
         return np.array(found)
 
@@ -102,12 +101,16 @@ class Clones:
         self, chosen: Int[ndarray, "context number"]
     ) -> Float[ndarray, " context"]:
         """The fraction of the chosen cells with a fate that have that of the siblings."""
-        states = [self.states[mine[mine >= 0]] for mine in chosen]
         found = [
-            np.nan if not fate else float(np.mean(mine[mine != ""] == fate)) if any(mine) else 0.0
-            for fate, mine in zip(self.fates, states, strict=True)
+            np.nan if not fate else float(np.mean(mine == fate)) if len(mine) else 0.0
+            for fate, mine in zip(self.fates, self._fates_of(chosen), strict=True)
         ]
         return np.array(found)
+
+    def _fates_of(self, chosen: Int[ndarray, "context number"]) -> list[Shaped[ndarray, " _"]]:
+        """The fates of the chosen cells of each context that have one."""
+        states = (self.states[mine[mine >= 0]] for mine in chosen)
+        return [mine[mine != ""] for mine in states]
 
 
 def _most(states: Shaped[ndarray, " cell"]) -> str:
