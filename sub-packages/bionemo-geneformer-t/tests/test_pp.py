@@ -136,6 +136,7 @@ def test_a_matrix_in_any_layout_keeps_its_direction_also_in_an_archive(
         (True, {"method": "knn", "neighbours": 3}, TypeError, "no setting neighbours; it has"),
         (True, {"method": "knn", "use_rep": "X_x"}, KeyError, "no array 'X_x'; it has: X_other"),
         (True, {"method": "knn", "layer": "raw"}, KeyError, "no layer 'raw'; the layers are: none"),
+        (True, {"key_added": "a/b"}, ValueError, "key_added must be a name without a slash"),
         (True, {"method": "time"}, ValueError, "time_key must name a column"),
         (False, {"method": "knn"}, ValueError, "X holds no raw counts.*scanpy.pp.pca"),
     ],

@@ -1,5 +1,6 @@
 """HDF5 files show what they hold and nothing of other files; filters are named."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bionemo.geneformer_t.counts.formats import open_input
-from bionemo.geneformer_t.counts.h5ad import h5ad_source
+from bionemo.geneformer_t.counts.h5ad import backed_cells, h5ad_source
 from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 from bionemo.geneformer_t.data.cell_store import CellStore
 
@@ -153,5 +154,34 @@ def test_a_file_that_is_cut_off_is_no_leak(tmp_path: Path) -> None:
     path, _ = h5ad(tmp_path / "a.h5ad")
     half = tmp_path / "half.loom"
     half.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"cannot be read as \.loom"), open_hdf5(half):
+    with pytest.raises(ValueError, match=r"cannot be read as \.loom.*truncated"), open_hdf5(half):
         pass
+
+
+@pytest.mark.parametrize("content", [b"", b"cells"])
+def test_a_file_of_another_kind_is_not_called_truncated(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.h5ad").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.h5ad cannot be read as \.h5ad: it is empty, damaged"):
+        backed_cells(tmp_path / "a.h5ad", "input")
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"expected an \.h5ad.*a\.csv, which is no HDF5 file$"):
+        backed_cells(tmp_path / "a.csv", "input")
+
+
+def test_a_checkpoint_is_no_file_of_cells(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.ckpt", "w") as archive:
+        archive.writestr("data", "x")
+    with (
+        pytest.raises(ValueError, match=r"expected an \.h5ad file with cells; got .*zip archive"),
+        open_hdf5(tmp_path / "model.ckpt"),
+    ):
+        pass
+
+
+def test_backed_cells_stay_in_their_file(tmp_path: Path) -> None:
+    cells = backed_cells(h5ad(tmp_path / "a.h5ad")[0], "input")
+    assert cells.isbacked
+    assert cells.shape == (2, 2)
+    cells.file.close()
+    with pytest.raises(FileNotFoundError, match="fates: expected"):
+        backed_cells(tmp_path / "none.h5ad", "fates")

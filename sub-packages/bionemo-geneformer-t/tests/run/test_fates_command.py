@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.transitions import transitions
 
 
 @pytest.fixture
@@ -74,3 +75,36 @@ def test_errors_are_one_message(file, tmp_path, capsys):
             main([*line, *more])
         assert message in capsys.readouterr().err
     assert not (tmp_path / "o.h5ad").exists()
+
+
+@pytest.mark.parametrize("command", ["fates", "drivers"])
+def test_a_checkpoint_in_place_of_cells_is_told(command, untrained_checkpoint, tmp_path, capsys):
+    ending = {"fates": "h5ad", "drivers": "csv"}[command]
+    with pytest.raises(SystemExit):
+        main(
+            [
+                command,
+                "--input",
+                str(untrained_checkpoint),
+                "--output",
+                str(tmp_path / f"o.{ending}"),
+            ]
+        )
+    assert "expected an .h5ad file with cells; got" in capsys.readouterr().err
+
+
+def test_transitions_to_other_cells_have_no_fates(
+    tiny_data_dir, untrained_checkpoint, tmp_path, capsys
+):
+    between = transitions(
+        checkpoint=untrained_checkpoint, input=tiny_data_dir / "test",
+        candidates=tiny_data_dir / "train", output=tmp_path / "to_atlas.h5ad",
+    )  # fmt: skip
+    message = "are transitions to other cells"
+    with pytest.raises(SystemExit):
+        main(["fates", "--input", str(between), "--output", str(tmp_path / "o.h5ad")])
+    said = capsys.readouterr().err
+    assert message in said
+    assert "without candidates" in said
+    with pytest.raises(ValueError, match=message):
+        gft.tl.fates(anndata.read_h5ad(between))

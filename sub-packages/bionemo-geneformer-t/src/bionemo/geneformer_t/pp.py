@@ -38,6 +38,7 @@ from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Cells
 from bionemo.geneformer_t.neighbors.builders import build, check_method
 from bionemo.geneformer_t.neighbors.expression_pca import expression_pca, log_normalised
 from bionemo.geneformer_t.obs_columns import obsm_array
+from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     import anndata
@@ -88,9 +89,11 @@ def next_cells(
     Raises:
         TypeError: No such setting.
         KeyError: A setting names something that `adata` does not hold.
-        ValueError: No such method, or a setting does not fit the cells.
+        ValueError: No such method, a setting does not fit the cells, or the name of the graph is
+            none that an .h5ad can hold.
         ImportError: A package that the method needs is not installed.
     """
+    require_key("key_added", key_added)
     known = {field.name for field in fields(BuilderSettings)}
     unknown = sorted(set(settings) - known)
     if unknown:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anndata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -40,6 +41,24 @@ def h5ad_input(path: Path, choice: MatrixChoice) -> Iterator[InputFile]:
     """
     with open_hdf5(path) as file:
         yield _describe(file, path, choice)
+
+
+def backed_cells(path: Path, setting: str) -> anndata.AnnData:
+    """The cells of an .h5ad, whose matrices stay in the file.
+
+    Args:
+        path: Of the file.
+        setting: Which named it, for messages.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no .h5ad, truncated, or leads into other files.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{setting}: expected an .h5ad file at {path}; there is none")
+    with open_hdf5(path):
+        pass  # it can be read
+    return anndata.read_h5ad(path, backed="r")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ The same look finds datasets that need a compression filter which is not install
 
 import importlib
 import importlib.util
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ _FILTERS = {
     32028: "sperr",
 }  # fmt: skip
 """Numbers under which filters are registered with the HDF Group."""
+_ENDINGS = {".h5ad", ".loom", ".h5", ".hdf5"}
 _PLUGINS = "hdf5plugin"
 _WRITE_ANEW = (
     "Write the file again so that it holds all its values: read it where you trust it, and write "
@@ -54,10 +56,23 @@ def reading(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         if getattr(error, "errno", None) is not None:
             raise
+        if not h5py.is_hdf5(path):
+            raise ValueError(_other_kind(path)) from error
         raise ValueError(
             f"{path} cannot be read as {path.suffix or 'HDF5'} ({error}); is it truncated? Copy or "
             "write it again"
         ) from error
+
+
+def _other_kind(path: Path) -> str:
+    """What is wrong with a file that does not begin as HDF5 does."""
+    if path.suffix in _ENDINGS:
+        return (
+            f"{path} cannot be read as {path.suffix}: it is empty, damaged or of another kind, and "
+            "no HDF5 file. Copy or write it again"
+        )
+    what = " but a zip archive, as checkpoints are" if zipfile.is_zipfile(path) else ""
+    return f"expected an .h5ad file with cells; got {path}, which is no HDF5 file{what}"
 
 
 def check_dataset(dataset: h5d.DatasetID, name: str, path: Path) -> None:

@@ -27,6 +27,7 @@ from bionemo.geneformer_t.fates.terminal_states import (
     last_cells,
     last_time_states,
 )
+from bionemo.geneformer_t.model.transition_settings import THEMSELVES
 from bionemo.geneformer_t.neighbors.time_labels import time_values
 from bionemo.geneformer_t.obs_columns import obs_column
 
@@ -57,12 +58,18 @@ class Chain:
         return texts.fillna("no cluster").to_numpy(dtype=str)
 
 
-def stored_transitions(obsp: Mapping[str, Any], key: Any) -> Any:
+def stored_transitions(obsp: Mapping[str, Any], key: Any, uns: Mapping[str, Any]) -> Any:
     """The matrix of obsp under a key.
+
+    Args:
+        obsp: Matrices of cells x cells.
+        key: The name of one.
+        uns: How transitions were made, under the same key.
 
     Raises:
         TypeError: The key is no text, such as a model.
         KeyError: There is no such matrix; lists those that exist.
+        ValueError: The transitions under this key lead to other cells.
     """
     held = ", ".join(obsp) or "nothing"
     if not isinstance(key, str) or key.endswith(".ckpt"):
@@ -71,12 +78,26 @@ def stored_transitions(obsp: Mapping[str, Any], key: Any) -> Any:
             f"transitions_key must name a transition matrix in obsp, which has: {held}; got "
             f"{what}. For a model, {WRITE_TRANSITIONS}, and fates follow without it"
         )
+    to = THEMSELVES if key in obsp else _candidates_of(uns.get(key))
+    if to != THEMSELVES:
+        raise ValueError(
+            f"transitions_key: {key!r} are transitions to other cells ({to}), and X is their "
+            "matrix, cells x candidates. Fates need those of cells to the same cells, in obsp: "
+            "join cells and candidates in one file, and run geneformer-t transitions on it without "
+            "candidates (or gft.tl.transitions(adata, model))"
+        )
     if key not in obsp:
         raise KeyError(
             f"transitions_key: obsp has no {key!r}; it has: {held}. Transitions are made by a "
             f"model: {WRITE_TRANSITIONS}"
         )
     return obsp[key]
+
+
+def _candidates_of(how: Any) -> str:
+    """Where transitions lead, as what is known about them says."""
+    params = how.get("params", {}) if isinstance(how, Mapping) else {}
+    return str(params.get("candidates", THEMSELVES))
 
 
 def make_chain(matrix: Any, obs: pd.DataFrame, key: str, cluster_key: str | None) -> Chain:

@@ -33,7 +33,11 @@ from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.model.transition_settings import TransitionChoice, TransitionSettings
+from bionemo.geneformer_t.model.transition_settings import (
+    THEMSELVES,
+    TransitionChoice,
+    TransitionSettings,
+)
 from bionemo.geneformer_t.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -122,7 +126,7 @@ def streamed_transitions(
             "num_successors": kept_number,
             "score": settings.score,
             "time_key": settings.time_key or "",
-            "candidates": "the cells themselves" if is_square else to.source.where,
+            "candidates": THEMSELVES if is_square else to.source.where,
             "self_transitions": settings.self_transitions,
             "num_references": 0 if references is None else len(references),
         },

@@ -14,6 +14,8 @@ from bionemo.geneformer_t.setting_values import (
 Score = Literal["pmi", "likelihood"]
 KEY = "T_geneformer_t"
 """Where a transition matrix is in obsp, and how it was made in uns."""
+THEMSELVES = "the cells themselves"
+"""What transitions within a set of cells say of their candidates."""
 
 
 @dataclass(frozen=True, kw_only=True)

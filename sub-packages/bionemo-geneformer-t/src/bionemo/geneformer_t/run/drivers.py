@@ -58,14 +58,11 @@ def drivers(settings: DriversSettings) -> Path:
     donor with `--donor_key`. P-values come from permutations within strata; with donors, the donor
     is the unit, and below four donors there are effects and no p-values.
     """
-    import anndata
-
+    from bionemo.geneformer_t.counts.h5ad import backed_cells
     from bionemo.geneformer_t.files import write_text
     from bionemo.geneformer_t.tl import fate_drivers
 
-    if not settings.input.is_file():
-        raise FileNotFoundError(f"input: expected an .h5ad file at {settings.input}; there is none")
-    cells = anndata.read_h5ad(settings.input, backed="r")
+    cells = backed_cells(settings.input, "input")
     own = {f.name: getattr(settings, f.name) for f in fields(DriversSettings)}
     options = {n: v for n, v in own.items() if n not in {"input", "output", "fate", "cluster_key"}}
     table = fate_drivers.drivers(

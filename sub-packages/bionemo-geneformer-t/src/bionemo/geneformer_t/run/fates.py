@@ -86,8 +86,9 @@ def _chain(settings: FatesSettings) -> "Chain":
 
     with open_hdf5(settings.input) as file:
         obs = read_frame(file, "obs", str(settings.input))
-        stored = stored_transitions(file.get("obsp", {}), settings.transitions_key)
-        matrix = read_elem(stored)
+        key, uns = settings.transitions_key, file.get("uns", {})
+        how = {key: read_elem(uns[key])} if key in uns else {}
+        matrix = read_elem(stored_transitions(file.get("obsp", {}), key, how))
     return make_chain(matrix, obs, settings.transitions_key, settings.cluster_key)
 
 

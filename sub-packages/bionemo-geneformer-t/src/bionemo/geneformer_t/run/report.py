@@ -62,13 +62,10 @@ def report(settings: ReportSettings) -> Path:
 
 
 def _stored_fates(path: Path, cluster_key: str | None) -> "FateResults":
-    import anndata
-
+    from bionemo.geneformer_t.counts.h5ad import backed_cells
     from bionemo.geneformer_t.run.fates_drawn import fate_results
 
-    if not path.is_file():
-        raise FileNotFoundError(f"fates: expected an .h5ad file at {path}; there is none")
-    cells = anndata.read_h5ad(path, backed="r")
+    cells = backed_cells(path, "fates")
     key = cluster_key if cluster_key in cells.obs else None
     return fate_results(cells, key)
 

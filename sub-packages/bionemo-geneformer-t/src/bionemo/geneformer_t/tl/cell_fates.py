@@ -185,7 +185,7 @@ def _settings(
 
 def _chain(cells: "anndata.AnnData", key: str, settings: TerminalSettings) -> Chain:
     require_anndata(cells)
-    matrix = stored_transitions(cells.obsp, key)
+    matrix = stored_transitions(cells.obsp, key, cells.uns)
     return make_chain(matrix, cells.obs, key, settings.cluster_key)
 
 
