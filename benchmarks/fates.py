@@ -65,7 +65,7 @@ def solve_here(folder: Path) -> None:
     chain, state = sp.load_npz(folder / "chain.npz"), np.load(folder / "state.npy")
     names = tuple(f"branch {number}" for number in range(NUM_BRANCHES))
     states = TerminalStates(names=names, state=state, how="the last cells of each branch")
-    cells = np.char.add("cell_", np.arange(len(state)).astype(str))
+    cells = [f"cell_{number}" for number in range(len(state))]
     before, wall, cpu = peak_mb(), time.perf_counter(), time.process_time()
     transitions = checked_transitions(chain, cells)
     found = fate_probabilities(transitions, chain_structure(transitions), states)

@@ -1,5 +1,6 @@
 """Fate probabilities and steps: closed forms, powers of the matrix, both solvers, any order."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bionemo.geneformer_t.fates import absorption_solver
 from bionemo.geneformer_t.fates.absorption_solver import solve_absorption
 from bionemo.geneformer_t.fates.chain_structure import chain_structure, checked_transitions
 from bionemo.geneformer_t.fates.fate_probabilities import Fates, fate_probabilities
@@ -98,6 +100,34 @@ def test_both_solvers_agree_and_few_cells_are_solved_directly(monkeypatch):
     np.testing.assert_allclose(direct.probabilities, iterative.probabilities, atol=1e-8)
     np.testing.assert_allclose(direct.steps, iterative.steps, rtol=1e-7)
     assert solve(chain, *ends).solution.method == "iterative"
+
+
+def test_a_chain_that_takes_long_is_solved_in_64_bits(monkeypatch):
+    exact = []
+    apply = absorption_solver._Iterative._exactly
+    monkeypatch.setattr(
+        absorption_solver._Iterative, "_exactly", lambda one, x: exact.append(1) or apply(one, x)
+    )
+    solve(random_chain(np.random.default_rng(1), 900, 8), list(range(20)), 70, direct=False)
+    assert not exact
+    found = solve(gambler(1201, 0.5), 0, 1200, direct=False)
+    assert exact
+    np.testing.assert_allclose(found.probabilities[:, 1], np.arange(1201) / 1200, atol=1e-7)
+
+
+def test_the_matrix_is_not_copied():
+    number, edges = 40_000, 30
+    cells = np.random.default_rng(2).integers(number, size=number * edges, dtype=np.int32)
+    ends = np.arange(0, number * edges + 1, edges, dtype=np.int32)
+    chain = sp.csr_array((np.full(len(cells), 1 / edges), cells, ends), (number, number))
+    chain.sum_duplicates()
+    tracemalloc.start()
+    found = solve(chain, list(range(50)), [70], [90], direct=False)
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.solution.iterations > 0
+    size = chain.data.nbytes + chain.indices.nbytes
+    assert highest < 1.9 * size  # a copy in 32 bits, groups, vectors and the names of cells
 
 
 def test_the_bound_holds_for_the_true_error():

@@ -80,12 +80,12 @@ def fate_probabilities(
             f"{int((~terminal).sum()):,} cells{by_label(~terminal, labels)}. Choose terminal "
             "states where transitions lead: " + "; ".join(structure.sentences(labels)[1:])
         )
-    into = np.asarray((transitions @ _membership(states)).todense(), dtype=np.float64)[live]
+    into = sp.csc_array((transitions @ _membership(states))[np.flatnonzero(live)])
     is_lost = bool((transitions @ (~can_reach).astype(np.float64))[live].any())
     # where every path ends in some state, the last probability is what the others leave
     rest = None if is_lost else int(into.sum(axis=0).argmax())
     solution = _solution(transitions, live, into, rest, direct=direct, progress=progress)
-    absorbed, steps = solution.columns.clip(0), solution.steps
+    absorbed, steps = np.maximum(solution.columns, 0, out=solution.columns), solution.steps
     total = absorbed.sum(axis=1)
     has_fate = total > LEAST_REACHED
     if not has_fate.any():
@@ -123,7 +123,7 @@ def fate_probabilities(
 def _solution(
     transitions: sp.csr_array,
     live: Bool[ndarray, " cell"],
-    into: Float[ndarray, "live fate"],
+    into: sp.csc_array,
     rest: int | None,
     *,
     direct: bool | None,
@@ -132,7 +132,7 @@ def _solution(
     """The solution for all fates; that of `rest` follows from the others, whose errors add up."""
     if rest is None:
         return solve_absorption(transitions, live, into, direct=direct, progress=progress)
-    others = np.delete(into, rest, axis=1)
+    others = into[:, np.delete(np.arange(into.shape[1]), rest)]
     found = solve_absorption(transitions, live, others, direct=direct, progress=progress)
     left = 1 - found.columns.sum(axis=1)
     progress(1)
@@ -143,9 +143,7 @@ def _solution(
     )
 
 
-def _notes(
-    fates: Fates, into: Float[ndarray, "live fate"], labels: Shaped[ndarray, " cell"] | None
-) -> list[str]:
+def _notes(fates: Fates, into: sp.csc_array, labels: Shaped[ndarray, " cell"] | None) -> list[str]:
     """Cells without a fate, terminal states that nobody reaches, and cells that may be lost."""
     notes = []
     without = np.isnan(fates.steps)
@@ -156,7 +154,7 @@ def _notes(
             f"{int(without.sum()):,} of {len(without):,} cells reach no terminal state"
             f"{by_label(without, labels)}: they have no fate (NaN){some if rarely else ''}"
         )
-    alone = [name for name, most in zip(fates.names, into.max(axis=0), strict=True) if not most]
+    alone = [name for name, most in zip(fates.names, into.sum(axis=0), strict=True) if not most]
     if alone:
         notes.append(f"no other cell reaches {', '.join(alone)}: 0 for all cells outside")
     lost = ~without & (fates.reached < 1 - ACCEPTED)
@@ -172,6 +170,8 @@ def _notes(
 
 def _membership(states: TerminalStates) -> sp.csr_array:
     """Cells x states, 1 for the state of a terminal cell."""
-    cells = np.flatnonzero(states.is_terminal)
+    cells = np.flatnonzero(states.is_terminal).astype(np.int32)  # else the product copies indices
     shape = (len(states.state), len(states.names))
-    return sp.csr_array((np.ones(len(cells)), (cells, states.state[cells])), shape=shape)
+    return sp.csr_array(
+        (np.ones(len(cells)), (cells, states.state[cells].astype(np.int32))), shape=shape
+    )
