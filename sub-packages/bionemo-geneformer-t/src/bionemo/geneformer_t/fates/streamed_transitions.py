@@ -5,18 +5,15 @@ memory, and once as contexts. Of the scores, those of a block of contexts and a 
 exist at a time; the result grows with the edges that are kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Int
-from numpy import ndarray
 
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.fates.candidate_scores import (
-    NUM_REFERENCES,
     CandidateScorer,
     HighestScores,
     ranks_to_score,
@@ -27,6 +24,7 @@ from bionemo.geneformer_t.fates.later_candidates import (
     all_candidates,
     next_time_candidates,
 )
+from bionemo.geneformer_t.fates.passing_cells import PassingCells, reference_rows
 from bionemo.geneformer_t.fates.transition_matrix import transition_matrix, with_self_loops
 from bionemo.geneformer_t.fates.transition_notes import notes_on_fit, notes_on_rows, nowhere_to_go
 from bionemo.geneformer_t.inference.cell_reader import CellReader
@@ -95,12 +93,12 @@ def streamed_transitions(
     model.require_next_cells()
     choice, is_square = choice_of(model, settings), candidates is None
     to = candidates or cells
-    drawn = _Drawn(cells.source.shape[0], settings.seed)
+    drawn = PassingCells(reference_rows(cells.source.shape[0], settings.seed))
     reader = CellReader(model, to.source, settings.min_mapped_counts)
     blocks = drawn.following(reader.blocks()) if is_square else reader.blocks()
     number = to.source.shape[0]
     held = Candidates.of_blocks(blocks, number, choice.num_ranks, reader.vocab, on_cells)
-    sets = _candidate_sets(cells, to, held, settings)
+    sets = candidate_sets(cells, to, held, settings)
     kept_number = _number_to_keep(sets, settings, choice, is_square=is_square)
     if model.transitions is None and not is_square and settings.score == "pmi":
         drawn.read(CellReader(model, cells.source, settings.min_mapped_counts).blocks())
@@ -126,6 +124,7 @@ def streamed_transitions(
             "num_successors": kept_number,
             "score": settings.score,
             "time_key": settings.time_key or "",
+            "time_order": list(settings.time_order or ()),
             "candidates": THEMSELVES if is_square else to.source.where,
             "self_transitions": settings.self_transitions,
             "num_references": 0 if references is None else len(references),
@@ -157,42 +156,23 @@ def choice_of(model: NextCellModel, settings: TransitionSettings) -> TransitionC
 
 
 def _references(
-    model: NextCellModel, settings: TransitionSettings, drawn: "_Drawn"
+    model: NextCellModel, settings: TransitionSettings, drawn: PassingCells
 ) -> Ragged | None:
     """The contexts that scores are relative to: training cells, or else some of the cells read."""
     if settings.score == "likelihood":
         return None
-    return drawn.cells() if model.transitions is None else model.transitions.references
+    return drawn.filled() if model.transitions is None else model.transitions.references
 
 
-class _Drawn:
-    """A sample of cells, taken from their blocks as these pass."""
-
-    def __init__(self, num_cells: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        self._rows = np.sort(rng.permutation(num_cells)[:NUM_REFERENCES])
-        self._found: list[Int[ndarray, " _"]] = []
-
-    def read(self, blocks: Iterable[Ragged]) -> None:
-        for _ in self.following(blocks):
-            pass
-
-    def following(self, blocks: Iterable[Ragged]) -> Iterator[Ragged]:
-        first = 0
-        for block in blocks:
-            mine = self._rows[(self._rows >= first) & (self._rows < first + len(block))] - first
-            self._found += block.take(mine).rows()
-            first += len(block)
-            yield block
-
-    def cells(self) -> Ragged:
-        return Ragged.of([cell for cell in self._found if len(cell)])
-
-
-def _candidate_sets(
+def candidate_sets(
     cells: CellInput, to: CellInput, held: Candidates, settings: TransitionSettings
 ) -> CandidateSets:
-    """Candidates that express genes, as far as each cell may choose them."""
+    """Candidates that express genes, as far as each cell may choose them.
+
+    Raises:
+        KeyError: `obs` has no such column of times.
+        ValueError: No candidate expresses a gene of the vocabulary.
+    """
     if settings.time_key is None:
         sets = all_candidates(cells.source.shape[0], len(held))
     else:

@@ -1,0 +1,141 @@
+"""Readouts of the next cell: means of known values over the cells that a cell goes to.
+
+A cell goes to its candidates with the probabilities of its row of the transition matrix. With the
+fate probabilities of the candidates as values, their mean is the expected fate one step on; with
+their pseudotimes, the expected pseudotime. The row is that of `fates.streamed_transitions`, by the
+network alone: the kNN memory looks up cells that are similar as a whole, and would answer an edit
+of one gene with the same neighbors, or with others by chance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from bionemo.geneformer_t.fates.candidate_scores import CandidateScorer
+from bionemo.geneformer_t.fates.candidates import Candidates
+from bionemo.geneformer_t.fates.later_candidates import CandidateSets
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.transition_settings import TransitionChoice
+from bionemo.geneformer_t.ragged import Ragged
+
+NO_CELL = -1
+"""The row of a context that is none of the candidates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Transition probabilities of some cells to their best candidates."""
+
+    candidates: Int[ndarray, "cell kept"]
+    probabilities: Float[ndarray, "cell kept"]
+    """Rows sum to 1; 0 for what was left out."""
+
+
+class NextStep:
+    """From current cells to their transition rows and to means over them.
+
+    Args:
+        model: Trained on next cells.
+        candidates: What cells may go to.
+        sets: Which candidates each of the input's cells may go to.
+        choice: Temperature, ranks and number of successors; the memory is not used.
+        references: Contexts that scores are relative to; None for likelihoods as they are.
+        values: Of each candidate, one column a readout; NaN where a candidate has none.
+        excludes_own: Whether a cell is not among its own candidates.
+    """
+
+    def __init__(
+        self,
+        model: NextCellModel,
+        candidates: Candidates,
+        sets: CandidateSets,
+        choice: TransitionChoice,
+        references: Ragged | None,
+        values: Float[ndarray, "candidate readout"],
+        *,
+        excludes_own: bool,
+    ) -> None:
+        self.model = model
+        self.choice = choice
+        self.values = values
+        self._sets = sets
+        self._excludes_own = excludes_own
+        used = np.unique(sets.set_of_cell).tolist()
+        most = max(len(sets.rows[number]) for number in used) - excludes_own
+        self._number = min(choice.num_successors, most)
+        self.scorer = CandidateScorer(model, candidates, references, use_memory=False)
+
+    def rows(self, contexts: Ragged, own: Int[ndarray, " context"]) -> Rows:
+        """The transition row of each context, which may be edited.
+
+        Args:
+            contexts: Known genes of each in rank order; none is empty.
+            own: The row of the input that each was before edits; it decides the candidates.
+        """
+        scores = self.scorer.all_scores(contexts)
+        return self._best(torch.from_numpy(scores), own)
+
+    def read(
+        self, contexts: Ragged, own: Int[ndarray, " context"]
+    ) -> Float[ndarray, "context readout"]:
+        """The readouts of each context: means of the values over its row."""
+        return means(self.rows(contexts, own), self.values)
+
+    def differentiable(
+        self, log_probs: Float[Tensor, "cell rank gene"], own: Int[ndarray, " cell"]
+    ) -> Float[Tensor, "cell readout"]:
+        """The same from the log-probabilities of genes at the ranks that count, with gradients.
+
+        Args:
+            log_probs: Of the genes of the vocabulary in the order of `gene_ids`.
+            own: As for `rows`.
+        """
+        candidates, vocab = self.scorer.candidates, self.model.required_vocab()
+        ranks, tokens = np.divmod(candidates.entries, len(vocab))
+        columns = ranks * len(vocab.gene_ids) + np.searchsorted(vocab.gene_ids, tokens)
+        entries = log_probs.flatten(1)[:, torch.from_numpy(columns).to(log_probs.device)]
+        table = torch.cat([entries, entries.new_zeros(len(entries), 1)], dim=1)
+        places = torch.from_numpy(candidates.places).to(log_probs.device)
+        sums = torch.nn.functional.embedding_bag(places, table.T.contiguous(), mode="sum").T
+        scale = candidates.num_ranks / np.maximum(candidates.num_genes, 1)
+        means_of = torch.from_numpy(self.scorer.log_mean).to(sums)
+        scores = sums * torch.from_numpy(scale).to(sums) - means_of
+        best = self._top(scores, own)
+        weights = (best.values / self.choice.temperature).softmax(dim=1)
+        values = torch.from_numpy(self.values).to(sums)[best.indices]
+        return (weights[..., None] * values.nan_to_num()).sum(dim=1)
+
+    def _best(self, scores: Float[Tensor, "cell candidate"], own: Int[ndarray, " cell"]) -> Rows:
+        best = self._top(scores, own)
+        weights = (best.values / self.choice.temperature).softmax(dim=1)
+        return Rows(candidates=best.indices.numpy(), probabilities=weights.numpy())
+
+    def _top(
+        self, scores: Float[Tensor, "cell candidate"], own: Int[ndarray, " cell"]
+    ) -> torch.return_types.topk:
+        """The best candidates of each cell's set, without itself where it is excluded."""
+        allowed = self._allowed(own)
+        masked = scores.masked_fill(~allowed.to(scores.device), -torch.inf)
+        return masked.topk(self._number, dim=1)
+
+    def _allowed(self, own: Int[ndarray, " cell"]) -> Tensor:
+        allowed = torch.zeros(len(own), len(self.scorer.candidates), dtype=torch.bool)
+        for number in np.unique(self._sets.set_of_cell[own]).tolist():
+            cells = np.flatnonzero(self._sets.set_of_cell[own] == number)
+            allowed[np.ix_(cells, self._sets.rows[number])] = True
+        if self._excludes_own:
+            allowed[np.arange(len(own)), own] = False
+        return allowed
+
+
+def means(
+    rows: Rows, values: Float[ndarray, "candidate readout"]
+) -> Float[ndarray, "cell readout"]:
+    """Means of values over transition rows; candidates without a value (NaN) count as 0."""
+    held = np.nan_to_num(values)[rows.candidates]
+    found: Float[ndarray, "cell readout"] = np.einsum("ck,ckr->cr", rows.probabilities, held)
+    return found

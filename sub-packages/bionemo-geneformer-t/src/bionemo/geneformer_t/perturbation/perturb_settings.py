@@ -1,0 +1,63 @@
+"""Settings of a perturbation; light, so that the command line can show them."""
+
+from dataclasses import dataclass
+
+from bionemo.geneformer_t.config import EmbeddingSettings
+from bionemo.geneformer_t.fates.terminal_settings import FATES
+from bionemo.geneformer_t.model.transition_settings import KEY
+from bionemo.geneformer_t.setting_values import Settings, require_at_least, require_fraction
+
+ALL = "all"
+"""The word for all genes."""
+PERTURBATION = "perturbation"
+"""Where the table of effects is, in `uns`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerturbSettings(Settings):
+    """Which genes are edited in which cells, and what is read.
+
+    Raises:
+        TypeError: A value is of another type than its field.
+        ValueError: A number is out of range.
+    """
+
+    genes: str = ALL
+    """Genes to edit: `all`, a file with one gene (or combination) on each line, or names with
+    commas between them; B+C for two genes that are edited together."""
+    edit: str = "delete"
+    """What is done to them: `delete`; `up:K` or `down:K` to move them by K ranks; `as:CLUSTER` to
+    give them the ranks that they have in the middle cell of another cluster."""
+    cluster_key: str | None = None
+    """Column of obs with the cluster or cell type of each cell."""
+    clusters: tuple[str, ...] = ()
+    """Clusters whose cells are edited. By default all cells that are in no terminal state."""
+    fates: tuple[str, ...] = ()
+    """Fates to read. By default all that the input has."""
+    pseudotime_key: str | None = None
+    """Column of obs with a pseudotime or time, in numbers. If given, its change is read too."""
+    donor_key: str | None = None
+    """Column of obs with the donor or replicate, which is then the unit of the test."""
+    time_key: str | None = None
+    """Column of obs with time points, where cells go to the next time point only. By default as
+    the transitions of the input were made."""
+    fates_key: str = FATES
+    """Table of obsm with the fate probabilities."""
+    transitions_key: str = KEY
+    """Entry of uns that says how the transitions of the input were made."""
+    min_cells: int = 30
+    """Number of cells, at least, in which an edit changes what the model reads; targets with fewer
+    get no rank and no p-value."""
+    num_null_genes: int = 100
+    """Number of other genes, matched on detection and rank, that each effect is compared with."""
+    min_mapped_counts: float = EmbeddingSettings.min_mapped_counts
+    """Smallest fraction of the counts that must belong to genes of the checkpoint's vocabulary."""
+    seed: int = 42
+    """Random seed of the null genes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(self, 1, "min_cells")
+        require_at_least(self, 20, "num_null_genes")
+        require_at_least(self, 0, "seed")
+        require_fraction(self, "min_mapped_counts")
