@@ -1,4 +1,4 @@
-"""Effects are differences of full passes of the textbook model, and nothing but cells changes them."""
+"""Effects are differences of full passes of the textbook model; the order of cells is none."""
 
 import numpy as np
 import pytest

@@ -18,11 +18,12 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.files import whole_file
 from bionemo.geneformer_t.inference.embedder import OnCells
-from bionemo.geneformer_t.perturbation.cell_edits import CellEdits, Untouched
+from bionemo.geneformer_t.perturbation.cell_edits import CellEdits, EditedCells, Untouched
 from bionemo.geneformer_t.perturbation.effect_sums import EffectSums
 from bionemo.geneformer_t.perturbation.next_step import NextStep, Rows, means
 from bionemo.geneformer_t.perturbation.processes import Processes
 
+OnEffects = Callable[[EditedCells, Float[ndarray, "context readout"]], object]
 CONTEXTS_AT_ONCE = 64
 SAVED_EVERY = 60.0
 """Seconds between two savings."""
@@ -48,6 +49,7 @@ def exact_effects(
     saved: "SavedSums | None" = None,
     processes: Processes = Processes(),  # noqa: B008 - frozen
     on_contexts: OnCells = int,
+    on_effects: OnEffects | None = None,
 ) -> ExactEffects:
     """Read every edited cell.
 
@@ -59,6 +61,7 @@ def exact_effects(
         saved: Where sums are kept meanwhile.
         processes: Those that share the work.
         on_contexts: Told how many more edited cells are done.
+        on_effects: Given the effects in each cell, in batches; sums are not resumed then.
     """
     base = _base_rows(next_step, edits, own)
     values = means(base, next_step.values)
@@ -67,7 +70,7 @@ def exact_effects(
     most = np.maximum(span, np.nanmax(np.abs(next_step.values), axis=0))
     number = int(groups.max(initial=0)) + 1
     sums = EffectSums.zeros(len(edits.targets), number, np.append(most, 1.0))
-    done = saved.resume(sums) if saved is not None else 0
+    done = saved.resume(sums) if saved is not None and on_effects is None else 0
     for at, batch in enumerate(edits.batches(CONTEXTS_AT_ONCE)):
         if at % processes.number != processes.rank:
             continue
@@ -80,11 +83,16 @@ def exact_effects(
         )
         changed = total_variation(before, rows)
         effects = means(rows, next_step.values) - values[batch.cells]
-        sums.add(batch.targets, groups[batch.cells], np.column_stack([effects, changed]))
-        if saved is not None:
+        of_cells = np.column_stack([effects, changed])
+        sums.add(batch.targets, groups[batch.cells], of_cells)
+        if on_effects is not None:
+            on_effects(batch, of_cells)
+        elif saved is not None:
             saved.save(sums, at + 1)
         on_contexts(len(batch.cells))
     processes.add_up(sums.sums, sums.counts)
+    if saved is not None:
+        saved.remove()
     return ExactEffects(sums=sums, untouched=edits.untouched, base=values)
 
 

@@ -53,6 +53,8 @@ class PerturbedInput:
     """All known genes of each in rank order; none is empty."""
     rows: Int[ndarray, " cell"]
     """Their rows in the input, ascending."""
+    everyone: Ragged | None
+    """All cells of the input, where fates are to be solved again."""
     groups: Groups
     readouts: tuple[str, ...]
     """Names of the columns of `values`."""
@@ -124,9 +126,12 @@ def read_input(
     num_cells = given.source.shape[0]
     reader = CellReader(model, given.source, settings.min_mapped_counts)
     mine = PassingCells(np.flatnonzero(chosen))
+    everyone = PassingCells(np.arange(num_cells if settings.num_sustained else 0))
     others = PassingCells(np.flatnonzero(elsewhere) if elsewhere is not None else np.array([], int))
     drawn = PassingCells(reference_rows(num_cells, transitions.seed))
-    blocks = mine.following(others.following(drawn.following(reader.blocks())))
+    blocks = reader.blocks()
+    for kept in (mine, others, drawn, everyone):
+        blocks = kept.following(blocks)
     choice = choice_of(model, transitions)
     held = Candidates.of_blocks(blocks, num_cells, choice.num_ranks, reader.vocab, on_cells)
     sets = candidate_sets(given, given, held, transitions)
@@ -135,6 +140,7 @@ def read_input(
     return PerturbedInput(
         cells=cells,
         rows=rows,
+        everyone=everyone.cells() if settings.num_sustained else None,
         groups=groups_of(given.obs.iloc[rows], settings.cluster_key, settings.donor_key),
         readouts=readouts,
         values=values,

@@ -34,6 +34,7 @@ COMMANDS = {
         "write which cells each cell goes to, as a sparse matrix",
     ),
     "drivers": ("drivers", "drivers", "find the genes that go with each fate"),
+    "perturb": ("perturb", "perturb", "find the genes whose edits change where cells go"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),
     "doctor": ("doctor", "doctor", "check a checkpoint, a data folder, or whether they match"),
 }

@@ -1,0 +1,158 @@
+"""From cells and genes to a table of effects beside their nulls.
+
+All targets that are asked for, and the matched genes that they are compared with, are edited in all
+chosen cells; nothing is estimated. Controls, further checkpoints and baselines go through the same
+cells, targets and tests.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bionemo.geneformer_t.fates.streamed_transitions import CellInput
+from bionemo.geneformer_t.inference.embedder import OnCells
+from bionemo.geneformer_t.inference.next_cell import genes_per_cell
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
+from bionemo.geneformer_t.perturbation.cell_effects import CellEffects
+from bionemo.geneformer_t.perturbation.edits import parse_edit
+from bionemo.geneformer_t.perturbation.perturb_run import (
+    Run,
+    Tested,
+    make_run,
+    num_edits,
+    tested_effects,
+)
+from bionemo.geneformer_t.perturbation.perturb_settings import PerturbSettings
+from bionemo.geneformer_t.perturbation.perturb_table import (
+    effect_table,
+    effects_by_cluster,
+    notes_on,
+    with_sustained,
+)
+from bionemo.geneformer_t.perturbation.perturbed_input import ROW
+from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.rank_changes import rank_changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbation:
+    """What was found."""
+
+    table: pd.DataFrame
+    """One row a readout and target that was asked for."""
+    by_cluster: pd.DataFrame
+    """One row a readout, target and cluster."""
+    found: Tested
+    controls: Mapping[str, Tested]
+    readouts: tuple[str, ...]
+    in_cells: Mapping[str, pd.DataFrame]
+    """With `with_cells`: effects of cells x targets by readout; NaN where there is none."""
+    ranks: pd.DataFrame | None
+    """With `with_ranks`: mean changes of expected normalised ranks, genes x targets."""
+    num_cells: int
+    """Cells that were edited."""
+    num_contexts: int
+    """Edited cells that the network read, over all targets."""
+    notes: tuple[str, ...]
+
+    def entries(self, key: str, notes: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What an AnnData object holds of it: group -> key -> value.
+
+        Args:
+            key: What the keys begin with.
+            notes: What there is to say about it.
+        """
+        uns: dict[str, Any] = {key: self.table, f"{key}_by_cluster": self.by_cluster}
+        uns[f"{key}_notes"] = np.array(notes, dtype=object)
+        if self.ranks is not None:
+            uns[f"{key}_ranks"] = self.ranks
+        obsm = {f"{key}: {name}": table for name, table in self.in_cells.items()}
+        return {"uns": uns, "obsm": obsm}
+
+
+def perturb(
+    model: NextCellModel,
+    given: CellInput,
+    fates: pd.DataFrame | None,
+    how: Mapping[str, Any] | None,
+    settings: PerturbSettings,
+    *,
+    controls: Mapping[str, NextCellModel] | None = None,
+    saved: Path | None = None,
+    processes: Processes = Processes(),  # noqa: B008 - frozen
+    on_cells: OnCells = int,
+    on_contexts: OnCells = int,
+    on_plan: Callable[[int], object] = int,
+) -> Perturbation:
+    """Edit genes in cells, read what follows, and test it.
+
+    Args:
+        model: Trained on next cells.
+        given: Cells with raw counts, and their obs.
+        fates: Fate probabilities of all cells; None where there are none.
+        how: How `uns` says that the transitions were made.
+        settings: What is edited and read.
+        controls: Further models for the same cells and edits, by name.
+        saved: Where an unfinished run keeps its sums; it goes on from there.
+        processes: Those that share the work.
+        on_cells: Told how many more cells are read from the input.
+        on_contexts: Told how many more edited cells are done.
+        on_plan: Told how many there are at most, once genes and cells are known.
+
+    Raises:
+        KeyError: No such column, cluster or fate.
+        ValueError: An edit or a gene cannot be understood, fates are missing, or no cell is left.
+    """
+    edit = parse_edit(settings.edit)
+    run = make_run(model, given, fates, how, settings, edit, on_cells)
+    on_plan(num_edits(run, model) * (1 + len(controls or {})) // processes.number)
+    readouts = (*run.given.readouts, ROW)
+    symbols = [run.names[target] for target in run.asked]
+    kept = (
+        CellEffects(len(run.given.cells), len(symbols), readouts) if settings.with_cells else None
+    )
+    found = tested_effects(
+        run, model, saved, processes, on_contexts, on_effects=kept.add if kept else None
+    )
+    others = {
+        name: tested_effects(
+            run, control, _beside(saved, name), processes, on_contexts, on_effects=None
+        )
+        for name, control in (controls or {}).items()
+    }
+    table = effect_table(run, found, others, readouts, model.required_vocab())
+    if settings.num_sustained:
+        table = with_sustained(table, run, found, model, given, on_contexts)
+    return Perturbation(
+        table=table,
+        by_cluster=effects_by_cluster(run, found, readouts),
+        found=found,
+        controls=others,
+        readouts=readouts,
+        in_cells=kept.tables(run.given.rows, given.obs.index, symbols)
+        if kept is not None and given.obs is not None
+        else {},
+        ranks=_ranks(run, model, symbols, on_contexts) if settings.with_ranks else None,
+        num_cells=len(run.given.cells),
+        num_contexts=int(found.effects.sums.counts.sum()),
+        notes=(*run.given.notes, *notes_on(run, found)),
+    )
+
+
+def _ranks(
+    run: Run, model: NextCellModel, symbols: Sequence[str], on_contexts: OnCells
+) -> pd.DataFrame:
+    """Changes of expected normalised ranks, genes x targets that were asked for."""
+    vocab, num_ranks = model.required_vocab(), run.given.candidates.num_ranks
+    edits = CellEdits(run.given.cells, run.asked, run.edit, genes_per_cell(model), run.elsewhere)
+    changes, _ = rank_changes(model, edits, num_ranks, on_contexts)
+    return pd.DataFrame(changes.T, index=vocab.decode(vocab.gene_ids.tolist()), columns=list(symbols))
+
+
+def _beside(saved: Path | None, name: str) -> Path | None:
+    return None if saved is None else saved.with_name(f"{saved.name}-{name}")

@@ -1,0 +1,170 @@
+"""One perturbation: targets, nulls and cells that are the same for the model and all controls."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+from numpy import ndarray
+
+from bionemo.geneformer_t.fates.streamed_transitions import CellInput
+from bionemo.geneformer_t.inference.embedder import OnCells
+from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+from bionemo.geneformer_t.inference.next_cell import genes_per_cell
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.obs_columns import obs_labels
+from bionemo.geneformer_t.perturbation.cell_edits import CellEdits, Target
+from bionemo.geneformer_t.perturbation.chosen_cells import check_clusters
+from bionemo.geneformer_t.perturbation.edits import AsIn, Edit, Move, typical_ranks
+from bionemo.geneformer_t.perturbation.effect_tests import DonorEffects, EffectTests, effect_tests
+from bionemo.geneformer_t.perturbation.exact_effects import (
+    ExactEffects,
+    OnEffects,
+    SavedSums,
+    exact_effects,
+)
+from bionemo.geneformer_t.perturbation.gene_targets import all_targets, read_names, targets_of
+from bionemo.geneformer_t.perturbation.null_genes import NullPlan, plan_nulls, rank_table
+from bionemo.geneformer_t.perturbation.perturb_settings import ALL, PerturbSettings
+from bionemo.geneformer_t.perturbation.perturbed_input import PerturbedInput, read_input
+from bionemo.geneformer_t.perturbation.processes import Processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """One model's effects and their tests."""
+
+    effects: ExactEffects
+    tests: EffectTests
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is the same for the model and for every control."""
+
+    given: PerturbedInput
+    edit: Edit
+    plan: NullPlan
+    tokens: list[Target]
+    """The targets of the plan as tokens."""
+    settings: PerturbSettings
+    elsewhere: Mapping[int, int] | None
+    names: dict[Target, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> list[Target]:
+        """The targets that were asked for."""
+        return self.tokens[: len(self.plan.nulls)]
+
+
+def make_run(
+    model: NextCellModel,
+    given: CellInput,
+    fates: pd.DataFrame | None,
+    how: Mapping[str, Any] | None,
+    settings: PerturbSettings,
+    edit: Edit,
+    on_cells: OnCells,
+) -> Run:
+    """Read the input and decide on targets and nulls.
+
+    Args, errors: as `perturb`.
+    """
+    elsewhere = None if given.obs is None else _cells_elsewhere(given.obs, settings, edit)
+    held = read_input(model, given, fates, how, settings, elsewhere, on_cells)
+    vocab, most = model.required_vocab(), genes_per_cell(model)
+    read = held.cells.truncated(most)
+    if isinstance(edit, Move) and abs(edit.ranks) >= int(read.lengths.max()):
+        raise ValueError(
+            f"edit: {edit} moves genes by {abs(edit.ranks):,} ranks, and the model reads no more "
+            f"than {int(read.lengths.max()):,} genes of any of these cells; give fewer ranks"
+        )
+    expressed = held.expressed_by(len(vocab))
+    if settings.genes == ALL:
+        names = all_targets(vocab, held.symbols, np.unique(read.values).tolist())
+    else:
+        names = targets_of(
+            read_names(settings.genes), vocab, held.symbols, expressed, len(held.cells)
+        )
+    asked = [tuple(np.searchsorted(vocab.gene_ids, target).tolist()) for target in names]
+    plan = plan_nulls(asked, rank_table(read, most, vocab.gene_ids, len(vocab)), settings)
+    tokens = [tuple(vocab.gene_ids[list(target)].tolist()) for target in plan.targets]
+    ranks = None
+    if held.elsewhere is not None:
+        every = np.unique(np.concatenate([np.array(target) for target in tokens]))
+        ranks = typical_ranks(held.elsewhere, every, len(vocab))
+    return Run(
+        given=held, edit=edit, plan=plan, tokens=tokens, settings=settings, elsewhere=ranks,
+        names=names,
+    )  # fmt: skip
+
+
+def num_edits(run: Run, model: NextCellModel) -> int:
+    """How many edited cells there are at most, for a progress bar."""
+    read = run.given.cells.truncated(genes_per_cell(model))
+    if isinstance(run.edit, AsIn):
+        return len(run.tokens) * len(read)
+    expressed = np.bincount(read.values, minlength=len(model.required_vocab()))
+    return int(sum(expressed[list(target)].min() for target in run.tokens))
+
+
+def tested_effects(
+    run: Run,
+    model: NextCellModel,
+    saved: Path | None,
+    processes: Processes,
+    on_contexts: OnCells,
+    *,
+    on_effects: OnEffects | None,
+) -> Tested:
+    """The effects of all targets by one model, and the tests of those that were asked for."""
+    given, settings = run.given, run.settings
+    edits = CellEdits(given.cells, run.tokens, run.edit, genes_per_cell(model), run.elsewhere)
+    effects = exact_effects(
+        given.next_step(model), edits, given.rows, given.groups.of_cell,
+        saved=None if saved is None else SavedSums(
+            saved.with_name(f"{saved.name}-{processes.rank}of{processes.number}"),
+            _fingerprint(run, model),
+        ),
+        processes=processes, on_contexts=on_contexts, on_effects=on_effects,
+    )  # fmt: skip
+    sums = effects.sums
+    donors = None
+    if settings.donor_key is not None:
+        number = np.unique(given.groups.donors, return_inverse=True)[1]
+        donors = DonorEffects.of(sums.totals, sums.counts, number, settings)
+    tests = effect_tests(sums.means, sums.cells, run.plan.nulls, settings, donors=donors)
+    return Tested(effects=effects, tests=tests)
+
+
+def _cells_elsewhere(
+    obs: pd.DataFrame, settings: PerturbSettings, edit: Edit
+) -> Bool[ndarray, " cell"] | None:
+    """The cells of the cluster that genes are edited as in."""
+    if not isinstance(edit, AsIn):
+        return None
+    if settings.cluster_key is None:
+        raise ValueError(f"edit: {edit} needs cluster_key, the column of obs with that cluster")
+    labels = obs_labels(obs, settings.cluster_key, "cluster_key")
+    check_clusters(labels, [edit.cluster], "edit", settings.cluster_key)
+    found: Bool[ndarray, " cell"] = labels == edit.cluster
+    return found
+
+
+def _fingerprint(run: Run, model: NextCellModel) -> str:
+    """Of all that the sums depend on."""
+    given = run.given
+    digest = hashlib.sha256(model_fingerprint(model).encode())
+    digest.update(repr((run.tokens, str(run.edit), given.settings, given.readouts)).encode())
+    digest.update(repr(asdict(given.groups)["clusters"]).encode())
+    for array in (
+        given.cells.values, given.cells.offsets, given.values,  # noqa: PD011 - no DataFrames
+        given.rows, given.groups.of_cell,
+        given.candidates.places, given.candidates.entries,
+    ):  # fmt: skip
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,187 @@
+"""`geneformer-t perturb`: what editing a gene changes of what follows, as a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION, PerturbSettings
+from bionemo.geneformer_t.run.command import command, main
+from bionemo.geneformer_t.run.embed import input_file
+from bionemo.geneformer_t.setting_values import require_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+    from bionemo.geneformer_t.perturbation.perturb import Perturbation
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerturbCommandSettings(PerturbSettings):
+    """Which genes are edited in which cells, by which model, and where to write the effects.
+
+    Raises:
+        TypeError: A value is of another type than its field.
+        ValueError: The output is no .csv, or a number is out of range.
+    """
+
+    checkpoint: Path
+    """Checkpoint of a trained model, with its vocabulary and medians."""
+    input: Path
+    """An .h5ad with raw counts, and with transitions and fates as geneformer-t transitions and
+    geneformer-t fates write them."""
+    output: Path
+    """The .csv to write, with one row for each readout and gene; or an .h5ad, a copy of the input
+    with this table in uns and, if they are asked for, effects in cells and changes of ranks. While
+    it is being computed, sums are kept beside it, from which an interrupted run goes on."""
+    key_added: str = PERTURBATION
+    """What the names of entries of an .h5ad output begin with."""
+    controls: bool = False
+    """Also perturb a model of the same sizes with random weights, and the model that was trained on
+    shuffled successors. What they find is found without a graph."""
+    shuffled_checkpoint: Path | None = None
+    """Checkpoint of the model that was trained with shuffle_successors; by default the one that
+    `train --controls` left beside the checkpoint."""
+    layer: str | None = None
+    """Layer with the raw counts; by default X."""
+    use_raw: bool = False
+    """Read counts and genes from raw instead of X."""
+    round_counts: bool = False
+    """Round expected counts to the nearest whole number."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_key("key_added", self.key_added)
+        if self.output.suffix not in {".csv", ".h5ad"}:
+            raise ValueError(f"output must end in .csv or .h5ad; got {self.output}")
+        if self.output.suffix == ".csv" and (self.with_cells or self.with_ranks):
+            raise ValueError(
+                "effects in cells (with_cells) and changes of ranks (with_ranks) are tables of "
+                f"their own, which a .csv does not hold; give an output .h5ad, not {self.output}"
+            )
+
+
+@command(PerturbCommandSettings)
+def perturb(settings: PerturbCommandSettings) -> Path:
+    """Write what editing genes changes of the next cell: of its fate, its pseudotime, its row.
+
+    Every gene is edited in every chosen cell that has it, the edited cell is read by the model, and
+    the mean of the change over cells is compared with the changes that matched genes make. A model
+    knows what goes together in its data: effects are associations, and no experiment.
+    """
+    from bionemo.geneformer_t.inference.checkpoint import load_model
+    from bionemo.geneformer_t.perturbation.processes import joined_processes
+
+    model = load_model(settings.checkpoint)
+    controls, about = _controls(model, settings)
+    with joined_processes() as processes:
+        found = _perturbed(model, controls, settings, processes)
+        if processes.rank > 0:
+            return settings.output
+    notes = (*about, *found.notes)
+    _write(found, notes, settings)
+    for note in notes:
+        print(f"note: {note}")
+    print(_summary(found))
+    print(settings.output)
+    return settings.output
+
+
+def _perturbed(
+    model: "NextCellModel",
+    controls: "dict[str, NextCellModel]",
+    settings: PerturbCommandSettings,
+    processes: Any,
+) -> "Perturbation":
+    from tqdm import tqdm
+
+    from bionemo.geneformer_t.counts.formats import MatrixChoice
+    from bionemo.geneformer_t.counts.h5ad import h5ad_input
+    from bionemo.geneformer_t.counts.row_order import row_wise
+    from bionemo.geneformer_t.fates.streamed_transitions import CellInput
+    from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
+
+    path = input_file(settings.input)
+    choice = MatrixChoice(
+        layer=settings.layer, use_raw=settings.use_raw, round_counts=settings.round_counts
+    )
+    fates, how = _stored(path, settings)
+    with (
+        h5ad_input(path, choice) as opened,
+        row_wise(opened.counts) as source,
+        tqdm(desc="perturb", unit="edited cell", disable=None, leave=False) as bar,
+    ):
+        return perturb_cells(
+            model, CellInput(source=source, obs=opened.obs), fates, how, settings,
+            controls=controls, saved=settings.output.with_name(f".{settings.output.name}.sums"),
+            processes=processes, on_contexts=bar.update, on_plan=bar.reset,
+        )  # fmt: skip
+
+
+def _write(found: "Perturbation", notes: Sequence[str], settings: PerturbCommandSettings) -> None:
+    from bionemo.geneformer_t.counts.update_h5ad import add_value, updated_copy
+    from bionemo.geneformer_t.files import write_text
+
+    if settings.output.suffix == ".csv":
+        write_text(settings.output, found.table.to_csv(index=False, float_format="%.6g"))
+        return
+    entries = found.entries(settings.key_added, notes)
+    replaced = {group: tuple(held) for group, held in entries.items()}
+    with updated_copy(input_file(settings.input), settings.output, replaced) as file:
+        for group, held in entries.items():
+            for key, value in held.items():
+                add_value(file, group, key, value)
+
+
+def _stored(
+    path: Path, settings: PerturbSettings
+) -> "tuple[pd.DataFrame | None, dict[str, Any] | None]":
+    """Fates and how transitions were made, where the file holds them."""
+    from anndata.io import read_elem
+
+    from bionemo.geneformer_t.counts.hdf5 import open_hdf5
+
+    with open_hdf5(path) as file:
+        held = file.get(f"obsm/{settings.fates_key}")
+        made = file.get(f"uns/{settings.transitions_key}")
+        fates = None if held is None else read_elem(held)
+        return fates, None if made is None else read_elem(made)
+
+
+def _controls(
+    model: "NextCellModel", settings: PerturbCommandSettings
+) -> "tuple[dict[str, NextCellModel], list[str]]":
+    """Random weights and shuffled graph, and what there is to say about them."""
+    from bionemo.geneformer_t.inference.controls import load_shuffled, random_weights
+    from bionemo.geneformer_t.report.evaluated import run_dir
+    from bionemo.geneformer_t.training.shuffled_control import find_control
+
+    if not settings.controls and settings.shuffled_checkpoint is None:
+        return {}, []
+    found: dict[str, NextCellModel] = {}
+    notes: list[str] = []
+    path = settings.shuffled_checkpoint
+    if path is None:
+        beside = find_control(run_dir(settings.checkpoint))
+        path = beside.checkpoint
+        notes.append(
+            beside.note
+            or "no model with shuffled successors is beside the checkpoint (train --controls "
+            "makes one); the control is random weights alone"
+        )
+    if path is not None:
+        found["shuffled"], notes = load_shuffled(path, model), []
+    if settings.controls:
+        found["random"] = random_weights(model, settings.seed)
+    return found, notes
+
+
+def _summary(found: "Perturbation") -> str:
+    from bionemo.geneformer_t.perturbation.perturb_text import summary
+
+    return summary(found)
+
+
+if __name__ == "__main__":
+    main(perturb)

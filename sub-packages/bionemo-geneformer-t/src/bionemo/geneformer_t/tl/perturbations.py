@@ -1,0 +1,176 @@
+"""`gft.tl.perturb`: what editing genes changes of what follows."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from tqdm import tqdm
+
+from bionemo.geneformer_t.config import EmbeddingSettings
+from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, require_anndata
+from bionemo.geneformer_t.counts.row_order import row_wise
+from bionemo.geneformer_t.fates.streamed_transitions import CellInput
+from bionemo.geneformer_t.fates.terminal_settings import FATES
+from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.transition_settings import KEY
+from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
+from bionemo.geneformer_t.perturbation.perturb_settings import (
+    ALL,
+    PERTURBATION,
+    PerturbSettings,
+)
+from bionemo.geneformer_t.setting_values import require_key
+
+if TYPE_CHECKING:
+    import anndata
+
+logger = logging.getLogger(__name__)
+
+
+def perturb(
+    adata: "anndata.AnnData",
+    model: NextCellModel | Path | str,
+    genes: str | Sequence[str] = ALL,
+    edit: str = PerturbSettings.edit,
+    *,
+    cluster_key: str | None = None,
+    clusters: str | Sequence[str] = (),
+    fates: str | Sequence[str] = (),
+    pseudotime_key: str | None = None,
+    donor_key: str | None = None,
+    controls: Mapping[str, NextCellModel | Path | str] | None = None,
+    time_key: str | None = None,
+    fates_key: str = FATES,
+    transitions_key: str = KEY,
+    key_added: str = PERTURBATION,
+    layer: str | None = None,
+    use_raw: bool = False,
+    round_counts: bool = False,
+    num_sustained: int = PerturbSettings.num_sustained,
+    with_cells: bool = False,
+    with_ranks: bool = False,
+    min_cells: int = PerturbSettings.min_cells,
+    num_null: int = PerturbSettings.num_null,
+    min_donor_cells: int = PerturbSettings.min_donor_cells,
+    min_mapped_counts: float = EmbeddingSettings.min_mapped_counts,
+    seed: int = PerturbSettings.seed,
+) -> pd.DataFrame:
+    """Edit genes in cells, and read what that changes of what follows, by a trained model.
+
+    An effect is the mean, over the cells in which the edit changes what the model reads, of a
+    readout of the edited cell minus that of the cell as it is. Readouts are
+
+    * `fate NAME`: the expected probability of a fate one step on, the fate probabilities of the
+      cells that a cell goes to, weighted by its transition row; the effect is a difference of
+      probabilities, above 0 toward the fate;
+    * the column `pseudotime_key`: its expected value one step on, in its own units, above 0 for
+      later;
+    * `transition row`: the probability that goes to other cells than before, from 0 to 1.
+
+    Transition rows are by the network alone, without a kNN memory. Each effect is compared with
+    those of matched genes, of similar detection and rank. A model knows what goes together in its
+    data: an effect is an association, not what an experiment would show.
+
+    Args:
+        adata: Raw counts, and transitions and fates as `gft.tl.transitions` and `gft.tl.fates`
+            write them. Without fates, the transition row is read.
+        model: The model that the transitions are by, or the path of its checkpoint.
+        genes: `all`, or genes by id or symbol; `A+B` for two that are edited together.
+        edit: `delete`; `up:K` or `down:K` to move genes by K ranks; `as:CLUSTER` to give them the
+            ranks that they have in the middle cell of another cluster.
+        cluster_key: Column of obs with the clusters.
+        clusters: Clusters whose cells are edited; by default all cells that are in no terminal
+            state.
+        fates: Fates to read; all by default.
+        pseudotime_key: Column of obs with a pseudotime or time, in numbers.
+        donor_key: Column of obs with the donor or replicate, which is the unit of the test then.
+        controls: Models without what this one should have learned, by name, such as one that was
+            trained on shuffled successors. They are perturbed and tested in the same way.
+        time_key: Column of obs with time points, where cells go to the next one only; by default
+            as the transitions were made.
+        fates_key: DataFrame of obsm with the fate probabilities.
+        transitions_key: Entry of uns that says how the transitions were made.
+        key_added: Where to write in uns.
+        layer: Layer with the raw counts; X by default.
+        use_raw: Take counts and genes from `raw`.
+        round_counts: Round expected counts to the nearest whole number.
+        num_sustained: Targets, those with the largest z of a fate, for which fates are solved again
+            with all cells edited.
+        with_cells: Also write the effects in each cell.
+        with_ranks: Also read the change of the expected normalised rank of every gene.
+        min_cells: Affected cells, at least, of a gene that is tested.
+        num_null: Matched genes that each is compared with.
+        min_donor_cells: Affected cells, at least, of a donor that counts.
+        min_mapped_counts: Least fraction of the counts that must be on genes of the vocabulary.
+        seed: Draws the nulls of combinations.
+
+    Returns:
+        One row for each readout and gene or combination, the smallest p-values of each readout
+        first. Columns: `readout`, `gene` (id), `symbol`, `edit`, `cells` (affected),
+        `cells_without` (that lack a gene, so that nothing can be deleted or moved),
+        `cells_unchanged` (the model reads the same of them), `units` (cells, or donors), `effect`,
+        `null_mean`, `null_sd`, `z`, `p_value`, `fdr` (Benjamini-Hochberg within the readout), and
+        `NAME_effect`, `NAME_z`, `NAME_fdr` for each control; with `num_sustained` also `sustained`,
+        the mean change of fate probabilities with all cells edited. It is also written to
+        `uns[key_added]`, the effects in each cluster to `uns[key_added + "_by_cluster"]`, and what
+        was counted and left out to `uns[key_added + "_notes"]`. With `with_cells`, the effects of
+        cells x targets go to `obsm[key_added + ": " + readout]`, NaN where there is none; with
+        `with_ranks`, the mean changes of genes x targets to `uns[key_added + "_ranks"]`, in
+        normalised ranks: 1 at the first rank, falling evenly to 0 after the last that counts.
+
+    Raises:
+        TypeError: `adata` is no AnnData object.
+        FileNotFoundError: No such checkpoint.
+        KeyError: No such fate, column or layer.
+        ValueError: A gene or edit cannot be understood, fates are not there yet, the transitions
+            are another model's, or the values are no raw counts.
+    """
+    settings = PerturbSettings(
+        genes=genes if isinstance(genes, str) else ",".join(genes),
+        edit=edit,
+        cluster_key=cluster_key,
+        clusters=(clusters,) if isinstance(clusters, str) else tuple(clusters),
+        fates=(fates,) if isinstance(fates, str) else tuple(fates),
+        pseudotime_key=pseudotime_key,
+        donor_key=donor_key,
+        time_key=time_key,
+        fates_key=fates_key,
+        transitions_key=transitions_key,
+        num_sustained=num_sustained,
+        with_cells=with_cells,
+        with_ranks=with_ranks,
+        min_cells=min_cells,
+        num_null=num_null,
+        min_donor_cells=min_donor_cells,
+        min_mapped_counts=min_mapped_counts,
+        seed=seed,
+    )
+    require_anndata(adata)
+    require_key("key_added", key_added)
+    trained = _loaded(model)
+    others = {name: _loaded(control) for name, control in (controls or {}).items()}
+    given = anndata_source(
+        adata, layer, use_raw=use_raw, round_counts=round_counts, options=BY_LAYER
+    )
+    with (
+        row_wise(given) as source,
+        tqdm(desc="perturb", unit="edited cell", disable=None, leave=False) as bar,
+    ):
+        found = perturb_cells(
+            trained, CellInput(source=source, obs=adata.obs), adata.obsm.get(fates_key),
+            adata.uns.get(transitions_key), settings, controls=others, on_contexts=bar.update,
+            on_plan=bar.reset,
+        )  # fmt: skip
+    notes = [*given.notes_on_rounding, *found.notes]
+    for note in notes:
+        logger.warning("%s", note)
+    for group, held in found.entries(key_added, notes).items():
+        getattr(adata, group).update(held)
+    return found.table
+
+
+def _loaded(model: NextCellModel | Path | str) -> NextCellModel:
+    return model if isinstance(model, NextCellModel) else load_model(model)

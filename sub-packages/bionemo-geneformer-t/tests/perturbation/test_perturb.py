@@ -1,0 +1,246 @@
+"""From an AnnData object to the table: counts, tests and readouts belong to each other."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bionemo.geneformer_t import tl
+from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.inference.controls import random_weights
+from bionemo.geneformer_t.inference.expected_ranks import expected_ranks
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.transition_fit import TransitionFit
+from bionemo.geneformer_t.model.transition_settings import TransitionChoice
+from bionemo.geneformer_t.ragged import Ragged
+from bionemo.geneformer_t.vocab import GeneVocab
+
+CELLS, GENES = 60, 50
+
+
+@pytest.fixture(scope="module")
+def model() -> NextCellModel:
+    """Random weights, over 50 genes, of which it reads 30 of a cell."""
+    vocab = GeneVocab.of_genes({f"g{i}": 1.0 for i in range(GENES)})
+    torch.manual_seed(0)
+    made = NextCellModel(
+        BioBertConfig(
+            vocab_size=len(vocab), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=32, max_position_embeddings=70, initializer_range=0.3,
+        )
+    )  # fmt: skip
+    made.adopt(vocab, PairSettings(seq_length=63))
+    rng = np.random.default_rng(5)
+    made.transitions = TransitionFit(
+        choice=TransitionChoice(num_ranks=20, num_successors=6, temperature=4.0),
+        references=Ragged.of([rng.choice(vocab.gene_ids, 25, replace=False) for _ in range(9)]),
+        num_contexts=9, num_candidates=9, spread=0.1, log_likelihood=-1.0, uniform=-2.0,
+    )  # fmt: skip
+    return made.eval()
+
+
+@pytest.fixture
+def adata(model) -> anndata.AnnData:
+    """Cells of three clusters, two of them terminal, with transitions and fates."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(0.8, 2, GENES), (CELLS, GENES)).astype(np.float32)
+    obs = pd.DataFrame(
+        {
+            "cell_type": np.repeat(["early", "left", "right"], [40, 10, 10]),
+            "donor": np.tile(list("uvwxyz"), 10),
+            "pseudotime": np.linspace(0, 5, CELLS),
+        },
+        index=[f"c{i}" for i in range(CELLS)],
+    )
+    var = pd.DataFrame(index=[f"g{i}" for i in range(GENES)])
+    made = anndata.AnnData(counts, obs=obs, var=var)
+    tl.transitions(made, model)
+    tl.fates(made, ["left", "right"], cluster_key="cell_type")
+    return made
+
+
+def perturbed(adata, model, genes="all", **options) -> pd.DataFrame:
+    given = {"min_cells": 10, "num_null": 20, "cluster_key": "cell_type", "clusters": "early"}
+    return tl.perturb(adata, model, genes, **{**given, **options})
+
+
+def test_the_table_has_a_row_for_each_readout_and_gene_and_counts_all_cells(adata, model) -> None:
+    table = perturbed(
+        adata, model, pseudotime_key="pseudotime", controls={"random": random_weights(model, 1)}
+    )
+    assert set(table["readout"]) == {"fate left", "fate right", "pseudotime", "transition row"}
+    counted = table[["cells", "cells_without", "cells_unchanged"]].sum(axis=1)
+    assert (counted == 40).all()
+    early = adata[adata.obs["cell_type"] == "early"]
+    expressed = pd.Series((early.X > 0).sum(axis=0), index=early.var_names)
+    left = table[table["readout"] == "fate left"].set_index("gene")
+    assert (left["cells_without"] == 40 - expressed[left.index]).all()
+    tested = left["cells"] >= 10
+    assert tested.any()
+    assert left["p_value"].notna().equals(tested)
+    np.testing.assert_allclose(
+        left["z"][tested], ((left["effect"] - left["null_mean"]) / left["null_sd"])[tested]
+    )
+    assert {"random_effect", "random_z", "random_fdr"} <= set(table)
+    assert not np.allclose(left["effect"], left["random_effect"])
+    # both fates together are certain, before and after
+    right = table[table["readout"] == "fate right"].set_index("gene")
+    np.testing.assert_allclose(left["effect"], -right["effect"][left.index], atol=1e-9)
+    assert table[table["readout"] == "transition row"]["effect"].between(0, 1).all()
+
+
+def test_effects_are_those_of_transitions_of_the_edited_counts(adata, model) -> None:
+    """A gene without counts is a gene that was deleted: the chain of such cells says the same."""
+    adata.X[:, :] = adata.X * (np.cumsum(adata.X > 0, axis=1) <= 30)  # all genes are read
+    tl.transitions(adata, model, self_transitions=True)
+    tl.fates(adata, ["left", "right"], cluster_key="cell_type")
+    table = perturbed(adata, model, "g3", min_cells=1, pseudotime_key="pseudotime")
+    has = np.flatnonzero((adata.X[:, 3] > 0) & (adata.obs["cell_type"] == "early"))
+    edited = adata.copy()
+    edited.X[:, 3] = 0
+    before, after = (
+        tl.transitions(cells[has].copy(), model, adata, self_transitions=True).toarray()
+        for cells in (adata, edited)
+    )
+    change = after - before
+    expected = {
+        "fate left": (change @ adata.obsm["fates"]["left"]).mean(),
+        "fate right": (change @ adata.obsm["fates"]["right"]).mean(),
+        "pseudotime": (change @ adata.obs["pseudotime"]).mean(),
+        "transition row": np.abs(change).sum(axis=1).mean() / 2,
+    }
+    found = table.set_index("readout")
+    assert (found["cells"] == len(has)).all()
+    assert found["effect"].to_dict() == pytest.approx(expected, abs=1e-6)
+    assert abs(expected["pseudotime"]) > 1e-3
+
+
+def test_the_order_of_cells_changes_no_number(adata, model) -> None:
+    found = perturbed(adata, model, pseudotime_key="pseudotime")
+    again = adata[np.random.default_rng(3).permutation(CELLS)].copy()
+    again.uns = adata.uns
+    same = perturbed(again, model, pseudotime_key="pseudotime")
+    pd.testing.assert_frame_equal(found, same, check_exact=True)
+
+
+def test_combinations_have_a_row_of_their_own(adata, model) -> None:
+    table = perturbed(adata, model, ["g1", "g5+g2"], fates="left")
+    assert set(table["symbol"]) == {"g1", "g2+g5"}
+    both = table[table["symbol"] == "g2+g5"].iloc[0]
+    early = adata[adata.obs["cell_type"] == "early"]
+    held = ((early.X[:, 2] > 0) & (early.X[:, 5] > 0)).sum()
+    assert both["cells"] + both["cells_unchanged"] == held
+
+
+def test_sustained_effects_are_fates_of_the_chain_of_edited_cells(adata, model) -> None:
+    adata.X[:, :] = adata.X * (np.cumsum(adata.X > 0, axis=1) <= 30)  # all genes are read
+    ends = {"terminal": ["left", "right"], "cluster_key": "cell_type"}
+    tl.transitions(adata, model, self_transitions=True)
+    tl.fates(adata, **ends)
+    table = perturbed(adata, model, "g1,g3", fates="right", num_sustained=1)
+    rows = table[table["readout"] == "fate right"]
+    (symbol,) = rows.loc[rows["sustained"].notna(), "symbol"]
+    assert symbol == rows.loc[rows["z"].abs().idxmax(), "symbol"]
+    early = (adata.obs["cell_type"] == "early").to_numpy()
+    has = np.asarray(adata[:, symbol].X > 0).ravel() & early
+    edited = adata.copy()
+    edited.X[:, edited.var_names == symbol] = 0
+    # the edited cells are contexts alone: as candidates all cells stay what they were
+    rows_after = tl.transitions(edited[has].copy(), model, adata, self_transitions=True)
+    changed = adata.copy()
+    chain = changed.obsp["T_geneformer_t"].tolil()
+    chain[np.flatnonzero(has)] = rows_after
+    changed.obsp["T_geneformer_t"] = chain.tocsr()
+    tl.fates(changed, **ends)
+    change = (changed.obsm["fates"]["right"] - adata.obsm["fates"]["right"])[has]
+    assert rows["sustained"].dropna().tolist() == pytest.approx([change.mean()], abs=1e-6)
+    assert abs(change.mean()) > 1e-4
+
+
+def test_effects_in_cells_are_what_the_table_averages(adata, model, tmp_path) -> None:
+    table = perturbed(adata, model, "g1,g3", with_cells=True, with_ranks=True)
+    in_cells = adata.obsm["perturbation: fate left"]
+    assert list(in_cells.columns) == ["g1", "g3"]
+    assert in_cells[adata.obs["cell_type"] != "early"].isna().all(axis=None)
+    left = table[table["readout"] == "fate left"].set_index("symbol")
+    np.testing.assert_allclose(in_cells.mean(), left["effect"][["g1", "g3"]], atol=1e-7)
+    assert in_cells.notna().sum().tolist() == left["cells"][["g1", "g3"]].tolist()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    assert anndata.read_h5ad(tmp_path / "cells.h5ad").uns["perturbation_ranks"].shape == (GENES, 2)
+
+
+def test_changes_of_ranks_are_differences_of_predictions_of_edited_counts(adata, model) -> None:
+    adata.X[:, :] = adata.X * (np.cumsum(adata.X > 0, axis=1) <= 30)  # all genes are read
+    perturbed(adata, model, "g3", with_ranks=True)
+    has = np.flatnonzero((adata.X[:, 3] > 0) & (adata.obs["cell_type"] == "early"))
+    edited = adata[has].copy()
+    edited.X[:, 3] = 0
+    both = []
+    for cells in (adata[has], edited):
+        contexts = Ragged.of(
+            [model.vocab.gene_ids[np.argsort(-row, kind="stable")[: int((row > 0).sum())]]
+             for row in (x / x.sum() for x in cells.X)]
+        )  # fmt: skip
+        asked = model.rank_distributions(contexts, 20)
+        lengths = (adata.X[has] > 0).sum(axis=1)
+        both.append(expected_ranks(asked, lengths, model.vocab.gene_ids))
+    expected = (both[1] - both[0]).mean(axis=0)
+    found = adata.uns["perturbation_ranks"]["g3"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(expected).max() > 1e-3
+
+
+def test_as_in_another_cluster_edits_cells_that_lack_the_gene_too(adata, model) -> None:
+    table = perturbed(adata, model, "g3", edit="as:left")
+    row = table.iloc[0]
+    assert row["cells_without"] == 0
+    assert row["cells"] + row["cells_unchanged"] == 40
+
+
+def test_donors_are_the_units(adata, model) -> None:
+    table = perturbed(adata, model, donor_key="donor", min_donor_cells=2)
+    assert table["units"].max() == 6
+    by_cluster = adata.uns["perturbation_by_cluster"]
+    assert set(by_cluster["cluster"]) == {"early"}
+
+
+def test_what_was_written_survives_a_file(adata, model, tmp_path) -> None:
+    table = perturbed(adata, model, "g1,g2")
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    read = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    pd.testing.assert_frame_equal(read.uns["perturbation"], table, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"edit": "knock"}, "edit must be delete"),
+        ({"edit": "up:500"}, "moves genes by 500 ranks, and the model reads no more than 30"),
+        ({"edit": "as:nowhere"}, "no cell has the label 'nowhere'"),
+        ({"edit": "as:left", "cluster_key": None, "clusters": ()}, "needs cluster_key"),
+        ({"clusters": "late"}, "no cell has the label 'late'"),
+        ({"fates": "up"}, "there is no fate 'up'; the fates are: left, right"),
+        ({"genes": "g1,nothing"}, "nothing is not in the model's vocabulary"),
+        ({"pseudotime_key": "donor"}, "must hold numbers"),
+    ],
+)
+def test_bad_input_says_what_was_expected(adata, model, options, message) -> None:
+    with pytest.raises((ValueError, KeyError, TypeError), match=message):
+        perturbed(adata, model, **options)
+
+
+def test_fates_must_be_there_and_of_the_same_model(adata, model) -> None:
+    with pytest.raises(ValueError, match="made by another model"):
+        perturbed(adata, random_weights(model, 1), "g1")
+    del adata.obsm["fates"]
+    with pytest.raises(ValueError, match=r"no 'fates' yet, so that left .* gft\.tl\.fates"):
+        perturbed(adata, model, "g1", fates="left")
+    table = perturbed(adata, model, "g1")
+    assert set(table["readout"]) == {"transition row"}
+
+
+def test_logarithms_are_refused(adata, model) -> None:
+    adata.X = np.log1p(adata.X)
+    with pytest.raises(ValueError, match="raw counts"):
+        perturbed(adata, model, "g1")
