@@ -151,7 +151,9 @@ def _ranks(
     vocab, num_ranks = model.required_vocab(), run.given.candidates.num_ranks
     edits = CellEdits(run.given.cells, run.asked, run.edit, genes_per_cell(model), run.elsewhere)
     changes, _ = rank_changes(model, edits, num_ranks, on_contexts)
-    return pd.DataFrame(changes.T, index=vocab.decode(vocab.gene_ids.tolist()), columns=list(symbols))
+    return pd.DataFrame(
+        changes.T, index=vocab.decode(vocab.gene_ids.tolist()), columns=list(symbols)
+    )
 
 
 def _beside(saved: Path | None, name: str) -> Path | None:
