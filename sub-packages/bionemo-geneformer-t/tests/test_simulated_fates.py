@@ -188,3 +188,32 @@ def test_too_few_genes_are_refused() -> None:
     settings = replace(SMALL, num_genes=20)
     with pytest.raises(ValueError, match="needs 16 housekeeping genes; there are 5"):
         simulate_fates(settings, np.random.default_rng(0))
+
+
+def test_a_knocked_out_switch_gene_moves_the_fates_that_it_drives_and_others_move_nothing(
+    cells: FateSimulation,
+) -> None:
+    switches = cells.switches
+    ahead = ~np.isin(cells.branch, switches.leaves)
+    for gene in switches.genes.tolist():
+        changed = cells.without(gene).true_fates - cells.true_fates
+        np.testing.assert_allclose(changed.sum(axis=1), 0, atol=1e-12)
+        for column, leaf in enumerate(switches.leaves):
+            drives = switches.drives(leaf, cells.settings.num_genes)[gene]
+            mean = changed[ahead, column].mean()
+            assert np.sign(mean) == -drives if drives else abs(mean) < 1e-12
+        assert not changed[~ahead].any()
+    others = np.setdiff1d(np.arange(cells.settings.num_genes), switches.genes)
+    np.testing.assert_array_equal(cells.without(int(others[0])).true_fates, cells.true_fates)
+
+
+def test_without_a_gene_the_others_speak_for_the_state() -> None:
+    cells = simulate_fates(SMALL, np.random.default_rng(0))
+    switches, gene = cells.switches, int(cells.switches.genes[0])
+    state = np.full((1, len(switches.tree.names)), 0.5)
+    off = replace(switches, knocked_out=(gene,))
+    # three of four genes show 0.5, and the one that is off counts as 3 below, in its own sense
+    expected = 0.5 - (0.5 + 3 * switches.sign[0]) / 4
+    found = off.spoken_for(state)
+    assert found[0, switches.branch[0]] == pytest.approx(expected)
+    assert (np.delete(found[0], switches.branch[0]) == 0.5).all()

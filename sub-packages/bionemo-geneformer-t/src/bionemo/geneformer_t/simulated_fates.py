@@ -6,7 +6,7 @@ what may follow a cell is the cell's own.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -124,6 +124,10 @@ class FateSimulation(Simulation):
             own = np.where(here, self.branch_probabilities[:, daughters], ahead)
             reached[:, daughters] += reached[:, [mother]] * own
         return reached[:, self.switches.leaves]
+
+    def without(self, gene: int) -> "FateSimulation":
+        """The same cells with a gene knocked out: their fates are other ones, if it is a switch."""
+        return replace(self, switches=replace(self.switches, knocked_out=(gene,)))
 
     def successors_among(self, members: Int[ndarray, " member"]) -> NeighborGraph:
         """The true successors among some cells, as rows of these.

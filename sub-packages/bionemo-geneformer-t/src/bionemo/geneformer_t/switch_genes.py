@@ -6,6 +6,10 @@ the expression of switch genes: its logarithm rises by `effect * z` where a gene
 and falls where it works against it. And it decides: the fork leads to branch d with probability
 softmax(strength * z + donor's log odds)_d. Before it is drawn, the probability is the mean of this
 over all states.
+
+A gene that is knocked out shows the least that a switch gene can, whatever the state, and the fork
+is decided by what the genes show: by the mean, over the genes of a branch, of the states that they
+speak for.
 """
 
 from dataclasses import dataclass
@@ -22,6 +26,8 @@ SWITCHED_AFTER = 0.2
 """Pseudotime from the beginning of a branch to the moment at which its switch state is drawn."""
 RAMP = 0.2
 """Pseudotime in which the switch genes then change."""
+OFF = 3.0
+"""Standard deviations below its mean at which a gene that is knocked out counts."""
 _STATES = 13
 """Logarithm (base 2) of the number of states over which a donor's probability is averaged."""
 
@@ -41,6 +47,8 @@ class Switches:
     """1 where it favours the branch, -1 where it works against it."""
     log_odds: Float[ndarray, "donor branch"]
     """Log odds of each donor for each branch; one donor without any effect if there are none."""
+    knocked_out: tuple[int, ...] = ()
+    """Genes that are off in all cells."""
 
     @cached_property
     def forks(self) -> dict[int, list[int]]:
@@ -62,11 +70,16 @@ class Switches:
 
         mean = np.ones_like(self.log_odds)
         for daughters in self.forks.values():
-            if not self.log_odds.any():  # nothing sets the branches apart
+            off = self.branch[np.isin(self.genes, self.knocked_out)]
+            if not (
+                self.log_odds.any() or np.isin(off, daughters).any()
+            ):  # nothing sets the branches apart
                 mean[:, daughters] = 1 / len(daughters)
                 continue
             sampler = qmc.MultivariateNormalQMC(np.zeros(len(daughters)), rng=0)
-            states = self.strength * sampler.random(2**_STATES)
+            drawn = np.zeros((2**_STATES, self.log_odds.shape[1]))
+            drawn[:, daughters] = sampler.random(2**_STATES)
+            states = self.strength * self.spoken_for(drawn)[:, daughters]
             for donor, own in enumerate(self.log_odds[:, daughters]):
                 mean[donor, daughters] = softmax(states + own, axis=1).mean(axis=0)
         return mean
@@ -75,10 +88,20 @@ class Switches:
         self, state: Float[ndarray, "cell branch"], donor: Int[ndarray, " cell"]
     ) -> Float[ndarray, "cell branch"]:
         """Probability of each branch at its fork, given the switch state."""
-        logits, found = self.strength * state + self.log_odds[donor], np.ones_like(state)
+        logits = self.strength * self.spoken_for(state) + self.log_odds[donor]
+        found = np.ones_like(state)
         for daughters in self.forks.values():
             found[:, daughters] = softmax(logits[:, daughters], axis=1)
         return found
+
+    def spoken_for(self, state: Float[ndarray, "cell branch"]) -> Float[ndarray, "cell branch"]:
+        """The state that the genes show; the state itself where none is knocked out."""
+        shown = state.copy()
+        number = np.bincount(self.branch, minlength=state.shape[1])
+        for place in np.flatnonzero(np.isin(self.genes, self.knocked_out)).tolist():
+            branch, sign = self.branch[place], self.sign[place]
+            shown[:, branch] -= (state[:, branch] + OFF * sign) / number[branch]
+        return shown
 
     def log_expression(
         self,
