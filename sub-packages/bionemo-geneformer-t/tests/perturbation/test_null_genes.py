@@ -5,10 +5,8 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import rankdata
 
-from bionemo.geneformer_t.inference.expected_ranks import current_ranks
-from bionemo.geneformer_t.perturbation.null_genes import NONE, plan_nulls, rank_table
+from bionemo.geneformer_t.perturbation.null_genes import NONE, plan_nulls
 from bionemo.geneformer_t.perturbation.null_settings import NullSettings
-from bionemo.geneformer_t.ragged import Ragged
 
 RNG = np.random.default_rng(0)
 CELLS, GENES = 200, 400
@@ -110,11 +108,3 @@ def test_a_combination_that_few_cells_hold_has_no_null() -> None:
     rare = tuple(sorted(np.argsort(np.where(NUMBER >= 30, NUMBER, CELLS + 1))[:2].tolist()))
     assert HELD[:, rare].all(axis=1).sum() < 30
     assert (plan_nulls([rare], RANKS, FEW).nulls == NONE).all()
-
-
-def test_a_table_of_ranks_is_that_of_the_readouts() -> None:
-    cells = Ragged.of([RNG.permutation(40)[: RNG.integers(5, 30)] for _ in range(1100)])
-    ids = np.arange(3, 38)
-    table = rank_table(cells, 20, ids, 40)
-    np.testing.assert_array_equal(table.toarray(), current_ranks(cells, 20, ids, 40))
-    assert table.nnz == (table.toarray() > 0).sum()

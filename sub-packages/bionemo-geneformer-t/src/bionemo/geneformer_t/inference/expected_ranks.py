@@ -9,13 +9,14 @@ genes: a model predicts which genes come at which rank, not how many there are.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.ragged import Ragged
+from bionemo.geneformer_t.ragged import Ragged, places_within
 
 MOST_RANKS = 256
 """Ranks that count, at most: the work grows with ranks times genes of the vocabulary."""
@@ -81,9 +82,12 @@ def current_ranks(
     contexts: Ragged, num_ranks: int, gene_ids: Int[ndarray, " gene"], vocab_size: int
 ) -> Float[ndarray, "cell gene"]:
     """Normalised ranks of genes in current cells, given as genes in rank order."""
-    table = np.zeros((len(contexts), vocab_size), dtype=np.float32)
-    kept = contexts.truncated(num_ranks)
-    cell = np.repeat(np.arange(len(kept)), kept.lengths)
-    rank = np.arange(len(kept.values)) - np.repeat(kept.offsets[:-1], kept.lengths)
-    table[cell, kept.values] = rank_weights(num_ranks)[rank]
+    table: ndarray = rank_table(contexts, num_ranks, vocab_size).toarray()
     return table[:, gene_ids]
+
+
+def rank_table(contexts: Ragged, num_ranks: int, vocab_size: int) -> sp.csr_array:
+    """The same for all tokens, cells x vocabulary, without the zeros."""
+    kept = contexts.truncated(num_ranks)
+    weights = rank_weights(num_ranks).astype(np.float32)[places_within(kept.lengths)]
+    return sp.csr_array((weights, kept.values, kept.offsets), shape=(len(kept), vocab_size))

@@ -20,9 +20,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.spatial import KDTree
 
-from bionemo.geneformer_t.inference.expected_ranks import current_ranks
 from bionemo.geneformer_t.perturbation.null_settings import NullSettings
-from bionemo.geneformer_t.ragged import Ragged
 
 Target = tuple[int, ...]
 """Genes that are edited together, as columns of a table of ranks, in ascending order."""
@@ -30,7 +28,6 @@ NONE = -1
 """In a row of null targets: there are no more."""
 _SURPLUS = 5
 """Combinations that are drawn for each that is kept."""
-_CELLS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +46,6 @@ class NullPlan:
         return self.targets[len(self.nulls) :]
 
 
-def rank_table(
-    contexts: Ragged, num_ranks: int, gene_ids: Int[ndarray, " gene"], vocab_size: int
-) -> sp.csc_array:
-    """Normalised ranks of genes in current cells, as `current_ranks`, of which 0 is not stored.
-
-    Args:
-        contexts: Genes of each cell in rank order.
-        num_ranks: Ranks that the model reads.
-        gene_ids: Tokens of the genes, which become columns.
-        vocab_size: Tokens of the vocabulary.
-    """
-    cells = np.arange(len(contexts))
-    parts = [
-        sp.csr_array(current_ranks(contexts.take(some), num_ranks, gene_ids, vocab_size))
-        for some in np.array_split(cells, -(-len(cells) // _CELLS_AT_ONCE) or 1)
-    ]
-    return sp.csc_array(sp.vstack(parts))
-
-
 def plan_nulls(asked: Sequence[Target], ranks: sp.csc_array, settings: NullSettings) -> NullPlan:
     """Choose the null of every target.
 
@@ -76,7 +54,8 @@ def plan_nulls(asked: Sequence[Target], ranks: sp.csc_array, settings: NullSetti
 
     Args:
         asked: One gene or several each; no target twice.
-        ranks: Normalised rank of each gene in each of the chosen cells, 0 where it is absent.
+        ranks: Normalised rank of each gene in each of the chosen cells (`rank_table` over the ranks
+            that the model reads), of which 0 is not stored.
         settings: How many, and from how many cells.
     """
     matched = _Matching.of(ranks, settings)

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
-from bionemo.geneformer_t.inference.expected_ranks import rank_weights
-from bionemo.geneformer_t.ragged import offsets_of
+from bionemo.geneformer_t.inference.expected_ranks import rank_table, rank_weights
+from bionemo.geneformer_t.ragged import Ragged
 
 NEAREST = 10
 """Cells whose coordinates are averaged."""
@@ -32,12 +32,7 @@ def cell_profiles(
     cells: Iterable[Int[ndarray, " _"]], num_ranks: int, vocab_size: int
 ) -> sp.csr_matrix:
     """The profile of each cell, given as genes in rank order; cells x vocabulary."""
-    weights = rank_weights(num_ranks).astype(np.float32)
-    kept = [genes[:num_ranks] for genes in cells]
-    lengths = [len(genes) for genes in kept]
-    columns = np.concatenate([*kept, np.zeros(0, dtype=np.int64)])
-    values = np.concatenate([*(weights[:length] for length in lengths), np.zeros(0, np.float32)])
-    return sp.csr_matrix((values, columns, offsets_of(lengths)), shape=(len(kept), vocab_size))
+    return sp.csr_matrix(rank_table(Ragged.of(list(cells)), num_ranks, vocab_size))
 
 
 def mean_next_profiles(
