@@ -46,7 +46,7 @@ class NullPlan:
         return self.targets[len(self.nulls) :]
 
 
-def plan_nulls(asked: Sequence[Target], ranks: sp.csc_array, settings: NullSettings) -> NullPlan:
+def plan_nulls(asked: Sequence[Target], ranks: sp.sparray, settings: NullSettings) -> NullPlan:
     """Choose the null of every target.
 
     Genes are matched on the cells that hold them, which are those in which deleting or moving them
@@ -58,7 +58,7 @@ def plan_nulls(asked: Sequence[Target], ranks: sp.csc_array, settings: NullSetti
             that the model reads), of which 0 is not stored.
         settings: How many, and from how many cells.
     """
-    matched = _Matching.of(ranks, settings)
+    matched = _Matching.of(sp.csc_array(ranks), settings)
     rows = [
         matched.genes(target[0]) if len(target) == 1 else matched.combinations(target)
         for target in asked

@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.fates.streamed_transitions import CellInput
 from bionemo.geneformer_t.inference.embedder import OnCells
+from bionemo.geneformer_t.inference.expected_ranks import rank_table
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
@@ -28,7 +29,7 @@ from bionemo.geneformer_t.perturbation.exact_effects import (
     exact_effects,
 )
 from bionemo.geneformer_t.perturbation.gene_targets import all_targets, read_names, targets_of
-from bionemo.geneformer_t.perturbation.null_genes import NullPlan, plan_nulls, rank_table
+from bionemo.geneformer_t.perturbation.null_genes import NullPlan, plan_nulls
 from bionemo.geneformer_t.perturbation.perturb_settings import ALL, PerturbSettings
 from bionemo.geneformer_t.perturbation.perturbed_input import PerturbedInput, read_input
 from bionemo.geneformer_t.perturbation.processes import Processes
@@ -91,7 +92,8 @@ def make_run(
             read_names(settings.genes), vocab, held.symbols, expressed, len(held.cells)
         )
     asked = [tuple(np.searchsorted(vocab.gene_ids, target).tolist()) for target in names]
-    plan = plan_nulls(asked, rank_table(read, most, vocab.gene_ids, len(vocab)), settings)
+    ranks_read = rank_table(read, most, len(vocab))[:, vocab.gene_ids]
+    plan = plan_nulls(asked, ranks_read, settings)
     tokens = [tuple(vocab.gene_ids[list(target)].tolist()) for target in plan.targets]
     ranks = None
     if held.elsewhere is not None:

@@ -209,8 +209,8 @@ def notes_on_tests(tests: EffectTests, settings: NullSettings, *, with_donors: b
         notes.append(least if units < LEAST_UNITS else f"units: {units:,} donors")
         if units >= LEAST_UNITS and short:
             notes.append(
-                f"targets without a p-value over donors, having fewer than {LEAST_UNITS} donors with "
-                f"{settings.min_donor_cells} affected cells: {short:,}"
+                f"targets with fewer than {LEAST_UNITS} donors of {settings.min_donor_cells} "
+                f"affected cells, and no p-value over donors: {short:,}"
             )
     else:
         notes.append("no donors are given: p-values are about these cells, not further donors")
