@@ -15,7 +15,7 @@ MANY = 200_000
 )
 def test_p_values_are_those_of_the_distribution_that_the_null_has(distribution, size) -> None:
     values = distribution.rvs(MANY, random_state=RNG)
-    shape = NullShape.fit(null_counts(values), MANY)
+    shape = NullShape.fit(null_counts(values))
     asked = np.array([-1.0, 2.0, size])
     # the tail is beyond all values that count, so that it is known up to a factor
     np.testing.assert_allclose(shape.p_values(asked[:2]), 2 * distribution.sf([1, 2]), rtol=0.05)
@@ -25,7 +25,7 @@ def test_p_values_are_those_of_the_distribution_that_the_null_has(distribution, 
 def test_drivers_do_not_widen_the_null() -> None:
     values = RNG.standard_normal(2000)
     values[:60] = 50
-    shape = NullShape.fit(null_counts(values), 2000)
+    shape = NullShape.fit(null_counts(values))
     assert shape.p_values(np.array([2.0]))[0] < 0.1  # 0.046 without them, 0.8 by their spread
     assert (false_discovery_control(shape.p_values(values)) < 0.05)[:60].all()
     assert values.std() > 8
@@ -34,7 +34,7 @@ def test_drivers_do_not_widen_the_null() -> None:
 def test_few_genes_say_little_of_the_shape() -> None:
     values, asked = RNG.standard_normal(MANY), np.array([6.0])
     p_values = [
-        float(NullShape.fit(null_counts(values), number).p_values(asked)[0])
+        float(NullShape.fit(null_counts(values) * number / MANY).p_values(asked)[0])
         for number in (MANY, 1000, 100, 20)
     ]
     assert p_values == sorted(p_values)
@@ -43,7 +43,7 @@ def test_few_genes_say_little_of_the_shape() -> None:
 
 
 def test_p_values_fall_with_size_and_have_no_sign() -> None:
-    shape = NullShape.fit(null_counts(RNG.standard_t(4, 500)), 500)
+    shape = NullShape.fit(null_counts(RNG.standard_t(4, 500)))
     sizes = np.concatenate([np.linspace(0, 20, 50), [1e6]])
     found = shape.p_values(sizes)
     assert found[0] == pytest.approx(1)

@@ -165,7 +165,11 @@ def _against_nulls(
     nulls: Int[ndarray, "target null"],
     settings: NullSettings,
 ) -> _Moments:
-    """The null of each target, z, and the shape of all nulls of a readout."""
+    """The null of each target, z, and the shape of all nulls of a readout.
+
+    The shape is that of the effects of all targets that are in a null, each counted once: by its
+    own z where it is tested itself, otherwise by how it stands in the nulls that it is in.
+    """
     known = np.isfinite(values).all(axis=1) & (cells >= settings.least_null_cells)
     is_null = (nulls != NONE) & known[nulls]
     can_test = (cells[: len(nulls)] >= settings.min_cells) & (is_null.sum(axis=1) >= LEAST_NULLS)
@@ -173,24 +177,25 @@ def _against_nulls(
     mean, sd = np.full(shape, np.nan), np.full(shape, np.nan)
     counts = [null_counts(np.zeros(0)) for _ in range(shape[1])]
     tested = np.flatnonzero(can_test)
+    is_further = is_null & ~np.append(can_test, np.zeros(len(values) - len(nulls), bool))[nulls]
     for some in _parts(tested, nulls.shape[1] * shape[1]):
         own = np.where(is_null[some, :, None], values[nulls[some]], np.nan)
         mean[some], sd[some] = winsorised_moments(own)
         sd[sd <= 0] = np.nan
         size = is_null[some].sum(axis=1)
         # a value in its own mean and spread is less far out than a further one would be
-        further = np.sqrt((size + 1) / np.maximum(size - 1, 1))[:, None, None]
-        apart = (own - mean[some, None]) / sd[some, None] * further
+        scale = np.sqrt((size + 1) / np.maximum(size - 1, 1))[:, None, None]
+        apart = (own - mean[some, None]) / sd[some, None] * scale
         for readout in range(shape[1]):
-            counts[readout] += null_counts(apart[..., readout])
-    independent = len(np.unique(nulls[tested][is_null[tested]]))
-    return _Moments(
-        mean=mean,
-        sd=sd,
-        z=(values[: len(nulls)] - mean) / sd,
-        is_null=is_null,
-        shapes=[NullShape.fit(of_readout, independent) for of_readout in counts],
-    )
+            counts[readout] += null_counts(apart[is_further[some], readout])
+    z = (values[: len(nulls)] - mean) / sd
+    used, further = (np.unique(nulls[tested][which[tested]]) for which in (is_null, is_further))
+    both = np.setdiff1d(used, further)
+    shapes = []
+    for of_readout, own_z in zip(counts, z.T, strict=True):
+        weight = len(further) / max(float(of_readout.sum()), 1.0)
+        shapes.append(NullShape.fit(weight * of_readout + null_counts(own_z[both])))
+    return _Moments(mean=mean, sd=sd, z=z, is_null=is_null, shapes=shapes)
 
 
 def _donor_p_values(

@@ -51,19 +51,15 @@ class NullShape:
     of_power: Float[ndarray, "power scale"]
 
     @classmethod
-    def fit(cls, counts: Float[ndarray, " bin"], independent: int) -> "NullShape":
+    def fit(cls, counts: Float[ndarray, " bin"]) -> "NullShape":
         """Weigh all shapes by the likelihood of a null.
 
         Args:
-            counts: Values in each bin, as `null_counts` makes them.
-            independent: How many different genes these values are of.
+            counts: Independent values in each bin, as `null_counts` makes them.
         """
-        total = counts.sum()
-        inside = np.cumsum(counts) <= _BODY * total
+        inside = np.cumsum(counts) <= _BODY * counts.sum()
         stop = int(max(inside[:-1].sum(), 1))
-        binned = np.append(counts[:stop], counts[stop:].sum()) * (
-            independent / max(float(total), 1.0)
-        )
+        binned = np.append(counts[:stop], counts[stop:].sum())
         logs = [
             np.log(_probabilities(beyond[..., : stop + 1])) @ binned for beyond in _beyond("edges")
         ]
