@@ -66,7 +66,7 @@ def rows_of(
         auroc, signs, knocked = [], [], []
         for place, leaf in enumerate(switches.leaves):
             of_fate = table[(table["readout"] == f"fate {names[leaf]}") & table["z"].notna()]
-            genes = of_fate["gene"].map(gene_of).to_numpy()
+            genes = of_fate["target"].map(gene_of).to_numpy()
             drives = switches.drives(leaf, len(simulation.gene_ids))[genes]
             is_switch = np.isin(genes, switches.genes)
             values = of_fate[column].to_numpy()

@@ -74,7 +74,7 @@ def test_the_table_has_a_row_for_each_readout_and_gene_and_counts_all_cells(adat
     assert (counted == 40).all()
     early = adata[adata.obs["cell_type"] == "early"]
     expressed = pd.Series((early.X > 0).sum(axis=0), index=early.var_names)
-    left = table[table["readout"] == "fate left"].set_index("gene")
+    left = table[table["readout"] == "fate left"].set_index("target")
     assert (left["cells_without"] == 40 - expressed[left.index]).all()
     tested = left["cells"] >= 10
     assert tested.any()
@@ -83,9 +83,10 @@ def test_the_table_has_a_row_for_each_readout_and_gene_and_counts_all_cells(adat
         left["z"][tested], ((left["effect"] - left["null_mean"]) / left["null_sd"])[tested]
     )
     assert {"random_effect", "random_z", "random_fdr"} <= set(table)
+    assert np.isfinite(left[["ridge_effect", "correlation"]][tested]).all(axis=None)
     assert not np.allclose(left["effect"], left["random_effect"])
     # both fates together are certain, before and after
-    right = table[table["readout"] == "fate right"].set_index("gene")
+    right = table[table["readout"] == "fate right"].set_index("target")
     np.testing.assert_allclose(left["effect"], -right["effect"][left.index], atol=1e-9)
     assert table[table["readout"] == "transition row"]["effect"].between(0, 1).all()
 
@@ -196,6 +197,17 @@ def test_as_in_another_cluster_edits_cells_that_lack_the_gene_too(adata, model) 
     row = table.iloc[0]
     assert row["cells_without"] == 0
     assert row["cells"] + row["cells_unchanged"] == 40
+
+
+def test_the_verdict_names_controls_baselines_and_seeds(adata, model) -> None:
+    other = random_weights(model, 7)
+    perturbed(adata, model, controls={"random": random_weights(model, 1)}, seeds=[other, model])
+    words = " ".join(adata.uns["perturbation_verdict"])
+    assert "association" in words
+    assert "targets at q < 0.05 (random: " in words
+    assert "ridge" in words
+    assert "correlation" in words
+    assert "Agreement of 3 models" in words
 
 
 def test_donors_are_the_units(adata, model) -> None:

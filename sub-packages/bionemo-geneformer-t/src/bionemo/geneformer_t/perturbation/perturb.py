@@ -17,9 +17,12 @@ from bionemo.geneformer_t.fates.streamed_transitions import CellInput
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.perturbation.baseline_tests import baseline_tests, first_readouts
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.cell_effects import CellEffects
+from bionemo.geneformer_t.perturbation.driver_columns import with_drivers
 from bionemo.geneformer_t.perturbation.edits import parse_edit
+from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
 from bionemo.geneformer_t.perturbation.perturb_run import (
     Run,
     Tested,
@@ -34,9 +37,11 @@ from bionemo.geneformer_t.perturbation.perturb_table import (
     notes_on,
     with_sustained,
 )
-from bionemo.geneformer_t.perturbation.perturbed_input import ROW
+from bionemo.geneformer_t.perturbation.perturbed_input import FATE, ROW
 from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.perturbation.rank_changes import rank_changes
+from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict, notes_on_tests
+from bionemo.geneformer_t.perturbation.seed_agreement import SeedAgreement, seed_agreement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,16 @@ class Perturbation:
     """Cells that were edited."""
     num_contexts: int
     """Edited cells that the network read, over all targets."""
+    verdict: ScreenVerdict
+    agreement: SeedAgreement | None
+    """With `seeds`."""
     notes: tuple[str, ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict, and whether seeds agree."""
+        agreement = [] if self.agreement is None else [self.agreement.sentence(self.readouts)]
+        return [*self.verdict.sentences, *agreement]
 
     def entries(self, key: str, notes: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What an AnnData object holds of it: group -> key -> value.
@@ -69,6 +83,7 @@ class Perturbation:
         """
         uns: dict[str, Any] = {key: self.table, f"{key}_by_cluster": self.by_cluster}
         uns[f"{key}_notes"] = np.array(notes, dtype=object)
+        uns[f"{key}_verdict"] = np.array(self.sentences, dtype=object)
         if self.ranks is not None:
             uns[f"{key}_ranks"] = self.ranks
         obsm = {f"{key}: {name}": table for name, table in self.in_cells.items()}
@@ -82,7 +97,9 @@ def perturb(
     how: Mapping[str, Any] | None,
     settings: PerturbSettings,
     *,
+    drivers: pd.DataFrame | None = None,
     controls: Mapping[str, NextCellModel] | None = None,
+    seeds: Sequence[NextCellModel] = (),
     saved: Path | None = None,
     processes: Processes = Processes(),  # noqa: B008 - frozen
     on_cells: OnCells = int,
@@ -97,7 +114,9 @@ def perturb(
         fates: Fate probabilities of all cells; None where there are none.
         how: How `uns` says that the transitions were made.
         settings: What is edited and read.
+        drivers: Driver genes of the same cells, as `gft.tl.drivers` finds them.
         controls: Further models for the same cells and edits, by name.
+        seeds: Models that differ from `model` by their seed alone, to see whether they agree.
         saved: Where an unfinished run keeps its sums; it goes on from there.
         processes: Those that share the work.
         on_cells: Told how many more cells are read from the input.
@@ -110,7 +129,7 @@ def perturb(
     """
     edit = parse_edit(settings.edit)
     run = make_run(model, given, fates, how, settings, edit, on_cells)
-    on_plan(num_edits(run, model) * (1 + len(controls or {})) // processes.number)
+    on_plan(num_edits(run, model) * (1 + len(controls or {}) + len(seeds)) // processes.number)
     readouts = (*run.given.readouts, ROW)
     symbols = [run.names[target] for target in run.asked]
     kept = (
@@ -125,7 +144,10 @@ def perturb(
         )
         for name, control in (controls or {}).items()
     }
-    table = effect_table(run, found, others, readouts, model.required_vocab())
+    agreement = _agreement(run, found, seeds, saved, processes, on_contexts)
+    baselines = baseline_tests(run, model, found)
+    table = effect_table(run, found, others, baselines, readouts, model.required_vocab())
+    table = with_drivers(table, drivers, {name: name.removeprefix(FATE) for name in readouts})
     if settings.num_sustained:
         table = with_sustained(table, run, found, model, given, on_contexts)
     return Perturbation(
@@ -140,7 +162,48 @@ def perturb(
         ranks=_ranks(run, model, symbols, on_contexts) if settings.with_ranks else None,
         num_cells=len(run.given.cells),
         num_contexts=int(found.effects.sums.counts.sum()),
-        notes=(*run.given.notes, *notes_on(run, found)),
+        agreement=agreement,
+        verdict=_verdict(run, found, others, baselines),
+        notes=(
+            *run.given.notes,
+            *notes_on(run, found),
+            *notes_on_tests(found.tests, settings, with_donors=settings.donor_key is not None),
+        ),
+    )
+
+
+def _agreement(
+    run: Run,
+    found: Tested,
+    seeds: Sequence[NextCellModel],
+    saved: Path | None,
+    processes: Processes,
+    on_contexts: OnCells,
+) -> SeedAgreement | None:
+    """Between the effects of all models, of targets that were asked for and tested."""
+    if not seeds:
+        return None
+    of_seeds = [
+        tested_effects(
+            run, model, _beside(saved, f"seed{i}"), processes, on_contexts, on_effects=None
+        ).tests
+        for i, model in enumerate(seeds)
+    ]
+    tests = [found.tests, *of_seeds]
+    return seed_agreement([np.where(np.isfinite(t.z), t.effect, np.nan) for t in tests])
+
+
+def _verdict(
+    run: Run, found: Tested, controls: Mapping[str, Tested], baselines: Mapping[str, EffectTests]
+) -> ScreenVerdict:
+    """On the readouts that candidates carry, or on the transition row where there are none."""
+    names = run.given.readouts or (ROW,)
+    of_controls = {name: control.tests for name, control in controls.items()}
+    return ScreenVerdict.of(
+        names,
+        first_readouts(found.tests, len(names)),
+        {name: first_readouts(tests, len(names)) for name, tests in of_controls.items()},
+        baselines,
     )
 
 

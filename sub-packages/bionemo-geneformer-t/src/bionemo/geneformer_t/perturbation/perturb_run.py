@@ -21,6 +21,7 @@ from bionemo.geneformer_t.obs_columns import obs_labels
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits, Target
 from bionemo.geneformer_t.perturbation.chosen_cells import check_clusters
 from bionemo.geneformer_t.perturbation.edits import AsIn, Edit, Move, typical_ranks
+from bionemo.geneformer_t.perturbation.effect_sums import EffectSums
 from bionemo.geneformer_t.perturbation.effect_tests import DonorEffects, EffectTests, effect_tests
 from bionemo.geneformer_t.perturbation.exact_effects import (
     ExactEffects,
@@ -135,12 +136,18 @@ def tested_effects(
         processes=processes, on_contexts=on_contexts, on_effects=on_effects,
     )  # fmt: skip
     sums = effects.sums
-    donors = None
-    if settings.donor_key is not None:
-        number = np.unique(given.groups.donors, return_inverse=True)[1]
-        donors = DonorEffects.of(sums.totals, sums.counts, number, settings)
-    tests = effect_tests(sums.means, sums.cells, run.plan.nulls, settings, donors=donors)
+    tests = effect_tests(
+        sums.means, sums.cells, run.plan.nulls, settings, donors=donor_effects(run, sums)
+    )
     return Tested(effects=effects, tests=tests)
+
+
+def donor_effects(run: Run, sums: EffectSums) -> DonorEffects | None:
+    """Effects in each donor; None where donors are not known."""
+    if run.settings.donor_key is None:
+        return None
+    of_group = np.unique(run.given.groups.donors, return_inverse=True)[1]
+    return DonorEffects.of(sums.totals, sums.counts, of_group, run.settings)
 
 
 def _cells_elsewhere(

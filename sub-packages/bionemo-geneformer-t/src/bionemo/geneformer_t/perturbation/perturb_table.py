@@ -12,17 +12,23 @@ from bionemo.geneformer_t.fates.terminal_settings import TERMINAL
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.perturbation.baseline_tests import CORRELATION, RIDGE
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
+from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
 from bionemo.geneformer_t.perturbation.perturb_run import Run, Tested
 from bionemo.geneformer_t.perturbation.perturbed_input import FATE
 from bionemo.geneformer_t.perturbation.sustained_effects import sustained_effects, terminal_states
 from bionemo.geneformer_t.vocab import GeneVocab
+
+COLUMNS = {RIDGE: "ridge_effect", CORRELATION: "correlation"}
+"""Baseline -> its column in the table."""
 
 
 def effect_table(
     run: Run,
     found: Tested,
     controls: Mapping[str, Tested],
+    baselines: Mapping[str, EffectTests],
     readouts: Sequence[str],
     vocab: GeneVocab,
 ) -> pd.DataFrame:
@@ -30,7 +36,7 @@ def effect_table(
     asked, tests, untouched = run.asked, found.tests, found.effects.untouched
     number, first = len(asked), slice(0, len(asked))
     of_target = {
-        "gene": ["+".join(vocab.tokens[token] for token in target) for target in asked],
+        "target": ["+".join(vocab.tokens[token] for token in target) for target in asked],
         "symbol": [run.names[target] for target in asked],
         "edit": [str(run.edit)] * number,
         "cells": found.effects.sums.cells[first],
@@ -49,7 +55,15 @@ def effect_table(
             for name, control in controls.items()
             for what in ("effect", "z", "fdr")
         }
-        part = pd.DataFrame({"readout": readout, **of_target, **values, **of_controls})
+        of_baselines = {
+            COLUMNS[name]: tests.effect[first, column]
+            if column < tests.effect.shape[1]
+            else np.full(number, np.nan)
+            for name, tests in baselines.items()
+        }
+        part = pd.DataFrame(
+            {"readout": readout, **of_target, **values, **of_baselines, **of_controls}
+        )
         order = np.lexsort((-part["effect"].abs(), -part["z"].abs(), part["p_value"]))
         parts.append(part.iloc[order])
     table = pd.concat(parts, ignore_index=True)
@@ -125,13 +139,6 @@ def effects_by_cluster(run: Run, found: Tested, readouts: Sequence[str]) -> pd.D
 
 def notes_on(run: Run, found: Tested) -> Iterator[str]:
     """What was counted and could not be tested."""
-    cells = found.effects.sums.cells[: len(run.asked)]
-    few = int((cells < run.settings.min_cells).sum())
-    if few:
-        yield (
-            f"{few:,} of {len(cells):,} targets change what is read of fewer than "
-            f"{run.settings.min_cells} cells (min_cells): they are not ranked and have no p-value"
-        )
     emptied = int(found.effects.untouched.emptied[: len(run.asked)].sum())
     if emptied:
         yield f"{emptied:,} edits would leave a cell without genes; they were not read"

@@ -28,6 +28,7 @@ from bionemo.geneformer_t.inference.gene_symbols import symbols_of
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import TransitionSettings
+from bionemo.geneformer_t.perturbation.cell_edits import canonical_order
 from bionemo.geneformer_t.perturbation.chosen_cells import (
     Groups,
     chosen_rows,
@@ -50,9 +51,10 @@ class PerturbedInput:
     """Cells to edit, and what their next cells are measured by."""
 
     cells: Ragged
-    """All known genes of each in rank order; none is empty."""
+    """All known genes of each in rank order; none is empty. The longest come first, whatever the
+    order of the input, so that this changes no number."""
     rows: Int[ndarray, " cell"]
-    """Their rows in the input, ascending."""
+    """Their rows in the input."""
     everyone: Ragged | None
     """All cells of the input, where fates are to be solved again."""
     groups: Groups
@@ -229,4 +231,5 @@ def _left(
     kept = np.flatnonzero(has_genes & has_candidates)
     if not len(kept):
         raise ValueError(f"no cell is left to edit: {'; '.join(notes)}")
+    kept = kept[canonical_order(cells.take(kept))]
     return cells.take(kept), rows[kept], notes

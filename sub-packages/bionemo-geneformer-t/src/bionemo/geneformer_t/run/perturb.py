@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bionemo.geneformer_t.fates.driver_settings import DRIVERS
 from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION, PerturbSettings
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.embed import input_file
@@ -43,6 +44,9 @@ class PerturbCommandSettings(PerturbSettings):
     shuffled_checkpoint: Path | None = None
     """Checkpoint of the model that was trained with shuffle_successors; by default the one that
     `train --controls` left beside the checkpoint."""
+    seed_checkpoints: tuple[Path, ...] = ()
+    """Checkpoints of models that were trained with other seeds on the same data. If given, they are
+    perturbed too, and the agreement of their effects (Kendall's tau) is printed."""
     layer: str | None = None
     """Layer with the raw counts; by default X."""
     use_raw: bool = False
@@ -75,8 +79,15 @@ def perturb(settings: PerturbCommandSettings) -> Path:
 
     model = load_model(settings.checkpoint)
     controls, about = _controls(model, settings)
+    seeds = [load_model(path) for path in settings.seed_checkpoints]
+    for path, other in zip(settings.seed_checkpoints, seeds, strict=True):
+        if other.required_vocab().fingerprint != model.required_vocab().fingerprint:
+            raise ValueError(
+                f"seed_checkpoints: {path} has another vocabulary than the model; give models that "
+                "were trained on the same data folder"
+            )
     with joined_processes() as processes:
-        found = _perturbed(model, controls, settings, processes)
+        found = _perturbed(model, controls, seeds, settings, processes)
         if processes.rank > 0:
             return settings.output
     notes = (*about, *found.notes)
@@ -84,6 +95,8 @@ def perturb(settings: PerturbCommandSettings) -> Path:
     for note in notes:
         print(f"note: {note}")
     print(_summary(found))
+    for sentence in found.sentences:
+        print(sentence)
     print(settings.output)
     return settings.output
 
@@ -91,6 +104,7 @@ def perturb(settings: PerturbCommandSettings) -> Path:
 def _perturbed(
     model: "NextCellModel",
     controls: "dict[str, NextCellModel]",
+    seeds: "list[NextCellModel]",
     settings: PerturbCommandSettings,
     processes: Any,
 ) -> "Perturbation":
@@ -106,7 +120,7 @@ def _perturbed(
     choice = MatrixChoice(
         layer=settings.layer, use_raw=settings.use_raw, round_counts=settings.round_counts
     )
-    fates, how = _stored(path, settings)
+    fates, how, drivers = _stored(path, settings)
     with (
         h5ad_input(path, choice) as opened,
         row_wise(opened.counts) as source,
@@ -114,7 +128,8 @@ def _perturbed(
     ):
         return perturb_cells(
             model, CellInput(source=source, obs=opened.obs), fates, how, settings,
-            controls=controls, saved=settings.output.with_name(f".{settings.output.name}.sums"),
+            drivers=drivers, controls=controls, seeds=seeds,
+            saved=settings.output.with_name(f".{settings.output.name}.sums"),
             processes=processes, on_contexts=bar.update, on_plan=bar.reset,
         )  # fmt: skip
 
@@ -136,17 +151,19 @@ def _write(found: "Perturbation", notes: Sequence[str], settings: PerturbCommand
 
 def _stored(
     path: Path, settings: PerturbSettings
-) -> "tuple[pd.DataFrame | None, dict[str, Any] | None]":
-    """Fates and how transitions were made, where the file holds them."""
+) -> "tuple[pd.DataFrame | None, dict[str, Any] | None, pd.DataFrame | None]":
+    """Fates, how transitions were made, and driver genes, where the file holds them."""
     from anndata.io import read_elem
 
     from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 
     with open_hdf5(path) as file:
-        held = file.get(f"obsm/{settings.fates_key}")
-        made = file.get(f"uns/{settings.transitions_key}")
-        fates = None if held is None else read_elem(held)
-        return fates, None if made is None else read_elem(made)
+        entries = (
+            f"obsm/{settings.fates_key}", f"uns/{settings.transitions_key}", f"uns/{DRIVERS}"
+        )  # fmt: skip
+        held = [file.get(entry) for entry in entries]
+        fates, how, drivers = (None if one is None else read_elem(one) for one in held)
+        return fates, how, drivers
 
 
 def _controls(

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, require_anndata
 from bionemo.geneformer_t.counts.row_order import row_wise
+from bionemo.geneformer_t.fates.driver_settings import DRIVERS
 from bionemo.geneformer_t.fates.streamed_transitions import CellInput
 from bionemo.geneformer_t.fates.terminal_settings import FATES
 from bionemo.geneformer_t.inference.checkpoint import load_model
@@ -42,6 +43,7 @@ def perturb(
     pseudotime_key: str | None = None,
     donor_key: str | None = None,
     controls: Mapping[str, NextCellModel | Path | str] | None = None,
+    seeds: Sequence[NextCellModel | Path | str] = (),
     time_key: str | None = None,
     fates_key: str = FATES,
     transitions_key: str = KEY,
@@ -89,6 +91,7 @@ def perturb(
         donor_key: Column of obs with the donor or replicate, which is the unit of the test then.
         controls: Models without what this one should have learned, by name, such as one that was
             trained on shuffled successors. They are perturbed and tested in the same way.
+        seeds: Models of other seeds, trained on the same data: do their effects agree?
         time_key: Column of obs with time points, where cells go to the next one only; by default
             as the transitions were made.
         fates_key: DataFrame of obsm with the fate probabilities.
@@ -109,17 +112,20 @@ def perturb(
 
     Returns:
         One row for each readout and gene or combination, the smallest p-values of each readout
-        first. Columns: `readout`, `gene` (id), `symbol`, `edit`, `cells` (affected),
+        first. Columns: `readout`, `target` (ids), `symbol`, `edit`, `cells` (affected),
         `cells_without` (that lack a gene, so that nothing can be deleted or moved),
         `cells_unchanged` (the model reads the same of them), `units` (cells, or donors), `effect`,
-        `null_mean`, `null_sd`, `z`, `p_value`, `fdr` (Benjamini-Hochberg within the readout), and
-        `NAME_effect`, `NAME_z`, `NAME_fdr` for each control; with `num_sustained` also `sustained`,
-        the mean change of fate probabilities with all cells edited. It is also written to
-        `uns[key_added]`, the effects in each cluster to `uns[key_added + "_by_cluster"]`, and what
-        was counted and left out to `uns[key_added + "_notes"]`. With `with_cells`, the effects of
-        cells x targets go to `obsm[key_added + ": " + readout]`, NaN where there is none; with
-        `with_ranks`, the mean changes of genes x targets to `uns[key_added + "_ranks"]`, in
-        normalised ranks: 1 at the first rank, falling evenly to 0 after the last that counts.
+        `null_mean`, `null_sd`, `z`, `p_value`, `fdr` (Benjamini-Hochberg within the readout), what
+        simple methods say (`ridge_effect`, `correlation`, with the sign of the edit), driver genes
+        where `gft.tl.drivers` has found some (`driver_effect`, `driver_fdr`), and `NAME_effect`,
+        `NAME_z`, `NAME_fdr` for each control; with `num_sustained` also `sustained`, the mean
+        change of fate probabilities with all cells edited. The table is also written to
+        `uns[key_added]`, the effects in each cluster to `uns[key_added + "_by_cluster"]`, what was
+        counted and left out to `uns[key_added + "_notes"]`, and the verdict in words to
+        `uns[key_added + "_verdict"]`. With `with_cells`, the effects of cells x targets go to
+        `obsm[key_added + ": " + readout]`, NaN where there is none; with `with_ranks`, the mean
+        changes of genes x targets to `uns[key_added + "_ranks"]`, in normalised ranks: 1 at the
+        first rank, falling evenly to 0 after the last that counts.
 
     Raises:
         TypeError: `adata` is no AnnData object.
@@ -161,12 +167,13 @@ def perturb(
     ):
         found = perturb_cells(
             trained, CellInput(source=source, obs=adata.obs), adata.obsm.get(fates_key),
-            adata.uns.get(transitions_key), settings, controls=others, on_contexts=bar.update,
-            on_plan=bar.reset,
+            adata.uns.get(transitions_key), settings, drivers=adata.uns.get(DRIVERS),
+            controls=others, seeds=[_loaded(seed) for seed in seeds],
+            on_contexts=bar.update, on_plan=bar.reset,
         )  # fmt: skip
     notes = [*given.notes_on_rounding, *found.notes]
-    for note in notes:
-        logger.warning("%s", note)
+    for note in (*notes, *found.sentences):
+        logger.info("%s", note)
     for group, held in found.entries(key_added, notes).items():
         getattr(adata, group).update(held)
     return found.table
