@@ -145,7 +145,7 @@ def test_drivers_are_found_by_gene_and_by_symbols_of_one_gene() -> None:
     table = pd.DataFrame(
         {
             "readout": ["to A", "to A", "to B", "time", "to A", "to A"],
-            "gene": ["g1", "ENS2", "g1", "g1", "g1+ENS2", "ENS9"],
+            "target": ["g1", "ENS2", "g1", "g1", "g1+ENS2", "ENS9"],
             "symbol": ["One", "Two", "One", "One", "One+Two", "Same"],
         }
     )

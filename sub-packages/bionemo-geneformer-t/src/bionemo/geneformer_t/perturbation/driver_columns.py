@@ -14,7 +14,7 @@ def with_drivers(
     """A table of effects with `driver_effect` and `driver_fdr` of `gft.tl.drivers` beside them.
 
     Args:
-        table: One row for each readout and target, with `readout`, `gene` and `symbol`; a target
+        table: One row for each readout and target, with `readout`, `target` and `symbol`; a target
             of one gene is found by its name, else by its symbol where that is of one gene.
         drivers: `uns["fate_drivers"]`; without it both columns are NaN.
         fate_of_readout: The fate that a readout is about; others have no drivers.
@@ -39,6 +39,6 @@ def _rows_of(targets: pd.DataFrame, drivers: pd.DataFrame) -> Int[ndarray, " tar
     unique = symbols.notna() & (symbols != "") & ~symbols.duplicated(keep=False)
     by_gene = {gene: row for row, gene in enumerate(genes)}
     by_symbol = {str(symbols.iloc[row]): row for row in np.flatnonzero(unique)}
-    pairs = zip(targets["gene"].astype(str), targets["symbol"].astype(str), strict=True)
+    pairs = zip(targets["target"].astype(str), targets["symbol"].astype(str), strict=True)
     rows = [by_gene.get(target, by_symbol.get(symbol, -1)) for target, symbol in pairs]
     return np.array(rows, dtype=np.int64)
