@@ -1,0 +1,103 @@
+"""`geneformer-t perturb` writes what `gft.tl.perturb` computes, whoever shares the work."""
+
+import subprocess
+import sys
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+import bionemo.geneformer_t as gft
+from bionemo.geneformer_t.run.cli import main
+from bionemo.geneformer_t.run.perturb import perturb
+
+OPTIONS = {"min_cells": 5, "num_null": 20}
+
+
+@pytest.fixture
+def with_transitions(tiny_data_dir, untrained_checkpoint, tmp_path):
+    """Training cells with transitions and fates."""
+    cells = anndata.read_h5ad(tiny_data_dir / "train" / "data.h5ad")
+    gft.tl.transitions(cells, untrained_checkpoint, num_successors=4)
+    cells.obs["pseudotime"] = np.linspace(0, 1, cells.n_obs)
+    half = np.where(cells.obs["pseudotime"] > 0.5, "late", "early").astype(object)
+    half[:4] = "other"
+    cells.obs["half"] = half
+    gft.tl.fates(cells, ["late", "other"], cluster_key="half")
+    path = tmp_path / "going.h5ad"
+    cells.write_h5ad(path)
+    return path
+
+
+def test_the_file_is_as_in_memory(with_transitions, untrained_checkpoint, tmp_path, capsys) -> None:
+    written = perturb(
+        checkpoint=untrained_checkpoint, input=with_transitions, output=tmp_path / "e.csv",
+        pseudotime_key="pseudotime", controls=True, **OPTIONS,
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "edited cells were read" in printed
+    assert "association" in printed
+    assert "no model with shuffled successors is beside the checkpoint" in printed
+    cells = anndata.read_h5ad(with_transitions)
+    expected = gft.tl.perturb(cells, untrained_checkpoint, pseudotime_key="pseudotime", **OPTIONS)
+    found = pd.read_csv(written)
+    assert len(found) == len(expected) > 100
+    assert {"random_z", "ridge_effect"} <= set(found)
+    np.testing.assert_allclose(found["effect"], expected["effect"], rtol=1e-5)
+    np.testing.assert_array_equal(found["cells"], expected["cells"])
+    assert not list(tmp_path.glob(".e.csv*"))  # sums of an unfinished run
+
+
+def test_an_h5ad_is_a_copy_with_tables(with_transitions, untrained_checkpoint, tmp_path) -> None:
+    cells = anndata.read_h5ad(with_transitions)
+    names = ",".join(cells.var_names[:3])
+    output = perturb(
+        checkpoint=untrained_checkpoint, input=with_transitions, output=tmp_path / "e.h5ad",
+        genes=names, with_cells=True, with_ranks=True, **OPTIONS,
+    )  # fmt: skip
+    written = anndata.read_h5ad(output)
+    assert (written.X != cells.X).nnz == 0
+    assert set(written.uns["perturbation"]["readout"]) == {
+        "fate late", "fate other", "transition row",
+    }  # fmt: skip
+    assert written.obsm["perturbation: fate late"].shape == (cells.n_obs, 3)
+    assert written.uns["perturbation_ranks"].shape[1] == 3
+    assert "fates" in written.obsm
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_bytes(
+    with_transitions, untrained_checkpoint, tmp_path
+) -> None:
+    common = ["--checkpoint", untrained_checkpoint, "--input", with_transitions, "--min_cells", "5"]
+    common += ["--num_null", "20"]
+    alone, shared = tmp_path / "alone.csv", tmp_path / "shared.csv"
+    command = ["-m", "bionemo.geneformer_t.run.perturb", *common, "--output"]
+    subprocess.run([sys.executable, *map(str, command), alone], check=True)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    subprocess.run([sys.executable, *torchrun, *map(str, command), shared], check=True)
+    assert alone.read_bytes() == shared.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "e.txt"], "must end in .csv or .h5ad"),
+        (["--output", "e.csv", "--with_cells"], "which a .csv does not hold"),
+        (["--output", "e.csv", "--edit", "kill"], "edit must be delete"),
+        (["--output", "e.csv", "--num_null", "3"], "num_null must be at least 20"),
+        (["--output", "e.csv", "--fates", "up"], "there is no fate 'up'; the fates are: late, oth"),
+        (["--output", "e.csv", "--genes", "nothing"], "nothing is not in the model's vocabulary"),
+    ],
+)
+def test_mistakes_end_with_one_message(
+    with_transitions, untrained_checkpoint, tmp_path, monkeypatch, capsys, options, message
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["--checkpoint", str(untrained_checkpoint), "--input", str(with_transitions)]
+    with pytest.raises(SystemExit) as end:
+        main(["perturb", *given, *options])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "e.csv").exists()
