@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import anndata
 
 __all__ = [
-    "DRIVERS", "FATES", "LAST_RESORT", "TRANSITIONS", "chosen_fates", "driver_table", "embedding",
-    "fate_table", "terminal_cells", "transition_matrix",
+    "DRIVERS", "FATES", "LAST_RESORT", "TRANSITIONS", "chosen_fates", "cluster_effects",
+    "driver_table", "effects_in_cells", "embedding", "fate_table", "perturbation_table",
+    "terminal_cells", "transition_matrix",
 ]  # fmt: skip
 
 LAST_RESORT = "X_pca"
@@ -110,6 +111,79 @@ def driver_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
     needed = ("fate", "gene", "symbol", "effect", "p_value", "fdr")
     _require_columns(table, needed, f"uns[{key!r}]", "gft.tl.drivers")
     return table
+
+
+def perturbation_table(adata: "anndata.AnnData | pd.DataFrame", key: str) -> pd.DataFrame:
+    """Effects of edited genes, a row for each readout and target.
+
+    Raises:
+        KeyError: They are not there.
+        ValueError: The table has not the columns of `gft.tl.perturb`.
+    """
+    table, where = adata, "the table"
+    if not isinstance(adata, pd.DataFrame):
+        table, where = _of_perturb(adata, key), f"uns[{key!r}]"
+    needed = (
+        "readout",
+        "target",
+        "symbol",
+        "effect",
+        "null_mean",
+        "null_sd",
+        "z",
+        "p_value",
+        "fdr",
+    )
+    _require_columns(table, needed, where, "gft.tl.perturb")
+    assert isinstance(table, pd.DataFrame)
+    return table
+
+
+def cluster_effects(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
+    """Effects of edited genes in each cluster, a row for each readout, target and cluster.
+
+    Raises:
+        KeyError: They are not there.
+        ValueError: There were no clusters, or the table has not the columns of `gft.tl.perturb`.
+    """
+    table = _of_perturb(adata, f"{key}_by_cluster")
+    needed = ("readout", "symbol", "cluster", "effect", "cells")
+    _require_columns(table, needed, f"uns[{key + '_by_cluster'!r}]", "gft.tl.perturb")
+    if not len(table):
+        raise ValueError(
+            "effects were not computed by cluster; run gft.tl.perturb with cluster_key"
+        )
+    return table
+
+
+def effects_in_cells(
+    adata: "anndata.AnnData", key: str, readout: str, symbols: Sequence[str]
+) -> pd.DataFrame:
+    """Effects of some targets in each cell, NaN where an edit does nothing.
+
+    Raises:
+        KeyError: They are not there.
+    """
+    name = f"{key}: {readout}"
+    if name not in adata.obsm:
+        raise KeyError(
+            f"obsm has no {name!r}: run gft.tl.perturb with with_cells=True; obsm has: "
+            f"{_names(adata.obsm)}"
+        )
+    table = adata.obsm[name]
+    missing = [symbol for symbol in symbols if symbol not in table]
+    if missing:
+        raise KeyError(f"obsm[{name!r}] has no effects of {', '.join(map(repr, missing))}")
+    return table[list(symbols)]
+
+
+def _of_perturb(adata: "anndata.AnnData", key: str) -> Any:
+    require_anndata(adata)
+    if key not in adata.uns:
+        raise KeyError(
+            f"uns has no {key!r}: run gft.tl.perturb first; uns has: {_names(adata.uns)}"
+        )
+    return adata.uns[key]
 
 
 def choice_table(adata: "anndata.AnnData") -> pd.DataFrame | None:

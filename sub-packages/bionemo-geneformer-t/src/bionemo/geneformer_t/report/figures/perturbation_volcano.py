@@ -1,0 +1,103 @@
+"""Effects of edited genes beside their nulls: effect against distance from matched genes.
+
+The height is |z|, how many standard deviations an effect is from the mean of its matched genes, and
+not the p-value, so that a control that finds nothing has a picture of the same scale. Genes that
+are not found are the grey cloud, which is what the others are compared with. Where an effect is
+named, a grey line shows its own null: the mean of its matched genes, and two standard deviations to
+either side.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy import ndarray
+
+from bionemo.geneformer_t.report.figures.cluster_flow import short_name
+from bionemo.geneformer_t.report.figures.point_labels import label_points
+from bionemo.geneformer_t.report.figures.style import INK, MODEL, QUIET, REFERENCE, quieten
+
+_MOST_LETTERS_OF_TITLE = 36
+_MOST_LETTERS = 18
+_MANY = 500
+_NULL = 2
+"""Standard deviations that a line of a null reaches to either side."""
+
+
+def draw_effects_and_nulls(
+    axes: Any,
+    found: pd.DataFrame,
+    title: str,
+    *,
+    fdr: float,
+    num_labels: int,
+    limits: tuple[float, float],
+) -> None:
+    """Draw genes: blue where an effect is above its null, orange where below, grey if not found.
+
+    Args:
+        axes: Where to draw.
+        found: Rows of one readout with `symbol`, `effect`, `z` and `fdr`, and `null_mean`
+            and `null_sd` where nulls are to be drawn; genes without z are left out.
+        title: Of the panel.
+        fdr: Rate of false discoveries up to which genes count as found.
+        num_labels: Genes to name, those found with the largest |z|; all, where there are no more.
+        limits: The largest effect and the largest |z| that the panel has room for.
+    """
+    effect, z, q_value = (_numbers(found, name) for name in ("effect", "z", "fdr"))
+    known, is_found = np.isfinite(effect) & np.isfinite(z), q_value < fdr
+    groups = (
+        (known & ~is_found, QUIET, ""),
+        (known & is_found & (z > 0), MODEL, "above (blue)"),
+        (known & is_found & (z <= 0), REFERENCE, "below (orange)"),
+    )
+    for some, color, _ in groups:
+        axes.scatter(
+            effect[some], np.abs(z[some]), s=14, color=color, linewidths=0, alpha=0.75, zorder=3,
+            rasterized=int(some.sum()) > _MANY,
+        )  # fmt: skip
+    widest, highest = (limit or 1.0 for limit in limits)
+    axes.set(xlim=(-1.15 * widest, 1.15 * widest), ylim=(0, 1.2 * highest))
+    axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
+    counts = " and ".join(f"{some.sum():,} {label}" for some, _, label in groups[1:])
+    note = f"effect\n{counts} the null, of {known.sum():,} at q < {fdr:g}"
+    if "null_sd" in found:
+        note += f"\ngrey lines: mean of the null, and {_NULL} standard deviations"
+    axes.set_xlabel(note, fontsize=8)
+    axes.set_ylabel("|z|, standard deviations from matched genes", fontsize=8)
+    axes.set_title(short_name(title, _MOST_LETTERS_OF_TITLE), loc="left", fontsize=11)
+    axes.tick_params(labelsize=8)
+    quieten(axes, grid="both")
+    named = known & (is_found | (known.sum() <= num_labels))
+    order = np.argsort(np.where(named, -np.abs(z), np.inf), kind="stable")
+    order = order[: min(num_labels, int(named.sum()))]
+    if "null_sd" in found:
+        _draw_nulls(
+            axes, np.abs(z), _numbers(found, "null_mean"), _numbers(found, "null_sd"), order
+        )
+    names = [short_name(str(name), _MOST_LETTERS) for name in found["symbol"]]
+    label_points(axes, np.column_stack([effect, np.abs(z)])[order], [names[i] for i in order])
+
+
+def limits_of(effects: Float[ndarray, " _"], z: Float[ndarray, " _"]) -> tuple[float, float]:
+    """The room that these effects need."""
+    known = np.isfinite(effects) & np.isfinite(z)
+    return float(np.abs(effects[known]).max(initial=0)), float(np.abs(z[known]).max(initial=0))
+
+
+def _draw_nulls(
+    axes: Any,
+    height: Float[ndarray, " gene"],
+    mean: Float[ndarray, " gene"],
+    sd: Float[ndarray, " gene"],
+    genes: Any,
+) -> None:
+    axes.hlines(
+        height[genes], (mean - _NULL * sd)[genes], (mean + _NULL * sd)[genes],
+        color=INK, alpha=0.35, linewidth=1.2, zorder=2,
+    )  # fmt: skip
+
+
+def _numbers(found: pd.DataFrame, name: str) -> Float[ndarray, " gene"]:
+    return found[name].to_numpy(dtype=np.float64)
