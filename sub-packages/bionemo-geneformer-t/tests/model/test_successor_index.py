@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.model.successor_index import SuccessorIndex, gaussian
+from bionemo.geneformer_t.model.successor_index import SuccessorIndex, gaussian, reach
 
 GENES = {10: np.array([5, 6, 7]), 11: np.array([6, 5]), 12: np.array([8])}
 
@@ -34,6 +34,19 @@ def test_frequencies_are_weighted_shares_and_stop_where_cells_stop(index) -> Non
     np.testing.assert_allclose(found[1], [0.25, 0.75, 0])
     np.testing.assert_allclose(found[2], [0, 0, 1])
     np.testing.assert_array_equal(found[3:], 0)
+
+
+def test_genes_beyond_the_reach_of_smoothing_are_left_out() -> None:
+    genes_of = {0: np.arange(500), 1: np.arange(500, 1000)}
+    long = SuccessorIndex.of(np.zeros((2, 1)), [[0], [1]], [[1.0], [1.0]], genes_of)
+    genes, found = long.frequencies(np.arange(2), 10, 4.0)
+    furthest = 9 + reach(4.0)
+    np.testing.assert_array_equal(genes, [*range(furthest + 1), *range(500, 501 + furthest)])
+    apart = np.arange(10)[:, None] - np.arange(500)
+    mass = gaussian(apart, 4.0)
+    assert not mass[:, furthest:].any()
+    expected = mass / mass.sum(axis=1, keepdims=True) / 2
+    np.testing.assert_allclose(found[:, : furthest + 1], expected[:, : furthest + 1], atol=1e-7)
 
 
 def test_a_rank_has_the_same_frequencies_however_many_are_asked_for(index) -> None:

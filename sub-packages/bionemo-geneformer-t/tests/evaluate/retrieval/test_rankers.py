@@ -12,9 +12,12 @@ from bionemo.geneformer_t.evaluate.retrieval.rankers import (
     NEAREST,
     OF_LOOK_UP,
     GraphRanker,
+    ModelRankers,
     PointRankers,
 )
+from bionemo.geneformer_t.fates.candidate_scores import CandidateScorer
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.ragged import Ragged
 
 
 @pytest.fixture
@@ -67,5 +70,27 @@ def test_the_graph_finds_all_of_its_edges(random_split) -> None:
     graph, _ = NeighborGraph.from_matrix(sp.csr_matrix(weights))
     search = CandidateSearch.of(pairs, np.arange(50))
     assert len(search.candidates) == 60  # all successors are among them
-    (found,) = find([search], GraphRanker(graph, search))
+    ((found,),) = find([search], [GraphRanker(graph, search)])
     np.testing.assert_array_equal(found.ranks, 1)
+
+
+class LengthScorer(CandidateScorer):
+    """Scores are numbers of genes; it notes the cells that it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+        self.log_mean = np.array([10.0, 20.0])
+
+    def all_scores(self, contexts: Ragged) -> np.ndarray:
+        self.asked.append(contexts.lengths.tolist())
+        return np.outer(contexts.lengths, [1.0, 2.0])
+
+
+def test_scores_and_likelihoods_come_from_one_pass() -> None:
+    scorer = LengthScorer()
+    own = ModelRankers(scorer, Ragged.of([np.arange(n) for n in (3, 5, 7)]))
+    for contexts, lengths in ((np.array([0, 2]), [3, 7]), (np.array([1, 2]), [5, 7])):
+        expected = np.outer(lengths, [1.0, 2.0])
+        np.testing.assert_array_equal(own.by_information(contexts), expected)
+        np.testing.assert_array_equal(own.by_likelihood(contexts), expected + np.array([10, 20]))
+    assert scorer.asked == [[3, 7], [5, 7]]

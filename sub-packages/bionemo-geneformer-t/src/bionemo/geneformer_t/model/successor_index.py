@@ -72,8 +72,15 @@ class SuccessorIndex:
     ) -> Int[ndarray, " _"]:
         """Rows of the nearest current cells, the nearest first, without the excluded one."""
         away = ((self.points - point) ** 2).sum(axis=1)
-        order = np.argsort(away, kind="stable")
-        return order[:number] if excluded is None else order[order != excluded][:number]
+        if excluded is not None:
+            away[excluded] = np.inf
+        most = len(away) - (excluded is not None)
+        number = min(number, most)
+        if not number:
+            return np.zeros(0, dtype=np.int64)
+        near = np.flatnonzero(away <= np.partition(away, number - 1)[number - 1])
+        found: ndarray = near[np.argsort(away[near], kind="stable")][:number]
+        return found
 
     def next_cells(
         self, places: Int[ndarray, " place"]
@@ -93,16 +100,18 @@ class SuccessorIndex:
 
         Args:
             places: Of the current cells whose next cells are counted.
-            num_ranks: Ranks to return; those below them count in the smoothing too.
+            num_ranks: Ranks to return; those below them count in the smoothing too, as far as it
+                reaches.
             width: Standard deviation of the smoothing, in ranks.
 
         Returns:
-            Tokens, and their frequencies: each rank's sum to 1, or to 0 if no next cell has a gene
+            Tokens that are found so far up, and their frequencies: each rank's sum to 1, or to 0 if no next cell has a gene
             at that rank, nor at any rank near.
         """
         cells, weights = self.next_cells(places)
         starts = self.gene_offsets[cells]
         lengths = self.gene_offsets[cells + 1] - starts
+        lengths = np.minimum(lengths, num_ranks + reach(width))
         longest = max(int(lengths.max(initial=0)), num_ranks)
         ranks = places_within(lengths)
         flat = self.genes[ranks + np.repeat(starts, lengths)]
@@ -199,6 +208,11 @@ def add_found(
     reached = frequencies.any(axis=1)
     probabilities[np.ix_(reached, genes)] += np.float32(weight) * frequencies[reached]
     probabilities[~reached] /= np.float32(1 - weight)
+
+
+def reach(width: float) -> int:
+    """How many ranks away `gaussian` can be more than 0, at most."""
+    return int(np.ceil(width * np.sqrt(-2 * np.log(_LEAST_MASS)))) + 1
 
 
 def gaussian(apart: Integer[ndarray, "..."], width: float) -> Float[ndarray, "..."]:

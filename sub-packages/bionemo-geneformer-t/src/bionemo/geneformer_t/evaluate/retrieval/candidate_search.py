@@ -76,37 +76,56 @@ class Found:
     """Places of the candidates with the highest scores; -1 where there are fewer."""
 
 
-def find(searches: Sequence[CandidateSearch], ranker: Ranker) -> list[Found]:
-    """Rank all candidates for every current cell.
+def find(searches: Sequence[CandidateSearch], rankers: Sequence[Ranker]) -> list[list[Found]]:
+    """Rank all candidates for every current cell, block by block of current cells.
 
     Args:
         searches: Of the same current cells and candidates, which are scored once for all.
-        ranker: Scores.
+        rankers: Scores; each block is asked of one after the other.
+
+    Returns:
+        For each ranker, what it found in each search.
 
     Raises:
         ValueError: A score is not a number.
     """
     number = len(searches[0].cells)
     results = [
-        Found(ranks=np.full(len(search.current), np.nan), highest=np.full((number, HIGHEST), -1))
-        for search in searches
+        [
+            Found(
+                ranks=np.full(len(search.current), np.nan),
+                highest=np.full((number, HIGHEST), -1),
+            )
+            for search in searches
+        ]
+        for _ in rankers
     ]
     for start in range(0, number, _AT_ONCE):
         contexts = np.arange(start, min(start + _AT_ONCE, number))
-        scores = ranker(contexts).astype(np.float64)
-        if np.isnan(scores).any():
-            raise ValueError(f"scores must be numbers; {np.isnan(scores).sum()} are not")
-        for search, found in zip(searches, results, strict=True):
-            for context, mine, may in zip(
-                contexts.tolist(), scores, search.may_be(contexts), strict=True
-            ):
-                places = np.flatnonzero(may)
-                ties = np.random.default_rng(context).random(len(places))
-                order = places[np.lexsort((ties, -mine[places]))][:HIGHEST]
-                found.highest[context, : len(order)] = order
-                pairs = slice(*np.searchsorted(search.current, [context, context + 1]))
-                found.ranks[pairs] = _ranks(mine, places, search.following[pairs])
+        allowed = [search.may_be(contexts) for search in searches]
+        for ranker, of_ranker in zip(rankers, results, strict=True):
+            scores = ranker(contexts).astype(np.float64, copy=False)
+            if np.isnan(scores).any():
+                raise ValueError(f"scores must be numbers; {np.isnan(scores).sum()} are not")
+            for search, may, found in zip(searches, allowed, of_ranker, strict=True):
+                _find_in_block(search, contexts, scores, may, found)
     return results
+
+
+def _find_in_block(
+    search: CandidateSearch,
+    contexts: Int[ndarray, " context"],
+    scores: Float[ndarray, "context candidate"],
+    allowed: Bool[ndarray, "context candidate"],
+    found: Found,
+) -> None:
+    for context, mine, may in zip(contexts.tolist(), scores, allowed, strict=True):
+        places = np.flatnonzero(may)
+        ties = np.random.default_rng(context).random(len(places))
+        order = places[np.lexsort((ties, -mine[places]))][:HIGHEST]
+        found.highest[context, : len(order)] = order
+        pairs = slice(*np.searchsorted(search.current, [context, context + 1]))
+        found.ranks[pairs] = _ranks(mine, places, search.following[pairs])
 
 
 def _ranks(

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
 
@@ -25,21 +26,34 @@ DISPLACED = "nearest after the mean step of similar cells"
 TEACHER = "the graph itself (the teacher)"
 
 
-@dataclass(frozen=True)
-class ModelRanker:
-    """Candidates by their scores under a model."""
+class ModelRankers:
+    """Candidates by their scores under a model, relative to other contexts or not, in one pass.
 
-    scorer: CandidateScorer
-    """Of all candidates."""
-    contexts: Ragged
-    """Genes of all current cells."""
-    is_likelihood: bool = False
-    """By their log-probabilities instead, which are not relative to other contexts."""
+    The scores of the last contexts are kept: both rankers ask for them, one after the other.
 
-    def __call__(self, contexts: Int[ndarray, " context"]) -> Float[ndarray, "context candidate"]:
-        """Scores in nats."""
-        scores = self.scorer.all_scores(self.contexts.take(contexts))
-        return scores + self.scorer.log_mean if self.is_likelihood else scores
+    Args:
+        scorer: Of all candidates.
+        contexts: Genes of all current cells.
+    """
+
+    def __init__(self, scorer: CandidateScorer, contexts: Ragged) -> None:
+        self._scorer, self._contexts = scorer, contexts
+        self._last: tuple[Int[ndarray, " context"], Float[ndarray, "context candidate"]] | None
+        self._last = None
+
+    def by_information(
+        self, contexts: Int[ndarray, " context"]
+    ) -> Float[ndarray, "context candidate"]:
+        """Pointwise mutual information, in nats."""
+        if self._last is None or not np.array_equal(self._last[0], contexts):
+            self._last = contexts, self._scorer.all_scores(self._contexts.take(contexts))
+        return self._last[1]
+
+    def by_likelihood(
+        self, contexts: Int[ndarray, " context"]
+    ) -> Float[ndarray, "context candidate"]:
+        """Log-probabilities, which are not relative to other contexts."""
+        return self.by_information(contexts) + self._scorer.log_mean
 
 
 @dataclass(frozen=True)
@@ -102,9 +116,13 @@ class GraphRanker:
 
     def __call__(self, contexts: Int[ndarray, " context"]) -> Float[ndarray, "context candidate"]:
         """Weights of successors, 0 where there is no edge."""
-        matrix = self.graph.to_matrix()
-        found: ndarray = matrix[self.search.cells[contexts]][:, self.search.candidates].toarray()
+        found: ndarray = self._edges[contexts].toarray()
         return found
+
+    @cached_property
+    def _edges(self) -> sp.csr_matrix:
+        """Current cells x candidates."""
+        return self.graph.to_matrix()[self.search.cells][:, self.search.candidates].tocsr()
 
 
 def random_ranker(search: CandidateSearch, rng: np.random.Generator) -> Ranker:

@@ -5,7 +5,7 @@ it is repeated among the cells of the next time point, so that knowing the time 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -26,7 +26,7 @@ from bionemo.geneformer_t.evaluate.retrieval.rankers import (
     OF_LOOK_UP,
     TEACHER,
     GraphRanker,
-    ModelRanker,
+    ModelRankers,
     PointRankers,
     random_ranker,
 )
@@ -40,7 +40,11 @@ from bionemo.geneformer_t.evaluate.retrieval.retrieval_measures import (
     share_later,
 )
 from bionemo.geneformer_t.evaluate.units import Units
-from bionemo.geneformer_t.fates.candidate_scores import CandidateScorer, ranks_to_score
+from bionemo.geneformer_t.fates.candidate_scores import (
+    NUM_REFERENCES,
+    CandidateScorer,
+    ranks_to_score,
+)
 from bionemo.geneformer_t.fates.candidates import Candidates
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
@@ -51,8 +55,6 @@ from bionemo.geneformer_t.ragged import Ragged
 NETWORK, LIKELIHOOD, CHANCE = "the network alone", "raw likelihood of the model", "chance"
 SIMPLE = (NEAREST, OF_LOOK_UP, DISPLACED)
 """What a model must beat."""
-NUM_REFERENCES = 200
-"""Training cells that scores are relative to, where the checkpoint holds none."""
 _CHANCE_DRAWS = 20
 _LEAST_CELLS = 5
 """Cells of a time point on average; times of fewer are a pseudotime and no time points."""
@@ -169,21 +171,21 @@ def _rankers(
     some = training.draw_cells(NUM_REFERENCES, rng)
     drawn = Ragged.of([some.encode(int(row)) for row in some.cells])
 
-    def ranker(model: NextCellModel, *, use_memory: bool = True) -> ModelRanker:
+    def rankers(model: NextCellModel, *, use_memory: bool = True) -> ModelRankers:
         fitted = model.transitions
         asked = (fitted.choice if fitted else TransitionChoice()).num_ranks
         held = Candidates.of(candidates, ranks_to_score(model, None, asked), model.required_vocab())
         references = fitted.references if fitted else drawn
-        return ModelRanker(
+        return ModelRankers(
             CandidateScorer(model, held, references, use_memory=use_memory), contexts
         )
 
-    own = ranker(given.model)
-    found: dict[str, Ranker] = {MODEL: own, LIKELIHOOD: replace(own, is_likelihood=True)}
+    own = rankers(given.model)
+    found: dict[str, Ranker] = {MODEL: own.by_information, LIKELIHOOD: own.by_likelihood}
     if given.model.memory is not None:
-        found[NETWORK] = ranker(given.model, use_memory=False)
+        found[NETWORK] = rankers(given.model, use_memory=False).by_information
     if given.shuffled is not None:
-        found[SHUFFLED] = ranker(given.shuffled)
+        found[SHUFFLED] = rankers(given.shuffled).by_information
     return {
         **found,
         **PointRankers(look_up, search, pairs).all(),
@@ -199,17 +201,17 @@ def _scored(
     rng: np.random.Generator,
 ) -> list[dict[str, RetrievalScores]]:
     """The rows of each search."""
-    by_chance = random_ranker(searches[0], rng)
-    asked = {
-        **{name: [one] for name, one in rankers.items()},
-        CHANCE: [by_chance] * _CHANCE_DRAWS,
+    found = {
+        name: [one] for name, one in zip(rankers, find(searches, [*rankers.values()]), strict=True)
     }
-    rows: list[dict[str, RetrievalScores]] = [{} for _ in searches]
-    for name, some in asked.items():
-        each = zip(*(find(searches, ranker) for ranker in some), strict=True)
-        for own, search, found in zip(rows, searches, each, strict=True):
-            own[name] = _scores_of(found, search, units, time)
-    return rows
+    found[CHANCE] = find(searches, [random_ranker(searches[0], rng)] * _CHANCE_DRAWS)
+    return [
+        {
+            name: _scores_of([one[number] for one in each], search, units, time)
+            for name, each in found.items()
+        }
+        for number, search in enumerate(searches)
+    ]
 
 
 def _scores_of(
