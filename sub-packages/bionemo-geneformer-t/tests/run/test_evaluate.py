@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import anndata
 import numpy as np
 import pytest
 
@@ -60,6 +61,38 @@ def test_some_cells_can_stand_for_all(untrained_checkpoint, tiny_data_dir) -> No
     assert score_values(evaluation) == score_values(again)
     seed = evaluate(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, max_cells=5, seed=7)
     assert seed.advantages == evaluation.advantages
+
+
+def test_clones_have_a_row_for_each_search_and_a_verdict(
+    untrained_checkpoint, tiny_data_dir, tmp_path, capsys
+) -> None:
+    for split in ("train", "test"):
+        path = tiny_data_dir / split / "data.h5ad"
+        cells = anndata.read_h5ad(path)
+        number = cells.n_obs
+        cells.obs["stage"] = np.arange(number) // 4
+        cells.obs["type"] = np.where(np.arange(number) % 2, "odd", "even")
+        cells.obs["clone"] = [f"b{row % 2}" for row in range(number)]
+        cells.write_h5ad(path)
+    given = {"checkpoint": untrained_checkpoint, "data_dir": tiny_data_dir, "time_key": "stage"}
+    with pytest.raises(KeyError, match="no table of obsm called 'barcode'"):
+        evaluate(**given, clone_key="barcode")
+    with pytest.raises(ValueError, match="told by times and clusters; give cluster_key"):
+        evaluate(**given, clone_key="clone")
+    given["cluster_key"] = "type"
+    with pytest.raises(ValueError, match="no cluster 'undiff'; there are: even, odd"):
+        evaluate(**given, clone_key="clone", clone_no_fates="undiff")
+    evaluation = evaluate(**given, clone_key="clone", output_dir=tmp_path / "out")
+    clones = evaluation.retrieval.clones
+    assert (clones.num_cells, clones.num_with_fate, clones.num_clones) == (12, 12, 2)
+    assert list(clones.rows) == [*(n for n in evaluation.retrieval.rows if "teacher" not in n
+                                   and n != "chance"), "the graph itself", "chance"]  # fmt: skip
+    printed = capsys.readouterr().out
+    written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert written["retrieval"]["clones"]["sentence"] in printed
+    assert "Clones: probability of later cells of the same clone, for 12 cells" in printed
+    half = clones.rows["chance"].intervals["within the clone"].mean
+    assert half == pytest.approx(0.5, abs=0.05)  # every other cell is of the same clone
 
 
 def test_a_missing_split_is_named(untrained_checkpoint, tiny_data_dir, capsys) -> None:

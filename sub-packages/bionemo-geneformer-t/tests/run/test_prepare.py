@@ -318,6 +318,17 @@ def test_coordinates_of_the_input(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "computed before the split" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("layout", [sp.csr_matrix, sp.csc_matrix])
+def test_sparse_tables_of_obsm_are_kept(tmp_path: Path, layout: Any) -> None:
+    table = layout(np.random.default_rng(0).integers(2, size=(90, 5)))
+    cells = dataset(obsm={"X_clone": table})
+    with pytest.raises(ValueError, match=r"obsm\['X_clone'\] is a sparse table of 5 columns"):
+        run(cells, tmp_path / "a", use_rep="X_clone")
+    found, _, _ = read(run(cells, tmp_path / "b", num_neighbors=1), "test")
+    rows = [int(name[1:]) for name in found.obs_names]
+    assert (found.obsm["X_clone"].toarray() == table.toarray()[rows]).all()
+
+
 def test_a_split_without_a_next_time_point_has_no_edges_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

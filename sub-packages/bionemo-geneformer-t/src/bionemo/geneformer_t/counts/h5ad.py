@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from bionemo.geneformer_t.counts.velocity_transitions import (
     velocity_transitions,
 )
 
+_SPARSE = {"csr_matrix", "csc_matrix"}
 Store = Any
 """An open HDF5 file, or a zarr group."""
 
@@ -89,7 +90,7 @@ def _describe(store: Any, path: Path, choice: MatrixChoice) -> InputFile:
             cell ids are not unique.
     """
     counts, var = _counts(store, path, choice)
-    obsm, left_out = _dense_arrays(store, len(counts.cell_ids))
+    obsm, left_out = _tables(store, len(counts.cell_ids))
     return InputFile(
         path=path,
         obs=read_frame(store, "obs", str(path)),
@@ -101,7 +102,9 @@ def _describe(store: Any, path: Path, choice: MatrixChoice) -> InputFile:
             **{key: partial(_square, store, key) for key in _keys_of(store, "obsp")},
         },
         notes=counts.genes.notes,
-        left_out=tuple(f"{path}: obsm[{key!r}] is no dense array; left out" for key in left_out),
+        left_out=tuple(
+            f"{path}: obsm[{key!r}] is no table of numbers; left out" for key in left_out
+        ),
     )
 
 
@@ -226,11 +229,29 @@ def _layer_name(layer: str) -> str:
     return f"layer {layer!r}"
 
 
-def _dense_arrays(store: Any, num_cells: int) -> tuple[Mapping[str, Any], list[str]]:
-    """The arrays of obsm with numbers for each cell, and the names of what is something else."""
+class _SparseTable:
+    """A sparse table of obsm, such as cells x clones, which is read when rows of it are."""
+
+    def __init__(self, element: Any) -> None:
+        self._element = element
+        self.shape = tuple(int(size) for size in element.attrs["shape"])
+        self.dtype = np.dtype(element["data"].dtype)
+
+    @cached_property
+    def _rows(self) -> sp.csr_matrix:
+        return sp.csr_matrix(read_elem(self._element))
+
+    def __getitem__(self, rows: slice) -> sp.csr_matrix:
+        return self._rows[rows]
+
+
+def _tables(store: Any, num_cells: int) -> tuple[Mapping[str, Any], list[str]]:
+    """The tables of obsm with numbers for each cell, and the names of what is something else."""
     found, left_out = {}, []
     for key in _keys_of(store, "obsm"):
         element = store["obsm"][key]
+        if element.attrs.get("encoding-type") in _SPARSE:
+            element = _SparseTable(element)
         shape = tuple(getattr(element, "shape", ()))
         dtype = np.dtype(getattr(element, "dtype", object))
         if len(shape) == 2 and shape[:1] == (num_cells,) and dtype.kind in "fiub":

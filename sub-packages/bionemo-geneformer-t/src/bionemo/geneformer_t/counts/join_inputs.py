@@ -71,21 +71,25 @@ class InputCells:
 
 @dataclass(frozen=True)
 class StackedRows:
-    """Arrays of several files on top of each other, read where they are needed."""
+    """Tables of several files on top of each other, read where they are needed."""
 
     parts: tuple[Any, ...] = field(repr=False)
 
-    def read(self, rows: Int[ndarray, " row"]) -> ndarray:
-        """Some rows, given in ascending order."""
+    def read(self, rows: Int[ndarray, " row"]) -> ndarray | sp.csr_matrix:
+        """Some rows, given in ascending order; sparse where they are stored sparse."""
         found, first = [], 0
         for part in self.parts:
             for start in range(0, part.shape[0], _ROWS):
                 stop = min(start + _ROWS, part.shape[0])
                 low, high = np.searchsorted(rows, (first + start, first + stop))
                 if low < high:
-                    found.append(np.asarray(part[start:stop])[rows[low:high] - first - start])
+                    block = part[start:stop]
+                    block = block if sp.issparse(block) else np.asarray(block)
+                    found.append(block[rows[low:high] - first - start])
             first += part.shape[0]
         width = self.parts[0].shape[1]
+        if any(map(sp.issparse, found)):
+            return sp.csr_matrix(sp.vstack(found, format="csr"))
         return np.concatenate([np.zeros((0, width), dtype=self.parts[0].dtype), *found])
 
 

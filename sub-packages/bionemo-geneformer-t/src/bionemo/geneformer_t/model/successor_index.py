@@ -105,8 +105,8 @@ class SuccessorIndex:
             width: Standard deviation of the smoothing, in ranks.
 
         Returns:
-            Tokens that are found so far up, and their frequencies: each rank's sum to 1, or to 0 if no next cell has a gene
-            at that rank, nor at any rank near.
+            Tokens that are found so far up, and their frequencies: each rank's sum to 1, or to 0 if
+            no next cell has a gene at that rank, nor at any rank near.
         """
         cells, weights = self.next_cells(places)
         starts = self.gene_offsets[cells]

@@ -54,12 +54,18 @@ def points_of_cells(
 
     Raises:
         KeyError: obsm has no array `use_rep`.
-        ValueError: There are too few training cells for PCA.
+        ValueError: There are too few training cells for PCA, or `use_rep` is sparse.
     """
     taking_part = plan.split != NOWHERE
     rows = np.flatnonzero(taking_part)
     if settings.use_rep is not None:
         given = obsm_array(cells.obsm, settings.use_rep).read(rows)
+        if not isinstance(given, ndarray):
+            raise ValueError(
+                f"use_rep: obsm[{settings.use_rep!r}] is a sparse table of "
+                f"{given.shape[1]:,} columns, and cells are compared by coordinates; give a dense "
+                "one, such as X_pca"
+            )
         points = np.zeros((len(taking_part), given.shape[1]), dtype=np.float32)
         points[rows] = given
         return points

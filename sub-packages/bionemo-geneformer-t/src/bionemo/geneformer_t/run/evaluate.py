@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
     from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor, Predictor
+    from bionemo.geneformer_t.evaluate.retrieval.clone_measures import Clones
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+    from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
     from bionemo.geneformer_t.report.evaluated import Evaluated
 
 EVALUATION_TEXT = "evaluation.txt"
@@ -56,6 +58,12 @@ class EvaluateSettings(Settings):
     donor_key: str | None = None
     """Column of obs with the donor (or sample, or batch) of each cell, for intervals over donors;
     by default one with a common name, such as donor, patient or sample."""
+    clone_key: str | None = None
+    """Column of obs with the barcode of each cell's clone, or a table of obsm, cells x clones.
+    Where cells go is then also compared with what became of their clone siblings, which needs
+    times."""
+    clone_no_fates: tuple[str, ...] = ()
+    """Clusters that are no fate of a clone, such as undifferentiated cells."""
     controls: bool = False
     """Also score a model of the same sizes with random weights and, for data from `simulate`, the
     true distribution of next cells."""
@@ -117,6 +125,7 @@ def evaluate_checkpoint(
         stores, settings.time_key, settings.cluster_key, settings.donor_key,
         recorded_options(settings.data_dir),
     )  # fmt: skip
+    clones = _clones(settings, stores[settings.split], facts[settings.split])
     model = load_model(settings.checkpoint)
     in_sample = in_sample_words(model, stores[settings.split], settings.split)
     if settings.split == "val":
@@ -152,6 +161,7 @@ def evaluate_checkpoint(
                 filled=np.flatnonzero(np.asarray(scored.tokens.num_genes)),
                 graph=scored.graph,
                 facts=facts[settings.split],
+                clones=clones,
             ),
         ),
         facts=facts[settings.split],
@@ -184,10 +194,45 @@ def evaluate_checkpoint(
     return evaluated
 
 
+def _clones(settings: EvaluateSettings, store: "CellStore", facts: "CellFacts") -> "Clones | None":
+    """The clones of the split, where they were asked for.
+
+    Raises:
+        KeyError: There is no such column or table.
+        ValueError: No times or clusters are known, or no clone has later cells.
+    """
+    import numpy as np
+
+    from bionemo.geneformer_t.evaluate.retrieval.clone_labels import read_membership
+    from bionemo.geneformer_t.evaluate.retrieval.clone_measures import Clones
+
+    if settings.clone_key is None:
+        return None
+    membership = read_membership(store, settings.clone_key)
+    clusters = facts.labels("cluster")
+    if facts.time is None or clusters is None:
+        lacking = "time_key" if facts.time is None else "cluster_key"
+        raise ValueError(
+            f"clone_key: what becomes of a clone is told by times and clusters; give {lacking}"
+        )
+    unknown = sorted(set(settings.clone_no_fates) - set(clusters.tolist()))
+    if unknown:
+        raise ValueError(
+            f"clone_no_fates: no cluster {', '.join(map(repr, unknown))}; there are: "
+            f"{', '.join(map(str, np.unique(clusters)))}"
+        )
+    no_fates = (*settings.clone_no_fates, "nan")  # as cells without a cluster are called
+    return Clones.of(membership, facts.time, clusters, no_fates, settings.max_cells)
+
+
 def _recorded(settings: EvaluateSettings, neighbor_key: str) -> dict[str, Any]:
     """The settings of an evaluation, for evaluation.json; fingerprints identify the cells."""
-    names = ("max_cells", "time_key", "cluster_key", "donor_key", "controls", "seed")
-    return {"neighbor_key": neighbor_key, **{name: getattr(settings, name) for name in names}}
+    names = ("max_cells", "time_key", "cluster_key", "donor_key", "controls", "seed", "clone_key")
+    return {
+        "neighbor_key": neighbor_key,
+        **{name: getattr(settings, name) for name in names},
+        "clone_no_fates": list(settings.clone_no_fates),
+    }
 
 
 def _shuffled(

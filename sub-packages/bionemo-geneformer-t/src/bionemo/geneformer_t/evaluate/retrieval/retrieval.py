@@ -20,6 +20,15 @@ from bionemo.geneformer_t.evaluate.retrieval.candidate_search import (
     Ranker,
     find,
 )
+from bionemo.geneformer_t.evaluate.retrieval.clone_measures import Clones
+from bionemo.geneformer_t.evaluate.retrieval.clone_retrieval import (
+    CloneRetrieval,
+    by_softmax,
+    clone_retrieval,
+    clone_search,
+    equally,
+    in_proportion,
+)
 from bionemo.geneformer_t.evaluate.retrieval.rankers import (
     DISPLACED,
     NEAREST,
@@ -53,6 +62,7 @@ from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.ragged import Ragged
 
 NETWORK, LIKELIHOOD, CHANCE = "the network alone", "raw likelihood of the model", "chance"
+GRAPH = "the graph itself"
 SIMPLE = (NEAREST, OF_LOOK_UP, DISPLACED)
 """What a model must beat."""
 _CHANCE_DRAWS = 20
@@ -99,6 +109,8 @@ class Retrieval:
     clusters: tuple[ClusterRetrieval, ...]
     num_contexts: int
     num_candidates: int
+    clones: CloneRetrieval | None = None
+    """Beside clone siblings, where clones are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +126,8 @@ class RetrievalInput:
     """Of the true successors."""
     facts: CellFacts
     """Of the split's cells."""
+    clones: Clones | None = None
+    """Of the split's cells, where they are known."""
 
 
 def successor_retrieval(
@@ -136,7 +150,12 @@ def successor_retrieval(
     """
     pairs = pairs.cached()
     search = CandidateSearch.of(pairs, given.filled)
-    rankers = _rankers(given, search, pairs, training, look_up, rng)
+    scorers = _scorers(given, search, pairs, training, rng)
+    rankers: dict[str, Ranker] = {
+        **_by_models(scorers, _encoded(pairs, search.cells)),
+        **PointRankers(look_up, search, pairs).all(),
+        TEACHER: GraphRanker(given.graph, search),
+    }
     time, searches = given.facts.time, [search]
     if time is not None and _are_time_points(time):
         searches.append(search.within_next_time(time))
@@ -151,46 +170,91 @@ def successor_retrieval(
         clusters=() if clusters is None else _by_cluster(rows, units, clusters[search.cells]),
         num_contexts=len(search.cells),
         num_candidates=len(search.candidates),
+        clones=None
+        if given.clones is None
+        else _on_clones(given, given.clones, search, scorers, pairs, look_up, rng),
     )
 
 
-def _rankers(
+def _encoded(pairs: CellPairs, rows: Int[ndarray, " cell"]) -> Ragged:
+    return Ragged.of([pairs.encode(int(row)) for row in rows])
+
+
+def _choice(model: NextCellModel) -> TransitionChoice:
+    return model.transitions.choice if model.transitions else TransitionChoice()
+
+
+def _scorers(
     given: RetrievalInput,
     search: CandidateSearch,
     pairs: CellPairs,
     training: CellPairs,
-    look_up: KnnSuccessors,
     rng: np.random.Generator,
-) -> dict[str, Ranker]:
+) -> dict[str, CandidateScorer]:
+    """The model, its network alone where it has a memory, and its control."""
     from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED
 
-    contexts, candidates = (
-        Ragged.of([pairs.encode(int(row)) for row in rows])
-        for rows in (search.cells, search.candidates)
-    )
+    candidates = _encoded(pairs, search.candidates)
     some = training.draw_cells(NUM_REFERENCES, rng)
-    drawn = Ragged.of([some.encode(int(row)) for row in some.cells])
+    drawn = _encoded(some, some.cells)
 
-    def rankers(model: NextCellModel, *, use_memory: bool = True) -> ModelRankers:
-        fitted = model.transitions
-        asked = (fitted.choice if fitted else TransitionChoice()).num_ranks
-        held = Candidates.of(candidates, ranks_to_score(model, None, asked), model.required_vocab())
-        references = fitted.references if fitted else drawn
-        return ModelRankers(
-            CandidateScorer(model, held, references, use_memory=use_memory), contexts
-        )
+    def scorer(model: NextCellModel, *, use_memory: bool = True) -> CandidateScorer:
+        num_ranks = ranks_to_score(model, None, _choice(model).num_ranks)
+        held = Candidates.of(candidates, num_ranks, model.required_vocab())
+        references = model.transitions.references if model.transitions else drawn
+        return CandidateScorer(model, held, references, use_memory=use_memory)
 
-    own = rankers(given.model)
-    found: dict[str, Ranker] = {MODEL: own.by_information, LIKELIHOOD: own.by_likelihood}
+    found = {MODEL: scorer(given.model)}
     if given.model.memory is not None:
-        found[NETWORK] = rankers(given.model, use_memory=False).by_information
+        found[NETWORK] = scorer(given.model, use_memory=False)
     if given.shuffled is not None:
-        found[SHUFFLED] = rankers(given.shuffled).by_information
-    return {
-        **found,
-        **PointRankers(look_up, search, pairs).all(),
-        TEACHER: GraphRanker(given.graph, search),
+        found[SHUFFLED] = scorer(given.shuffled)
+    return found
+
+
+def _by_models(scorers: Mapping[str, CandidateScorer], contexts: Ragged) -> dict[str, Ranker]:
+    """The first by its likelihoods too."""
+    found: dict[str, Ranker] = {}
+    for name, scorer in scorers.items():
+        own = ModelRankers(scorer, contexts)
+        found[name] = own.by_information
+        if len(found) == 1:
+            found[LIKELIHOOD] = own.by_likelihood
+    return found
+
+
+def _on_clones(
+    given: RetrievalInput,
+    clones: Clones,
+    search: CandidateSearch,
+    scorers: Mapping[str, CandidateScorer],
+    pairs: CellPairs,
+    look_up: KnnSuccessors,
+    rng: np.random.Generator,
+) -> CloneRetrieval:
+    """The same rankers where the truth is clones."""
+    search, choice = clone_search(clones, search), _choice(given.model)
+    edges = GraphRanker(given.graph, search)
+
+    def along_edges(contexts: Int[ndarray, " context"]) -> Float[ndarray, "context candidate"]:
+        weights = edges(contexts)
+        return np.where(weights > 0, weights, -np.inf)
+
+    models = _by_models(scorers, _encoded(pairs, clones.cells))
+    rankers = {
+        name: (
+            ranker,
+            by_softmax(_choice(scorers[name].model).temperature) if name in scorers else equally,
+        )
+        for name, ranker in models.items()
     }
+    rankers |= {
+        name: (ranker, equally)
+        for name, ranker in PointRankers(look_up, search, pairs).all().items()
+    }
+    rankers[GRAPH] = (along_edges, in_proportion)
+    chance = CHANCE, random_ranker(search, rng)
+    return clone_retrieval(clones, search, rankers, chance, choice.num_successors, rng)
 
 
 def _scored(

@@ -5,7 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from bionemo.geneformer_t.evaluate.intervals import Interval
-from bionemo.geneformer_t.evaluate.retrieval.rankers import TEACHER
+from bionemo.geneformer_t.evaluate.retrieval.clone_text import (
+    clone_sentence,
+    clone_table,
+    clone_values,
+)
+from bionemo.geneformer_t.evaluate.retrieval.rankers import NEAREST, TEACHER
 from bionemo.geneformer_t.evaluate.retrieval.retrieval import (
     CHANCE,
     SIMPLE,
@@ -30,7 +35,9 @@ def retrieval_tables(retrieval: Retrieval | None) -> list[Table]:
     """All tables that there is something for."""
     if retrieval is None:
         return []
-    tables = (retrieval_table(retrieval), next_time_table(retrieval), cluster_table(retrieval))
+    tables = [retrieval_table(retrieval), next_time_table(retrieval), cluster_table(retrieval)]
+    if retrieval.clones is not None:
+        tables.append(clone_table(retrieval.clones, NEAREST))
     return [table for table in tables if table is not None]
 
 
@@ -46,6 +53,7 @@ def retrieval_values(retrieval: Retrieval) -> dict[str, Any]:
         "next_time_gains": _plain(retrieval.next_time_gains),
         "clusters": [asdict(one) for one in retrieval.clusters],
         "num_candidates": retrieval.num_candidates,
+        "clones": None if retrieval.clones is None else clone_values(retrieval.clones, NEAREST),
         "sentences": retrieval_sentences(retrieval),
     }
 
@@ -122,6 +130,8 @@ def retrieval_sentences(retrieval: Retrieval) -> list[str]:
         f"learned from ({TEACHER} finds all by definition): where it joins nearest cells, finding "
         "them is finding how it was built."
     )
+    if retrieval.clones is not None:
+        sentences.append(clone_sentence(retrieval.clones, NEAREST))
     (_, model), chance = next(iter(retrieval.rows.items())), retrieval.rows[CHANCE]
     share = model.hubs.holding_half / chance.hubs.holding_half
     if share < MANY_EDGES_IN_FEW or model.hubs.largest > max(LARGE_HUB, chance.hubs.largest):
