@@ -7,16 +7,20 @@ import scipy.sparse as sp
 from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.retrieval.candidate_search import CandidateSearch, find
+from bionemo.geneformer_t.evaluate.retrieval.model_rankers import ModelRankers
 from bionemo.geneformer_t.evaluate.retrieval.rankers import (
     DISPLACED,
     NEAREST,
     OF_LOOK_UP,
+    TRANSPORT,
+    CoupledRanker,
     GraphRanker,
-    ModelRankers,
     PointRankers,
+    coupling,
 )
 from bionemo.geneformer_t.fates.candidate_scores import CandidateScorer
 from bionemo.geneformer_t.graph import NeighborGraph
+from bionemo.geneformer_t.neighbors import optional_packages, time_neighbors
 from bionemo.geneformer_t.ragged import Ragged
 
 
@@ -94,3 +98,40 @@ def test_scores_and_likelihoods_come_from_one_pass() -> None:
         np.testing.assert_array_equal(own.by_information(contexts), expected)
         np.testing.assert_array_equal(own.by_likelihood(contexts), expected + np.array([10, 20]))
     assert scorer.asked == [[3, 7], [5, 7]]
+
+
+def test_a_coupling_leads_from_candidates_to_candidates() -> None:
+    masses = sp.csr_array(np.array([[0, 0.2, 0.8], [0, 0, 1], [0, 0, 0]]))
+    nothing = np.zeros(0, dtype=np.int64)
+    search = CandidateSearch(
+        cells=np.array([2, 3, 5, 9]), candidates=np.array([2, 5, 7]), current=nothing,
+        following=nothing,
+    )  # fmt: skip
+    scores = CoupledRanker(masses, search)(np.arange(4))
+    np.testing.assert_allclose(scores, [[0, 0.2, 0.8], [0] * 3, [0, 0, 1], [0] * 3])
+
+
+def test_why_nothing_is_coupled_is_told(monkeypatch) -> None:
+    points, times = np.zeros((6, 2)), np.repeat([0.0, 1.0], 3)
+    monkeypatch.setattr(optional_packages, "is_installed", lambda _: False)
+    found, note = coupling(points, times)
+    assert found is None
+    assert note == (
+        "No row of optimal transport between time points: pip install 'bionemo-geneformer-t[ot]'."
+    )
+    monkeypatch.setattr(optional_packages, "is_installed", lambda _: True)
+    monkeypatch.setattr(time_neighbors, "AUTO_PAIRS", 8)
+    found, note = coupling(points, times)
+    assert found is None
+    assert "with up to 3 cells, they are too large" in note
+
+
+@pytest.mark.slow  # moscot compiles
+@pytest.mark.optimal_transport
+def test_a_coupling_moves_cells_to_where_they_are_found_later() -> None:
+    pytest.importorskip("moscot", reason="pip install 'bionemo-geneformer-t[ot]'")
+    points = np.array([[0.0, 0], [9, 0], [0, 9], [0, 1], [9, 1], [0, 10]])
+    masses, note = coupling(points, np.repeat([0.0, 1.0], 3))
+    assert masses[:3].toarray().argmax(axis=1).tolist() == [3, 4, 5]
+    assert masses[3:].nnz == 0
+    assert note.startswith(f"{TRANSPORT.capitalize()} is the coupling of moscot")

@@ -1,6 +1,6 @@
-"""Rankers of candidate successors: a model's scores, and what it must beat.
+"""Rankers of candidate successors without a model: what it must beat.
 
-All baselines measure distances in the space that the look-up of similar cells chose in folds of the
+All searches measure distances in the space that the look-up of similar cells chose in folds of the
 training cells.
 """
 
@@ -16,44 +16,17 @@ from numpy import ndarray
 from bionemo.geneformer_t.evaluate.baselines.knn_successors import KnnSuccessors
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.retrieval.candidate_search import CandidateSearch, Ranker
-from bionemo.geneformer_t.fates.candidate_scores import CandidateScorer
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.ragged import Ragged
+from bionemo.geneformer_t.neighbors import optional_packages, time_neighbors
+from bionemo.geneformer_t.neighbors.transport import couplings
 
 NEAREST = "nearest cells"
 OF_LOOK_UP = "nearest to the mean successor of similar cells"
 DISPLACED = "nearest after the mean step of similar cells"
 TEACHER = "the graph itself (the teacher)"
-
-
-class ModelRankers:
-    """Candidates by their scores under a model, relative to other contexts or not, in one pass.
-
-    The scores of the last contexts are kept: both rankers ask for them, one after the other.
-
-    Args:
-        scorer: Of all candidates.
-        contexts: Genes of all current cells.
-    """
-
-    def __init__(self, scorer: CandidateScorer, contexts: Ragged) -> None:
-        self._scorer, self._contexts = scorer, contexts
-        self._last: tuple[Int[ndarray, " context"], Float[ndarray, "context candidate"]] | None
-        self._last = None
-
-    def by_information(
-        self, contexts: Int[ndarray, " context"]
-    ) -> Float[ndarray, "context candidate"]:
-        """Pointwise mutual information, in nats."""
-        if self._last is None or not np.array_equal(self._last[0], contexts):
-            self._last = contexts, self._scorer.all_scores(self._contexts.take(contexts))
-        return self._last[1]
-
-    def by_likelihood(
-        self, contexts: Int[ndarray, " context"]
-    ) -> Float[ndarray, "context candidate"]:
-        """Log-probabilities, which are not relative to other contexts."""
-        return self.by_information(contexts) + self._scorer.log_mean
+TRANSPORT = "optimal transport between time points"
+COUPLED = 100
+"""Cells of the next time point that keep the mass they receive from a cell, at most."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +48,7 @@ class PointRankers:
     def _near(self, points: Float[ndarray, "context axis"]) -> Float[ndarray, "context candidate"]:
         from scipy.spatial.distance import cdist
 
-        return -cdist(points, self._candidates)
+        return -cdist(points, self.candidate_points)
 
     def _of(self, rows: Int[ndarray, " cell"]) -> Float[ndarray, "cell axis"]:
         most = self.pairs.max_genes
@@ -86,7 +59,8 @@ class PointRankers:
         return self._of(self.search.cells)
 
     @cached_property
-    def _candidates(self) -> Float[ndarray, "candidate axis"]:
+    def candidate_points(self) -> Float[ndarray, "candidate axis"]:
+        """Coordinates of all candidates."""
         return self._of(self.search.candidates)
 
     @cached_property
@@ -123,6 +97,49 @@ class GraphRanker:
     def _edges(self) -> sp.csr_matrix:
         """Current cells x candidates."""
         return self.graph.to_matrix()[self.search.cells][:, self.search.candidates].tocsr()
+
+
+@dataclass(frozen=True)
+class CoupledRanker:
+    """Candidates by the mass that a coupling of time points moves to them."""
+
+    masses: sp.csr_array
+    """Candidates x candidates."""
+    search: CandidateSearch
+
+    def __call__(self, contexts: Int[ndarray, " context"]) -> Float[ndarray, "context candidate"]:
+        """Masses, 0 where nothing is moved, as from cells that are no candidates."""
+        candidates, cells = self.search.candidates, self.search.cells[contexts]
+        places = np.minimum(np.searchsorted(candidates, cells), len(candidates) - 1)
+        found: ndarray = self.masses[places].toarray()
+        found[candidates[places] != cells] = 0
+        return found
+
+
+def coupling(
+    points: Float[ndarray, "candidate axis"], times: Float[ndarray, " candidate"]
+) -> tuple[sp.csr_array | None, str]:
+    """The coupling of consecutive time points by optimal transport, or why there is none.
+
+    Args:
+        points: Coordinates of the candidates.
+        times: Of each.
+    """
+    sizes = np.unique(times[np.isfinite(times)], return_counts=True)[1].tolist()
+    if not optional_packages.is_installed("moscot"):
+        install = optional_packages.install_command("moscot")
+        return None, f"No row of optimal transport between time points: {install}."
+    if max(now * later for now, later in pairwise(sizes)) > time_neighbors.AUTO_PAIRS:
+        return None, (
+            f"No row of optimal transport between time points: with up to {max(sizes):,} cells, "
+            "they are too large to be coupled in minutes."
+        )
+    masses, (_, *failed) = couplings(points, times, COUPLED)
+    said = (
+        f"{TRANSPORT.capitalize()} is the coupling of moscot {optional_packages.version('moscot')} "
+        f"on these cells, of which each keeps {COUPLED} later ones at most."
+    )
+    return masses, " ".join([said, *(f"{note.capitalize()}." for note in failed)])
 
 
 def random_ranker(search: CandidateSearch, rng: np.random.Generator) -> Ranker:

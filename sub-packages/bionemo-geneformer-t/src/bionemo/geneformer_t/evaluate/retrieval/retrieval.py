@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
@@ -29,14 +30,22 @@ from bionemo.geneformer_t.evaluate.retrieval.clone_retrieval import (
     equally,
     in_proportion,
 )
+from bionemo.geneformer_t.evaluate.retrieval.model_rankers import (
+    by_models,
+    choice_of,
+    encoded,
+    scorers_of,
+)
 from bionemo.geneformer_t.evaluate.retrieval.rankers import (
     DISPLACED,
     NEAREST,
     OF_LOOK_UP,
     TEACHER,
+    TRANSPORT,
+    CoupledRanker,
     GraphRanker,
-    ModelRankers,
     PointRankers,
+    coupling,
     random_ranker,
 )
 from bionemo.geneformer_t.evaluate.retrieval.retrieval_measures import (
@@ -50,18 +59,13 @@ from bionemo.geneformer_t.evaluate.retrieval.retrieval_measures import (
 )
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.fates.candidate_scores import (
-    NUM_REFERENCES,
     CandidateScorer,
-    ranks_to_score,
 )
-from bionemo.geneformer_t.fates.candidates import Candidates
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
-from bionemo.geneformer_t.ragged import Ragged
 
-NETWORK, LIKELIHOOD, CHANCE = "the network alone", "raw likelihood of the model", "chance"
+CHANCE = "chance"
 GRAPH = "the graph itself"
 SIMPLE = (NEAREST, OF_LOOK_UP, DISPLACED)
 """What a model must beat."""
@@ -111,6 +115,8 @@ class Retrieval:
     num_candidates: int
     clones: CloneRetrieval | None = None
     """Beside clone siblings, where clones are known."""
+    notes: tuple[str, ...] = ()
+    """What was left out and why, in sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,15 +156,20 @@ def successor_retrieval(
     """
     pairs = pairs.cached()
     search = CandidateSearch.of(pairs, given.filled)
-    scorers = _scorers(given, search, pairs, training, rng)
+    scorers = scorers_of(given.model, given.shuffled, search, pairs, training, rng)
+    by_points = PointRankers(look_up, search, pairs)
     rankers: dict[str, Ranker] = {
-        **_by_models(scorers, _encoded(pairs, search.cells)),
-        **PointRankers(look_up, search, pairs).all(),
-        TEACHER: GraphRanker(given.graph, search),
+        **by_models(scorers, encoded(pairs, search.cells)),
+        **by_points.all(),
     }
-    time, searches = given.facts.time, [search]
+    time, searches, masses, notes = given.facts.time, [search], None, []
     if time is not None and _are_time_points(time):
         searches.append(search.within_next_time(time))
+        masses, note = coupling(by_points.candidate_points, time[search.candidates])
+        notes.append(note)
+        if masses is not None:
+            rankers[TRANSPORT] = CoupledRanker(masses, search)
+    rankers[TEACHER] = GraphRanker(given.graph, search)
     rows, *within = _scored(rankers, searches, units, time, rng)
     next_time = within[0] if within else {}
     clusters = given.facts.labels("cluster")
@@ -172,55 +183,9 @@ def successor_retrieval(
         num_candidates=len(search.candidates),
         clones=None
         if given.clones is None
-        else _on_clones(given, given.clones, search, scorers, pairs, look_up, rng),
+        else _on_clones(given, given.clones, search, scorers, masses, pairs, look_up, rng),
+        notes=tuple(notes),
     )
-
-
-def _encoded(pairs: CellPairs, rows: Int[ndarray, " cell"]) -> Ragged:
-    return Ragged.of([pairs.encode(int(row)) for row in rows])
-
-
-def _choice(model: NextCellModel) -> TransitionChoice:
-    return model.transitions.choice if model.transitions else TransitionChoice()
-
-
-def _scorers(
-    given: RetrievalInput,
-    search: CandidateSearch,
-    pairs: CellPairs,
-    training: CellPairs,
-    rng: np.random.Generator,
-) -> dict[str, CandidateScorer]:
-    """The model, its network alone where it has a memory, and its control."""
-    from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED
-
-    candidates = _encoded(pairs, search.candidates)
-    some = training.draw_cells(NUM_REFERENCES, rng)
-    drawn = _encoded(some, some.cells)
-
-    def scorer(model: NextCellModel, *, use_memory: bool = True) -> CandidateScorer:
-        num_ranks = ranks_to_score(model, None, _choice(model).num_ranks)
-        held = Candidates.of(candidates, num_ranks, model.required_vocab())
-        references = model.transitions.references if model.transitions else drawn
-        return CandidateScorer(model, held, references, use_memory=use_memory)
-
-    found = {MODEL: scorer(given.model)}
-    if given.model.memory is not None:
-        found[NETWORK] = scorer(given.model, use_memory=False)
-    if given.shuffled is not None:
-        found[SHUFFLED] = scorer(given.shuffled)
-    return found
-
-
-def _by_models(scorers: Mapping[str, CandidateScorer], contexts: Ragged) -> dict[str, Ranker]:
-    """The first by its likelihoods too."""
-    found: dict[str, Ranker] = {}
-    for name, scorer in scorers.items():
-        own = ModelRankers(scorer, contexts)
-        found[name] = own.by_information
-        if len(found) == 1:
-            found[LIKELIHOOD] = own.by_likelihood
-    return found
 
 
 def _on_clones(
@@ -228,23 +193,20 @@ def _on_clones(
     clones: Clones,
     search: CandidateSearch,
     scorers: Mapping[str, CandidateScorer],
+    masses: sp.csr_array | None,
     pairs: CellPairs,
     look_up: KnnSuccessors,
     rng: np.random.Generator,
 ) -> CloneRetrieval:
     """The same rankers where the truth is clones."""
-    search, choice = clone_search(clones, search), _choice(given.model)
-    edges = GraphRanker(given.graph, search)
-
-    def along_edges(contexts: Int[ndarray, " context"]) -> Float[ndarray, "context candidate"]:
-        weights = edges(contexts)
-        return np.where(weights > 0, weights, -np.inf)
-
-    models = _by_models(scorers, _encoded(pairs, clones.cells))
+    is_scored = np.isin(clones.cells, search.candidates)  # others express no known gene
+    clones = clones.only(np.flatnonzero(is_scored))
+    search, choice = clone_search(clones, search), choice_of(given.model)
+    models = by_models(scorers, encoded(pairs, clones.cells))
     rankers = {
         name: (
             ranker,
-            by_softmax(_choice(scorers[name].model).temperature) if name in scorers else equally,
+            by_softmax(choice_of(scorers[name].model).temperature) if name in scorers else equally,
         )
         for name, ranker in models.items()
     }
@@ -252,9 +214,21 @@ def _on_clones(
         name: (ranker, equally)
         for name, ranker in PointRankers(look_up, search, pairs).all().items()
     }
-    rankers[GRAPH] = (along_edges, in_proportion)
+    if masses is not None:
+        rankers[TRANSPORT] = (_along(CoupledRanker(masses, search)), in_proportion)
+    rankers[GRAPH] = (_along(GraphRanker(given.graph, search)), in_proportion)
     chance = CHANCE, random_ranker(search, rng)
     return clone_retrieval(clones, search, rankers, chance, choice.num_successors, rng)
+
+
+def _along(edges: Ranker) -> Ranker:
+    """Weights of edges alone: other cells are never chosen."""
+
+    def along(contexts: Int[ndarray, " context"]) -> Float[ndarray, "context candidate"]:
+        weights = edges(contexts)
+        return np.where(weights > 0, weights, -np.inf)
+
+    return along
 
 
 def _scored(

@@ -142,7 +142,7 @@ def retrieval_sentences(retrieval: Retrieval) -> list[str]:
             f"{number(model.hubs.largest, 1)} times the mean, where by chance it is "
             f"{number(chance.hubs.largest, 1)}."
         )
-    return sentences
+    return [*sentences, *retrieval.notes]
 
 
 def _intervals(row: RetrievalScores) -> dict[str, Any]:
