@@ -90,6 +90,13 @@ def test_a_volcano_has_effects_and_their_distance_from_the_null(perturbed) -> No
     assert [text.get_text() for text in axes.texts] == ["Alp", "Bet", "Alp+Bet", "Gam"]
 
 
+def test_there_is_room_for_the_nulls_of_few_genes(perturbed) -> None:
+    table = perturbed.uns["perturbation"].assign(effect=0.01, null_sd=0.3, z=0.0, fdr=0.9)
+    axes = gft.pl.perturbation_volcano(table, "fate A", controls=[])
+    assert axes.get_xlim()[1] > 0.61
+    assert axes.get_ylim()[1] > 3
+
+
 def test_found_genes_alone_are_named_where_there_are_many(perturbed) -> None:
     axes = gft.pl.perturbation_volcano(perturbed, "fate A", controls=[], num_labels=3)
     assert [text.get_text() for text in axes.texts] == ["Alp", "Bet"]
@@ -103,6 +110,7 @@ def test_controls_are_beside_the_model_on_the_same_scale(perturbed) -> None:
     grey, above, below = offsets(control)
     np.testing.assert_allclose(grey, [[0.03, 1.5], [0, 0.5], [0.01, 0.1], [0.02, 0.2]])
     assert above == below == []
+    assert model.get_xlim()[1] > 0.2
     with pytest.raises(KeyError, match=r"there is no 'random'; the table has: shuffled graph"):
         gft.pl.perturbation_volcano(table, controls=["random"])
 
@@ -131,7 +139,7 @@ def test_a_heat_map_has_the_effects_of_enough_cells(perturbed) -> None:
     np.testing.assert_allclose(shown[:, 0], EFFECTS["B"][:3])
     assert np.ma.getmaskarray(np.ma.masked_invalid(shown))[:, 1].all()
     assert [text.get_text() for text in axes.texts] == [
-        f"{MINUS}0.10", "4 cells", "+0.10", "4 cells", "+0.00", "4 cells",
+        f"{MINUS}0.10", "n = 4", "+0.10", "n = 4", "+0.00", "n = 4",
     ]  # fmt: skip
     every = gft.pl.perturbation_clusters(perturbed, "fate B", "Alp+Bet", min_cells=1)
     np.testing.assert_allclose(every.images[0].get_array(), [[0.0, 0.1]])

@@ -96,10 +96,7 @@ def perturbation_volcano(
             f"no gene of the readout {name!r} has a null: too few cells are affected, or too few "
             "genes were computed; lower min_cells of gft.tl.perturb, or give more cells"
         )
-    room = [
-        limits_of(one["effect"].to_numpy(np.float64), one["z"].to_numpy(np.float64))
-        for one in panels_of.values()
-    ]
+    room = [limits_of(rows, num_labels) for rows in panels_of.values()]
     limits = max(one for one, _ in room), max(one for _, one in room)
     with canvas(len(panels_of), ax, (5.0, 4.4), show=show, save=save, columns=3) as panels:
         for axes, (title, rows) in zip(panels, panels_of.items(), strict=True):

@@ -54,7 +54,7 @@ def draw_cluster_effects(
         digits = max(0, int(np.ceil(1 - np.log10(most))))
         for (row, column), value in np.ndenumerate(shown):
             known = is_enough[row, column]
-            text = with_minus(f"{value:+.{digits}f}") if known else f"{cells[row, column]} cells"
+            text = with_minus(f"{value:+.{digits}f}") if known else f"n = {cells[row, column]}"
             dark = known and abs(value) > _DARK * most
             axes.text(
                 column, row, text, ha="center", va="center", fontsize=8 if known else 7,
@@ -63,4 +63,4 @@ def draw_cluster_effects(
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.7, aspect=25, label="effect")
     bar.outline.set_visible(False)
     axes.set_title(title, loc="left", fontsize=11)
-    axes.set_xlabel(f"grey: fewer than {min_cells} affected cells", fontsize=8)
+    axes.set_xlabel(f"grey: fewer than {min_cells} affected cells (n)", fontsize=8)

@@ -23,6 +23,8 @@ _MOST_LETTERS = 18
 _MANY = 500
 _NULL = 2
 """Standard deviations that a line of a null reaches to either side."""
+_LEAST_HEIGHT = 3.0
+"""Largest |z| that a panel has room for, at least."""
 
 
 def draw_effects_and_nulls(
@@ -57,7 +59,7 @@ def draw_effects_and_nulls(
             effect[some], np.abs(z[some]), s=14, color=color, linewidths=0, alpha=0.75, zorder=3,
             rasterized=int(some.sum()) > _MANY,
         )  # fmt: skip
-    widest, highest = (limit or 1.0 for limit in limits)
+    widest, highest = limits[0] or 1.0, limits[1]
     axes.set(xlim=(-1.15 * widest, 1.15 * widest), ylim=(0, 1.2 * highest))
     axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
     counts = " and ".join(f"{some.sum():,} {label}" for some, _, label in groups[1:])
@@ -80,10 +82,18 @@ def draw_effects_and_nulls(
     label_points(axes, np.column_stack([effect, np.abs(z)])[order], [names[i] for i in order])
 
 
-def limits_of(effects: Float[ndarray, " _"], z: Float[ndarray, " _"]) -> tuple[float, float]:
-    """The room that these effects need."""
-    known = np.isfinite(effects) & np.isfinite(z)
-    return float(np.abs(effects[known]).max(initial=0)), float(np.abs(z[known]).max(initial=0))
+def limits_of(found: pd.DataFrame, num_labels: int) -> tuple[float, float]:
+    """The room that these rows need: the largest effect, and the largest |z| or 3.
+
+    Where all genes are named there is room for their nulls as well.
+    """
+    effect, z = _numbers(found, "effect"), _numbers(found, "z")
+    known = np.isfinite(effect) & np.isfinite(z)
+    wide = np.abs(effect[known])
+    if "null_sd" in found and known.sum() <= num_labels:
+        ends = np.abs(_numbers(found, "null_mean")) + _NULL * _numbers(found, "null_sd")
+        wide = np.append(wide, ends[known])
+    return float(wide.max(initial=0)), float(np.abs(z[known]).max(initial=_LEAST_HEIGHT))
 
 
 def _draw_nulls(
