@@ -164,3 +164,27 @@ def test_names_of_fates_hold_no_slash():
     assert found.notes == ("a/b is called a-b: an .h5ad holds no slash in names of columns",)
     with pytest.raises(ValueError, match="differ in more than slashes"):
         cluster_states(labels, ["a/b", "a-b"], "type").without_slashes()
+
+
+def test_ends_that_leak_into_each_other_are_told_with_a_horizon_that_parts_them():
+    """As where differentiated cells go to each other, for nothing later is known."""
+    labels = pd.Series(np.repeat(["early", "A", "B"], 30))
+    within = np.full((30, 30), 1 / 30)
+    chain = np.zeros((90, 90))
+    places = {"early": slice(0, 30), "A": slice(30, 60), "B": slice(60, 90)}
+    for (start, end), rate in {
+        ("early", "early"): 0.8, ("early", "A"): 0.1, ("early", "B"): 0.1,
+        ("A", "A"): 0.97, ("A", "B"): 0.03, ("B", "B"): 0.999, ("B", "A"): 0.001,
+    }.items():  # fmt: skip
+        chain[places[start], places[end]] = rate * within
+    message = r"are 1 of 3 .*Over 10 steps they are A, B: .*give horizon=10;"
+    with pytest.raises(ValueError, match=message):
+        find(sp.csr_array(chain), labels)
+    assert find(sp.csr_array(chain), labels, horizon=10.0).names == ("A", "B")
+
+
+def test_where_no_horizon_gives_two_ends_it_is_said():
+    labels = pd.Series(np.repeat(["a", "b"], 20))
+    chain = np.full((40, 40), 1 / 40)
+    with pytest.raises(ValueError, match="No shorter horizon gives two either: name clusters"):
+        find(sp.csr_array(chain), labels)

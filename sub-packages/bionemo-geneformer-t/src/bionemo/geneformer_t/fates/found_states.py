@@ -23,6 +23,10 @@ from bionemo.geneformer_t.fates.terminal_states import TerminalStates
 KEPT = 0.5
 """Fraction of its own cells that a terminal cluster holds then."""
 _UNNAMED = "sink"
+_ROUNDING = 1e-6
+"""What is gained by less is gained by errors of the solver."""
+_SHORTER = (50.0, 20.0, 10.0, 5.0, 2.0)
+"""Horizons that are tried where one gives no two states, to say which would."""
 
 
 def found_states(
@@ -98,26 +102,62 @@ def _closed(
 def _gaining(
     transitions: sp.csr_array, texts: "pd.Series[str]", min_cells: int, horizon: float
 ) -> TerminalStates:
-    codes, clusters = pd.factorize(texts, sort=True)
-    held = where_after(transitions, codes, len(clusters), horizon)
-    sizes = np.bincount(codes[codes >= 0], minlength=len(clusters))
-    gained = held.mean(axis=0) > sizes / len(codes)
-    kept = np.array([held[codes == at, at].mean() for at in range(len(clusters))])
-    good = np.flatnonzero(gained & (kept >= KEPT) & (sizes >= min_cells))
+    good, gain, kept = _good(transitions, texts, min_cells, horizon)
     how = f"the clusters that gain cells and keep half of their own over {horizon:g} steps"
     if len(good) < 2:
         said = ", ".join(
-            f"{name} {held[:, at].mean() / max(sizes[at] / len(codes), 1e-300):.2f} times its "
-            f"cells, keeps {kept[at]:.0%}"
-            for at, name in enumerate(clusters)
+            f"{name} {gain[name]:.2f} times its cells, keeps {kept[name]:.0%}" for name in gain
         )
         raise ValueError(
             f"terminal states cannot be found: fates need two or more; {how} are {len(good)} of "
-            f"{len(clusters)} ({said}). Name them in terminal, or choose another horizon"
+            f"{len(gain)} ({said}). {_what_to_do(transitions, texts, min_cells, horizon)}"
         )
-    place = np.full(len(clusters) + 1, -1)
-    place[good] = np.arange(len(good))
-    return TerminalStates(names=tuple(map(str, clusters[good])), state=place[codes], how=how)
+    place = {name: number for number, name in enumerate(good)}
+    state = np.array([place.get(name, -1) for name in texts], dtype=np.int64)
+    return TerminalStates(names=tuple(good), state=state, how=how)
+
+
+def _good(
+    transitions: sp.csr_array, texts: "pd.Series[str]", min_cells: int, horizon: float
+) -> tuple[list[str], dict[str, float], dict[str, float]]:
+    """Clusters that gain and keep; and of each how many times its cells it holds, and of its own.
+
+    Clusters of too few cells are none of them.
+    """
+    codes, clusters = pd.factorize(texts, sort=True)
+    held = where_after(transitions, codes, len(clusters), horizon)
+    sizes = np.bincount(codes[codes >= 0], minlength=len(clusters))
+    names = [str(name) for name in clusters]
+    gain = dict(zip(names, (held.sum(axis=0) / sizes).tolist(), strict=True))
+    kept = {name: float(held[codes == at, at].mean()) for at, name in enumerate(names)}
+    good = [
+        name
+        for name, size in zip(names, sizes, strict=True)
+        if gain[name] > 1 + _ROUNDING and kept[name] >= KEPT and size >= min_cells
+    ]
+    return good, gain, kept
+
+
+def _what_to_do(
+    transitions: sp.csr_array,
+    texts: "pd.Series[str]",
+    min_cells: int,
+    horizon: float,
+) -> str:
+    """The longest horizon that gives two states, where there is one.
+
+    Cells at the ends of development go to each other where nothing later is known. Over long times
+    they all are in the end that the others leave least; over shorter ones each end keeps its own.
+    """
+    for shorter in (steps for steps in _SHORTER if steps < horizon):
+        good, _, _ = _good(transitions, texts, min_cells, shorter)
+        if len(good) >= 2:
+            return (
+                f"Over {shorter:g} steps they are {', '.join(good)}: where the ends of development "
+                "go to each other, a shorter horizon tells them apart. If these are ends, give "
+                f"horizon={shorter:g}; otherwise name clusters in terminal"
+            )
+    return "No shorter horizon gives two either: name clusters in terminal"
 
 
 def where_after(
