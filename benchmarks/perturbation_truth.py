@@ -1,6 +1,6 @@
 """Do knock-outs in a model move the fates as knock-outs in the simulator do?
 
-    python benchmarks/perturbation_truth.py [--folder DIR] [--settings usual deep strong]
+    python benchmarks/perturbation_truth.py [--folder DIR] [--settings usual deep big]
                                             [--seeds 1] [--cells 300]
 
 Simulated cells whose switch genes decide at each fork; `FateSimulation.without` computes the true
@@ -33,10 +33,11 @@ from bionemo.geneformer_t import tl
 from bionemo.geneformer_t.run.simulate import simulate
 from bionemo.geneformer_t.simulated_fates import FateSettings, FateSimulation, simulate_fates
 
-STRONG = {
-    "num_cells": 2000, "num_switch_genes": 8, "switch_effect": 1.0, "counts_per_cell": 4000,
+BIG = {
+    "num_cells": 5000, "num_genes": 150, "counts_per_cell": 3000.0, "num_switch_genes": 4,
+    "switch_effect": 1.5, "switch_strength": 3.0,
 }  # fmt: skip
-SIMULATIONS = {**SETTINGS, "strong": STRONG}
+SIMULATIONS = {**SETTINGS, "big": BIG}
 SCORES = {"perturbation": "effect", "ridge": "ridge_effect", "correlation": "correlation"}
 """Row -> column of the table. A correlation goes with the gene, a deletion against it."""
 
@@ -128,7 +129,7 @@ def main() -> None:
         for seed in range(options.seeds)
         for row in one_run(name, seed, folder / f"{name}{seed}", options.cells)
     ]
-    report("perturbation_truth", rows, {"cells": options.cells})
+    report("perturbation_truth", rows, edited_cells=options.cells)
 
 
 if __name__ == "__main__":
