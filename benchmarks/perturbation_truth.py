@@ -9,7 +9,8 @@ gene is deleted in cells that stand before a fork whose switch state is drawn. D
 the switch genes of these forks. For each fate:
 
 * AUROC: how well |z| (beside matched genes) tells drivers from genes that drive nothing;
-* signs: of the drivers' effects, how many have the sign of the simulator's knock-out;
+* signs: of the drivers' effects, how many have the sign of the simulator's knock-out, or for `up`
+  the opposite;
 * knock-outs: correlation, over the switch genes, of the model's effects with the true changes.
 
 Beside the effects stand those of a ridge regression and the correlation with the fate, which are in
@@ -39,7 +40,7 @@ BIG = {
 }  # fmt: skip
 SIMULATIONS = {**SETTINGS, "big": BIG}
 SCORES = {"perturbation": "effect", "ridge": "ridge_effect", "correlation": "correlation"}
-"""Row -> column of the table. A correlation goes with the gene, a deletion against it."""
+"""Row -> column of the table; all have the sign of the edit."""
 
 
 def before_forks(cells: anndata.AnnData, simulation: FateSimulation) -> np.ndarray:
@@ -52,7 +53,7 @@ def before_forks(cells: anndata.AnnData, simulation: FateSimulation) -> np.ndarr
 def rows_of(
     table: pd.DataFrame, cells: anndata.AnnData, simulation: FateSimulation, chosen: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Scores of each way to rank genes, a mean over fates."""
+    """Scores of each way to rank genes, by fate."""
     number = cells.obs_names.str.removeprefix("cell_").astype(int)[chosen]
     names, switches = simulation.programmes.tree.names, simulation.switches
     gene_of = {gene: place for place, gene in enumerate(simulation.gene_ids)}
@@ -74,7 +75,8 @@ def rows_of(
             strength = np.abs(of_fate["z"] if score == "perturbation" else values)
             compared = (drives != 0) | ~is_switch
             auroc.append(roc_auc_score(drives[compared] != 0, strength[compared]))
-            effects = -values if score == "correlation" else values
+            # more of a gene does the opposite of a knock-out
+            effects = -values if str(table["edit"].iloc[0]).startswith("up") else values
             true = np.array([truth[gene][place] for gene in genes[is_switch].tolist()])
             moved = np.abs(true) > 1e-9
             signs.append((np.sign(effects[is_switch][moved]) == np.sign(true[moved])).mean())
@@ -90,7 +92,9 @@ def rows_of(
     return found
 
 
-def one_run(name: str, seed: int, folder: Path, most: int) -> list[dict[str, Any]]:
+def one_run(
+    name: str, seed: int, folder: Path, most: int, edits: list[str]
+) -> list[dict[str, Any]]:
     """All rows of one simulation."""
     given = SIMULATIONS[name]
     data = folder / "data"
@@ -104,14 +108,19 @@ def one_run(name: str, seed: int, folder: Path, most: int) -> list[dict[str, Any
     chosen = before_forks(cells, simulation)
     chosen[np.random.default_rng(0).permutation(np.flatnonzero(chosen))[most:]] = False
     cells.obs["before a fork"] = np.where(chosen, "yes", "no")
-    table = tl.perturb(cells, checkpoint, cluster_key="before a fork", clusters="yes")
-    table.to_csv(folder / "effects.csv", index=False)
-    shown = {
-        "simulation": name, "seed": seed, "cells": int(chosen.sum()),
-        "test cells": int((chosen & is_test).sum()),
-        "genes at q < 0.05": int((table["fdr"] < 0.05).sum()),
-    }  # fmt: skip
-    return [{**shown, **row} for row in rows_of(table, cells, simulation, chosen)]
+    rows = []
+    for edit in edits:
+        table = tl.perturb(
+            cells, checkpoint, edit=edit, cluster_key="before a fork", clusters="yes"
+        )
+        table.to_csv(folder / f"effects-{edit.replace(':', '-')}.csv", index=False)
+        shown = {
+            "simulation": name, "seed": seed, "edit": edit, "cells": int(chosen.sum()),
+            "test cells": int((chosen & is_test).sum()),
+            "found": int((table["fdr"] < 0.05).sum()),
+        }  # fmt: skip
+        rows += [{**shown, **row} for row in rows_of(table, cells, simulation, chosen)]
+    return rows
 
 
 def main() -> None:
@@ -120,6 +129,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--settings", nargs="+", choices=SIMULATIONS, default=list(SIMULATIONS))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--edits", nargs="+", default=["delete", "down:20", "up:20"])
     parser.add_argument("--cells", type=int, default=300, help="cells that are edited, at most")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp())
@@ -127,7 +137,7 @@ def main() -> None:
         row
         for name in options.settings
         for seed in range(options.seeds)
-        for row in one_run(name, seed, folder / f"{name}{seed}", options.cells)
+        for row in one_run(name, seed, folder / f"{name}{seed}", options.cells, options.edits)
     ]
     report("perturbation_truth", rows, edited_cells=options.cells)
 

@@ -1,14 +1,16 @@
 """The same targets by simple methods, tested against the same matched genes.
 
-A ridge regression of the readouts on the ranks in cells as they are, asked about the edited cells,
-says what a linear model of the same readouts expects. The correlation of a gene's rank with a
-readout, within clusters and strata of depth, is what is often reported instead of an effect; it has
-the sign of having more of the gene.
+Both are about the observed next cells: means of the readouts' values over the rows of the input's
+transition matrix, or, where it has none, over the model's own rows. A ridge regression of these on
+the ranks in cells as they are, asked about the edited cells, says what a linear model expects. The
+correlation of a gene's rank with them, within clusters and strata of depth, is what is often
+reported instead of an effect; here it has the sign of the edit.
 """
 
 from dataclasses import fields, replace
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float
 from numpy import ndarray
 
@@ -33,15 +35,21 @@ _SPAN = 100.0
 """Largest effect of a linear map, in spans of the readouts, that its sums are exact for."""
 
 
-def baseline_tests(run: Run, model: NextCellModel, found: Tested) -> dict[str, EffectTests]:
+def baseline_tests(
+    run: Run, model: NextCellModel, found: Tested, transitions: sp.sparray | None
+) -> dict[str, EffectTests]:
     """Ridge and correlation, for the readouts that candidates carry; none without such a readout.
 
     Args:
         run: Targets, nulls and cells.
         model: Says how many genes of a cell are read.
-        found: Its `base` is what both are fitted on.
+        found: Has the model's own readouts of the cells as they are.
+        transitions: The transition matrix of the input, cells x cells; None where it has none.
     """
     base = found.effects.base
+    if transitions is not None:
+        rows = sp.csr_array(transitions)[run.given.rows]
+        base = np.asarray(rows @ np.nan_to_num(run.given.values))
     known = np.flatnonzero(np.isfinite(base).all(axis=1))
     if not base.shape[1] or len(known) < run.settings.min_cells:
         return {}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from bionemo.geneformer_t.fates.streamed_transitions import CellInput
 from bionemo.geneformer_t.inference.embedder import OnCells
@@ -97,6 +98,7 @@ def perturb(
     how: Mapping[str, Any] | None,
     settings: PerturbSettings,
     *,
+    transitions: sp.sparray | None = None,
     drivers: pd.DataFrame | None = None,
     controls: Mapping[str, NextCellModel] | None = None,
     seeds: Sequence[NextCellModel] = (),
@@ -114,6 +116,7 @@ def perturb(
         fates: Fate probabilities of all cells; None where there are none.
         how: How `uns` says that the transitions were made.
         settings: What is edited and read.
+        transitions: The transition matrix that the fates are by, cells x cells, for baselines.
         drivers: Driver genes of the same cells, as `gft.tl.drivers` finds them.
         controls: Further models for the same cells and edits, by name.
         seeds: Models that differ from `model` by their seed alone, to see whether they agree.
@@ -145,7 +148,7 @@ def perturb(
         for name, control in (controls or {}).items()
     }
     agreement = _agreement(run, found, seeds, saved, processes, on_contexts)
-    baselines = baseline_tests(run, model, found)
+    baselines = baseline_tests(run, model, found, transitions)
     table = effect_table(run, found, others, baselines, readouts, model.required_vocab())
     table = with_drivers(table, drivers, {name: name.removeprefix(FATE) for name in readouts})
     if settings.num_sustained:

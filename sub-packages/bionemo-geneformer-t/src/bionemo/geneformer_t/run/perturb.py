@@ -12,7 +12,6 @@ from bionemo.geneformer_t.run.embed import input_file
 from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
-    import pandas as pd
 
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
     from bionemo.geneformer_t.perturbation.perturb import Perturbation
@@ -120,7 +119,7 @@ def _perturbed(
     choice = MatrixChoice(
         layer=settings.layer, use_raw=settings.use_raw, round_counts=settings.round_counts
     )
-    fates, how, drivers = _stored(path, settings)
+    fates, how, drivers, matrix = _stored(path, settings)
     with (
         h5ad_input(path, choice) as opened,
         row_wise(opened.counts) as source,
@@ -128,7 +127,7 @@ def _perturbed(
     ):
         return perturb_cells(
             model, CellInput(source=source, obs=opened.obs), fates, how, settings,
-            drivers=drivers, controls=controls, seeds=seeds,
+            transitions=matrix, drivers=drivers, controls=controls, seeds=seeds,
             saved=settings.output.with_name(f".{settings.output.name}.sums"),
             processes=processes, on_contexts=bar.update, on_plan=bar.reset,
         )  # fmt: skip
@@ -149,21 +148,18 @@ def _write(found: "Perturbation", notes: Sequence[str], settings: PerturbCommand
                 add_value(file, group, key, value)
 
 
-def _stored(
-    path: Path, settings: PerturbSettings
-) -> "tuple[pd.DataFrame | None, dict[str, Any] | None, pd.DataFrame | None]":
-    """Fates, how transitions were made, and driver genes, where the file holds them."""
+def _stored(path: Path, settings: PerturbSettings) -> tuple[Any, Any, Any, Any]:
+    """Fates, how transitions were made, driver genes, transitions; None for what is not there."""
     from anndata.io import read_elem
 
     from bionemo.geneformer_t.counts.hdf5 import open_hdf5
 
+    key = settings.transitions_key
+    entries = (f"obsm/{settings.fates_key}", f"uns/{key}", f"uns/{DRIVERS}", f"obsp/{key}")
     with open_hdf5(path) as file:
-        entries = (
-            f"obsm/{settings.fates_key}", f"uns/{settings.transitions_key}", f"uns/{DRIVERS}"
-        )  # fmt: skip
         held = [file.get(entry) for entry in entries]
-        fates, how, drivers = (None if one is None else read_elem(one) for one in held)
-        return fates, how, drivers
+        fates, how, drivers, matrix = (None if one is None else read_elem(one) for one in held)
+    return fates, how, drivers, matrix
 
 
 def _controls(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import scipy.sparse as sp
 from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings
@@ -95,7 +96,7 @@ def perturb(
         time_key: Column of obs with time points, where cells go to the next one only; by default
             as the transitions were made.
         fates_key: DataFrame of obsm with the fate probabilities.
-        transitions_key: Entry of uns that says how the transitions were made.
+        transitions_key: The transition matrix in obsp, and in uns how it was made.
         key_added: Where to write in uns.
         layer: Layer with the raw counts; X by default.
         use_raw: Take counts and genes from `raw`.
@@ -167,7 +168,8 @@ def perturb(
     ):
         found = perturb_cells(
             trained, CellInput(source=source, obs=adata.obs), adata.obsm.get(fates_key),
-            adata.uns.get(transitions_key), settings, drivers=adata.uns.get(DRIVERS),
+            adata.uns.get(transitions_key), settings,
+            transitions=_matrix(adata, transitions_key), drivers=adata.uns.get(DRIVERS),
             controls=others, seeds=[_loaded(seed) for seed in seeds],
             on_contexts=bar.update, on_plan=bar.reset,
         )  # fmt: skip
@@ -177,6 +179,10 @@ def perturb(
     for group, held in found.entries(key_added, notes).items():
         getattr(adata, group).update(held)
     return found.table
+
+
+def _matrix(adata: "anndata.AnnData", key: str) -> sp.csr_array | None:
+    return sp.csr_array(adata.obsp[key]) if key in adata.obsp else None
 
 
 def _loaded(model: NextCellModel | Path | str) -> NextCellModel:
