@@ -150,6 +150,7 @@ def _write(found: "Perturbation", notes: Sequence[str], settings: PerturbCommand
 
 def _stored(path: Path, settings: PerturbSettings) -> tuple[Any, Any, Any, Any]:
     """Fates, how transitions were made, driver genes, transitions; None for what is not there."""
+    import scipy.sparse as sp
     from anndata.io import read_elem
 
     from bionemo.geneformer_t.counts.hdf5 import open_hdf5
@@ -159,7 +160,7 @@ def _stored(path: Path, settings: PerturbSettings) -> tuple[Any, Any, Any, Any]:
     with open_hdf5(path) as file:
         held = [file.get(entry) for entry in entries]
         fates, how, drivers, matrix = (None if one is None else read_elem(one) for one in held)
-    return fates, how, drivers, matrix
+    return fates, how, drivers, None if matrix is None else sp.csr_array(matrix)
 
 
 def _controls(
