@@ -90,6 +90,7 @@ def test_clones_have_a_row_for_each_search_and_a_verdict(
     printed = capsys.readouterr().out
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert written["retrieval"]["clones"]["sentence"] in printed
+    assert "real cells that the model retrieves" in evaluation.populations.marks
     assert "Clones: probability of later cells of the same clone, for 12 cells" in printed
     half = clones.rows["chance"].intervals["within the clone"].mean
     assert half == pytest.approx(0.5, abs=0.05)  # every other cell is of the same clone

@@ -10,6 +10,7 @@ from bionemo.geneformer_t.evaluate.scores.population import DISTANCES
 from bionemo.geneformer_t.evaluate.scores.population_deals import Times
 from bionemo.geneformer_t.evaluate.scores.population_reference import (
     NO_CHANGE,
+    RETRIEVED,
     SAME_TIMES,
     SPLIT_IN_TWO,
     TRAINING_CELLS,
@@ -28,6 +29,7 @@ def compared(
     donors: int = 0,
     times: Times | None = None,
     spread: float = 1.0,
+    retrieved: float | None = None,
 ) -> Populations:
     """Next cells that are moved against current ones, and a model that moves them some of the way.
 
@@ -56,7 +58,20 @@ def compared(
     reference = PopulationReference.of(
         current, following, training, Units.of(pairs, batch), rng, times
     )
-    return reference.compare(reference.distance(spread * draw(reached)))
+    model = reference.distance(spread * draw(reached))
+    return reference.compare(model, None if retrieved is None else draw(retrieved))
+
+
+def test_retrieved_cells_are_a_population_of_their_own():
+    for reached, verdict in ((0.0, "worse"), (1.0, "better")):
+        found = compared(0, 8.0, reached, retrieved=1 - reached)
+        assert next(iter(found.marks)) == RETRIEVED
+        assert found.gains[RETRIEVED].energy.verdict == verdict
+        sentence, details = population_sentence(found)
+        words = {"worse": "further than", "better": "nearer than"}[verdict]
+        assert f"{words} real cells that the model retrieves in" in sentence
+        assert details[0].startswith("Real cells that the model retrieves minus the model: energy")
+    assert RETRIEVED not in compared(0, 8.0, 0.5).marks
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Int
 
 from bionemo.geneformer_t.evaluate.answer_variety import (
     AnswerVariety,
@@ -47,6 +48,7 @@ from bionemo.geneformer_t.evaluate.scores.cell_scores import (
     WholeCellScores,
 )
 from bionemo.geneformer_t.evaluate.scores.population_reference import Populations
+from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores, TokenSums
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
@@ -80,6 +82,12 @@ _FIXED_SEED = 0
 Retrieve = Callable[[CellPairs, CellPairs, KnnSuccessors, Units, np.random.Generator], "Retrieval"]
 """(pairs that are scored, training pairs, the look-up of similar cells, units, a generator) -> how
 well true successors are found among all cells."""
+DrawCells = Callable[
+    [CellPairs, CellPairs, Int[np.ndarray, " row"], np.random.Generator],
+    Int[np.ndarray, " current_cell"],
+]
+"""(pairs that are scored, training pairs, training cells to draw from, a generator) -> a training
+cell for each current cell, as its next cell."""
 Progress = Callable[[str, Iterable[Targets], int], Iterable[Targets]]
 """(what is scored, its current cells, how many) -> the same cells, shown as they pass."""
 
@@ -189,6 +197,7 @@ def evaluate(
     bounds: Mapping[str, CellPredictor] = MappingProxyType({}),
     redraw: Redraw | None = None,
     retrieve: Retrieve | None = None,
+    draw_cells: DrawCells | None = None,
     facts: CellFacts = NOTHING_KNOWN,
     training_facts: CellFacts = NOTHING_KNOWN,
     progress: Progress = lambda _name, targets, _total: targets,
@@ -206,6 +215,7 @@ def evaluate(
         redraw: Draws the next cells of training pairs anew, where the model learned from such
             cells: then a look-up of drawn cells is a baseline too.
         retrieve: Finds true successors among all cells of the split.
+        draw_cells: Draws real cells as next cells, for a population of its own.
         facts: Times, clusters and donors of the split's cells.
         training_facts: Times of the training cells.
         progress: Shows the progress of each predictor.
@@ -237,6 +247,12 @@ def evaluate(
             calibration=found.calibration.summed(),
             reliability=share_intervals(found.calibration.of_pairs, units),
         )
+    retrieved = None
+    if draw_cells is not None:
+        drawn = draw_cells(pairs, training_pairs, reference.retrievable, rng.spawn(1)[0])
+        cells = [training_pairs.encode(int(row)) for row in drawn]
+        size = reference.profiles.num_ranks, pairs.vocab_size
+        retrieved = cell_profiles(cells, *size).toarray()
     return Evaluation(
         rows=rows,
         advantages={
@@ -249,7 +265,7 @@ def evaluate(
         if EXPORTED in rows
         else {},
         gaps={name: advantage(rows[name].sums.all, rows[MODEL].sums.all, units) for name in bounds},
-        populations=reference.populations.compare(rows[MODEL].whole.population),
+        populations=reference.populations.compare(rows[MODEL].whole.population, retrieved),
         true_variety=true_variety(reference.profiles, units.levels[0]),
         units=units,
         linked_partners=reference.partners.linked,

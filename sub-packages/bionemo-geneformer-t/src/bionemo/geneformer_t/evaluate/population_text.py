@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from bionemo.geneformer_t.evaluate.intervals import Interval, Verdict
 from bionemo.geneformer_t.evaluate.scores.population_reference import (
     NO_CHANGE,
+    RETRIEVED,
     SAME_TIMES,
     SPLIT_IN_TWO,
     TRAINING_CELLS,
@@ -22,6 +23,7 @@ TITLES = {"energy": "energy", "wasserstein": "Wasserstein", "mmd": "MMD"}
 """Name of a distance -> how people call it."""
 DIGITS = {"energy": 3, "wasserstein": 3, "mmd": 4}
 _OTHERS = {
+    RETRIEVED: RETRIEVED,
     NO_CHANGE: "the current cells as they are",
     SPLIT_IN_TWO: "other true next cells (noise ceiling)",
     SAME_TIMES: SAME_TIMES,

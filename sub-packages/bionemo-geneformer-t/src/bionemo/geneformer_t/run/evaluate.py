@@ -110,6 +110,7 @@ def evaluate_checkpoint(
         RetrievalInput,
         successor_retrieval,
     )
+    from bionemo.geneformer_t.evaluate.retrieval.retrieved_cells import retrieved_cells
     from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -164,6 +165,7 @@ def evaluate_checkpoint(
                 clones=clones,
             ),
         ),
+        draw_cells=partial(retrieved_cells, model),
         facts=facts[settings.split],
         training_facts=facts["train"],
         progress=bar,

@@ -61,6 +61,33 @@ def choice_of(model: NextCellModel) -> TransitionChoice:
     return model.transitions.choice if model.transitions else TransitionChoice()
 
 
+def scorer_of(
+    model: NextCellModel,
+    candidates: Ragged,
+    training: CellPairs,
+    rng: np.random.Generator,
+    *,
+    use_memory: bool = True,
+) -> CandidateScorer:
+    """Scores of candidates by a model, relative to its reference contexts.
+
+    Args:
+        model: With fitted transitions or without.
+        candidates: Genes of each in rank order.
+        training: Reference contexts are drawn from it for a model without a fit.
+        rng: Draws them.
+        use_memory: Use the kNN memory where the model has one.
+    """
+    if model.transitions is None:
+        some = training.draw_cells(NUM_REFERENCES, rng)
+        references = encoded(some, some.cells)
+    else:
+        references = model.transitions.references
+    num_ranks = ranks_to_score(model, None, choice_of(model).num_ranks)
+    held = Candidates.of(candidates, num_ranks, model.required_vocab())
+    return CandidateScorer(model, held, references, use_memory=use_memory)
+
+
 def scorers_of(
     own: NextCellModel,
     shuffled: NextCellModel | None,
@@ -76,20 +103,16 @@ def scorers_of(
         shuffled: Its control, trained on shuffled successors.
         search: With the candidates.
         pairs: Encodes them.
-        training: Reference contexts are drawn from it for models without a fit.
-        rng: Draws them.
+        training: As for `scorer_of`.
+        rng: The same cells are drawn for each.
     """
     from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED
 
-    candidates = encoded(pairs, search.candidates)
-    some = training.draw_cells(NUM_REFERENCES, rng)
-    drawn = encoded(some, some.cells)
+    candidates, seed = encoded(pairs, search.candidates), int(rng.integers(2**32))
 
     def scorer(model: NextCellModel, *, use_memory: bool = True) -> CandidateScorer:
-        num_ranks = ranks_to_score(model, None, choice_of(model).num_ranks)
-        held = Candidates.of(candidates, num_ranks, model.required_vocab())
-        references = model.transitions.references if model.transitions else drawn
-        return CandidateScorer(model, held, references, use_memory=use_memory)
+        draws = np.random.default_rng(seed)
+        return scorer_of(model, candidates, training, draws, use_memory=use_memory)
 
     found = {MODEL: scorer(own)}
     if own.memory is not None:

@@ -7,7 +7,7 @@ fixed space in which steps are compared, the populations, and the times and clus
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.profile_space import ProfileSpace
@@ -85,6 +85,8 @@ class Reference:
     """Other cells of the same time and cluster that neither follow nor precede the cell, for nulls
     of change and direction."""
     populations: PopulationReference
+    retrievable: Int[ndarray, " other_training_cell"]
+    """Rows of the training cells on which no axis of populations was fitted."""
 
     @classmethod
     def of(
@@ -140,6 +142,7 @@ class Reference:
                 links_of(pairs),
             ),
             populations=populations,
+            retrievable=rows[populations.others],
         )
 
     def score(self, predictions: Predictions) -> WholeCellScores:

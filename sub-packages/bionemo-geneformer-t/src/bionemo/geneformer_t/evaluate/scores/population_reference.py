@@ -33,6 +33,7 @@ from bionemo.geneformer_t.evaluate.scores.population_deals import (
 )
 from bionemo.geneformer_t.evaluate.units import Units, effective_number
 
+RETRIEVED = "real cells that the model retrieves"
 NO_CHANGE, SPLIT_IN_TWO = "no change", "noise ceiling"
 WASSERSTEIN = DISTANCES.index("wasserstein")
 SAME_TIMES, TRAINING_CELLS = "training cells of the same times", "training cells"
@@ -93,6 +94,8 @@ class PopulationReference:
     next_points: Float[ndarray, "next_cell axis"]
     training_points: Float[ndarray, "training_cell axis"]
     """Of those that the axes were not fitted on."""
+    others: Int[ndarray, " training_cell"]
+    """Which of the training cells these are."""
     deals: tuple[Deal, ...]
     """Empty where there are fewer than two cells for a sample."""
     bandwidth: float
@@ -133,6 +136,7 @@ class PopulationReference:
             current_points=current @ axes.T,
             next_points=next_points,
             training_points=training[others] @ axes.T,
+            others=others,
             deals=deal_cells(level.unit, next_cells, len(others), rng, times),
             bandwidth=median_bandwidth(next_points, rng),
         )
@@ -142,8 +146,17 @@ class PopulationReference:
         samples = [deal.current for deal in self.deals]
         return self._distance(drawn @ self.axes.T, self.current_cells, samples)
 
-    def compare(self, model: PopulationDistance) -> Populations:
-        """A model's population beside all references."""
+    def compare(
+        self,
+        model: PopulationDistance,
+        retrieved: Float[ndarray, "current_cell vocab"] | None = None,
+    ) -> Populations:
+        """A model's population beside all references.
+
+        Args:
+            model: Of cells drawn from its predictions rank by rank.
+            retrieved: Profiles of real cells that it draws, one for each current cell.
+        """
         of_training = self._num_units + np.arange(len(self.training_points))
         marks = {
             NO_CHANGE: self._distance(
@@ -159,6 +172,8 @@ class PopulationReference:
         marks[TRAINING_CELLS] = self._distance(
             self.training_points, of_training, [deal.training for deal in self.deals]
         )
+        if retrieved is not None:
+            marks = {RETRIEVED: self.distance(retrieved), **marks}
         return Populations(
             gains={name: self.difference(mark, model) for name, mark in marks.items()},
             power=self.difference(marks[NO_CHANGE], marks[SPLIT_IN_TWO]),
