@@ -192,6 +192,41 @@ def test_changes_of_ranks_are_differences_of_predictions_of_edited_counts(adata,
     assert np.abs(expected).max() > 1e-3
 
 
+def test_a_screen_verifies_its_first_genes_and_says_what_it_finds(adata, model) -> None:
+    exact = perturbed(adata, model, pseudotime_key="pseudotime").set_index(["readout", "symbol"])
+    controls = {"random": random_weights(model, 1)}
+    table = perturbed(
+        adata, model, pseudotime_key="pseudotime", screen=True, num_verified=20, controls=controls
+    ).set_index(["readout", "symbol"])  # fmt: skip
+    assert "transition row" not in table.index.get_level_values(0)
+    verified = table.index.get_level_values(1).unique()
+    assert 20 <= len(verified) < GENES
+    for column in ("effect", "cells", "cells_without", "cells_unchanged"):
+        np.testing.assert_allclose(table[column], exact.loc[table.index, column], atol=1e-6)
+    # the first ones of every readout, up to the error of estimates
+    for readout, rows in exact.groupby(level=0):
+        if readout != "transition row":
+            first = rows[rows["cells"] >= 10]["effect"].abs().nlargest(8).index
+            assert first.isin(table.index).mean() >= 0.75
+    assert np.isfinite(table["random_effect"]).all()
+    words = adata.uns["perturbation_verdict"][0]
+    assert "of the 20 targets with the largest effects among" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"edit": "up:3"}, "a screen is for deleting all genes"),
+        ({"genes": "g1"}, "a screen is for deleting all genes"),
+        ({"with_cells": True}, "a screen keeps no single cells"),
+        ({"fates_key": "none"}, "a screen needs a readout with a gradient"),
+    ],
+)
+def test_what_cannot_be_screened_is_refused(adata, model, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        perturbed(adata, model, **{"screen": True, **options})
+
+
 def test_as_in_another_cluster_edits_cells_that_lack_the_gene_too(adata, model) -> None:
     table = perturbed(adata, model, "g3", edit="as:left")
     row = table.iloc[0]

@@ -65,11 +65,10 @@ def exact_effects(
     """
     base = _base_rows(next_step, edits, own)
     values = means(base, next_step.values)
-    span = np.nanmax(next_step.values, axis=0) - np.nanmin(next_step.values, axis=0)
-    # a candidate without a value counts as 0, and the change of a row is at most 1
-    most = np.maximum(span, np.nanmax(np.abs(next_step.values), axis=0))
     number = int(groups.max(initial=0)) + 1
-    sums = EffectSums.zeros(len(edits.targets), number, np.append(most, 1.0))
+    sums = EffectSums.zeros(
+        len(edits.targets), number, np.append(readout_spans(next_step.values), 1.0)
+    )
     done = saved.resume(sums) if saved is not None and on_effects is None else 0
     for at, batch in enumerate(edits.batches(CONTEXTS_AT_ONCE)):
         if at % processes.number != processes.rank:
@@ -94,6 +93,12 @@ def exact_effects(
     if saved is not None:
         saved.remove()
     return ExactEffects(sums=sums, untouched=edits.untouched, base=values)
+
+
+def readout_spans(values: Float[ndarray, "candidate readout"]) -> Float[ndarray, " readout"]:
+    """The largest possible effect on each readout; candidates without a value count as 0."""
+    held = np.nan_to_num(values)
+    return np.maximum(held.max(axis=0), 0) - np.minimum(held.min(axis=0), 0)
 
 
 def total_variation(one: Rows, other: Rows) -> Float[ndarray, " cell"]:

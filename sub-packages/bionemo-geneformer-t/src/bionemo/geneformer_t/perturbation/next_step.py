@@ -8,9 +8,12 @@ of one gene with the same neighbors, or with others by chance.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
@@ -33,6 +36,16 @@ class Rows:
     candidates: Int[ndarray, "cell kept"]
     probabilities: Float[ndarray, "cell kept"]
     """Rows sum to 1; 0 for what was left out."""
+
+
+class _Held(NamedTuple):
+    """The candidates as tensors."""
+
+    columns: Int[Tensor, " entry"]
+    """Where each entry is in a table of ranks x genes."""
+    places: Int[Tensor, "candidate rank"]
+    scale: Float[Tensor, " candidate"]
+    log_mean: Float[Tensor, " candidate"]
 
 
 class NextStep:
@@ -94,20 +107,24 @@ class NextStep:
             log_probs: Of the genes of the vocabulary in the order of `gene_ids`.
             own: As for `rows`.
         """
-        candidates, vocab = self.scorer.candidates, self.model.required_vocab()
-        ranks, tokens = np.divmod(candidates.entries, len(vocab))
-        columns = ranks * len(vocab.gene_ids) + np.searchsorted(vocab.gene_ids, tokens)
-        entries = log_probs.flatten(1)[:, torch.from_numpy(columns).to(log_probs.device)]
+        held = self._on(log_probs.device)
+        entries = log_probs.flatten(1)[:, held.columns]
         table = torch.cat([entries, entries.new_zeros(len(entries), 1)], dim=1)
-        places = torch.from_numpy(candidates.places).to(log_probs.device)
-        sums = torch.nn.functional.embedding_bag(places, table.T.contiguous(), mode="sum").T
-        scale = candidates.num_ranks / np.maximum(candidates.num_genes, 1)
-        means_of = torch.from_numpy(self.scorer.log_mean).to(sums)
-        scores = sums * torch.from_numpy(scale).to(sums) - means_of
+        sums = F.embedding_bag(held.places, table.T.contiguous(), mode="sum").T
+        scores = sums * held.scale.to(sums.dtype) - held.log_mean.to(sums.dtype)
         best = self._top(scores, own)
         weights = (best.values / self.choice.temperature).softmax(dim=1)
         values = torch.from_numpy(self.values).to(sums)[best.indices]
         return (weights[..., None] * values.nan_to_num()).sum(dim=1)
+
+    @cache  # noqa: B019 - as long-lived as what it keeps
+    def _on(self, device: torch.device) -> "_Held":
+        candidates, vocab = self.scorer.candidates, self.model.required_vocab()
+        ranks, tokens = np.divmod(candidates.entries, len(vocab))
+        columns = ranks * len(vocab.gene_ids) + np.searchsorted(vocab.gene_ids, tokens)
+        scale = candidates.num_ranks / np.maximum(candidates.num_genes, 1)
+        arrays = (columns, candidates.places, scale, self.scorer.log_mean)
+        return _Held(*(torch.from_numpy(array).to(device) for array in arrays))
 
     def _best(self, scores: Float[Tensor, "cell candidate"], own: Int[ndarray, " cell"]) -> Rows:
         best = self._top(scores, own)

@@ -6,7 +6,7 @@ cells, targets and tests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from bionemo.geneformer_t.perturbation.baseline_tests import baseline_tests, fir
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.cell_effects import CellEffects
 from bionemo.geneformer_t.perturbation.driver_columns import with_drivers
-from bionemo.geneformer_t.perturbation.edits import parse_edit
+from bionemo.geneformer_t.perturbation.edits import Delete, parse_edit
 from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
 from bionemo.geneformer_t.perturbation.perturb_run import (
     Run,
@@ -41,8 +41,19 @@ from bionemo.geneformer_t.perturbation.perturb_table import (
 from bionemo.geneformer_t.perturbation.perturbed_input import FATE, ROW
 from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.perturbation.rank_changes import rank_changes
+from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall
 from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict, notes_on_tests
+from bionemo.geneformer_t.perturbation.screened_effects import (
+    estimated,
+    require_screenable,
+    sampled_recall,
+    verified_effects,
+    verified_run,
+)
 from bionemo.geneformer_t.perturbation.seed_agreement import SeedAgreement, seed_agreement
+
+MODEL = "model"
+"""The name of the model among controls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +76,8 @@ class Perturbation:
     num_contexts: int
     """Edited cells that the network read, over all targets."""
     verdict: ScreenVerdict
+    recall: ScreenRecall | None
+    """Of a screen."""
     agreement: SeedAgreement | None
     """With `seeds`."""
     notes: tuple[str, ...]
@@ -73,7 +86,8 @@ class Perturbation:
     def sentences(self) -> list[str]:
         """The verdict, and whether seeds agree."""
         agreement = [] if self.agreement is None else [self.agreement.sentence(self.readouts)]
-        return [*self.verdict.sentences, *agreement]
+        recall = [] if self.recall is None else [self.recall.sentence(self.readouts)]
+        return [*recall, *self.verdict.sentences, *agreement]
 
     def entries(self, key: str, notes: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What an AnnData object holds of it: group -> key -> value.
@@ -132,21 +146,31 @@ def perturb(
     """
     edit = parse_edit(settings.edit)
     run = make_run(model, given, fates, how, settings, edit, on_cells)
-    on_plan(num_edits(run, model) * (1 + len(controls or {}) + len(seeds)) // processes.number)
-    readouts = (*run.given.readouts, ROW)
-    symbols = [run.names[target] for target in run.asked]
-    kept = (
-        CellEffects(len(run.given.cells), len(symbols), readouts) if settings.with_cells else None
-    )
-    found = tested_effects(
-        run, model, saved, processes, on_contexts, on_effects=kept.add if kept else None
-    )
-    others = {
-        name: tested_effects(
-            run, control, _beside(saved, name), processes, on_contexts, on_effects=None
+    if settings.screen and seeds:
+        raise ValueError(
+            "agreement between seeds needs the effects of the same genes: leave screen out, or "
+            "give no further checkpoints"
         )
-        for name, control in (controls or {}).items()
-    }
+    readouts = run.given.readouts if settings.screen else (*run.given.readouts, ROW)
+    recall = kept = None
+    if settings.screen:
+        models = {MODEL: model, **(controls or {})}
+        run, every, recall = _screened(run, models, processes, on_contexts, on_plan)
+        found, others = every.pop(MODEL), every
+    else:
+        on_plan(num_edits(run, model) * (1 + len(controls or {}) + len(seeds)) // processes.number)
+        if settings.with_cells:
+            kept = CellEffects(len(run.given.cells), len(run.asked), readouts)
+        found = tested_effects(
+            run, model, saved, processes, on_contexts, on_effects=kept.add if kept else None
+        )
+        others = {
+            name: tested_effects(
+                run, control, _beside(saved, name), processes, on_contexts, on_effects=None
+            )
+            for name, control in (controls or {}).items()
+        }
+    symbols = [run.names[target] for target in run.asked]
     agreement = _agreement(run, found, seeds, saved, processes, on_contexts)
     baselines = baseline_tests(run, model, found, transitions)
     table = effect_table(run, found, others, baselines, readouts, model.required_vocab())
@@ -164,8 +188,9 @@ def perturb(
         else {},
         ranks=_ranks(run, model, symbols, on_contexts) if settings.with_ranks else None,
         num_cells=len(run.given.cells),
-        num_contexts=int(found.effects.sums.counts.sum()),
+        num_contexts=int(found.effects.sums.counts[: len(run.asked) if recall else None].sum()),
         agreement=agreement,
+        recall=recall,
         verdict=_verdict(run, found, others, baselines),
         notes=(
             *run.given.notes,
@@ -173,6 +198,31 @@ def perturb(
             *notes_on_tests(found.tests, settings, with_donors=settings.donor_key is not None),
         ),
     )
+
+
+def _screened(
+    run: Run,
+    models: Mapping[str, NextCellModel],
+    processes: Processes,
+    on_contexts: OnCells,
+    on_plan: Callable[[int], object],
+) -> tuple[Run, dict[str, Tested], ScreenRecall]:
+    """The run of the targets that are verified, their tests by every model, and the recall."""
+    settings = run.settings
+    require_screenable(settings, run.given.readouts, deletes=isinstance(run.edit, Delete))
+    if settings.with_cells:
+        raise ValueError("with_cells is for genes that are named; a screen keeps no single cells")
+    estimates = {name: estimated(run, one) for name, one in models.items()}
+    verified = verified_run(run, estimates)
+    on_plan(num_edits(replace(verified, tokens=verified.asked), models[MODEL]) * len(models))
+    recall = sampled_recall(run, estimates[MODEL])
+    row_of = {target: row for row, target in enumerate(run.tokens)}
+    place = np.array([row_of[target] for target in verified.tokens])
+    found = {
+        name: verified_effects(verified, one, place, processes, on_contexts)
+        for name, one in estimates.items()
+    }
+    return verified, found, recall
 
 
 def _agreement(

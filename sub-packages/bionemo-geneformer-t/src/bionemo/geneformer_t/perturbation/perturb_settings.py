@@ -46,6 +46,14 @@ class PerturbSettings(NullSettings):
     """Table of obsm with the fate probabilities."""
     transitions_key: str = KEY
     """Entry of uns that says how the transitions of the input were made."""
+    screen: bool = False
+    """Rank all genes by estimates from one backward pass for each cell and readout, and compute the
+    effects of the first ones alone exactly. What that finds of the largest effects is measured on a
+    sample of cells and printed."""
+    num_verified: int = 40
+    """Number of genes, those with the largest estimates of a readout, that a screen verifies."""
+    num_sampled: int = 10
+    """Number of cells in which a screen deletes every gene exactly, to measure what it finds."""
     num_sustained: int = 0
     """Number of targets, those with the largest z of a fate, for which the fates are solved again
     with all cells edited. It takes about as long as editing one gene in all cells of the input, for
@@ -61,4 +69,6 @@ class PerturbSettings(NullSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, 0, "num_sustained")
+        require_at_least(self, 20, "num_verified")
+        require_at_least(self, 3, "num_sampled")
         require_fraction(self, "min_mapped_counts")

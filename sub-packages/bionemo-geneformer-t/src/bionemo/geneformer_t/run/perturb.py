@@ -12,7 +12,6 @@ from bionemo.geneformer_t.run.embed import input_file
 from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
-
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
     from bionemo.geneformer_t.perturbation.perturb import Perturbation
 

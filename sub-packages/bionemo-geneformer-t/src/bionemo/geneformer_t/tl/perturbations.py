@@ -52,6 +52,9 @@ def perturb(
     layer: str | None = None,
     use_raw: bool = False,
     round_counts: bool = False,
+    screen: bool = False,
+    num_verified: int = PerturbSettings.num_verified,
+    num_sampled: int = PerturbSettings.num_sampled,
     num_sustained: int = PerturbSettings.num_sustained,
     with_cells: bool = False,
     with_ranks: bool = False,
@@ -101,6 +104,10 @@ def perturb(
         layer: Layer with the raw counts; X by default.
         use_raw: Take counts and genes from `raw`.
         round_counts: Round expected counts to the nearest whole number.
+        screen: Rank all genes by estimates from one backward pass for each cell and readout, and
+            compute the first ones alone exactly; the table then holds these. For `delete`.
+        num_verified: Genes of each readout that a screen verifies.
+        num_sampled: Cells in which a screen deletes every gene exactly, to say what it finds.
         num_sustained: Targets, those with the largest z of a fate, for which fates are solved again
             with all cells edited.
         with_cells: Also write the effects in each cell.
@@ -146,6 +153,9 @@ def perturb(
         time_key=time_key,
         fates_key=fates_key,
         transitions_key=transitions_key,
+        screen=screen,
+        num_verified=num_verified,
+        num_sampled=num_sampled,
         num_sustained=num_sustained,
         with_cells=with_cells,
         with_ranks=with_ranks,

@@ -1,0 +1,194 @@
+"""A screen: all genes ranked by estimates, and the first ones verified by exact effects.
+
+Estimates come from one backward pass for each cell and readout (`deletion_estimates.py`). The genes
+with the largest estimates of any readout, by the model or by a control, are deleted exactly in all
+cells; the other genes keep their estimates, and serve as matched genes. What the screen may have
+missed is measured on a sample of cells in which every gene is deleted exactly. The change of the
+transition row has no gradient at the cell as it is, and is not screened.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from bionemo.geneformer_t.inference.embedder import OnCells
+from bionemo.geneformer_t.inference.next_cell import genes_per_cell
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
+from bionemo.geneformer_t.perturbation.deletion_estimates import deletion_estimates
+from bionemo.geneformer_t.perturbation.edits import Delete
+from bionemo.geneformer_t.perturbation.effect_sums import EffectSums
+from bionemo.geneformer_t.perturbation.effect_tests import effect_tests
+from bionemo.geneformer_t.perturbation.exact_effects import (
+    ExactEffects,
+    exact_effects,
+    readout_spans,
+)
+from bionemo.geneformer_t.perturbation.next_step import NextStep
+from bionemo.geneformer_t.perturbation.null_genes import NONE, NullPlan
+from bionemo.geneformer_t.perturbation.perturb_run import Run, Tested, donor_effects
+from bionemo.geneformer_t.perturbation.perturb_settings import ALL, PerturbSettings
+from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall, screen_recall
+from bionemo.geneformer_t.ragged import Ragged
+
+_LEAST_SAMPLED = 3
+"""Sampled cells that must hold a gene, for its effects to be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimates:
+    """Estimated effects of deleting every gene, by one model."""
+
+    sums: EffectSums
+    """By target of the run, group and readout."""
+    next_step: NextStep
+
+
+def require_screenable(
+    settings: PerturbSettings, readouts: tuple[str, ...], *, deletes: bool
+) -> None:
+    """Refuse what has no estimates.
+
+    Raises:
+        ValueError: Says what a screen is for.
+    """
+    if settings.genes != ALL or not deletes:
+        raise ValueError(
+            f"a screen is for deleting all genes; got genes {settings.genes!r} and edit "
+            f"{settings.edit!r}. Leave screen out: chosen genes are edited exactly"
+        )
+    if not readouts:
+        raise ValueError(
+            "a screen needs a readout with a gradient: fates, or a pseudotime_key; the change of "
+            "the transition row has none. Compute fates first, or leave screen out"
+        )
+
+
+def estimated(run: Run, model: NextCellModel, on_cells: OnCells = int) -> Estimates:
+    """Estimate the effect of every target of a run over all genes."""
+    given, next_step = run.given, run.given.next_step(model)
+    row_of = np.full(len(model.required_vocab()), NONE)
+    row_of[[target[0] for target in run.tokens]] = np.arange(len(run.tokens))
+    groups = given.groups.of_cell
+    number = int(groups.max(initial=0)) + 1
+    sums = EffectSums.zeros(len(run.tokens), number, readout_spans(next_step.values))
+    for cell in range(len(given.cells)):
+        genes, effects = estimates_in(
+            next_step, given.cells.take(np.array([cell])), int(given.rows[cell])
+        )
+        known = np.isfinite(effects).all(axis=1)
+        targets = row_of[genes[known]]
+        sums.add(targets, np.full(len(targets), groups[cell]), effects[known].astype(np.float64))
+        on_cells(1)
+    return Estimates(sums=sums, next_step=next_step)
+
+
+def estimates_in(
+    next_step: NextStep, cell: Ragged, own: int
+) -> tuple[Int[ndarray, " gene"], Float[ndarray, "gene readout"]]:
+    """The genes that are read of one cell, and the estimated effects of deleting each."""
+    found = deletion_estimates(
+        next_step.model,
+        cell,
+        next_step.scorer.candidates.num_ranks,
+        lambda log_probs: next_step.differentiable(log_probs, np.full(len(log_probs), own)),
+    )
+    return found.genes.row(0), found.effects
+
+
+def verified_run(run: Run, estimates: Mapping[str, Estimates]) -> Run:
+    """The same run, with the targets to verify as those that are asked for, and all others behind.
+
+    Args:
+        run: Over all genes.
+        estimates: By the model and by all controls: the first ones of each are verified.
+    """
+    settings = run.settings
+    chosen: set[int] = set()
+    for one in estimates.values():
+        size = np.abs(one.sums.means)
+        size[one.sums.cells < settings.min_cells] = -1
+        size = np.nan_to_num(size, nan=-1)
+        for column in size.T:
+            first = np.argsort(-column, kind="stable")[: settings.num_verified]
+            chosen |= set(first[column[first] >= 0].tolist())
+    kept = sorted(chosen)
+    order = np.array([*kept, *sorted(set(range(len(run.tokens))) - chosen)], dtype=np.int64)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    nulls = run.plan.nulls[kept]
+    plan = NullPlan(
+        targets=[run.plan.targets[row] for row in order.tolist()],
+        nulls=np.where(nulls == NONE, NONE, place[nulls]),
+    )
+    return replace(run, plan=plan, tokens=[run.tokens[row] for row in order.tolist()])
+
+
+def verified_effects(
+    run: Run,
+    estimates: Estimates,
+    place: Int[ndarray, " target"],
+    processes: Processes,
+    on_contexts: OnCells,
+) -> Tested:
+    """Exact effects of the targets to verify, tested beside the estimates of all others.
+
+    Args:
+        run: Of `verified_run`.
+        estimates: By the model to verify.
+        place: The row of each of the run's targets among the estimates.
+        processes: Those that share the work.
+        on_contexts: Told how many more edited cells are done.
+    """
+    given, settings, number = run.given, run.settings, len(run.asked)
+    most = genes_per_cell(estimates.next_step.model)
+    edits = CellEdits(given.cells, run.asked, run.edit, most)
+    exact = exact_effects(
+        estimates.next_step, edits, given.rows, given.groups.of_cell,
+        processes=processes, on_contexts=on_contexts,
+    )  # fmt: skip
+    sums = replace(
+        estimates.sums, sums=estimates.sums.sums[place], counts=estimates.sums.counts[place]
+    )
+    sums.sums[:number], sums.counts[:number] = exact.sums.sums[..., :-1], exact.sums.counts
+    tests = effect_tests(
+        sums.means, sums.cells, run.plan.nulls, settings, donors=donor_effects(run, sums),
+        num_tests=max(number, int((sums.cells >= settings.min_cells).sum())),
+    )  # fmt: skip
+    effects = ExactEffects(sums=sums, untouched=exact.untouched, base=exact.base)
+    return Tested(effects=effects, tests=tests)
+
+
+def sampled_recall(run: Run, estimates: Estimates, on_contexts: OnCells = int) -> ScreenRecall:
+    """How much of an exhaustive search the screen finds, on a sample of cells.
+
+    Args:
+        run: Over all genes.
+        estimates: By the model.
+        on_contexts: Told how many more edited cells are done.
+    """
+    given, settings, next_step = run.given, run.settings, estimates.next_step
+    rng = np.random.default_rng(settings.seed)
+    rows = np.sort(rng.permutation(len(given.cells))[: settings.num_sampled])
+    sample, own = given.cells.take(rows), given.rows[rows]
+    edits = CellEdits(sample, run.tokens, Delete(), genes_per_cell(next_step.model))
+    exact = exact_effects(
+        next_step, edits, own, np.zeros(len(rows), dtype=np.int64), on_contexts=on_contexts
+    )
+    row_of = {target[0]: row for row, target in enumerate(run.tokens)}
+    sums = EffectSums.zeros(len(run.tokens), 1, readout_spans(next_step.values))
+    for cell in range(len(rows)):
+        genes, effects = estimates_in(next_step, sample.take(np.array([cell])), int(own[cell]))
+        known = np.isfinite(effects).all(axis=1)
+        targets = np.array([row_of[gene] for gene in genes[known].tolist()])
+        sums.add(targets, np.zeros(len(targets), dtype=np.int64), effects[known].astype(np.float64))
+    compared = (exact.sums.cells >= _LEAST_SAMPLED) & (sums.cells >= _LEAST_SAMPLED)
+    by_screen, by_search = (
+        np.where(compared[:, None], means, np.nan)
+        for means in (sums.means, exact.sums.means[:, :-1])
+    )
+    return screen_recall(by_screen, by_search, settings.num_verified)
