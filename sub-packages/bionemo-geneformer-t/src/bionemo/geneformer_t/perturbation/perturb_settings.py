@@ -52,7 +52,7 @@ class PerturbSettings(NullSettings):
     sample of cells and printed."""
     num_verified: int = 40
     """Number of genes, those with the largest estimates of a readout, that a screen verifies."""
-    num_sampled: int = 10
+    num_sampled: int = 20
     """Number of cells in which a screen deletes every gene exactly, to measure what it finds."""
     num_sustained: int = 0
     """Number of targets, those with the largest z of a fate, for which the fates are solved again
@@ -70,5 +70,5 @@ class PerturbSettings(NullSettings):
         super().__post_init__()
         require_at_least(self, 0, "num_sustained")
         require_at_least(self, 20, "num_verified")
-        require_at_least(self, 3, "num_sampled")
+        require_at_least(self, 5, "num_sampled")
         require_fraction(self, "min_mapped_counts")

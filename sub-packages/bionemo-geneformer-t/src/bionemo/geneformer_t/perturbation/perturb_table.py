@@ -143,5 +143,10 @@ def notes_on(run: Run, found: Tested) -> Iterator[str]:
     if emptied:
         yield f"{emptied:,} edits would leave a cell without genes; they were not read"
     further = len(run.tokens) - len(run.asked)
-    if further:
+    if further and run.settings.screen:
+        yield (
+            f"a screen: {len(run.asked):,} targets were edited; the other {further:,} have "
+            "estimates, which these are compared with"
+        )
+    elif further:
         yield f"{further:,} further genes were edited as nulls of those that were asked for"

@@ -13,10 +13,7 @@ SHOWN = 10
 
 def summary(found: Perturbation) -> str:
     """For each readout, how many targets were found and which."""
-    lines = [
-        f"{found.num_contexts:,} edited cells were read, of {found.num_cells:,} cells and "
-        f"{len(found.found.effects.sums.cells):,} targets"
-    ]
+    lines = [f"{found.num_contexts:,} edited cells were read, of {found.num_cells:,} cells"]
     for readout, rows in found.table.groupby("readout", sort=False):
         tested = int(rows["p_value"].notna().sum())
         hits = rows[rows["fdr"] < FDR]

@@ -35,7 +35,7 @@ from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall, screen_recall
 from bionemo.geneformer_t.ragged import Ragged
 
-_LEAST_SAMPLED = 3
+_LEAST_SAMPLED = 5
 """Sampled cells that must hold a gene, for its effects to be compared."""
 
 
