@@ -245,6 +245,15 @@ def test_the_verdict_names_controls_baselines_and_seeds(adata, model) -> None:
     assert "Agreement of 3 models" in words
 
 
+def test_genes_that_are_not_read_are_named(adata, model) -> None:
+    adata.X[:, 0] = (adata.X > 0).sum(axis=1) > 35  # one count, behind all others, in long cells
+    adata.X[:, 1:] *= 2
+    perturbed(adata, model, "g0,g1", min_cells=1)
+    notes = " ".join(adata.uns["perturbation_notes"])
+    assert "g0: the model reads the same of most cells" in notes
+    assert "the first 30 genes of a cell" in notes
+
+
 def test_donors_are_the_units(adata, model) -> None:
     table = perturbed(adata, model, donor_key="donor", min_donor_cells=2)
     assert table["units"].max() == 6

@@ -55,6 +55,8 @@ class Run:
     """The targets of the plan as tokens."""
     settings: PerturbSettings
     elsewhere: Mapping[int, int] | None
+    genes_read: int
+    """Genes of a cell that the model reads."""
     names: dict[Target, str] = field(default_factory=dict)
 
     @property
@@ -102,6 +104,7 @@ def make_run(
         ranks = typical_ranks(held.elsewhere, every, len(vocab))
     return Run(
         given=held, edit=edit, plan=plan, tokens=tokens, settings=settings, elsewhere=ranks,
+        genes_read=most,
         names=names,
     )  # fmt: skip
 

@@ -16,8 +16,10 @@ from bionemo.geneformer_t.perturbation.baseline_tests import CORRELATION, RIDGE
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
 from bionemo.geneformer_t.perturbation.perturb_run import Run, Tested
+from bionemo.geneformer_t.perturbation.perturb_settings import ALL
 from bionemo.geneformer_t.perturbation.perturbed_input import FATE
 from bionemo.geneformer_t.perturbation.sustained_effects import sustained_effects, terminal_states
+from bionemo.geneformer_t.some_names import some_names
 from bionemo.geneformer_t.vocab import GeneVocab
 
 COLUMNS = {RIDGE: "ridge_effect", CORRELATION: "correlation"}
@@ -139,6 +141,15 @@ def effects_by_cluster(run: Run, found: Tested, readouts: Sequence[str]) -> pd.D
 
 def notes_on(run: Run, found: Tested) -> Iterator[str]:
     """What was counted and could not be tested."""
+    untouched, cells = found.effects.untouched, found.effects.sums.cells[: len(run.asked)]
+    unread = np.flatnonzero(untouched.unchanged[: len(run.asked)] > cells)
+    if len(unread) and run.settings.genes != ALL:
+        names = some_names(run.names[run.asked[place]] for place in unread.tolist())
+        yield (
+            f"{names}: the model reads the same of most cells with and without the edit, as it "
+            f"reads the first {run.genes_read:,} genes of a cell; a model that is trained with a "
+            "larger seq_length reads more"
+        )
     emptied = int(found.effects.untouched.emptied[: len(run.asked)].sum())
     if emptied:
         yield f"{emptied:,} edits would leave a cell without genes; they were not read"
