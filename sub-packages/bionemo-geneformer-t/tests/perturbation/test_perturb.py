@@ -8,11 +8,16 @@ import torch
 
 from bionemo.geneformer_t import tl
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source
+from bionemo.geneformer_t.fates.streamed_transitions import CellInput
 from bionemo.geneformer_t.inference.controls import random_weights
 from bionemo.geneformer_t.inference.expected_ranks import expected_ranks
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.transition_settings import TransitionChoice
+from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
+from bionemo.geneformer_t.perturbation.perturb_settings import PerturbSettings
+from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -169,6 +174,15 @@ def test_effects_in_cells_are_what_the_table_averages(adata, model, tmp_path) ->
     assert in_cells.notna().sum().tolist() == left["cells"][["g1", "g3"]].tolist()
     adata.write_h5ad(tmp_path / "cells.h5ad")
     assert anndata.read_h5ad(tmp_path / "cells.h5ad").uns["perturbation_ranks"].shape == (GENES, 2)
+
+
+def test_effects_in_cells_are_of_one_process(adata, model) -> None:
+    source = anndata_source(adata, None, use_raw=False, round_counts=False, options=BY_LAYER)
+    settings, both = PerturbSettings(with_cells=True), Processes(0, 2)
+    with pytest.raises(ValueError, match="with_cells keeps effects in the memory of one process"):
+        perturb_cells(
+            model, CellInput(source=source, obs=adata.obs), None, None, settings, processes=both
+        )
 
 
 def test_changes_of_ranks_are_differences_of_predictions_of_edited_counts(adata, model) -> None:

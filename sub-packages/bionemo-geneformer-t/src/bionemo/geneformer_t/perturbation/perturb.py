@@ -137,8 +137,9 @@ def perturb(
         saved: Where an unfinished run keeps its sums; it goes on from there.
         processes: Those that share the work.
         on_cells: Told how many more cells are read from the input.
-        on_contexts: Told how many more edited cells are done.
-        on_plan: Told how many there are at most, once genes and cells are known.
+        on_contexts: Told how many more edited cells are done, or cells that a screen estimates.
+        on_plan: Told how many there are at most, once genes and cells are known; by a screen once
+            more, before it verifies.
 
     Raises:
         KeyError: No such column, cluster or fate.
@@ -146,6 +147,11 @@ def perturb(
     """
     edit = parse_edit(settings.edit)
     run = make_run(model, given, fates, how, settings, edit, on_cells)
+    if settings.with_cells and processes.number > 1:
+        raise ValueError(
+            f"with_cells keeps effects in the memory of one process; got {processes.number}. Start "
+            "one, or leave with_cells out"
+        )
     if settings.screen and seeds:
         raise ValueError(
             "agreement between seeds needs the effects of the same genes: leave screen out, or "
@@ -212,7 +218,8 @@ def _screened(
     require_screenable(settings, run.given.readouts, deletes=isinstance(run.edit, Delete))
     if settings.with_cells:
         raise ValueError("with_cells is for genes that are named; a screen keeps no single cells")
-    estimates = {name: estimated(run, one) for name, one in models.items()}
+    on_plan(len(run.given.cells) * len(models))
+    estimates = {name: estimated(run, one, on_contexts) for name, one in models.items()}
     verified = verified_run(run, estimates)
     on_plan(num_edits(replace(verified, tokens=verified.asked), models[MODEL]) * len(models))
     recall = sampled_recall(run, estimates[MODEL])
