@@ -39,6 +39,10 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "deep": {
         "num_cells": 2000, "num_switch_genes": 12, "switch_effect": 1.0, "counts_per_cell": 10_000,
     },
+    "big": {
+        "num_cells": 5000, "num_genes": 150, "counts_per_cell": 3000.0, "num_switch_genes": 4,
+        "switch_effect": 1.5, "switch_strength": 3.0,
+    },
 }  # fmt: skip
 """Name -> settings of `simulate`."""
 MODEL, GRAPH, CELLRANK, RIDGE = "the model", "the graph", "CellRank", "ridge on the truth"

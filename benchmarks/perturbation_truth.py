@@ -34,11 +34,6 @@ from bionemo.geneformer_t import tl
 from bionemo.geneformer_t.run.simulate import simulate
 from bionemo.geneformer_t.simulated_fates import FateSettings, FateSimulation, simulate_fates
 
-BIG = {
-    "num_cells": 5000, "num_genes": 150, "counts_per_cell": 3000.0, "num_switch_genes": 4,
-    "switch_effect": 1.5, "switch_strength": 3.0,
-}  # fmt: skip
-SIMULATIONS = {**SETTINGS, "big": BIG}
 SCORES = {"perturbation": "effect", "ridge": "ridge_effect", "correlation": "correlation"}
 """Row -> column of the table; all have the sign of the edit."""
 
@@ -96,7 +91,7 @@ def one_run(
     name: str, seed: int, folder: Path, most: int, edits: list[str]
 ) -> list[dict[str, Any]]:
     """All rows of one simulation."""
-    given = SIMULATIONS[name]
+    given = SETTINGS[name]
     data = folder / "data"
     if not data.exists():
         simulate(output_dir=data, seed=seed, **given)
@@ -127,7 +122,7 @@ def main() -> None:
     """Print a row for each simulation and way to rank, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--settings", nargs="+", choices=SIMULATIONS, default=list(SIMULATIONS))
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--edits", nargs="+", default=["delete", "down:20", "up:20"])
     parser.add_argument("--cells", type=int, default=300, help="cells that are edited, at most")
