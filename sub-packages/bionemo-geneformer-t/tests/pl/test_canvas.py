@@ -2,6 +2,7 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.image import imread
+from perturbed_forks import small_model, with_perturbation
 
 import bionemo.geneformer_t as gft
 
@@ -13,6 +14,18 @@ ONE_PANEL = {
     "drivers": lambda cells, **how: gft.pl.drivers(cells, "A", **how),
     "driver_trends": lambda cells, **how: gft.pl.driver_trends(cells, "A", ["w"], **how),
     "fates": lambda cells, **how: gft.pl.fates(cells, "A", **how),
+    "perturbation_volcano": lambda cells, **how: gft.pl.perturbation_volcano(
+        with_perturbation(cells), controls=[], **how
+    ),
+    "perturbation_clusters": lambda cells, **how: gft.pl.perturbation_clusters(
+        with_perturbation(cells), **how
+    ),
+    "perturbation_fates": lambda cells, **how: gft.pl.perturbation_fates(
+        with_perturbation(cells), "Alp", **how
+    ),
+    "perturbation_trends": lambda cells, **how: gft.pl.perturbation_trends(
+        with_perturbation(cells), small_model(), "time", "Alp", **how
+    ),
 }
 """Each function of pl, asked for one panel."""
 
