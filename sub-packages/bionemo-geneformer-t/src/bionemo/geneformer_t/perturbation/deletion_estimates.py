@@ -19,6 +19,7 @@ from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, evaluating
 from bionemo.geneformer_t.model.prediction import all_masked, check_lengths
+from bionemo.geneformer_t.perturbation.cell_edits import canonical_order
 from bionemo.geneformer_t.perturbation.gene_gates import (
     Readout,
     first_order_effects,
@@ -85,10 +86,8 @@ def deletion_estimates(
     check_lengths(num_ranks, longest, model.config, vocab)
     at_once = max(1, min(cells_at_once, _NUMBERS_AT_ONCE // (num_ranks * len(vocab.genes))))
     # by length and genes, so that the order of the cells changes no batch and thus no number
-    order = sorted(
-        (row for row in range(len(rows)) if len(rows[row])),
-        key=lambda row: (-len(rows[row]), rows[row].tobytes()),
-    )
+    ordered = canonical_order(cells.truncated(most + 1)).tolist()
+    order = [row for row in ordered if len(rows[row])]
     values: dict[int, Float[ndarray, " readout"]] = {}
     effects: dict[int, Float[ndarray, "gene readout"]] = {}
     with evaluating(model):
