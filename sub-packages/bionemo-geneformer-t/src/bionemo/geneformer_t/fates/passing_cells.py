@@ -30,8 +30,8 @@ class PassingCells:
         """The same blocks, of which the cells are kept."""
         first = 0
         for block in blocks:
-            mine = self._rows[(self._rows >= first) & (self._rows < first + len(block))] - first
-            self._found += block.take(mine).rows()
+            begin, end = np.searchsorted(self._rows, (first, first + len(block)))
+            self._found += block.take(self._rows[begin:end] - first).rows()
             first += len(block)
             yield block
 

@@ -194,6 +194,17 @@ def load_model(checkpoint: Path | str) -> NextCellModel:
     return model.eval()
 
 
+def trained_model(model: NextCellModel | Path | str) -> NextCellModel:
+    """The model itself, or that of a checkpoint.
+
+    Raises:
+        TypeError: It is neither a model nor a path.
+        FileNotFoundError: No such file.
+        ValueError: As `load_model`.
+    """
+    return model if isinstance(model, NextCellModel) else load_model(model)
+
+
 def load_encoder(source: Path | str) -> NextCellModel:
     """A model to read cells with: a checkpoint, or a folder of weights in Hugging Face's layout.
 

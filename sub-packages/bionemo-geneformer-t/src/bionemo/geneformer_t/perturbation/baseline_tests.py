@@ -107,5 +107,6 @@ def _correlation(
     for place, target in enumerate(run.tokens):
         if len(target) == 1:
             effects[place] = of_gene[target[0]] if more else -of_gene[target[0]]
-    cells = np.array([given.expressed_by(vocab_size)[list(t)].min() for t in run.tokens])
+    expressed = given.expressed_by(vocab_size)
+    cells = np.array([expressed[list(target)].min() for target in run.tokens])
     return effect_tests(effects, cells, run.plan.nulls, run.settings)

@@ -77,10 +77,7 @@ def exact_effects(
             on_contexts(len(batch.cells))
             continue
         rows = next_step.rows(batch.contexts, own[batch.cells])
-        before = Rows(
-            candidates=base.candidates[batch.cells], probabilities=base.probabilities[batch.cells]
-        )
-        changed = total_variation(before, rows)
+        changed = total_variation(base.take(batch.cells), rows)
         effects = means(rows, next_step.values) - values[batch.cells]
         of_cells = np.column_stack([effects, changed])
         sums.add(batch.targets, groups[batch.cells], of_cells)
@@ -117,11 +114,7 @@ def _base_rows(next_step: NextStep, edits: CellEdits, own: Int[ndarray, " cell"]
         next_step.rows(read.take(part), own[part])
         for part in np.array_split(order, max(1, -(-len(order) // CONTEXTS_AT_ONCE)))
     ]
-    back = np.argsort(order)
-    return Rows(
-        candidates=np.concatenate([part.candidates for part in parts])[back],
-        probabilities=np.concatenate([part.probabilities for part in parts])[back],
-    )
+    return Rows.joined(parts).take(np.argsort(order))
 
 
 class SavedSums:

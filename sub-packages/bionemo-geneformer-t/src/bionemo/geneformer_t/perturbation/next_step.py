@@ -7,6 +7,7 @@ network alone: the kNN memory looks up cells that are similar as a whole, and wo
 of one gene with the same neighbors, or with others by chance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
@@ -36,6 +37,20 @@ class Rows:
     candidates: Int[ndarray, "cell kept"]
     probabilities: Float[ndarray, "cell kept"]
     """Rows sum to 1; 0 for what was left out."""
+
+    def take(self, which: Int[ndarray, " taken"] | Bool[ndarray, " cell"]) -> "Rows":
+        """Those of some cells, in the order given."""
+        return Rows(candidates=self.candidates[which], probabilities=self.probabilities[which])
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Rows]") -> "Rows":
+        """One behind the other; no rows if there is no part."""
+        if not parts:
+            return cls(candidates=np.zeros((0, 1), dtype=np.int64), probabilities=np.zeros((0, 1)))
+        return cls(
+            candidates=np.concatenate([part.candidates for part in parts]),
+            probabilities=np.concatenate([part.probabilities for part in parts]),
+        )
 
 
 class _Held(NamedTuple):

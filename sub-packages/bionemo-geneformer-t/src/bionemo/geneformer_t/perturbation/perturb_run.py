@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ class Run:
     elsewhere: Mapping[int, int] | None
     genes_read: int
     """Genes of a cell that the model reads."""
-    names: dict[Target, str] = field(default_factory=dict)
+    names: Mapping[Target, str]
+    """What to call the targets that were asked for."""
 
     @property
     def asked(self) -> list[Target]:

@@ -71,20 +71,30 @@ def require_screenable(
 def estimated(run: Run, model: NextCellModel, on_cells: OnCells = int) -> Estimates:
     """Estimate the effect of every target of a run over all genes."""
     given, next_step = run.given, run.given.next_step(model)
-    row_of = np.full(len(model.required_vocab()), NONE)
+    sums = _estimated_sums(run, next_step, given.cells, given.rows, given.groups.of_cell, on_cells)
+    return Estimates(sums=sums, next_step=next_step)
+
+
+def _estimated_sums(
+    run: Run,
+    next_step: NextStep,
+    cells: Ragged,
+    own: Int[ndarray, " cell"],
+    groups: Int[ndarray, " cell"],
+    on_cells: OnCells = int,
+) -> EffectSums:
+    """Estimates of all targets of a run, summed over some cells."""
+    row_of = np.full(len(next_step.model.required_vocab()), NONE)
     row_of[[target[0] for target in run.tokens]] = np.arange(len(run.tokens))
-    groups = given.groups.of_cell
     number = int(groups.max(initial=0)) + 1
     sums = EffectSums.zeros(len(run.tokens), number, readout_spans(next_step.values))
-    for cell in range(len(given.cells)):
-        genes, effects = estimates_in(
-            next_step, given.cells.take(np.array([cell])), int(given.rows[cell])
-        )
+    for cell in range(len(cells)):
+        genes, effects = estimates_in(next_step, cells.take(np.array([cell])), int(own[cell]))
         known = np.isfinite(effects).all(axis=1)
         targets = row_of[genes[known]]
         sums.add(targets, np.full(len(targets), groups[cell]), effects[known].astype(np.float64))
         on_cells(1)
-    return Estimates(sums=sums, next_step=next_step)
+    return sums
 
 
 def estimates_in(
@@ -176,16 +186,9 @@ def sampled_recall(run: Run, estimates: Estimates, on_contexts: OnCells = int) -
     rows = np.sort(rng.permutation(len(given.cells))[: settings.num_sampled])
     sample, own = given.cells.take(rows), given.rows[rows]
     edits = CellEdits(sample, run.tokens, Delete(), genes_per_cell(next_step.model))
-    exact = exact_effects(
-        next_step, edits, own, np.zeros(len(rows), dtype=np.int64), on_contexts=on_contexts
-    )
-    row_of = {target[0]: row for row, target in enumerate(run.tokens)}
-    sums = EffectSums.zeros(len(run.tokens), 1, readout_spans(next_step.values))
-    for cell in range(len(rows)):
-        genes, effects = estimates_in(next_step, sample.take(np.array([cell])), int(own[cell]))
-        known = np.isfinite(effects).all(axis=1)
-        targets = np.array([row_of[gene] for gene in genes[known].tolist()])
-        sums.add(targets, np.zeros(len(targets), dtype=np.int64), effects[known].astype(np.float64))
+    together = np.zeros(len(rows), dtype=np.int64)
+    exact = exact_effects(next_step, edits, own, together, on_contexts=on_contexts)
+    sums = _estimated_sums(run, next_step, sample, own, together)
     compared = (exact.sums.cells >= _LEAST_SAMPLED) & (sums.cells >= _LEAST_SAMPLED)
     by_screen, by_search = (
         np.where(compared[:, None], means, np.nan)

@@ -6,7 +6,6 @@ the new chain are compared with those of the chain as it was. Both chains are by
 see `next_step`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,10 +104,10 @@ def _replaced(
             for target in np.unique(batch.targets[kept]).tolist():
                 mine = batch.targets[kept] == target
                 cells[target].append(own[mine])
-                found[target].append(_of(rows, mine))
+                found[target].append(rows.take(mine))
         on_contexts(len(batch.cells))
     return [
-        (np.concatenate([*one, np.zeros(0, dtype=np.int64)]), _joined(rows))
+        (np.concatenate([*one, np.zeros(0, dtype=np.int64)]), Rows.joined(rows))
         for one, rows in zip(cells, found, strict=True)
     ]
 
@@ -118,7 +117,7 @@ def _chain(next_step: NextStep, edits: CellEdits, live: Bool[ndarray, " cell"]) 
     read = edits.cells.truncated(edits.genes_read)
     going = edits.order[live[edits.order] & (read.lengths[edits.order] > 0)]
     parts = np.array_split(going, max(1, -(-len(going) // CONTEXTS_AT_ONCE)))
-    rows = _joined([next_step.rows(read.take(part), part) for part in parts if len(part)])
+    rows = Rows.joined([next_step.rows(read.take(part), part) for part in parts if len(part)])
     staying = sp.eye_array(len(read), format="csr")
     return _with_rows(staying, going, rows)
 
@@ -126,7 +125,7 @@ def _chain(next_step: NextStep, edits: CellEdits, live: Bool[ndarray, " cell"]) 
 def _with_rows(chain: sp.csr_array, cells: Int[ndarray, " row"], rows: Rows) -> sp.csr_array:
     """The chain with the rows of some cells replaced; rows that have no probability stay."""
     has = np.isfinite(rows.probabilities).all(axis=1) if len(cells) else np.zeros(0, dtype=bool)
-    cells, rows = cells[has], _of(rows, has)
+    cells, rows = cells[has], rows.take(has)
     kept = np.ones(chain.shape[0])
     kept[cells] = 0
     place = np.repeat(cells, rows.candidates.shape[1])
@@ -138,16 +137,3 @@ def _with_rows(chain: sp.csr_array, cells: Int[ndarray, " row"], rows: Rows) -> 
 
 def _solved(chain: sp.csr_array, states: TerminalStates) -> Float[ndarray, "cell fate"]:
     return fate_probabilities(chain, chain_structure(chain), states).probabilities
-
-
-def _of(rows: Rows, which: Bool[ndarray, " cell"]) -> Rows:
-    return Rows(candidates=rows.candidates[which], probabilities=rows.probabilities[which])
-
-
-def _joined(parts: Sequence[Rows]) -> Rows:
-    if not parts:
-        return Rows(candidates=np.zeros((0, 1), dtype=np.int64), probabilities=np.zeros((0, 1)))
-    return Rows(
-        candidates=np.concatenate([part.candidates for part in parts]),
-        probabilities=np.concatenate([part.probabilities for part in parts]),
-    )

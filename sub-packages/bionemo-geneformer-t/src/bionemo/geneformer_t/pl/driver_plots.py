@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from bionemo.geneformer_t.fates.driver_settings import FDR
-from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.gene_values import gene_values
 from bionemo.geneformer_t.pl.label_colors import (
     Palette,
-    is_numeric,
     key_of_labels,
     label_colors,
+    numbers_along,
 )
 from bionemo.geneformer_t.pl.stored import (
     DRIVERS,
@@ -136,12 +135,7 @@ def driver_trends(
     values, unit = gene_values(adata, names, layer, use_raw=use_raw)
     titles = _titles(adata, names, drivers_key)
     probabilities = table[wanted].to_numpy(dtype=np.float64)
-    place = None
-    if along is not None:
-        column = obs_column(adata.obs, along, "along")
-        if not is_numeric(adata, along):
-            raise ValueError(f"along: obs[{along!r}] must hold numbers; it holds {column.dtype}")
-        place = column.to_numpy(dtype=np.float64)
+    place = None if along is None else numbers_along(adata, along)
     palette_of = label_colors(adata, key_of_labels(adata, wanted), wanted, palette)
     with canvas(len(names), ax, (3.3, 2.5), show=show, save=save, columns=ncols) as panels:
         for number, axes in enumerate(panels):

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from matplotlib.colors import is_color_like, to_hex
+from numpy import ndarray
 
 from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.report.figures.cell_arrows import by_number
@@ -33,6 +35,20 @@ def categories(adata: "anndata.AnnData", key: str | None, setting: str) -> "pd.C
         is_ordered = False
     texts = column.astype(object).map(str, na_action="ignore")
     return pd.Categorical(texts, categories=list(dict.fromkeys(names)), ordered=is_ordered)
+
+
+def numbers_along(adata: "anndata.AnnData", along: str) -> Float[ndarray, " cell"]:
+    """The column of obs that a horizontal axis is made of.
+
+    Raises:
+        KeyError: There is no such column.
+        ValueError: It holds no numbers.
+    """
+    column = obs_column(adata.obs, along, "along")
+    if not is_numeric(adata, along):
+        raise ValueError(f"along: obs[{along!r}] must hold numbers; it holds {column.dtype}")
+    found: Float[ndarray, " cell"] = column.to_numpy(dtype=np.float64)
+    return found
 
 
 def is_numeric(adata: "anndata.AnnData", key: str) -> bool:

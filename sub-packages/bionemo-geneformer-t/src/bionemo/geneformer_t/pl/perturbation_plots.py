@@ -9,20 +9,19 @@ import pandas as pd
 
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source
 from bionemo.geneformer_t.inference.cell_reader import CellReader
-from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.checkpoint import trained_model
 from bionemo.geneformer_t.inference.expected_ranks import rank_table
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.perturbation.null_settings import FDR
 from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION
 from bionemo.geneformer_t.perturbation.perturbed_input import FATE
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.label_colors import (
     Palette,
-    is_numeric,
     key_of_labels,
     label_colors,
+    numbers_along,
 )
 from bionemo.geneformer_t.pl.stored import (
     FATES,
@@ -273,16 +272,14 @@ def perturbation_trends(
     table = perturbation_table(adata, key)
     name = _readout(table, readout)
     wanted = _genes(table, name, genes, num_genes, single=True)
-    place = obs_column(adata.obs, along, "along")
-    if not is_numeric(adata, along):
-        raise ValueError(f"along: obs[{along!r}] must hold numbers; it holds {place.dtype}")
+    place = numbers_along(adata, along)
     weights, colors = {_ALL_CELLS: np.ones(adata.n_obs)}, {_ALL_CELLS: MODEL}
     if fates := [fate] if isinstance(fate, str) else list(fate):
         probabilities = fate_table(adata, fates_key)
         chosen_fates(probabilities, fates)
         weights = {one: probabilities[one].to_numpy(dtype=np.float64) for one in fates}
         colors = label_colors(adata, key_of_labels(adata, fates), fates, palette)
-    used = load_model(Path(model)) if isinstance(model, str | Path) else model
+    used = trained_model(model)
     id_of = dict(zip(table["symbol"].astype(str), table["target"].astype(str), strict=True))
     vocab = used.required_vocab()
     tokens = vocab.encode([id_of[gene] for gene in wanted])
@@ -294,9 +291,7 @@ def perturbation_trends(
     with canvas(len(wanted), ax, (3.3, 2.5), show=show, save=save, columns=ncols) as panels:
         for number, axes in enumerate(panels):
             curves = {
-                one: weighted_curve(
-                    place.to_numpy(dtype=np.float64), ranks[:, number].astype(np.float64), weight
-                )
+                one: weighted_curve(place, ranks[:, number].astype(np.float64), weight)
                 for one, weight in weights.items()
             }
             draw_curves(axes, curves, colors, wanted[number])

@@ -73,6 +73,7 @@ def perturb(settings: PerturbCommandSettings) -> Path:
     knows what goes together in its data: effects are associations, and no experiment.
     """
     from bionemo.geneformer_t.inference.checkpoint import load_model
+    from bionemo.geneformer_t.perturbation.perturb_text import summary
     from bionemo.geneformer_t.perturbation.processes import joined_processes
 
     model = load_model(settings.checkpoint)
@@ -92,7 +93,7 @@ def perturb(settings: PerturbCommandSettings) -> Path:
     _write(found, notes, settings)
     for note in notes:
         print(f"note: {note}")
-    print(_summary(found))
+    print(summary(found))
     for sentence in found.sentences:
         print(sentence)
     print(settings.output)
@@ -188,12 +189,6 @@ def _controls(
     if settings.controls:
         found["random"] = random_weights(model, settings.seed)
     return found, notes
-
-
-def _summary(found: "Perturbation") -> str:
-    from bionemo.geneformer_t.perturbation.perturb_text import summary
-
-    return summary(found)
 
 
 if __name__ == "__main__":

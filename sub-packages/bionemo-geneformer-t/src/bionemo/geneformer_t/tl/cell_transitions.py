@@ -16,7 +16,7 @@ from bionemo.geneformer_t.fates.streamed_transitions import (
     CellInput,
     streamed_transitions,
 )
-from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.checkpoint import trained_model
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import KEY, Score, TransitionSettings
 from bionemo.geneformer_t.setting_values import require_key
@@ -125,7 +125,7 @@ def transitions(
         seed=seed,
     )
     cells = copied(adata) if copy else adata
-    trained = model if isinstance(model, NextCellModel) else load_model(model)
+    trained = trained_model(model)
     inputs = [one for one in (cells, candidates) if one is not None]
     with ExitStack() as stack:
         given = [

@@ -15,7 +15,7 @@ from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS
 from bionemo.geneformer_t.fates.streamed_transitions import CellInput
 from bionemo.geneformer_t.fates.terminal_settings import FATES
-from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.checkpoint import trained_model
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import KEY
 from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
@@ -167,8 +167,8 @@ def perturb(
     )
     require_anndata(adata)
     require_key("key_added", key_added)
-    trained = _loaded(model)
-    others = {name: _loaded(control) for name, control in (controls or {}).items()}
+    trained = trained_model(model)
+    others = {name: trained_model(control) for name, control in (controls or {}).items()}
     given = anndata_source(
         adata, layer, use_raw=use_raw, round_counts=round_counts, options=BY_LAYER
     )
@@ -180,7 +180,7 @@ def perturb(
             trained, CellInput(source=source, obs=adata.obs), adata.obsm.get(fates_key),
             adata.uns.get(transitions_key), settings,
             transitions=_matrix(adata, transitions_key), drivers=adata.uns.get(DRIVERS),
-            controls=others, seeds=[_loaded(seed) for seed in seeds],
+            controls=others, seeds=[trained_model(seed) for seed in seeds],
             on_contexts=bar.update, on_plan=bar.reset,
         )  # fmt: skip
     notes = [*given.notes_on_rounding, *found.notes]
@@ -193,7 +193,3 @@ def perturb(
 
 def _matrix(adata: "anndata.AnnData", key: str) -> sp.csr_array | None:
     return sp.csr_array(adata.obsp[key]) if key in adata.obsp else None
-
-
-def _loaded(model: NextCellModel | Path | str) -> NextCellModel:
-    return model if isinstance(model, NextCellModel) else load_model(model)

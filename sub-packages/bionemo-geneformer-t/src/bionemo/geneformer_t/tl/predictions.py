@@ -15,7 +15,7 @@ from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copi
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.cell_reader import CellReader
-from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.checkpoint import trained_model
 from bionemo.geneformer_t.inference.expected_ranks import (
     AGAINST_AVERAGE,
     CHANGE,
@@ -95,7 +95,7 @@ def predict(
     """
     cells = copied(adata) if copy else adata
     require_key("key_added", key_added)
-    trained = model if isinstance(model, NextCellModel) else load_model(model)
+    trained = trained_model(model)
     source = anndata_source(
         cells, layer, use_raw=use_raw, round_counts=round_counts, options=BY_LAYER
     )
