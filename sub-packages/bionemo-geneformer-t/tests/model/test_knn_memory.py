@@ -47,13 +47,15 @@ def test_the_successors_of_the_nearest_cell_gain(log_probs) -> None:
 def test_some_entries_are_mixed_as_the_whole_table_is(log_probs, network, memory) -> None:
     """Also at the third rank, which no successor reaches, and of genes that none has."""
     mixing = memory_of(network=network, memory=memory, uniform=max(0.0, 0.9 - network - memory))
-    point = np.array([1.0], dtype=np.float32)
+    points = np.array([[1.0], [9.0], [2.0], [3.0]], dtype=np.float32)
     ranks, genes = np.divmod(np.arange(12), 4)
     genes += 4
-    at = mixing.mix_at(log_probs[ranks, genes], point, ranks, genes)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        whole = mixing.mix(log_probs, point)
-    np.testing.assert_allclose(at, whole[ranks, genes], rtol=1e-6)
+    of_network = np.repeat(log_probs[ranks, genes][:, None], 4, axis=1)
+    at = mixing.mix_at(of_network, points, ranks, genes)
+    for mixed, point in zip(at.T, points, strict=True):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            whole = mixing.mix(log_probs, point)
+        np.testing.assert_allclose(mixed, whole[ranks, genes], rtol=1e-6)
 
 
 def test_a_memory_without_weight_changes_nothing(log_probs) -> None:

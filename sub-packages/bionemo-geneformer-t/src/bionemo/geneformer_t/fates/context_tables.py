@@ -31,7 +31,8 @@ context; the last row of a table is 0."""
 
 CONTEXTS_AT_ONCE = 64
 _NUMBERS_AT_ONCE = 1 << 24
-"""Logits of a batch of contexts, at most: 64 MiB, or those of one context."""
+"""Logits that are held at once, and numbers of tables, at most: 64 MiB each, or those of one
+context."""
 
 
 def context_tables(
@@ -59,10 +60,16 @@ def context_tables(
     check_lengths(num_ranks, longest, model.config, vocab)
     head = _GeneHead(model, candidates)
     order = np.argsort(-cells.lengths, kind="stable")
-    step = max(1, min(at_once, _NUMBERS_AT_ONCE // (num_ranks * len(vocab.genes))))
+    step = max(1, min(at_once, _NUMBERS_AT_ONCE // max(1, len(candidates.entries))))
+    part = max(1, min(step, _NUMBERS_AT_ONCE // (num_ranks * len(vocab.genes))))
     for start in range(0, len(order), step):
         batch = order[start : start + step]
-        log_probs, points = head.log_probs(cells.take(batch), with_points=any(memories))
+        read = [
+            head.log_probs(cells.take(batch[at : at + part]), with_points=any(memories))
+            for at in range(0, len(batch), part)
+        ]
+        log_probs = torch.cat([of_part for of_part, _ in read])
+        points = np.concatenate([of_part for _, of_part in read])
         yield batch, [_table(log_probs, points, memory, head) for memory in memories]
 
 
@@ -114,14 +121,12 @@ def _table(
     memory: KnnInterpolation | None,
     head: _GeneHead,
 ) -> Float[Tensor, "entry_and_none context"]:
-    if memory is not None:
-        mixed = [
-            memory.mix_at(own, point, head.ranks, head.genes)
-            for own, point in zip(log_probs.cpu().numpy(), points, strict=True)
-        ]
-        log_probs = torch.from_numpy(np.stack(mixed)).to(log_probs.device)
     table = log_probs.new_zeros(log_probs.shape[1] + 1, len(log_probs))
-    table[:-1] = log_probs.T
+    of_network = log_probs.T
+    if memory is not None:
+        mixed = memory.mix_at(of_network.cpu().numpy(), points, head.ranks, head.genes)
+        of_network = torch.from_numpy(mixed).to(table.device)
+    table[:-1] = of_network
     return table
 
 

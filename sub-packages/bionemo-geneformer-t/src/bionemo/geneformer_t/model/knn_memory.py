@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from bionemo.geneformer_t.model.entry_frequencies import entry_frequencies
 from bionemo.geneformer_t.model.successor_index import SuccessorIndex, add_found
 from bionemo.geneformer_t.setting_values import Settings
 
@@ -73,32 +74,33 @@ class KnnInterpolation:
 
     def mix_at(
         self,
-        log_probs: Float[ndarray, " entry"],
-        point: Float[ndarray, " component"],
+        log_probs: Float[ndarray, "entry context"],
+        points: Float[ndarray, "context component"],
         ranks: Int[ndarray, " entry"],
         genes: Int[ndarray, " entry"],
-    ) -> Float[ndarray, " entry"]:
-        """The same of some genes at some ranks alone.
+    ) -> Float[ndarray, "entry context"]:
+        """The same of some genes at some ranks alone, for many current cells.
 
         Args:
             log_probs: The network's.
-            point: Of the current cell.
+            points: Of the current cells.
             ranks: From 0.
             genes: Tokens that are genes.
         """
         how = self.mixing
-        rows = self.index.nearest(point, how.number)
-        held, found = self.index.frequencies(rows, int(ranks.max(initial=0)) + 1, how.width)
-        column = np.full(int(max(held.max(initial=0), genes.max(initial=0))) + 1, len(held))
-        column[held] = np.arange(len(held))
-        of_entry = np.pad(found, ((0, 0), (0, 1)))[ranks, column[genes]]
-        mixed = np.float32(how.network) * np.exp(log_probs)
+        places = [self.index.nearest(point, how.number) for point in points]
+        found, is_reached = entry_frequencies(self.index, places, ranks, genes, how.width)
+        mixed = np.exp(log_probs)
+        mixed *= np.float32(how.network)
         mixed += np.float32(how.uniform / len(self.gene_ids))
-        with_found = mixed + np.float32(how.memory) * of_entry
-        with np.errstate(divide="ignore", invalid="ignore"):  # without a network, all is memory
-            scaled = mixed / np.float32(1 - how.memory)
-            is_reached = found.sum(axis=1)[ranks] > 0
-            return np.log(np.where(is_reached, with_found, scaled))
+        found *= np.float32(how.memory)
+        if not is_reached.all():
+            rest = np.full(1, 1 - how.memory, dtype=np.float32)
+            with np.errstate(divide="ignore", invalid="ignore"):  # all may be memory
+                np.divide(mixed, rest, out=mixed, where=~is_reached[ranks])
+        mixed += found
+        with np.errstate(divide="ignore"):
+            return np.log(mixed, out=mixed)
 
     def to_dict(self) -> dict[str, Any]:
         """Tensors and plain values, for checkpoints."""
