@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from pages import HOSTILE, Page
+from perturbed_forks import with_perturbation
+from two_forks import two_forks
 
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
 from bionemo.geneformer_t.evaluate.text import summary
@@ -108,20 +110,25 @@ def test_the_page_is_complete_hostile_text_is_text_and_writing_again_is_the_same
 
 
 @pytest.mark.slow
-def test_what_is_not_known_is_said(untrained_checkpoint, tiny_data_dir) -> None:
+def test_what_is_not_known_is_said(untrained_checkpoint, tiny_data_dir, tmp_path) -> None:
     """No metrics, no clusters, no times: the page says so, and genes follow the graph's order."""
     for split in ("train", "test"):
         cells = anndata.read_h5ad(tiny_data_dir / split / "data.h5ad")
         del cells.obs["day"]
         cells.write_h5ad(tiny_data_dir / split / "data.h5ad")
+    effects = tmp_path / "effects.csv"
+    with_perturbation(two_forks()).uns["perturbation"].to_csv(effects, index=False)
     code = main(["report", "--checkpoint", str(untrained_checkpoint), "--data-dir",
-                 str(tiny_data_dir), "--num_genes", "3", "--genes", "GENE3"])  # fmt: skip
+                 str(tiny_data_dir), "--num_genes", "3", "--genes", "GENE3",
+                 "--perturbation", str(effects)])  # fmt: skip
     assert code == 0
     folder = untrained_checkpoint.parents[1] / "report"
     shown = "".join(Page((folder / REPORT).read_text(encoding="utf-8")).text)
     assert "Clusters are not known: name a column of obs with --cluster_key." in shown
     assert "There is no metrics.csv" in shown
     assert "Times: none (give time_key)" in shown
+    assert "does not say which model it is of" in shown
+    assert (folder / FIGURES / "perturbation_volcano.svg").is_file()
     assert (folder / "evaluation.json").is_file()
 
 
@@ -140,6 +147,20 @@ def test_a_gene_that_the_vocabulary_lacks_is_refused_before_the_work(
         report(
             checkpoint=untrained_checkpoint, data_dir=tiny_data_dir, genes=["GENE1,NOGENE", "NONE"],
             output_dir=tmp_path / "out",
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_effects_of_another_model_are_refused_before_the_work(
+    untrained_checkpoint, tiny_data_dir, tmp_path
+) -> None:
+    cells = with_perturbation(two_forks())
+    cells.uns["perturbation_params"] = {"model": "another"}
+    cells.write_h5ad(tmp_path / "effects.h5ad")
+    with pytest.raises(ValueError, match="by another model than this checkpoint"):
+        report(
+            checkpoint=untrained_checkpoint, data_dir=tiny_data_dir,
+            perturbation=tmp_path / "effects.h5ad", output_dir=tmp_path / "out",
         )  # fmt: skip
     assert not (tmp_path / "out").exists()
 

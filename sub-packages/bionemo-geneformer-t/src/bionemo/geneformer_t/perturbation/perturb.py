@@ -27,6 +27,7 @@ from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
 from bionemo.geneformer_t.perturbation.perturb_run import (
     Run,
     Tested,
+    how_made,
     make_run,
     num_edits,
     tested_effects,
@@ -38,9 +39,9 @@ from bionemo.geneformer_t.perturbation.perturb_table import (
     notes_on,
     with_sustained,
 )
-from bionemo.geneformer_t.perturbation.perturbed_input import FATE, ROW
 from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.perturbation.rank_changes import rank_changes
+from bionemo.geneformer_t.perturbation.readouts import FATE, ROW
 from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall
 from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict, notes_on_tests
 from bionemo.geneformer_t.perturbation.screened_effects import (
@@ -78,6 +79,8 @@ class Perturbation:
     verdict: ScreenVerdict
     recall: ScreenRecall | None
     """Of a screen."""
+    params: Mapping[str, Any]
+    """The fingerprint of the model, and what was edited in which cells."""
     agreement: SeedAgreement | None
     """With `seeds`."""
     notes: tuple[str, ...]
@@ -97,6 +100,7 @@ class Perturbation:
             notes: What there is to say about it.
         """
         uns: dict[str, Any] = {key: self.table, f"{key}_by_cluster": self.by_cluster}
+        uns[f"{key}_params"] = dict(self.params)
         uns[f"{key}_notes"] = np.array(notes, dtype=object)
         uns[f"{key}_verdict"] = np.array(self.sentences, dtype=object)
         if self.ranks is not None:
@@ -197,6 +201,7 @@ def perturb(
         num_contexts=int(found.effects.sums.counts[: len(run.asked) if recall else None].sum()),
         agreement=agreement,
         recall=recall,
+        params=how_made(run, model),
         verdict=_verdict(run, found, others, baselines),
         notes=(
             *run.given.notes,

@@ -154,6 +154,21 @@ def donor_effects(run: Run, sums: EffectSums) -> DonorEffects | None:
     return DonorEffects.of(sums.totals, sums.counts, of_group, run.settings)
 
 
+def how_made(run: Run, model: NextCellModel) -> dict[str, Any]:
+    """What `uns` says of how the effects were made."""
+    settings = run.settings
+    return {
+        "model": model_fingerprint(model),
+        "edit": str(run.edit),
+        "fates_key": settings.fates_key,
+        "cluster_key": settings.cluster_key or "",
+        "clusters": np.array(settings.clusters, dtype=object),
+        "donor_key": settings.donor_key or "",
+        "screen": settings.screen,
+        "num_cells": len(run.given.cells),
+    }
+
+
 def _cells_elsewhere(
     obs: pd.DataFrame, settings: PerturbSettings, edit: Edit
 ) -> Bool[ndarray, " cell"] | None:

@@ -17,7 +17,7 @@ from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
 from bionemo.geneformer_t.perturbation.perturb_run import Run, Tested
 from bionemo.geneformer_t.perturbation.perturb_settings import ALL
-from bionemo.geneformer_t.perturbation.perturbed_input import FATE
+from bionemo.geneformer_t.perturbation.readouts import FATE
 from bionemo.geneformer_t.perturbation.sustained_effects import sustained_effects, terminal_states
 from bionemo.geneformer_t.some_names import some_names
 from bionemo.geneformer_t.vocab import GeneVocab

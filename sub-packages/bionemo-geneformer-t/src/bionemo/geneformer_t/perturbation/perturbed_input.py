@@ -37,13 +37,9 @@ from bionemo.geneformer_t.perturbation.chosen_cells import (
 )
 from bionemo.geneformer_t.perturbation.next_step import NextStep
 from bionemo.geneformer_t.perturbation.perturb_settings import PerturbSettings
+from bionemo.geneformer_t.perturbation.readouts import FATE
 from bionemo.geneformer_t.ragged import Ragged, places_within
 from bionemo.geneformer_t.some_names import some_names
-
-ROW = "transition row"
-"""The readout that every model has: how much probability an edit sends to other cells."""
-FATE = "fate "
-"""What the names of readouts of fates begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)

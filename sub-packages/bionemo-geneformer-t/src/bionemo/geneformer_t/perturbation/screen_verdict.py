@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.stats import spearmanr
@@ -48,6 +49,21 @@ class Discoveries:
     def of(cls, tests: EffectTests) -> "Discoveries":
         """Count them."""
         return cls(found=(tests.fdr < FDR).sum(axis=0), tested=np.isfinite(tests.fdr).sum(axis=0))
+
+    @classmethod
+    def of_column(cls, table: pd.DataFrame, column: str, readouts: Sequence[str]) -> "Discoveries":
+        """Count them in a table of effects.
+
+        Args:
+            table: A row for each readout and target.
+            column: With q-values.
+            readouts: Which, in their order.
+        """
+        q_values = table[column].groupby(table["readout"].astype(str), sort=False)
+        return cls(
+            found=q_values.agg(lambda q: (q < FDR).sum())[list(readouts)].to_numpy(dtype=np.int64),
+            tested=q_values.count()[list(readouts)].to_numpy(dtype=np.int64),
+        )
 
     @property
     def share(self) -> Float[ndarray, " readout"]:
@@ -140,6 +156,26 @@ class ScreenVerdict:
                 name: [Overlap.of(model, tests, readout) for readout in numbers]
                 for name, tests in baselines.items()
             },
+        )
+
+    @classmethod
+    def of_table(
+        cls, readouts: Sequence[str], table: pd.DataFrame, controls: Sequence[str]
+    ) -> "ScreenVerdict":
+        """Of a table of effects, which lacks the tests of baselines.
+
+        Args:
+            readouts: Their names.
+            table: A row for each readout and target.
+            controls: Whose columns of q-values the table has.
+        """
+        return cls(
+            readouts=readouts,
+            model=Discoveries.of_column(table, "fdr", readouts),
+            controls={
+                name: Discoveries.of_column(table, f"{name}_fdr", readouts) for name in controls
+            },
+            overlaps={},
         )
 
     @property

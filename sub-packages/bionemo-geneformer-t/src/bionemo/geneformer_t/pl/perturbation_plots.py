@@ -15,7 +15,7 @@ from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.perturbation.null_settings import FDR
 from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION
-from bionemo.geneformer_t.perturbation.perturbed_input import FATE
+from bionemo.geneformer_t.perturbation.readouts import FATE
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.label_colors import (
     Palette,
@@ -32,12 +32,18 @@ from bionemo.geneformer_t.pl.stored import (
     perturbation_table,
 )
 from bionemo.geneformer_t.report.figures.cluster_effects import draw_cluster_effects
-from bionemo.geneformer_t.report.figures.fate_changes import draw_fate_changes
 from bionemo.geneformer_t.report.figures.fate_curves import draw_curves, weighted_curve
 from bionemo.geneformer_t.report.figures.fate_map import legend_beside
-from bionemo.geneformer_t.report.figures.perturbation_volcano import (
-    draw_effects_and_nulls,
-    limits_of,
+from bionemo.geneformer_t.report.figures.perturbation_figures import (
+    LEAST_CELLS,
+    NUM_LABELS,
+    FateChange,
+    controls_of,
+    draw_volcanoes,
+    effects_in_clusters,
+    first_symbols,
+    rows_of,
+    volcano_panels,
 )
 from bionemo.geneformer_t.report.figures.style import MODEL
 
@@ -53,7 +59,7 @@ def perturbation_volcano(
     *,
     controls: Sequence[str] | None = None,
     fdr: float = FDR,
-    num_labels: int = 12,
+    num_labels: int = NUM_LABELS,
     key: str = PERTURBATION,
     ax: Any = None,
     show: bool = False,
@@ -86,20 +92,14 @@ def perturbation_volcano(
     """
     table = perturbation_table(adata, key)
     name = _readout(table, readout)
-    found = table[table["readout"].astype(str) == name]
-    panels_of = {name: found} | {
-        f"{name}: {control}": _of_control(found, control) for control in _controls(table, controls)
-    }
-    if not found["z"].notna().any():
+    drawn = volcano_panels(table, name, _controls(table, controls))
+    if not drawn[name]["z"].notna().any():
         raise ValueError(
             f"no gene of the readout {name!r} has a null: too few cells are affected, or too few "
             "genes were computed; lower min_cells of gft.tl.perturb, or give more cells"
         )
-    room = [limits_of(rows, num_labels) for rows in panels_of.values()]
-    limits = max(one for one, _ in room), max(one for _, one in room)
-    with canvas(len(panels_of), ax, (5.0, 4.4), show=show, save=save, columns=3) as panels:
-        for axes, (title, rows) in zip(panels, panels_of.items(), strict=True):
-            draw_effects_and_nulls(axes, rows, title, fdr=fdr, num_labels=num_labels, limits=limits)
+    with canvas(len(drawn), ax, (5.0, 4.4), show=show, save=save, columns=3) as panels:
+        draw_volcanoes(panels, [drawn], fdr=fdr, num_labels=num_labels)
     return shown(panels, show=show)
 
 
@@ -109,7 +109,7 @@ def perturbation_clusters(
     genes: str | Sequence[str] | None = None,
     *,
     num_genes: int = 12,
-    min_cells: int = 10,
+    min_cells: int = LEAST_CELLS,
     key: str = PERTURBATION,
     ax: Any = None,
     show: bool = False,
@@ -138,21 +138,13 @@ def perturbation_clusters(
     """
     table, parts = perturbation_table(adata, key), cluster_effects(adata, key)
     name = _readout(table, readout)
-    own = parts[parts["readout"].astype(str) == name]
     wanted = _genes(table, name, genes, num_genes)
-    clusters = [str(label) for label in dict.fromkeys(own["cluster"])]
-    effects, cells = (
-        own.pivot_table(index="symbol", columns="cluster", values=values, observed=True).reindex(
-            index=wanted, columns=clusters
-        )
-        for values in ("effect", "cells")
-    )
+    effects, cells, clusters = effects_in_clusters(parts, name, wanted)
     size = 2.6 + 0.75 * len(clusters), 1.4 + 0.32 * len(wanted)
     with canvas(1, ax, size, show=show, save=save) as panels:
         draw_cluster_effects(
-            panels[0], effects.to_numpy(np.float64), cells.fillna(0).to_numpy(np.int64), wanted,
-            clusters, title=name, min_cells=min_cells,
-        )  # fmt: skip
+            panels[0], effects, cells, wanted, clusters, title=name, min_cells=min_cells
+        )
     return shown(panels, show=show)
 
 
@@ -201,18 +193,13 @@ def perturbation_fates(
         raise KeyError(f"no fate was read; the readouts of uns[{key!r}] are: {', '.join(readouts)}")
     names = chosen_fates(fates, [name.removeprefix(FATE) for name in read])
     wanted = _genes(table, read[0], genes, num_genes)
-    effects = {name: effects_in_cells(adata, key, name, wanted) for name in read}
+    effects = [effects_in_cells(adata, key, name, wanted) for name in read]
+    changes = [FateChange.of(gene, fates[names], effects) for gene in wanted]
     colors = label_colors(adata, key_of_labels(adata, names), names, palette)
     size = 3.4, 1.1 + 0.42 * len(names)
     with canvas(len(wanted), ax, size, show=show, save=save, columns=ncols) as panels:
-        for number, (axes, gene) in enumerate(zip(panels, wanted, strict=True)):
-            changes = np.column_stack([effects[name][gene] for name in read])
-            held = np.isfinite(changes).all(axis=1)
-            mean = fates.loc[held, names].mean().to_numpy(dtype=np.float64)
-            after = np.clip(mean + changes[held].mean(axis=0), 0, 1)
-            draw_fate_changes(axes, mean, after, names, [colors[name] for name in names], gene)
-            note = f"grey before, coloured after; {held.sum():,} affected cells"
-            axes.set_xlabel(f"mean fate probability, %\n{note}", fontsize=8)
+        for number, (axes, change) in enumerate(zip(panels, changes, strict=True)):
+            change.draw(axes, names, [colors[name] for name in names])
             if ax is None and number % ncols:
                 axes.tick_params(labelleft=False)
     return shown(panels, show=show)
@@ -311,11 +298,7 @@ def _readout(table: pd.DataFrame, name: str | None) -> str:
 
 
 def _controls(table: pd.DataFrame, names: Sequence[str] | None) -> list[str]:
-    held = [
-        column.removesuffix("_z")
-        for column in table.columns
-        if column.endswith("_z") and f"{column.removesuffix('_z')}_fdr" in table
-    ]
+    held = controls_of(table)
     wanted = held if names is None else [names] if isinstance(names, str) else list(names)
     unknown = [name for name in wanted if name not in held]
     if unknown:
@@ -324,12 +307,6 @@ def _controls(table: pd.DataFrame, names: Sequence[str] | None) -> list[str]:
             f"{', '.join(held) or 'none'}"
         )
     return wanted
-
-
-def _of_control(found: pd.DataFrame, control: str) -> pd.DataFrame:
-    """The rows of a readout with the numbers of a control; its nulls are not in the table."""
-    numbers = {name: found[f"{control}_{name}"] for name in ("effect", "z", "fdr")}
-    return found[["target", "symbol"]].assign(**numbers)
 
 
 def _genes(
@@ -341,13 +318,12 @@ def _genes(
     single: bool = False,
 ) -> list[str]:
     """The symbols that are asked for, or those with the smallest p-values and largest |z|."""
-    own = table[table["readout"].astype(str) == readout]
+    own = rows_of(table, readout)
     if single:
         own = own[~own["target"].astype(str).str.contains("+", regex=False)]
     held = own["symbol"].astype(str).to_list()
     if genes is None:
-        order = np.lexsort((-own["z"].abs(), own["p_value"]))
-        return [held[row] for row in order[:number]]
+        return first_symbols(own, number)
     wanted = [genes] if isinstance(genes, str) else list(genes)
     unknown = [gene for gene in wanted if gene not in held]
     if unknown:

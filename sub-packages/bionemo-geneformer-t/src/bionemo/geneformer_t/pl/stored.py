@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DRIVERS", "FATES", "LAST_RESORT", "TRANSITIONS", "chosen_fates", "cluster_effects",
     "driver_table", "effects_in_cells", "embedding", "fate_table", "perturbation_table",
-    "terminal_cells", "transition_matrix",
+    "require_columns", "terminal_cells", "transition_matrix",
 ]  # fmt: skip
 
 LAST_RESORT = "X_pca"
@@ -109,7 +109,7 @@ def driver_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
         )
     table = adata.uns[key]
     needed = ("fate", "gene", "symbol", "effect", "p_value", "fdr")
-    _require_columns(table, needed, f"uns[{key!r}]", "gft.tl.drivers")
+    require_columns(table, needed, f"uns[{key!r}]", "gft.tl.drivers")
     return table
 
 
@@ -134,7 +134,7 @@ def perturbation_table(adata: "anndata.AnnData | pd.DataFrame", key: str) -> pd.
         "p_value",
         "fdr",
     )
-    _require_columns(table, needed, where, "gft.tl.perturb")
+    require_columns(table, needed, where, "gft.tl.perturb")
     assert isinstance(table, pd.DataFrame)
     return table
 
@@ -148,7 +148,7 @@ def cluster_effects(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
     """
     table = _of_perturb(adata, f"{key}_by_cluster")
     needed = ("readout", "symbol", "cluster", "effect", "cells")
-    _require_columns(table, needed, f"uns[{key + '_by_cluster'!r}]", "gft.tl.perturb")
+    require_columns(table, needed, f"uns[{key + '_by_cluster'!r}]", "gft.tl.perturb")
     if not len(table):
         raise ValueError(
             "effects were not computed by cluster; run gft.tl.perturb with cluster_key"
@@ -194,11 +194,16 @@ def choice_table(adata: "anndata.AnnData") -> pd.DataFrame | None:
     """
     table = adata.uns.get(BY_CHOICE)
     if table is not None:
-        _require_columns(table, COLUMNS, f"uns[{BY_CHOICE!r}]", "gft.tl.compare_fates")
+        require_columns(table, COLUMNS, f"uns[{BY_CHOICE!r}]", "gft.tl.compare_fates")
     return table
 
 
-def _require_columns(table: Any, needed: Sequence[str], where: str, maker: str) -> None:
+def require_columns(table: Any, needed: Sequence[str], where: str, maker: str) -> None:
+    """Check that a table is of a function.
+
+    Raises:
+        ValueError: It lacks columns that the function writes.
+    """
     columns = list(table.columns) if isinstance(table, pd.DataFrame) else []
     missing = [name for name in needed if name not in columns]
     if missing:

@@ -26,6 +26,10 @@ from bionemo.geneformer_t.report.figures.graph_map import graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured
 from bionemo.geneformer_t.report.graph_facts import stored_graphs
 from bionemo.geneformer_t.report.in_sample import IN_SAMPLE
+from bionemo.geneformer_t.report.perturbation_section import (
+    PerturbationResults,
+    perturbation_section,
+)
 from bionemo.geneformer_t.training.run_folder import CONFIG_FILE
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -40,6 +44,7 @@ def sections_of(
     genes: Sequence[str],
     num_genes: int,
     fates: FateResults | None = None,
+    perturbation: PerturbationResults | None = None,
 ) -> dict[str, page.Section]:
     """The parts of the page in the order of reading: the answer first, then what it rests on.
 
@@ -51,6 +56,7 @@ def sections_of(
         genes: Names of genes to follow.
         num_genes: How many more to choose.
         fates: Of some cells; without them there is no section on fates.
+        perturbation: Effects of edited genes; without them there is no section on them.
     """
     tokens = evaluated.dataset.tokens
     vocab = evaluated.dataset.vocab
@@ -74,6 +80,7 @@ def sections_of(
         "scores": page.scores(evaluation),
         "retrieval": page.retrieval(evaluation.retrieval),
         **({} if fates is None else {"fates": fate_section(fates)}),
+        **({} if perturbation is None else {"perturbation": perturbation_section(perturbation)}),
         "arrows": page.arrows(evaluated.arrows, evaluated.where),
         "genes": page.genes(
             trends,

@@ -11,6 +11,7 @@ from bionemo.geneformer_t.setting_values import require_at_least
 if TYPE_CHECKING:
     from bionemo.geneformer_t.report.evaluated import Evaluated
     from bionemo.geneformer_t.report.fate_section import FateResults
+    from bionemo.geneformer_t.report.perturbation_section import PerturbationResults
 
 REPORT = "report.html"
 FIGURES = "report_figures"
@@ -32,6 +33,10 @@ class ReportSettings(EvaluateSettings):
     spaces."""
     fates: Path | None = None
     """An .h5ad with fates to draw on the page, from geneformer-t fates or gft.tl.fates."""
+    perturbation: Path | None = None
+    """Effects of edited genes to show on the page, the .h5ad or .csv of geneformer-t perturb. An
+    .h5ad also has the verdict beside simple methods, effects by cluster and, if effects in cells
+    were asked for (--with_cells), fates before and after."""
     num_genes: int = 8
     """Number of genes to show in addition; those that change most are chosen."""
 
@@ -55,10 +60,11 @@ def report(settings: ReportSettings) -> Path:
 
     _check_genes(settings)  # before long work
     fates = None if settings.fates is None else _stored_fates(settings.fates, settings.cluster_key)
+    perturbation = _stored_perturbation(settings)
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
     evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
-    return write_report(evaluated, folder, settings.genes, settings.num_genes, fates)
+    return write_report(evaluated, folder, settings.genes, settings.num_genes, fates, perturbation)
 
 
 def _stored_fates(path: Path, cluster_key: str | None) -> "FateResults":
@@ -68,6 +74,18 @@ def _stored_fates(path: Path, cluster_key: str | None) -> "FateResults":
     cells = backed_cells(path, "fates")
     key = cluster_key if cluster_key in cells.obs else None
     return fate_results(cells, key)
+
+
+def _stored_perturbation(settings: ReportSettings) -> "PerturbationResults | None":
+    """Effects of edited genes, of the same model as the report."""
+    from bionemo.geneformer_t.inference.checkpoint import load_model
+    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+    from bionemo.geneformer_t.run.perturbation_drawn import perturbation_results
+
+    if settings.perturbation is None:
+        return None
+    model = load_model(settings.checkpoint)
+    return perturbation_results(settings.perturbation, model_fingerprint(model))
 
 
 def _check_genes(settings: ReportSettings) -> None:
@@ -95,6 +113,7 @@ def write_report(
     genes: tuple[str, ...] = (),
     num_genes: int = ReportSettings.num_genes,
     fates: "FateResults | None" = None,
+    perturbation: "PerturbationResults | None" = None,
 ) -> Path:
     """Write the page and its pictures from an evaluation, and print where they are.
 
@@ -104,6 +123,7 @@ def write_report(
         genes: Names of genes to follow.
         num_genes: How many more to choose.
         fates: Of some cells, where they were computed.
+        perturbation: Effects of edited genes, where they were computed.
     """
     from bionemo.geneformer_t.files import write_text
     from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
@@ -111,7 +131,7 @@ def write_report(
     from bionemo.geneformer_t.report.page import pictures_of
 
     checkpoint = summarise_checkpoint(evaluated.checkpoint)
-    sections = sections_of(evaluated, checkpoint, genes, num_genes, fates)
+    sections = sections_of(evaluated, checkpoint, genes, num_genes, fates, perturbation)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
     for section in sections.values():

@@ -129,8 +129,9 @@ def perturb(
         `NAME_z`, `NAME_fdr` for each control; with `num_sustained` also `sustained`, the mean
         change of fate probabilities with all cells edited. The table is also written to
         `uns[key_added]`, the effects in each cluster to `uns[key_added + "_by_cluster"]`, what was
-        counted and left out to `uns[key_added + "_notes"]`, and the verdict in words to
-        `uns[key_added + "_verdict"]`. With `with_cells`, the effects of cells x targets go to
+        counted and left out to `uns[key_added + "_notes"]`, the verdict in words to
+        `uns[key_added + "_verdict"]`, and the model's fingerprint and what was edited to
+        `uns[key_added + "_params"]`. With `with_cells`, the effects of cells x targets go to
         `obsm[key_added + ": " + readout]`, NaN where there is none; with `with_ranks`, the mean
         changes of genes x targets to `uns[key_added + "_ranks"]`, in normalised ranks: 1 at the
         first rank, falling evenly to 0 after the last that counts.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.report.figures.cluster_flow import short_name
@@ -44,11 +44,11 @@ def draw_effects_and_nulls(
             and `null_sd` where nulls are to be drawn; genes without z are left out.
         title: Of the panel.
         fdr: Rate of false discoveries up to which genes count as found.
-        num_labels: Genes to name, those found with the largest |z|; all, where there are no more.
+        num_labels: Genes whose nulls are drawn, those found with the largest |z|; all, where there
+            are no more. `name_effects` names them.
         limits: The largest effect and the largest |z| that the panel has room for.
     """
-    effect, z, q_value = (_numbers(found, name) for name in ("effect", "z", "fdr"))
-    known, is_found = np.isfinite(effect) & np.isfinite(z), q_value < fdr
+    effect, z, known, is_found = _points(found, fdr)
     groups = (
         (known & ~is_found, QUIET, ""),
         (known & is_found & (z > 0), MODEL, "above (blue)"),
@@ -64,22 +64,31 @@ def draw_effects_and_nulls(
     axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
     counts = " and ".join(f"{some.sum():,} {label}" for some, _, label in groups[1:])
     note = f"effect\n{counts} the null, of {known.sum():,} at q < {fdr:g}"
-    if "null_sd" in found:
+    named = _named(found, fdr, num_labels)
+    has_nulls = "null_sd" in found and len(named) > 0
+    if has_nulls:
         note += f"\ngrey lines: mean of the null, and {_NULL} standard deviations"
     axes.set_xlabel(note, fontsize=8)
     axes.set_ylabel("|z|, standard deviations from matched genes", fontsize=8)
     axes.set_title(short_name(title, _MOST_LETTERS_OF_TITLE), loc="left", fontsize=11)
     axes.tick_params(labelsize=8)
     quieten(axes, grid="both")
-    named = known & (is_found | (known.sum() <= num_labels))
-    order = np.argsort(np.where(named, -np.abs(z), np.inf), kind="stable")
-    order = order[: min(num_labels, int(named.sum()))]
-    if "null_sd" in found:
+    if has_nulls:
         _draw_nulls(
-            axes, np.abs(z), _numbers(found, "null_mean"), _numbers(found, "null_sd"), order
+            axes, np.abs(z), _numbers(found, "null_mean"), _numbers(found, "null_sd"), named
         )
-    names = [short_name(str(name), _MOST_LETTERS) for name in found["symbol"]]
-    label_points(axes, np.column_stack([effect, np.abs(z)])[order], [names[i] for i in order])
+
+
+def name_effects(axes: Any, found: pd.DataFrame, *, fdr: float, num_labels: int) -> None:
+    """Name the genes of a panel that was drawn and has its place in the figure.
+
+    Args, as `draw_effects_and_nulls`.
+    """
+    effect, z, _, _ = _points(found, fdr)
+    named = _named(found, fdr, num_labels)
+    names = [short_name(str(found["symbol"].iloc[i]), _MOST_LETTERS) for i in named]
+    places = np.column_stack([effect, np.abs(z)])[named]
+    label_points(axes, places, names, is_laid_out=True)
 
 
 def limits_of(found: pd.DataFrame, num_labels: int) -> tuple[float, float]:
@@ -94,6 +103,24 @@ def limits_of(found: pd.DataFrame, num_labels: int) -> tuple[float, float]:
         ends = np.abs(_numbers(found, "null_mean")) + _NULL * _numbers(found, "null_sd")
         wide = np.append(wide, ends[known])
     return float(wide.max(initial=0)), float(np.abs(z[known]).max(initial=_LEAST_HEIGHT))
+
+
+def _points(
+    found: pd.DataFrame, fdr: float
+) -> tuple[
+    Float[ndarray, " gene"], Float[ndarray, " gene"], Bool[ndarray, " gene"], Bool[ndarray, " gene"]
+]:
+    """Effects and z, which of them are known, and which are found."""
+    effect, z, q_value = (_numbers(found, name) for name in ("effect", "z", "fdr"))
+    return effect, z, np.isfinite(effect) & np.isfinite(z), q_value < fdr
+
+
+def _named(found: pd.DataFrame, fdr: float, num_labels: int) -> Int[ndarray, " named"]:
+    """The genes to name: those found with the largest |z|; all, where there are no more."""
+    _, z, known, is_found = _points(found, fdr)
+    named = known & (is_found | (known.sum() <= num_labels))
+    order = np.argsort(np.where(named, -np.abs(z), np.inf), kind="stable")
+    return order[: min(num_labels, int(named.sum()))]
 
 
 def _draw_nulls(

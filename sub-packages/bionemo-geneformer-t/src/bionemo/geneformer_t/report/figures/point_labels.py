@@ -22,7 +22,12 @@ _POINT = 3.0
 
 
 def label_points(
-    axes: Any, places: Float[ndarray, "point 2"], names: Sequence[str], fontsize: float = 9
+    axes: Any,
+    places: Float[ndarray, "point 2"],
+    names: Sequence[str],
+    fontsize: float = 9,
+    *,
+    is_laid_out: bool = False,
 ) -> list[Any]:
     """Write names as near to their points as they fit; the first are placed first.
 
@@ -34,12 +39,15 @@ def label_points(
         places: The points, in the coordinates of the data.
         names: What to write beside them.
         fontsize: Of the names.
+        is_laid_out: Whether the figure has been drawn with all that it holds but names, so that
+            panels have their places.
 
     Returns:
         The texts that are written.
     """
     figure = axes.figure.get_figure(root=True)
-    figure.draw_without_rendering()  # the layout decides how much room there is
+    if not is_laid_out:
+        figure.draw_without_rendering()  # the layout decides how much room there is
     renderer, panel = figure.canvas.get_renderer(), axes.get_window_extent()
     pixels = figure.dpi / 72
     dots = axes.transData.transform(places) if len(places) else np.zeros((0, 2))

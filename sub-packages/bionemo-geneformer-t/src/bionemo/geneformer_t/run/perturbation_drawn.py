@@ -1,0 +1,87 @@
+"""What `geneformer-t perturb` has written, as the report draws it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bionemo.geneformer_t.counts.h5ad import backed_cells
+from bionemo.geneformer_t.fates.terminal_settings import FATES
+from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION
+from bionemo.geneformer_t.pl.stored import fate_table, perturbation_table, require_columns
+from bionemo.geneformer_t.report.perturbation_section import PerturbationResults
+
+if TYPE_CHECKING:
+    import anndata
+
+
+def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> PerturbationResults:
+    """Read a table of effects, and what else the file has of it.
+
+    Args:
+        path: The .h5ad or .csv that `geneformer-t perturb` wrote.
+        model: Fingerprint of the model that the report is of.
+        key: What the names of entries of an .h5ad begin with.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        KeyError: There are no effects in it.
+        ValueError: The file is of another kind, its table is another, or the effects are another
+            model's.
+    """
+    if path.suffix == ".csv":
+        if not path.is_file():
+            raise FileNotFoundError(f"perturbation: expected a .csv file at {path}; there is none")
+        return PerturbationResults(table=_checked(_of_csv(path), str(path)))
+    if path.suffix != ".h5ad":
+        raise ValueError(
+            f"perturbation: expected the .h5ad or .csv that geneformer-t perturb wrote; got {path}"
+        )
+    cells = backed_cells(path, "perturbation")
+    table = _checked(perturbation_table(cells, key), str(path))
+    params = cells.uns.get(f"{key}_params", {})
+    made_by, fates_key = params.get("model"), str(params.get("fates_key", FATES))
+    if made_by is not None and str(made_by) != model:
+        raise ValueError(
+            f"perturbation: the effects in {path} are by another model than this checkpoint; give "
+            "the checkpoint that they are by, or perturb with this one"
+        )
+    return PerturbationResults(
+        table=table,
+        verdict=_texts(cells.uns, f"{key}_verdict"),
+        notes=_texts(cells.uns, f"{key}_notes"),
+        by_cluster=cells.uns.get(f"{key}_by_cluster"),
+        fates=fate_table(cells, fates_key) if fates_key in cells.obsm else None,
+        in_cells=_in_cells(cells, key),
+    )
+
+
+def _of_csv(path: Path) -> pd.DataFrame:
+    """Names are text whatever they look like: a gene may be called NA."""
+    names = dict.fromkeys(("readout", "target", "symbol", "edit"), str)
+    try:
+        return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise ValueError(f"perturbation: {path} cannot be read as a table ({error})") from error
+
+
+def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    needed = ("edit", "cells", "cells_without", "cells_unchanged")
+    table = perturbation_table(table, where)
+    require_columns(table, needed, where, "geneformer-t perturb")
+    if table.empty:
+        raise ValueError(f"perturbation: the table in {where} has no rows")
+    return table
+
+
+def _texts(held: Any, key: str) -> list[str]:
+    return [str(text) for text in held.get(key, ())]
+
+
+def _in_cells(cells: "anndata.AnnData", key: str) -> dict[str, pd.DataFrame]:
+    start = f"{key}: "
+    return {
+        name.removeprefix(start): table
+        for name, table in cells.obsm.items()
+        if name.startswith(start)
+    }

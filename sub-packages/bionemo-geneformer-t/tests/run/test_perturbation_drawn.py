@@ -1,0 +1,76 @@
+"""What `geneformer-t perturb` wrote is what the report draws; what is no such file is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from perturbed_forks import with_perturbation
+from two_forks import two_forks
+
+from bionemo.geneformer_t.report.perturbation_section import perturbation_section
+from bionemo.geneformer_t.report.pictures import Picture
+from bionemo.geneformer_t.run.perturbation_drawn import perturbation_results
+
+
+@pytest.fixture
+def cells():
+    made = with_perturbation(two_forks())
+    made.uns["perturbation_params"] = {"model": "mine", "fates_key": "other"}
+    made.uns["perturbation_verdict"] = np.array(["found nothing"], dtype=object)
+    made.uns["perturbation_notes"] = np.array(["no donors"], dtype=object)
+    made.obsm["other"] = made.obsm["fates"]
+    return made
+
+
+def test_everything_that_is_stored_is_drawn(cells, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Picture, "of", lambda _, name: name)  # figures are built, not rendered
+    cells.write_h5ad(tmp_path / "effects.h5ad")
+    found = perturbation_results(tmp_path / "effects.h5ad", "mine")
+    expected = cells.uns["perturbation"]
+    pd.testing.assert_frame_equal(found.table.reset_index(drop=True), expected, check_dtype=False)
+    assert found.verdict == ["found nothing"]
+    assert found.notes == ["no donors"]
+    assert set(found.in_cells) == {"fate A", "fate B", "fate C"}
+    assert found.fates.equals(cells.obsm["other"])
+    section = perturbation_section(found)
+    assert section["volcano"] is not None
+    assert section["clusters"] is not None
+    assert section["changes"] is not None
+
+
+def test_a_csv_has_the_same_table(cells, tmp_path) -> None:
+    table = cells.uns["perturbation"].replace({"symbol": {"Alp": "NA"}})
+    table.to_csv(tmp_path / "effects.csv", index=False)
+    found = perturbation_results(tmp_path / "effects.csv", "any")
+    pd.testing.assert_frame_equal(found.table, table, check_dtype=False)
+    assert found.by_cluster is found.fates is None
+
+
+def test_what_is_no_table_of_effects_is_refused(cells, tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"perturbation: expected a \.csv"):
+        perturbation_results(tmp_path / "none.csv", "mine")
+    with pytest.raises(FileNotFoundError, match=r"perturbation: expected an \.h5ad"):
+        perturbation_results(tmp_path / "none.h5ad", "mine")
+    with pytest.raises(ValueError, match=r"expected the .h5ad or .csv .* got .*none\.txt"):
+        perturbation_results(tmp_path / "none.txt", "mine")
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ValueError, match=r"bytes\.csv cannot be read as a table"):
+        perturbation_results(tmp_path / "bytes.csv", "mine")
+    (tmp_path / "other.csv").write_text("fate,gene\nA,w\n")
+    with pytest.raises(ValueError, match=r"the table of gft\.tl\.perturb; it has no readout"):
+        perturbation_results(tmp_path / "other.csv", "mine")
+    cells.uns["perturbation"].iloc[:0].to_csv(tmp_path / "empty.csv", index=False)
+    with pytest.raises(ValueError, match="has no rows"):
+        perturbation_results(tmp_path / "empty.csv", "mine")
+    cells.uns["perturbation"].drop(columns="cells").to_csv(tmp_path / "few.csv", index=False)
+    with pytest.raises(ValueError, match="it has no cells"):
+        perturbation_results(tmp_path / "few.csv", "mine")
+
+
+def test_effects_of_another_model_are_refused(cells, tmp_path) -> None:
+    cells.write_h5ad(tmp_path / "effects.h5ad")
+    with pytest.raises(ValueError, match="by another model than this checkpoint"):
+        perturbation_results(tmp_path / "effects.h5ad", "yours")
+    del cells.uns["perturbation"]
+    cells.write_h5ad(tmp_path / "effects.h5ad")
+    with pytest.raises(KeyError, match=r"run gft\.tl\.perturb first"):
+        perturbation_results(tmp_path / "effects.h5ad", "mine")
