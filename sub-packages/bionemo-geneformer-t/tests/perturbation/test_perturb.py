@@ -1,5 +1,7 @@
 """From an AnnData object to the table: counts, tests and readouts belong to each other."""
 
+from types import SimpleNamespace
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -17,7 +19,9 @@ from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
 from bionemo.geneformer_t.perturbation.perturb_settings import PerturbSettings
+from bionemo.geneformer_t.perturbation.perturb_text import summary
 from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict
 from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -257,6 +261,30 @@ def test_the_verdict_names_controls_baselines_and_seeds(adata, model) -> None:
     assert "ridge" in words
     assert "correlation" in words
     assert "Agreement of 3 models" in words
+
+
+def test_discoveries_are_counted_and_named_once() -> None:
+    names = [f"g{i}" for i in range(12)]
+    rows = [
+        {"readout": readout, "symbol": name, "effect": effect, "z": 9 * np.sign(effect),
+         "p_value": 0.001, "fdr": 0.01 if readout == "fate left" else 0.9}
+        for readout in ("fate left", "transition row")
+        for name, effect in zip([*names, "h"], [0.5] * 12 + [-0.25], strict=True)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    verdict = ScreenVerdict.of_table(["fate left"], table, [])
+    lines = summary(
+        SimpleNamespace(
+            table=table, verdict=verdict, num_contexts=1234, num_cells=40,
+            sentences=["fate left: 13 of 13 targets"],
+        )
+    ).splitlines()  # fmt: skip
+    assert lines[:2] == ["1,234 edited cells were read, of 40 cells", "fate left: 13 of 13 targets"]
+    assert lines[2].startswith("fate left, up: g0 (+0.5, z +9.0), g1")
+    assert lines[2].endswith("g9 (+0.5, z +9.0), and 2 more")
+    assert lines[3:] == [
+        "fate left, down: h (-0.25, z -9.0)", "transition row: 0 of 13 targets at q < 0.05"
+    ]  # fmt: skip
 
 
 def test_genes_that_are_not_read_are_named(adata, model) -> None:

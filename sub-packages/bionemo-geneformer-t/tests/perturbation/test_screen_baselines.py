@@ -10,7 +10,9 @@ from bionemo.geneformer_t.fates.driver_genes import driver_genes
 from bionemo.geneformer_t.fates.driver_settings import DriverSettings
 from bionemo.geneformer_t.fates.strata import make_strata
 from bionemo.geneformer_t.inference.expected_ranks import current_ranks
+from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.driver_columns import with_drivers
+from bionemo.geneformer_t.perturbation.edits import Delete
 from bionemo.geneformer_t.perturbation.screen_baselines import (
     MOST_CELLS,
     PENALTIES,
@@ -68,28 +70,15 @@ def test_predictions_are_of_encoded_cells(ridge: RidgeReadout) -> None:
     np.testing.assert_allclose(ridge.predict(CELLS), expected, rtol=1e-5)
 
 
-def test_effects_of_deletions_are_those_of_cells_that_are_encoded_again(
-    ridge: RidgeReadout,
-) -> None:
-    found = ridge.deletion_effects(CELLS)
-    for gene in range(VOCAB):
-        rows = [i for i, cell in enumerate(CELLS.rows()) if gene in cell[:RANKS]]
-        own = CELLS.take(np.array(rows))
-        edited = Ragged.of([cell[cell != gene] for cell in own.rows()])
-        expected = (ridge.predict(edited) - ridge.predict(own)).mean(axis=0)
-        np.testing.assert_allclose(found[gene], expected, atol=1e-5)
-    absent = RidgeReadout(
-        slopes=np.ones((VOCAB + 1, 1)), intercept=np.zeros(1), num_ranks=RANKS,
-        penalties=np.ones(1), num_cells=80,
-    )  # fmt: skip
-    assert np.isnan(absent.deletion_effects(CELLS)[VOCAB, 0])
-
-
 def test_a_gene_that_decides_stands_out() -> None:
     readouts = 3 * TABLE[:, [7]] + 0.1 * RNG.standard_normal((80, 1))
-    effects = fit_ridge_readout(CELLS, readouts, RANKS, VOCAB, RNG).deletion_effects(CELLS)
-    assert np.nanargmin(effects[:, 0]) == 7
-    assert np.sort(effects[:, 0])[0] < 3 * np.sort(effects[:, 0])[1]
+    fitted = fit_ridge_readout(CELLS, readouts, RANKS, VOCAB, RNG)
+    edits = CellEdits(CELLS, [(gene,) for gene in range(VOCAB)], Delete(), RANKS)
+    (batch,) = edits.batches(10_000)
+    change = (fitted.predict(batch.contexts) - fitted.predict(CELLS)[batch.cells])[:, 0]
+    effects = np.bincount(batch.targets, change) / np.bincount(batch.targets)
+    assert effects.argmin() == 7
+    assert effects.min() < 3 * np.sort(effects)[1]
 
 
 def test_cells_without_next_cells_are_left_out() -> None:

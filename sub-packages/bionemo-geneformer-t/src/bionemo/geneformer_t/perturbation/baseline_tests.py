@@ -76,9 +76,9 @@ def _ridge(run: Run, model: NextCellModel, base: Float[ndarray, "cell readout"])
     rng = np.random.default_rng(run.settings.seed)
     fitted = fit_ridge_readout(read, base, most, vocab_size, rng)
     before = fitted.predict(read)
-    edits = CellEdits(cells, run.tokens, run.edit, most, run.elsewhere)
+    edits = CellEdits(cells, run.targets, run.edit, most, run.elsewhere)
     scale = _SPAN * (np.nanmax(base, axis=0) - np.nanmin(base, axis=0))
-    sums = EffectSums.zeros(len(run.tokens), int(groups.max()) + 1, scale)
+    sums = EffectSums.zeros(len(run.targets), int(groups.max()) + 1, scale)
     for batch in edits.batches(_CONTEXTS_AT_ONCE):
         change = fitted.predict(batch.contexts) - before[batch.cells]
         sums.add(batch.targets, groups[batch.cells], change)
@@ -103,10 +103,10 @@ def _correlation(
     table = rank_table(given.cells, int(given.cells.lengths.max()), vocab_size).tocsc()
     of_gene = rank_correlations(table, base, strata)
     more = isinstance(run.edit, Move) and run.edit.ranks > 0
-    effects = np.full((len(run.tokens), base.shape[1]), np.nan)
-    for place, target in enumerate(run.tokens):
+    effects = np.full((len(run.targets), base.shape[1]), np.nan)
+    for place, target in enumerate(run.targets):
         if len(target) == 1:
             effects[place] = of_gene[target[0]] if more else -of_gene[target[0]]
     expressed = given.expressed_by(vocab_size)
-    cells = np.array([expressed[list(target)].min() for target in run.tokens])
+    cells = np.array([expressed[list(target)].min() for target in run.targets])
     return effect_tests(effects, cells, run.plan.nulls, run.settings)

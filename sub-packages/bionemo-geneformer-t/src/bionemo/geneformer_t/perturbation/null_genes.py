@@ -20,10 +20,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.spatial import KDTree
 
+from bionemo.geneformer_t.perturbation.cell_edits import Target
 from bionemo.geneformer_t.perturbation.null_settings import NullSettings
 
-Target = tuple[int, ...]
-"""Genes that are edited together, as columns of a table of ranks, in ascending order."""
 NONE = -1
 """In a row of null targets: there are no more."""
 _SURPLUS = 5
@@ -54,8 +53,8 @@ def plan_nulls(asked: Sequence[Target], ranks: sp.sparray, settings: NullSetting
 
     Args:
         asked: One gene or several each; no target twice.
-        ranks: Normalised rank of each gene in each of the chosen cells (`rank_table` over the ranks
-            that the model reads), of which 0 is not stored.
+        ranks: Normalised rank of each token in each of the chosen cells (`rank_table` over the
+            ranks that the model reads), of which 0 is not stored.
         settings: How many, and from how many cells.
     """
     matched = _Matching.of(sp.csc_array(ranks), settings)

@@ -6,7 +6,7 @@ cells, targets and tests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,8 @@ def perturb(
         run, every, recall = _screened(run, models, processes, on_contexts, on_plan)
         found, others = every.pop(MODEL), every
     else:
-        on_plan(num_edits(run, model) * (1 + len(controls or {}) + len(seeds)) // processes.number)
+        edits = num_edits(run, model, run.targets)
+        on_plan(edits * (1 + len(controls or {}) + len(seeds)) // processes.number)
         if settings.with_cells:
             kept = CellEffects(len(run.given.cells), len(run.asked), readouts)
         found = tested_effects(
@@ -226,10 +227,10 @@ def _screened(
     on_plan(len(run.given.cells) * len(models))
     estimates = {name: estimated(run, one, on_contexts) for name, one in models.items()}
     verified = verified_run(run, estimates)
-    on_plan(num_edits(replace(verified, tokens=verified.asked), models[MODEL]) * len(models))
+    on_plan(num_edits(verified, models[MODEL], verified.asked) * len(models))
     recall = sampled_recall(run, estimates[MODEL])
-    row_of = {target: row for row, target in enumerate(run.tokens)}
-    place = np.array([row_of[target] for target in verified.tokens])
+    row_of = {target: row for row, target in enumerate(run.targets)}
+    place = np.array([row_of[target] for target in verified.targets])
     found = {
         name: verified_effects(verified, one, place, processes, on_contexts)
         for name, one in estimates.items()

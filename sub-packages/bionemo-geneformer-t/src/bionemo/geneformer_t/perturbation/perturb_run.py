@@ -1,7 +1,7 @@
 """One perturbation: targets, nulls and cells that are the same for the model and all controls."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,6 @@ class Run:
     given: PerturbedInput
     edit: Edit
     plan: NullPlan
-    tokens: list[Target]
-    """The targets of the plan as tokens."""
     settings: PerturbSettings
     elsewhere: Mapping[int, int] | None
     genes_read: int
@@ -61,9 +59,14 @@ class Run:
     """What to call the targets that were asked for."""
 
     @property
+    def targets(self) -> list[Target]:
+        """Those that were asked for, then those that are needed as nulls."""
+        return self.plan.targets
+
+    @property
     def asked(self) -> list[Target]:
         """The targets that were asked for."""
-        return self.tokens[: len(self.plan.nulls)]
+        return self.targets[: len(self.plan.nulls)]
 
 
 def make_run(
@@ -95,28 +98,24 @@ def make_run(
         names = targets_of(
             read_names(settings.genes), vocab, held.symbols, expressed, len(held.cells)
         )
-    asked = [tuple(np.searchsorted(vocab.gene_ids, target).tolist()) for target in names]
-    ranks_read = rank_table(read, most, len(vocab))[:, vocab.gene_ids]
-    plan = plan_nulls(asked, ranks_read, settings)
-    tokens = [tuple(vocab.gene_ids[list(target)].tolist()) for target in plan.targets]
+    plan = plan_nulls(list(names), rank_table(read, most, len(vocab)), settings)
     ranks = None
     if held.elsewhere is not None:
-        every = np.unique(np.concatenate([np.array(target) for target in tokens]))
+        every = np.unique(np.concatenate([np.array(target) for target in plan.targets]))
         ranks = typical_ranks(held.elsewhere, every, len(vocab))
     return Run(
-        given=held, edit=edit, plan=plan, tokens=tokens, settings=settings, elsewhere=ranks,
-        genes_read=most,
+        given=held, edit=edit, plan=plan, settings=settings, elsewhere=ranks, genes_read=most,
         names=names,
     )  # fmt: skip
 
 
-def num_edits(run: Run, model: NextCellModel) -> int:
+def num_edits(run: Run, model: NextCellModel, targets: Sequence[Target]) -> int:
     """How many edited cells there are at most, for a progress bar."""
     read = run.given.cells.truncated(genes_per_cell(model))
     if isinstance(run.edit, AsIn):
-        return len(run.tokens) * len(read)
+        return len(targets) * len(read)
     expressed = np.bincount(read.values, minlength=len(model.required_vocab()))
-    return int(sum(expressed[list(target)].min() for target in run.tokens))
+    return int(sum(expressed[list(target)].min() for target in targets))
 
 
 def tested_effects(
@@ -130,7 +129,7 @@ def tested_effects(
 ) -> Tested:
     """The effects of all targets by one model, and the tests of those that were asked for."""
     given, settings = run.given, run.settings
-    edits = CellEdits(given.cells, run.tokens, run.edit, genes_per_cell(model), run.elsewhere)
+    edits = CellEdits(given.cells, run.targets, run.edit, genes_per_cell(model), run.elsewhere)
     effects = exact_effects(
         given.next_step(model), edits, given.rows, given.groups.of_cell,
         saved=None if saved is None else SavedSums(
@@ -187,7 +186,7 @@ def _fingerprint(run: Run, model: NextCellModel) -> str:
     """Of all that the sums depend on."""
     given = run.given
     digest = hashlib.sha256(model_fingerprint(model).encode())
-    digest.update(repr((run.tokens, str(run.edit), given.settings, given.readouts)).encode())
+    digest.update(repr((run.targets, str(run.edit), given.settings, given.readouts)).encode())
     digest.update(repr(asdict(given.groups)["clusters"]).encode())
     for array in (
         given.cells.values, given.cells.offsets, given.values,  # noqa: PD011 - no DataFrames

@@ -153,7 +153,7 @@ def notes_on(run: Run, found: Tested) -> Iterator[str]:
     emptied = int(found.effects.untouched.emptied[: len(run.asked)].sum())
     if emptied:
         yield f"{emptied:,} edits would leave a cell without genes; they were not read"
-    further = len(run.tokens) - len(run.asked)
+    further = len(run.targets) - len(run.asked)
     if further and run.settings.screen:
         yield (
             f"a screen: {len(run.asked):,} targets were edited; the other {further:,} have "

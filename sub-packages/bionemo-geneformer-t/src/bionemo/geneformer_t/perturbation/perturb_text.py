@@ -1,6 +1,6 @@
 """A perturbation in a few lines for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -12,24 +12,28 @@ SHOWN = 10
 
 
 def summary(found: Perturbation) -> str:
-    """For each readout, how many targets were found and which."""
+    """How many edited cells were read, the verdict, and for each readout which targets were found.
+
+    The verdict counts discoveries; readouts that it is not about are counted here.
+    """
     lines = [f"{found.num_contexts:,} edited cells were read, of {found.num_cells:,} cells"]
+    lines += found.sentences
     for readout, rows in found.table.groupby("readout", sort=False):
-        tested = int(rows["p_value"].notna().sum())
-        hits = rows[rows["fdr"] < FDR]
-        lines.append(
-            f"{readout}: {len(hits):,} of {tested:,} tested targets at a false discovery rate of "
-            f"{FDR:g}"
-        )
-        for what, which in (("up", hits["effect"] > 0), ("down", hits["effect"] < 0)):
-            if which.any():
-                lines.append(f"  {what}: {_listed(hits[which])}")
+        if readout not in found.verdict.readouts:
+            tested = int(rows["p_value"].notna().sum())
+            hits = int((rows["fdr"] < FDR).sum())
+            lines.append(f"{readout}: {hits:,} of {tested:,} targets at q < {FDR:g}")
+        lines += _found(str(readout), rows[rows["fdr"] < FDR])
     return "\n".join(lines)
 
 
-def _listed(rows: pd.DataFrame) -> str:
-    names: Sequence[str] = [
-        f"{symbol} ({effect:+.3g}, z {z:+.1f})"
-        for symbol, effect, z in zip(rows["symbol"], rows["effect"], rows["z"], strict=True)
-    ]
-    return ", ".join(names[:SHOWN])
+def _found(readout: str, rows: pd.DataFrame) -> Iterator[str]:
+    for what, which in (("up", rows["effect"] > 0), ("down", rows["effect"] < 0)):
+        hits = rows[which]
+        names = [
+            f"{symbol} ({effect:+.3g}, z {z:+.1f})"
+            for symbol, effect, z in zip(hits["symbol"], hits["effect"], hits["z"], strict=True)
+        ]
+        if names:
+            more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+            yield f"{readout}, {what}: {', '.join(names[:SHOWN])}{more}"

@@ -6,27 +6,24 @@ Huber and Anders 2025), so they are in the same table.
 The ridge regression goes from the normalised ranks of a current cell's genes to the readout of its
 observed next cell. Its penalty is, for each readout, that of the lowest squared error when each
 cell is left out in turn. The effect of an edit is what it predicts for the edited cell minus what
-it predicts for the cell, which is exact: a deleted gene's value goes, and every gene behind it
-moves up by one rank.
+it predicts for the cell.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.fates.strata import Strata, centred, stratum_ranks
-from bionemo.geneformer_t.inference.expected_ranks import rank_table, rank_weights
-from bionemo.geneformer_t.ragged import Ragged, places_within
+from bionemo.geneformer_t.inference.expected_ranks import rank_table
+from bionemo.geneformer_t.ragged import Ragged
 
 PENALTIES = tuple(10.0**power for power in np.arange(-1, 5.5, 0.5))
 MOST_CELLS = 4_000
 """Cells that a regression is fitted on, at most: its matrix is cells x cells."""
 _LEAST_RANGE = 1e-12
-_AT_ONCE = 256
-"""Cells whose deletions are computed at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,40 +44,6 @@ class RidgeReadout:
         table = rank_table(contexts, self.num_ranks, len(self.slopes))
         found: Float[ndarray, "cell readout"] = table @ self.slopes + self.intercept
         return found
-
-    def deletion_effects(self, contexts: Ragged) -> Float[ndarray, "token readout"]:
-        """The effect of deleting each gene, averaged over the cells that hold it.
-
-        Args:
-            contexts: All known genes of each cell in rank order: where a gene is deleted, the first
-                one beyond the ranks that count moves in.
-
-        Returns:
-            NaN for genes that no cell holds at a rank that counts.
-        """
-        size = len(self.slopes)
-        total, number = np.zeros(self.slopes.shape), np.zeros(size, dtype=np.int64)
-        for some in np.array_split(np.arange(len(contexts)), -(-len(contexts) // _AT_ONCE) or 1):
-            genes, change = self._deletions(contexts.take(some))
-            each = (np.ones(len(genes)), (genes, np.arange(len(genes))))
-            total += sp.csr_array(each, shape=(size, len(genes))) @ change
-            number += np.bincount(genes, minlength=size)
-        return np.where(number[:, None] > 0, total / np.maximum(number, 1)[:, None], np.nan)
-
-    def _deletions(
-        self, contexts: Ragged
-    ) -> tuple[Int[ndarray, " deletion"], Float[ndarray, "deletion readout"]]:
-        """Every gene of every cell, and what its deletion there changes."""
-        cells = contexts.truncated(self.num_ranks + 1)
-        places = places_within(cells.lengths)
-        of_gene = self.slopes[cells.values]
-        summed = np.cumsum(of_gene, axis=0)
-        last = np.repeat(cells.offsets[1:] - 1, cells.lengths)
-        behind = summed[last] - summed  # of the genes that move up, in the same cell
-        counts = places < self.num_ranks
-        value = rank_weights(self.num_ranks)[places[counts], None]
-        change = behind[counts] / self.num_ranks - value * of_gene[counts]
-        return cells.values[counts], change
 
 
 def fit_ridge_readout(

@@ -85,9 +85,9 @@ def _estimated_sums(
 ) -> EffectSums:
     """Estimates of all targets of a run, summed over some cells."""
     row_of = np.full(len(next_step.model.required_vocab()), NONE)
-    row_of[[target[0] for target in run.tokens]] = np.arange(len(run.tokens))
+    row_of[[target[0] for target in run.targets]] = np.arange(len(run.targets))
     number = int(groups.max(initial=0)) + 1
-    sums = EffectSums.zeros(len(run.tokens), number, readout_spans(next_step.values))
+    sums = EffectSums.zeros(len(run.targets), number, readout_spans(next_step.values))
     for cell in range(len(cells)):
         genes, effects = estimates_in(next_step, cells.take(np.array([cell])), int(own[cell]))
         known = np.isfinite(effects).all(axis=1)
@@ -127,7 +127,7 @@ def verified_run(run: Run, estimates: Mapping[str, Estimates]) -> Run:
             first = np.argsort(-column, kind="stable")[: settings.num_verified]
             chosen |= set(first[column[first] >= 0].tolist())
     kept = sorted(chosen)
-    order = np.array([*kept, *sorted(set(range(len(run.tokens))) - chosen)], dtype=np.int64)
+    order = np.array([*kept, *sorted(set(range(len(run.targets))) - chosen)], dtype=np.int64)
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     nulls = run.plan.nulls[kept]
@@ -135,7 +135,7 @@ def verified_run(run: Run, estimates: Mapping[str, Estimates]) -> Run:
         targets=[run.plan.targets[row] for row in order.tolist()],
         nulls=np.where(nulls == NONE, NONE, place[nulls]),
     )
-    return replace(run, plan=plan, tokens=[run.tokens[row] for row in order.tolist()])
+    return replace(run, plan=plan)
 
 
 def verified_effects(
@@ -185,7 +185,7 @@ def sampled_recall(run: Run, estimates: Estimates, on_contexts: OnCells = int) -
     rng = np.random.default_rng(settings.seed)
     rows = np.sort(rng.permutation(len(given.cells))[: settings.num_sampled])
     sample, own = given.cells.take(rows), given.rows[rows]
-    edits = CellEdits(sample, run.tokens, Delete(), genes_per_cell(next_step.model))
+    edits = CellEdits(sample, run.targets, Delete(), genes_per_cell(next_step.model))
     together = np.zeros(len(rows), dtype=np.int64)
     exact = exact_effects(next_step, edits, own, together, on_contexts=on_contexts)
     sums = _estimated_sums(run, next_step, sample, own, together)

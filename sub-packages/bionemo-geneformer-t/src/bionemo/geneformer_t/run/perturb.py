@@ -94,8 +94,6 @@ def perturb(settings: PerturbCommandSettings) -> Path:
     for note in notes:
         print(f"note: {note}")
     print(summary(found))
-    for sentence in found.sentences:
-        print(sentence)
     print(settings.output)
     return settings.output
 
