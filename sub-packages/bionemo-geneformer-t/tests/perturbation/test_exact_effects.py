@@ -7,15 +7,16 @@ from scipy.special import log_softmax, logsumexp, softmax
 from textbook import Pair, textbook_inputs, textbook_model
 
 from bionemo.geneformer_t.perturbation import exact_effects as module
+from bionemo.geneformer_t.perturbation import saved_sums
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.edits import Delete, Move
 from bionemo.geneformer_t.perturbation.exact_effects import (
-    SavedSums,
     exact_effects,
     total_variation,
 )
 from bionemo.geneformer_t.perturbation.next_step import Rows
 from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.saved_sums import SavedSums
 from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP
 
@@ -182,7 +183,7 @@ def test_batches_of_any_size_give_the_same(edited_cells, monkeypatch, size) -> N
 
 def test_an_interrupted_run_goes_on_where_it_was(edited_cells, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(module, "CONTEXTS_AT_ONCE", 16)
-    monkeypatch.setattr(module, "SAVED_EVERY", 0.0)
+    monkeypatch.setattr(saved_sums, "SAVED_EVERY", 0.0)
     targets = all_genes(edited_cells)
     whole = effects_of(edited_cells, targets)
     path, read = tmp_path / "sums.npz", []

@@ -1,11 +1,13 @@
 """From an AnnData object to the table: counts, tests and readouts belong to each other."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 
 from bionemo.geneformer_t import tl
@@ -17,10 +19,14 @@ from bionemo.geneformer_t.inference.expected_ranks import expected_ranks
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.transition_settings import TransitionChoice
+from bionemo.geneformer_t.perturbation import exact_effects, saved_sums, screened_effects
+from bionemo.geneformer_t.perturbation.next_step import NextStep
+from bionemo.geneformer_t.perturbation.perturb import Perturbation
 from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
 from bionemo.geneformer_t.perturbation.perturb_settings import PerturbSettings
 from bionemo.geneformer_t.perturbation.perturb_text import summary
 from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.saved_sums import remove_saved
 from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict
 from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import GeneVocab
@@ -231,6 +237,66 @@ def test_a_screen_verifies_its_first_genes_and_says_what_it_finds(adata, model) 
     assert "of the 20 targets with the largest effects among" in words
 
 
+class _Killed(BaseException):
+    """Nothing catches it."""
+
+
+@pytest.mark.parametrize("screen", [True, False])
+def test_an_interrupted_run_with_controls_ends_with_the_same_table(
+    adata, model, tmp_path, monkeypatch, screen
+) -> None:
+    """Killed every so many steps, in every part: all parts are kept, and no bit differs."""
+    monkeypatch.setattr(saved_sums, "SAVED_EVERY", 0.0)
+    monkeypatch.setattr(exact_effects, "CONTEXTS_AT_ONCE", 16)
+    source = anndata_source(adata, None, use_raw=False, round_counts=False, options=BY_LAYER)
+    settings = PerturbSettings(
+        min_cells=5, num_null=20, cluster_key="cell_type", clusters=("left",), screen=screen,
+        num_verified=20, num_sampled=5,
+    )  # fmt: skip
+    life, parts = {"left": 10**9, "steps": 0}, set()
+
+    def counted(function):
+        def step(*given):
+            if not life["left"]:
+                raise _Killed
+            life["left"] -= 1
+            life["steps"] += 1
+            parts.update(path.name for path in tmp_path.iterdir())
+            return function(*given)
+
+        return step
+
+    chain = sp.csr_array(adata.obsp["T_geneformer_t"])
+
+    def run(saved: Path | None) -> Perturbation:
+        return perturb_cells(
+            model, CellInput(source=source, obs=adata.obs), adata.obsm["fates"],
+            adata.uns["T_geneformer_t"], settings, transitions=chain,
+            controls={"random": random_weights(model, 1)}, saved=saved,
+        )  # fmt: skip
+
+    for place, name in ((NextStep, "rows"), (screened_effects, "estimates_in")):
+        monkeypatch.setattr(place, name, counted(getattr(place, name)))
+    whole = run(None)
+    in_one_go, kills, found = life["steps"], 0, None
+    life["steps"] = 0
+    while found is None:
+        life["left"] = 15 if screen else 8
+        try:
+            found = run(tmp_path / ".sums")
+        except _Killed:
+            kills += 1
+    pd.testing.assert_frame_equal(found.table, whole.table, check_exact=True)
+    pd.testing.assert_frame_equal(found.by_cluster, whole.by_cluster, check_exact=True)
+    assert found.sentences == whole.sentences
+    # each life reads the cells as they are again, and estimates those of the sample
+    assert kills >= 3
+    assert life["steps"] <= in_one_go + (8 if screen else 2) * kills
+    assert len(parts) == (5 if screen else 2)
+    remove_saved(tmp_path / ".sums")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -336,6 +402,11 @@ def test_fates_must_be_there_and_of_the_same_model(adata, model) -> None:
         perturbed(adata, model, "g1", fates="left")
     table = perturbed(adata, model, "g1")
     assert set(table["readout"]) == {"transition row"}
+
+
+def test_a_control_has_a_name_of_its_own(adata, model) -> None:
+    with pytest.raises(ValueError, match="controls: model, ridge would have the columns of"):
+        perturbed(adata, model, "g1", controls={"ridge": model, "model": model})
 
 
 def test_logarithms_are_refused(adata, model) -> None:

@@ -6,27 +6,22 @@ targets; of each batch only the transition rows are kept, and of these only sums
 on where it was.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.files import whole_file
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits, EditedCells, Untouched
 from bionemo.geneformer_t.perturbation.effect_sums import EffectSums
 from bionemo.geneformer_t.perturbation.next_step import NextStep, Rows, means
 from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.saved_sums import SavedSums
 
 OnEffects = Callable[[EditedCells, Float[ndarray, "context readout"]], object]
 CONTEXTS_AT_ONCE = 64
-SAVED_EVERY = 60.0
-"""Seconds between two savings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +41,7 @@ def exact_effects(
     own: Int[ndarray, " cell"],
     groups: Int[ndarray, " cell"],
     *,
-    saved: "SavedSums | None" = None,
+    saved: SavedSums | None = None,
     processes: Processes = Processes(),  # noqa: B008 - frozen
     on_contexts: OnCells = int,
     on_effects: OnEffects | None = None,
@@ -69,7 +64,9 @@ def exact_effects(
     sums = EffectSums.zeros(
         len(edits.targets), number, np.append(readout_spans(next_step.values), 1.0)
     )
-    done = saved.resume(sums) if saved is not None and on_effects is None else 0
+    kept = saved if on_effects is None else None
+    done = kept.resume(sums) if kept is not None else 0
+    at = -1
     for at, batch in enumerate(edits.batches(CONTEXTS_AT_ONCE)):
         if at % processes.number != processes.rank:
             continue
@@ -83,12 +80,12 @@ def exact_effects(
         sums.add(batch.targets, groups[batch.cells], of_cells)
         if on_effects is not None:
             on_effects(batch, of_cells)
-        elif saved is not None:
-            saved.save(sums, at + 1)
+        if kept is not None:
+            kept.save(sums, at + 1)
         on_contexts(len(batch.cells))
+    if kept is not None:
+        kept.finish(sums, at + 1)
     processes.add_up(sums.sums, sums.counts)
-    if saved is not None:
-        saved.remove()
     return ExactEffects(sums=sums, untouched=edits.untouched, base=values)
 
 
@@ -115,44 +112,3 @@ def _base_rows(next_step: NextStep, edits: CellEdits, own: Int[ndarray, " cell"]
         for part in np.array_split(order, max(1, -(-len(order) // CONTEXTS_AT_ONCE)))
     ]
     return Rows.joined(parts).take(np.argsort(order))
-
-
-class SavedSums:
-    """Sums of an unfinished run in a file beside its output.
-
-    Args:
-        path: The file.
-        fingerprint: Of all that the sums depend on; sums of anything else are not used.
-        clock: Seconds.
-    """
-
-    def __init__(
-        self, path: Path, fingerprint: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.path = path
-        self._fingerprint = fingerprint
-        self._clock = clock
-        self._last = clock()
-
-    def resume(self, sums: EffectSums) -> int:
-        """Fill sums with what was saved; the number of batches in them, 0 if there are none."""
-        if not self.path.is_file():
-            return 0
-        with np.load(self.path, allow_pickle=False) as held:
-            if str(held["fingerprint"]) != self._fingerprint:
-                return 0
-            values: dict[str, Any] = dict(held)
-        sums.update(values)
-        return int(values["done"])
-
-    def save(self, sums: EffectSums, done: int) -> None:
-        """Save, if the last time was long ago."""
-        if self._clock() - self._last < SAVED_EVERY:
-            return
-        with whole_file(self.path) as partial, partial.open("wb") as file:
-            np.savez(file, fingerprint=self._fingerprint, done=done, **sums.to_dict())
-        self._last = self._clock()
-
-    def remove(self) -> None:
-        """The run is finished."""
-        self.path.unlink(missing_ok=True)

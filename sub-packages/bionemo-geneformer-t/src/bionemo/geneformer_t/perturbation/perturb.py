@@ -42,6 +42,7 @@ from bionemo.geneformer_t.perturbation.perturb_table import (
 from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.perturbation.rank_changes import rank_changes
 from bionemo.geneformer_t.perturbation.readouts import FATE, ROW
+from bionemo.geneformer_t.perturbation.saved_sums import SavedRun
 from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall
 from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict, notes_on_tests
 from bionemo.geneformer_t.perturbation.screened_effects import (
@@ -52,6 +53,7 @@ from bionemo.geneformer_t.perturbation.screened_effects import (
     verified_run,
 )
 from bionemo.geneformer_t.perturbation.seed_agreement import SeedAgreement, seed_agreement
+from bionemo.geneformer_t.some_names import some_names
 
 MODEL = "model"
 """The name of the model among controls."""
@@ -138,7 +140,8 @@ def perturb(
         drivers: Driver genes of the same cells, as `gft.tl.drivers` finds them.
         controls: Further models for the same cells and edits, by name.
         seeds: Models that differ from `model` by their seed alone, to see whether they agree.
-        saved: Where an unfinished run keeps its sums; it goes on from there.
+        saved: What the names of files begin with in which a run keeps its sums, and from which it
+            goes on if it was interrupted; `remove_saved` removes them.
         processes: Those that share the work.
         on_cells: Told how many more cells are read from the input.
         on_contexts: Told how many more edited cells are done, or cells that a screen estimates.
@@ -149,6 +152,11 @@ def perturb(
         KeyError: No such column, cluster or fate.
         ValueError: An edit or a gene cannot be understood, fates are missing, or no cell is left.
     """
+    if taken := {MODEL, "null", "ridge", "driver"} & set(controls or {}):
+        raise ValueError(
+            f"controls: {some_names(sorted(taken))} would have the columns of something else in "
+            "the table; give another name"
+        )
     edit = parse_edit(settings.edit)
     run = make_run(model, given, fates, how, settings, edit, on_cells)
     if settings.with_cells and processes.number > 1:
@@ -162,10 +170,11 @@ def perturb(
             "give no further checkpoints"
         )
     readouts = run.given.readouts if settings.screen else (*run.given.readouts, ROW)
+    unfinished = SavedRun(path=saved, processes=processes)
     recall = kept = None
     if settings.screen:
         models = {MODEL: model, **(controls or {})}
-        run, every, recall = _screened(run, models, processes, on_contexts, on_plan)
+        run, every, recall = _screened(run, models, unfinished, on_contexts, on_plan)
         found, others = every.pop(MODEL), every
     else:
         edits = num_edits(run, model, run.targets)
@@ -173,16 +182,14 @@ def perturb(
         if settings.with_cells:
             kept = CellEffects(len(run.given.cells), len(run.asked), readouts)
         found = tested_effects(
-            run, model, saved, processes, on_contexts, on_effects=kept.add if kept else None
+            run, model, unfinished, MODEL, on_contexts, on_effects=kept.add if kept else None
         )
         others = {
-            name: tested_effects(
-                run, control, _beside(saved, name), processes, on_contexts, on_effects=None
-            )
+            name: tested_effects(run, control, unfinished, name, on_contexts, on_effects=None)
             for name, control in (controls or {}).items()
         }
     symbols = [run.names[target] for target in run.asked]
-    agreement = _agreement(run, found, seeds, saved, processes, on_contexts)
+    agreement = _agreement(run, found, seeds, unfinished, on_contexts)
     baselines = baseline_tests(run, model, found, transitions)
     table = effect_table(run, found, others, baselines, readouts, model.required_vocab())
     table = with_drivers(table, drivers, {name: name.removeprefix(FATE) for name in readouts})
@@ -215,7 +222,7 @@ def perturb(
 def _screened(
     run: Run,
     models: Mapping[str, NextCellModel],
-    processes: Processes,
+    saved: SavedRun,
     on_contexts: OnCells,
     on_plan: Callable[[int], object],
 ) -> tuple[Run, dict[str, Tested], ScreenRecall]:
@@ -224,15 +231,18 @@ def _screened(
     require_screenable(settings, run.given.readouts, deletes=isinstance(run.edit, Delete))
     if settings.with_cells:
         raise ValueError("with_cells is for genes that are named; a screen keeps no single cells")
-    on_plan(len(run.given.cells) * len(models))
-    estimates = {name: estimated(run, one, on_contexts) for name, one in models.items()}
+    on_plan(len(run.given.cells) * len(models) // saved.processes.number)
+    estimates = {
+        name: estimated(run, one, saved, name, on_contexts) for name, one in models.items()
+    }
     verified = verified_run(run, estimates)
-    on_plan(num_edits(verified, models[MODEL], verified.asked) * len(models))
-    recall = sampled_recall(run, estimates[MODEL])
+    edits = num_edits(verified, models[MODEL], verified.asked)
+    on_plan(edits * len(models) // saved.processes.number)
+    recall = sampled_recall(run, estimates[MODEL], saved)
     row_of = {target: row for row, target in enumerate(run.targets)}
     place = np.array([row_of[target] for target in verified.targets])
     found = {
-        name: verified_effects(verified, one, place, processes, on_contexts)
+        name: verified_effects(verified, one, place, saved, name, on_contexts)
         for name, one in estimates.items()
     }
     return verified, found, recall
@@ -242,17 +252,14 @@ def _agreement(
     run: Run,
     found: Tested,
     seeds: Sequence[NextCellModel],
-    saved: Path | None,
-    processes: Processes,
+    saved: SavedRun,
     on_contexts: OnCells,
 ) -> SeedAgreement | None:
     """Between the effects of all models, of targets that were asked for and tested."""
     if not seeds:
         return None
     of_seeds = [
-        tested_effects(
-            run, model, _beside(saved, f"seed{i}"), processes, on_contexts, on_effects=None
-        ).tests
+        tested_effects(run, model, saved, f"seed{i}", on_contexts, on_effects=None).tests
         for i, model in enumerate(seeds)
     ]
     tests = [found.tests, *of_seeds]
@@ -283,7 +290,3 @@ def _ranks(
     return pd.DataFrame(
         changes.T, index=vocab.decode(vocab.gene_ids.tolist()), columns=list(symbols)
     )
-
-
-def _beside(saved: Path | None, name: str) -> Path | None:
-    return None if saved is None else saved.with_name(f"{saved.name}-{name}")

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,14 +25,13 @@ from bionemo.geneformer_t.perturbation.effect_tests import DonorEffects, EffectT
 from bionemo.geneformer_t.perturbation.exact_effects import (
     ExactEffects,
     OnEffects,
-    SavedSums,
     exact_effects,
 )
 from bionemo.geneformer_t.perturbation.gene_targets import all_targets, read_names, targets_of
 from bionemo.geneformer_t.perturbation.null_genes import NullPlan, plan_nulls
 from bionemo.geneformer_t.perturbation.perturb_settings import ALL, PerturbSettings
 from bionemo.geneformer_t.perturbation.perturbed_input import PerturbedInput, read_input
-from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.saved_sums import SavedRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,22 +119,28 @@ def num_edits(run: Run, model: NextCellModel, targets: Sequence[Target]) -> int:
 def tested_effects(
     run: Run,
     model: NextCellModel,
-    saved: Path | None,
-    processes: Processes,
+    saved: SavedRun,
+    name: str,
     on_contexts: OnCells,
     *,
     on_effects: OnEffects | None,
 ) -> Tested:
-    """The effects of all targets by one model, and the tests of those that were asked for."""
+    """The effects of all targets by one model, and the tests of those that were asked for.
+
+    Args:
+        run: Targets, nulls and cells.
+        model: Whose effects.
+        saved: Where sums are kept meanwhile, and the processes that share the work.
+        name: Of the model, for the name of a file.
+        on_contexts: Told how many more edited cells are done.
+        on_effects: Given the effects in each cell, in batches; sums are not resumed then.
+    """
     given, settings = run.given, run.settings
     edits = CellEdits(given.cells, run.targets, run.edit, genes_per_cell(model), run.elsewhere)
     effects = exact_effects(
         given.next_step(model), edits, given.rows, given.groups.of_cell,
-        saved=None if saved is None else SavedSums(
-            saved.with_name(f"{saved.name}-{processes.rank}of{processes.number}"),
-            _fingerprint(run, model),
-        ),
-        processes=processes, on_contexts=on_contexts, on_effects=on_effects,
+        saved=saved.part(name, lambda: fingerprint(run, model)), processes=saved.processes,
+        on_contexts=on_contexts, on_effects=on_effects,
     )  # fmt: skip
     sums = effects.sums
     tests = effect_tests(
@@ -182,11 +186,12 @@ def _cells_elsewhere(
     return found
 
 
-def _fingerprint(run: Run, model: NextCellModel) -> str:
+def fingerprint(run: Run, model: NextCellModel, *more: object) -> str:
     """Of all that the sums depend on."""
     given = run.given
     digest = hashlib.sha256(model_fingerprint(model).encode())
     digest.update(repr((run.targets, str(run.edit), given.settings, given.readouts)).encode())
+    digest.update(repr(more).encode())
     digest.update(repr(asdict(given.groups)["clusters"]).encode())
     for array in (
         given.cells.values, given.cells.offsets, given.values,  # noqa: PD011 - no DataFrames

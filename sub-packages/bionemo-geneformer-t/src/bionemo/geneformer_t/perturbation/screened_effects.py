@@ -29,9 +29,10 @@ from bionemo.geneformer_t.perturbation.exact_effects import (
 )
 from bionemo.geneformer_t.perturbation.next_step import NextStep
 from bionemo.geneformer_t.perturbation.null_genes import NONE, NullPlan
-from bionemo.geneformer_t.perturbation.perturb_run import Run, Tested, donor_effects
+from bionemo.geneformer_t.perturbation.perturb_run import Run, Tested, donor_effects, fingerprint
 from bionemo.geneformer_t.perturbation.perturb_settings import ALL, PerturbSettings
 from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.saved_sums import SavedRun, SavedSums
 from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall, screen_recall
 from bionemo.geneformer_t.ragged import Ragged
 
@@ -68,10 +69,24 @@ def require_screenable(
         )
 
 
-def estimated(run: Run, model: NextCellModel, on_cells: OnCells = int) -> Estimates:
-    """Estimate the effect of every target of a run over all genes."""
+def estimated(
+    run: Run, model: NextCellModel, saved: SavedRun, name: str, on_cells: OnCells = int
+) -> Estimates:
+    """Estimate the effect of every target of a run over all genes.
+
+    Args:
+        run: Over all genes.
+        model: By which.
+        saved: Where sums are kept meanwhile, and the processes that share the work.
+        name: Of the model, for the name of a file.
+        on_cells: Told how many more cells are done.
+    """
     given, next_step = run.given, run.given.next_step(model)
-    sums = _estimated_sums(run, next_step, given.cells, given.rows, given.groups.of_cell, on_cells)
+    part = saved.part(f"estimates-{name}", lambda: fingerprint(run, model, "estimates"))
+    sums = _estimated_sums(
+        run, next_step, given.cells, given.rows, given.groups.of_cell, part, saved.processes,
+        on_cells,
+    )  # fmt: skip
     return Estimates(sums=sums, next_step=next_step)
 
 
@@ -81,6 +96,8 @@ def _estimated_sums(
     cells: Ragged,
     own: Int[ndarray, " cell"],
     groups: Int[ndarray, " cell"],
+    part: SavedSums | None,
+    processes: Processes,
     on_cells: OnCells = int,
 ) -> EffectSums:
     """Estimates of all targets of a run, summed over some cells."""
@@ -88,12 +105,21 @@ def _estimated_sums(
     row_of[[target[0] for target in run.targets]] = np.arange(len(run.targets))
     number = int(groups.max(initial=0)) + 1
     sums = EffectSums.zeros(len(run.targets), number, readout_spans(next_step.values))
-    for cell in range(len(cells)):
+    done = part.resume(sums) if part is not None else 0
+    for cell in range(processes.rank, len(cells), processes.number):
+        if cell < done:
+            on_cells(1)
+            continue
         genes, effects = estimates_in(next_step, cells.take(np.array([cell])), int(own[cell]))
         known = np.isfinite(effects).all(axis=1)
         targets = row_of[genes[known]]
         sums.add(targets, np.full(len(targets), groups[cell]), effects[known].astype(np.float64))
+        if part is not None:
+            part.save(sums, cell + 1)
         on_cells(1)
+    if part is not None:
+        part.finish(sums, len(cells))
+    processes.add_up(sums.sums, sums.counts)
     return sums
 
 
@@ -142,7 +168,8 @@ def verified_effects(
     run: Run,
     estimates: Estimates,
     place: Int[ndarray, " target"],
-    processes: Processes,
+    saved: SavedRun,
+    name: str,
     on_contexts: OnCells,
 ) -> Tested:
     """Exact effects of the targets to verify, tested beside the estimates of all others.
@@ -151,15 +178,17 @@ def verified_effects(
         run: Of `verified_run`.
         estimates: By the model to verify.
         place: The row of each of the run's targets among the estimates.
-        processes: Those that share the work.
+        saved: Where sums are kept meanwhile, and the processes that share the work.
+        name: Of the model, for the name of a file.
         on_contexts: Told how many more edited cells are done.
     """
     given, settings, number = run.given, run.settings, len(run.asked)
-    most = genes_per_cell(estimates.next_step.model)
-    edits = CellEdits(given.cells, run.asked, run.edit, most)
+    model = estimates.next_step.model
+    edits = CellEdits(given.cells, run.asked, run.edit, genes_per_cell(model))
     exact = exact_effects(
         estimates.next_step, edits, given.rows, given.groups.of_cell,
-        processes=processes, on_contexts=on_contexts,
+        saved=saved.part(f"verified-{name}", lambda: fingerprint(run, model, "verified")),
+        processes=saved.processes, on_contexts=on_contexts,
     )  # fmt: skip
     sums = replace(
         estimates.sums, sums=estimates.sums.sums[place], counts=estimates.sums.counts[place]
@@ -173,12 +202,15 @@ def verified_effects(
     return Tested(effects=effects, tests=tests)
 
 
-def sampled_recall(run: Run, estimates: Estimates, on_contexts: OnCells = int) -> ScreenRecall:
+def sampled_recall(
+    run: Run, estimates: Estimates, saved: SavedRun, on_contexts: OnCells = int
+) -> ScreenRecall:
     """How much of an exhaustive search the screen finds, on a sample of cells.
 
     Args:
         run: Over all genes.
         estimates: By the model.
+        saved: Where sums are kept meanwhile, and the processes that share the work.
         on_contexts: Told how many more edited cells are done.
     """
     given, settings, next_step = run.given, run.settings, estimates.next_step
@@ -187,8 +219,15 @@ def sampled_recall(run: Run, estimates: Estimates, on_contexts: OnCells = int) -
     sample, own = given.cells.take(rows), given.rows[rows]
     edits = CellEdits(sample, run.targets, Delete(), genes_per_cell(next_step.model))
     together = np.zeros(len(rows), dtype=np.int64)
-    exact = exact_effects(next_step, edits, own, together, on_contexts=on_contexts)
-    sums = _estimated_sums(run, next_step, sample, own, together)
+    part = saved.part(
+        "recall",
+        lambda: fingerprint(run, next_step.model, "recall", settings.seed, settings.num_sampled),
+    )
+    exact = exact_effects(
+        next_step, edits, own, together, saved=part, processes=saved.processes,
+        on_contexts=on_contexts,
+    )  # fmt: skip
+    sums = _estimated_sums(run, next_step, sample, own, together, None, saved.processes)
     compared = (exact.sums.cells >= _LEAST_SAMPLED) & (sums.cells >= _LEAST_SAMPLED)
     by_screen, by_search = (
         np.where(compared[:, None], means, np.nan)

@@ -75,6 +75,7 @@ def perturb(settings: PerturbCommandSettings) -> Path:
     from bionemo.geneformer_t.inference.checkpoint import load_model
     from bionemo.geneformer_t.perturbation.perturb_text import summary
     from bionemo.geneformer_t.perturbation.processes import joined_processes
+    from bionemo.geneformer_t.perturbation.saved_sums import remove_saved
 
     model = load_model(settings.checkpoint)
     controls, about = _controls(model, settings)
@@ -91,6 +92,7 @@ def perturb(settings: PerturbCommandSettings) -> Path:
             return settings.output
     notes = (*about, *found.notes)
     _write(found, notes, settings)
+    remove_saved(_saved(settings))
     for note in notes:
         print(f"note: {note}")
     print(summary(found))
@@ -126,9 +128,14 @@ def _perturbed(
         return perturb_cells(
             model, CellInput(source=source, obs=opened.obs), fates, how, settings,
             transitions=matrix, drivers=drivers, controls=controls, seeds=seeds,
-            saved=settings.output.with_name(f".{settings.output.name}.sums"),
+            saved=_saved(settings),
             processes=processes, on_contexts=bar.update, on_plan=bar.reset,
         )  # fmt: skip
+
+
+def _saved(settings: PerturbCommandSettings) -> Path:
+    """What the names of files with an unfinished run's sums begin with."""
+    return settings.output.with_name(f".{settings.output.name}.sums")
 
 
 def _write(found: "Perturbation", notes: Sequence[str], settings: PerturbCommandSettings) -> None:
