@@ -83,6 +83,8 @@ class Steps(logging.Handler):
         self.found: dict[str, float] = {}
         self.started = time.perf_counter()
         self.seconds: dict[str, float] = {}
+        self.cpu_started = time.process_time()
+        self.cpu_seconds: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note what the step took that this message ends."""
@@ -93,6 +95,8 @@ class Steps(logging.Handler):
             self.found[step] = highest_mb()
             now = time.perf_counter()
             self.seconds[step], self.started = now - self.started, now
+            now = time.process_time()
+            self.cpu_seconds[step], self.cpu_started = now - self.cpu_started, now
 
 
 def measure(queue: multiprocessing.Queue, path: Path, folder: Path) -> None:
@@ -107,7 +111,7 @@ def measure(queue: multiprocessing.Queue, path: Path, folder: Path) -> None:
 
     base = highest_mb()
     prepare(input=path, output_dir=folder, time_key="day", time_method="mutual")
-    queue.put((base, handler.found, handler.seconds))
+    queue.put((base, handler.found, handler.seconds, handler.cpu_seconds))
 
 
 def graph_mb(folder: Path) -> float:
@@ -128,7 +132,7 @@ def row(num_cells: int, folder: Path) -> dict[str, Any]:
     queue = context.Queue()
     process = context.Process(target=measure, args=(queue, path, output))
     process.start()
-    base, peaks, seconds = queue.get()
+    base, peaks, seconds, cpu_seconds = queue.get()
     process.join()
     path.unlink()
     above = {step: round(peak - base) for step, peak in peaks.items()}
@@ -140,6 +144,8 @@ def row(num_cells: int, folder: Path) -> dict[str, Any]:
         **{f"{step}_mb": above[step] for step in STEPS.values()},
         "graph_size_mb": graph_mb(output),
         **{f"{step}_s": round(seconds[step]) for step in STEPS.values()},
+        **{f"{step}_cpu_s": round(cpu_seconds[step], 1) for step in STEPS.values()},
+        "cpu_s": round(sum(cpu_seconds.values()), 1),
     }
 
 

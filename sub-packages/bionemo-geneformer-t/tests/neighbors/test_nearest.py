@@ -1,6 +1,5 @@
 """Nearest neighbors are exact for few cells, nearly so for many."""
 
-import numba
 import numpy as np
 import pytest
 
@@ -25,9 +24,8 @@ def test_few_cells_have_all_others_as_neighbors() -> None:
     assert [sorted(row) for row in found.tolist()] == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
 
 
-@pytest.mark.slow  # pynndescent compiles
 @pytest.mark.parametrize("among_themselves", [True, False])
-def test_the_index_for_many_cells_finds_nearly_the_same(
+def test_the_search_among_many_cells_finds_nearly_the_same(
     among_themselves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = RNG.normal(size=(600, 5))
@@ -37,35 +35,13 @@ def test_the_index_for_many_cells_finds_nearly_the_same(
     found, distances = nearest.nearest(queries, points, 10)
     shared = np.mean([len(set(a) & set(b)) for a, b in zip(exact, found, strict=True)]) / 10
     assert shared > 0.95
-    assert (np.diff(distances, axis=1) >= -1e-6).all()
-    # the index works in float32
     same = exact == found
-    np.testing.assert_allclose(distances[same], exact_distances[same], rtol=1e-3, atol=1e-3)
-    assert (nearest.nearest(queries, points, 10)[0] == found).all()
+    np.testing.assert_allclose(distances[same], exact_distances[same], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow  # pynndescent compiles
-def test_the_index_does_not_depend_on_the_number_of_threads(
+def test_the_search_among_many_cells_gives_nearly_the_same_graph_ahead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where one thread is all there is, both runs are the same and nothing is shown."""
-    monkeypatch.setattr(nearest, "EXACT_PAIRS", 0)
-    points = RNG.normal(size=(4000, 5)).astype(np.float32)
-    before, found = numba.get_num_threads(), []
-    for threads in (1, numba.config.NUMBA_NUM_THREADS):
-        numba.set_num_threads(threads)
-        found.append((*nearest_others(points, 10), *nearest.nearest(points[:200] + 0.1, points, 5)))
-        assert numba.get_num_threads() == threads  # the caller's own is left alone
-    numba.set_num_threads(before)
-    for one, several in zip(*found, strict=True):
-        assert (one == several).all()
-
-
-@pytest.mark.slow  # pynndescent compiles
-def test_the_index_for_many_cells_gives_nearly_the_same_graph_ahead(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It stands here because pynndescent compiles for half a minute, and once in a process."""
     pseudotime = RNG.random(1500)
     points = np.column_stack([pseudotime * 20, RNG.normal(0, 1, (1500, 2))])
     exact, _ = forward_neighbors(points, pseudotime, step=0.8, num_neighbors=5)

@@ -1,7 +1,7 @@
 """Successors without a direction: the most similar cells.
 
 The neighbors are those that scanpy's `pp.neighbors` finds (Wolf et al., 2018, Genome Biology) with
-the Euclidean metric: exact for few cells, by pynndescent for many.
+the Euclidean metric: exact for few cells, nearly so for many.
 """
 
 from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings, Built, Cells

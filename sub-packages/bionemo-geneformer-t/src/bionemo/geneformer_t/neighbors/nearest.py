@@ -1,17 +1,18 @@
 """Nearest points and weights by distance, for several builders.
 
-Exact while that is cheap, which also makes builders independent of the order of the cells; by an
-approximate index (nearest neighbor descent; Dong et al., 2011) where a search would compare more
-pairs than that, so that a million cells need no cells x cells matrix. The index is built by one
-thread, so that its graph is the same on every machine.
+Exact while that is cheap, which also makes builders independent of the order of the cells; nearly
+so where a search would compare more pairs than that (`partitioned_search.py`), so that a million
+cells need no cells x cells matrix.
 """
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.neighbors.partitioned_search import nearest_in_lists
+
 EXACT_PAIRS = 1_000_000_000
-"""Up to so many pairs of points are compared one by one: less time than compiling the index."""
+"""Up to so many pairs of points are compared one by one: a few seconds of a core."""
 
 
 def nearest(
@@ -26,9 +27,9 @@ def nearest(
     """
     check_num_neighbors(num_neighbors)
     num = min(num_neighbors, len(points))
-    # an index helps only where few of the points are searched for
+    # lists help only where few of the points are searched for
     few = len(queries) * len(points) <= EXACT_PAIRS or 4 * num > len(points)
-    search = _exact if few else _approximate
+    search = _exact if few else nearest_in_lists
     found, distances = search(queries, points, num)
     return found.astype(np.int64), distances.astype(np.float64)
 
@@ -89,15 +90,3 @@ def _exact(queries: ndarray, points: ndarray, num: int) -> tuple[ndarray, ndarra
 
     distances, found = NearestNeighbors(n_neighbors=num).fit(points).kneighbors(queries)
     return found, distances
-
-
-def _approximate(queries: ndarray, points: ndarray, num: int) -> tuple[ndarray, ndarray]:
-    from pynndescent import NNDescent
-
-    # the index needs some neighbors of its own to be searched well; what several threads find
-    # depends on their number, whatever the seed
-    index = NNDescent(points, n_neighbors=max(num, 15), random_state=0, n_jobs=1)
-    if queries is points:
-        found, distances = index.neighbor_graph
-        return found[:, :num], distances[:, :num]
-    return index.query(queries, k=num)
