@@ -16,7 +16,8 @@ from typing import Any
 
 from measure import report
 
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.run.demo import DemoSettings
 from bionemo.geneformer_t.run.demo import _training as demo_training
 from bionemo.geneformer_t.run.evaluate import evaluate

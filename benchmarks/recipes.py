@@ -28,9 +28,9 @@ import yaml
 from measure import report
 
 from bionemo.geneformer_t.evaluate.by_cluster import best_baseline
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED
 from bionemo.geneformer_t.evaluate.intervals import Interval, advantage
 from bionemo.geneformer_t.evaluate.predictions import each_prediction
+from bionemo.geneformer_t.evaluate.row_names import MODEL, SHUFFLED
 from bionemo.geneformer_t.evaluate.scores.token_scores import TokenSums, token_sums
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.inference.checkpoint import load_model

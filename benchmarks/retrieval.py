@@ -19,10 +19,10 @@ from typing import Any
 from measure import report
 from recipes import REAL, SIMULATED, data_of, trained
 
-from bionemo.geneformer_t.evaluate.evaluation import MODEL
 from bionemo.geneformer_t.evaluate.retrieval.rankers import DISPLACED, NEAREST, OF_LOOK_UP
 from bionemo.geneformer_t.evaluate.retrieval.retrieval import CHANCE, SIMPLE, Retrieval
 from bionemo.geneformer_t.evaluate.retrieval.retrieval_measures import RECALL, RECIPROCAL_RANK
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.run.evaluate import EvaluateSettings, evaluate_checkpoint
 
 SHOWN = {

@@ -10,7 +10,8 @@ from bionemo.geneformer_t.evaluate.answer_variety import (
     true_variety,
 )
 from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, evaluate
+from bionemo.geneformer_t.evaluate.evaluation import evaluate
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
 from bionemo.geneformer_t.evaluate.units import Units
 

@@ -10,13 +10,13 @@ from bionemo.geneformer_t.evaluate.baselines.copy_with_frequencies import (
 )
 from bionemo.geneformer_t.evaluate.baselines.knn_successors import fit_knn_successors
 from bionemo.geneformer_t.evaluate.baselines.mean_change import fit_mean_change
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
+from bionemo.geneformer_t.evaluate.baselines.rank_counts import (
     SparseCounts,
     count_ranks,
     fit_frequencies,
-    fit_rank_frequency,
     smooth,
 )
+from bionemo.geneformer_t.evaluate.baselines.rank_frequency import fit_rank_frequency
 from bionemo.geneformer_t.evaluate.baselines.ridge import fit_ridge
 from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation import BASELINES

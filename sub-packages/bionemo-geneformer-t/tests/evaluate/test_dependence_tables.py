@@ -13,8 +13,9 @@ from bionemo.geneformer_t.evaluate.dependence_tables import (
     null_sentence,
     variety_table,
 )
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, Evaluation, evaluate
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES, Evaluation, evaluate
 from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,12 @@ import pytest
 from bionemo.geneformer_t.evaluate.baselines.copy_current import fit_copy_current
 from bionemo.geneformer_t.evaluate.baselines.training_folds import NUM_FOLDS
 from bionemo.geneformer_t.evaluate.baselines.uniform import Uniform, fit_uniform
-from bionemo.geneformer_t.evaluate.evaluation import (
-    BASELINES,
-    DRAWN_BASELINES,
-    MODEL,
-    SHUFFLED,
-    SIMULATOR,
-    evaluate,
-)
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES, DRAWN_BASELINES, evaluate
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
 from bionemo.geneformer_t.evaluate.headline import NO_INFORMATION, Headline
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import population_sentence
+from bionemo.geneformer_t.evaluate.row_names import MODEL, SHUFFLED, SIMULATOR
 from bionemo.geneformer_t.evaluate.score_tables import token_table
 from bionemo.geneformer_t.evaluate.scores.population_reference import NO_CHANGE
 from bionemo.geneformer_t.evaluate.text import gap_sentence, summary

@@ -4,12 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bionemo.geneformer_t.evaluate.evaluation import (
-    BASELINES,
-    RANDOM_WEIGHTS,
-    SHUFFLED,
-    Advantage,
-)
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES, Advantage
 from bionemo.geneformer_t.evaluate.headline import (
     NO_CONTROL,
     NO_INFORMATION,
@@ -20,6 +15,7 @@ from bionemo.geneformer_t.evaluate.headline import (
     headline_measures,
 )
 from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.row_names import RANDOM_WEIGHTS, SHUFFLED
 from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.report.evaluation_files import score_values
 

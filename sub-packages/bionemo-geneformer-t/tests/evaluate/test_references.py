@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, precision_score, top_k_accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsRegressor
 
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import smooth
+from bionemo.geneformer_t.evaluate.baselines.rank_counts import smooth
 from bionemo.geneformer_t.evaluate.scores.expression_change import overlaps, same_directions
 from bionemo.geneformer_t.evaluate.scores.population import two_sample_distances, wasserstein
 from bionemo.geneformer_t.evaluate.scores.step_direction import NEAREST, cosines, time_of

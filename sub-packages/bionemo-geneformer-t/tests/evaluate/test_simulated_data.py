@@ -7,8 +7,8 @@ from scored import score_tokens
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.evaluate import simulated_data as module
-from bionemo.geneformer_t.evaluate.evaluation import SIMULATOR
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
+from bionemo.geneformer_t.evaluate.row_names import SIMULATOR
 from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
 from bionemo.geneformer_t.run.simulate import simulate
 

@@ -6,8 +6,9 @@ import scipy.sparse as sp
 from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
 from bionemo.geneformer_t.inference import next_expression
-from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
+from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.next_expression import RankWorth, as_cells, expected_counts
+from bionemo.geneformer_t.model.next_cell_model import settings_of
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import scipy.sparse as sp
 from pages import HOSTILE, Page
 
 from bionemo.geneformer_t.evaluate.by_cluster import ClusterGain, ClusterGains
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import population_sentence
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint

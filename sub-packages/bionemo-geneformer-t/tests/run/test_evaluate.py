@@ -5,8 +5,9 @@ import anndata
 import numpy as np
 import pytest
 
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL, RANDOM_WEIGHTS, SHUFFLED
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES
 from bionemo.geneformer_t.evaluate.headline import NO_INFORMATION
+from bionemo.geneformer_t.evaluate.row_names import MODEL, RANDOM_WEIGHTS, SHUFFLED
 from bionemo.geneformer_t.inference.checkpoint import load_model, summarise_checkpoint
 from bionemo.geneformer_t.report.evaluation_files import score_values
 from bionemo.geneformer_t.run.cli import main

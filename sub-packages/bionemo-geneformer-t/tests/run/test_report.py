@@ -12,7 +12,8 @@ from pages import HOSTILE, Page
 from perturbed_forks import with_perturbation
 from two_forks import two_forks
 
-from bionemo.geneformer_t.evaluate.evaluation import BASELINES, MODEL
+from bionemo.geneformer_t.evaluate.evaluation import BASELINES
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.evaluate.text import summary
 from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
 from bionemo.geneformer_t.report.contents import changed_settings, sections_of

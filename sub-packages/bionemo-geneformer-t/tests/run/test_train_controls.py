@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, RANDOM_WEIGHTS, SHUFFLED
 from bionemo.geneformer_t.evaluate.headline import NO_CONTROL
+from bionemo.geneformer_t.evaluate.row_names import MODEL, RANDOM_WEIGHTS, SHUFFLED
 from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.evaluate import evaluate

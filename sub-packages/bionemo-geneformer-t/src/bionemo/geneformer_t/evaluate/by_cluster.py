@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 from bionemo.geneformer_t.evaluate.intervals import Interval, advantage
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 
 LEAST_CELLS = 10

@@ -1,8 +1,9 @@
 """Tables and sentences on what depends on the cell: change beside its null, variety of answers."""
 
 from bionemo.geneformer_t.evaluate.answer_variety import LISTED
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, SIMILAR, Evaluation, Scores
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation, Scores
 from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.row_names import MODEL, SIMILAR
 from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
 from bionemo.geneformer_t.table import Table, number, percent, signed, span
 

@@ -41,6 +41,7 @@ from bionemo.geneformer_t.evaluate.intervals import (
 )
 from bionemo.geneformer_t.evaluate.partners import Partners, excess_interval
 from bionemo.geneformer_t.evaluate.predictions import Predictions
+from bionemo.geneformer_t.evaluate.row_names import EXPORTED, MODEL, SIMILAR
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
 from bionemo.geneformer_t.evaluate.scores.cell_scores import (
     NOTHING_KNOWN,
@@ -56,12 +57,6 @@ from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 if TYPE_CHECKING:
     from bionemo.geneformer_t.evaluate.retrieval.retrieval import Retrieval
 
-MODEL = "the model"
-RANDOM_WEIGHTS = "a model of random weights"
-SHUFFLED = "a model of shuffled successors"
-EXPORTED = "the exported network alone"
-SIMULATOR = "the simulator's own distribution"
-SIMILAR = "successors of similar cells"
 BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
     "the current cell mixed with gene frequencies": fit_copy_with_frequencies,

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.row_names import MODEL, SHUFFLED
 from bionemo.geneformer_t.table import span
 
 ALL_GENES, NEW_GENES = "cross-entropy over all genes", "cross-entropy over new genes"

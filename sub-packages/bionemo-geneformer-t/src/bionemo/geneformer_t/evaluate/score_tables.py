@@ -1,9 +1,10 @@
 """The scores of an evaluation as tables, the same on the terminal and on a page."""
 
 from bionemo.geneformer_t.evaluate.dependence_tables import change_table, variety_table
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation, Scores
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation, Scores
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import DIGITS, TITLES
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.evaluate.scores.expression_change import known_mean
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores
 from bionemo.geneformer_t.table import Table, number, percent, span

@@ -14,8 +14,8 @@ from bionemo.geneformer_t.data.rank_value import rank_value_encode
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.write_folder import RECORD
 from bionemo.geneformer_t.dictionaries import read_json
-from bionemo.geneformer_t.evaluate.evaluation import SIMULATOR
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor
+from bionemo.geneformer_t.evaluate.row_names import SIMULATOR
 from bionemo.geneformer_t.evaluate.simulator_bound import Encode, Places, fit_simulator_bound
 from bionemo.geneformer_t.ragged import Ragged, offsets_of
 from bionemo.geneformer_t.simulation import NEIGHBOR_KEY, Simulation, SimulationSettings, simulate

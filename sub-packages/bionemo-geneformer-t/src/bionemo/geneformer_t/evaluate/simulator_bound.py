@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import WIDTHS, smooth
+from bionemo.geneformer_t.evaluate.baselines.rank_counts import WIDTHS, smooth
 from bionemo.geneformer_t.evaluate.evaluation_pairs import positions
 from bionemo.geneformer_t.evaluate.mixture import best_mixture
 from bionemo.geneformer_t.simulation import Programmes, SimulationSettings, Tree, draw_depths

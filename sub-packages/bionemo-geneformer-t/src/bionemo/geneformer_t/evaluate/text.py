@@ -6,7 +6,7 @@ measure is worse (`headline.py`).
 """
 
 from bionemo.geneformer_t.evaluate.dependence_tables import answer_sentences, null_sentence
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 from bionemo.geneformer_t.evaluate.headline import (
     ALL_GENES,
     Headline,
@@ -18,6 +18,7 @@ from bionemo.geneformer_t.evaluate.headline import (
 from bionemo.geneformer_t.evaluate.intervals import Interval
 from bionemo.geneformer_t.evaluate.population_text import population_sentence
 from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import retrieval_sentences
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.evaluate.units import LEAST_DONORS, LEAST_UNITS, Units
 from bionemo.geneformer_t.table import span
 

@@ -10,8 +10,7 @@ from bionemo.geneformer_t.counts.features import left_out_notes
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder, why_left_out
 from bionemo.geneformer_t.gene_lookup import gene_labels
-from bionemo.geneformer_t.inference.checkpoint import settings_of
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 from bionemo.geneformer_t.ragged import Ragged
 
 _SHOWN = 5

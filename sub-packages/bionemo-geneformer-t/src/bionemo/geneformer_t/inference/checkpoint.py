@@ -16,10 +16,11 @@ from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.model.checkpoint_contents import checkpoint_entry
 from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 from bionemo.geneformer_t.model.step.settings import StepSettings
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.weight_checks import (
@@ -117,8 +118,6 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         FileNotFoundError: No such file.
         ValueError: As `read_checkpoint` and `build_model`.
     """
-    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
-
     content = read_checkpoint(path)
     model = build_model(path, content)
     entry = checkpoint_entry(content)
@@ -229,14 +228,6 @@ def _path_of(model: Any) -> Path:
             f"{type(model).__name__}"
         )
     return Path(model)
-
-
-def settings_of(model: NextCellModel) -> PairSettings:
-    """How the model's pairs were made in training.
-
-    A model that was never given any was saved without data; its positions set the length then.
-    """
-    return model.pair_settings or PairSettings(seq_length=model.config.max_position_embeddings)
 
 
 def open_split(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 
 
 def random_weights(model: NextCellModel, seed: int) -> NextCellModel:

@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bionemo.geneformer_t.inference.checkpoint import settings_of
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 from bionemo.geneformer_t.model.weights.pretrained import BIAS, RANK_BIAS
 
 

@@ -18,10 +18,9 @@ from torch import Tensor
 import bionemo.geneformer_t as package
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.inference.cell_framing import reading_of, untrained_tokens
-from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.exported_network import folded_bias
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 from bionemo.geneformer_t.model.weights.huggingface import (
     OURS,
     OWN_BIAS,

@@ -7,9 +7,8 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 
 
 def model_fingerprint(model: NextCellModel) -> str:

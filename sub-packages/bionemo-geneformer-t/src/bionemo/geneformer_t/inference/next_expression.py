@@ -14,9 +14,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
-from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.rank_distributions import model_predictor
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 
 _NUMBERS_AT_ONCE = 2**25
 

@@ -275,3 +275,11 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(training)
+
+
+def settings_of(model: NextCellModel) -> PairSettings:
+    """How the model's pairs were made in training.
+
+    A model that was never given any was saved without data; its positions set the length then.
+    """
+    return model.pair_settings or PairSettings(seq_length=model.config.max_position_embeddings)

@@ -11,11 +11,10 @@ from typing import Any
 
 from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.data.folder import VOCAB
-from bionemo.geneformer_t.evaluate.evaluation import EXPORTED, MODEL
 from bionemo.geneformer_t.evaluate.headline import FREQUENCIES
 from bionemo.geneformer_t.evaluate.intervals import Interval
+from bionemo.geneformer_t.evaluate.row_names import EXPORTED, MODEL
 from bionemo.geneformer_t.inference.cell_framing import reading_of
-from bionemo.geneformer_t.inference.checkpoint import settings_of
 from bionemo.geneformer_t.inference.huggingface_export import (
     GENE_MEDIANS,
     GENE_NAMES,
@@ -24,7 +23,7 @@ from bionemo.geneformer_t.inference.huggingface_export import (
     left_out,
     objective_of,
 )
-from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 from bionemo.geneformer_t.report.tables import SHOWN
 from bionemo.geneformer_t.table import Table, number, percent, span
 

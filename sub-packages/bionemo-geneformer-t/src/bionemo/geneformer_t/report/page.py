@@ -14,13 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.evaluate.arrows import Arrows
 from bionemo.geneformer_t.evaluate.by_cluster import LEAST_CELLS, ClusterGains
-from bionemo.geneformer_t.evaluate.evaluation import MODEL, Evaluation
+from bionemo.geneformer_t.evaluate.evaluation import Evaluation
 from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
 from bionemo.geneformer_t.evaluate.retrieval.retrieval import Retrieval
 from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import (
     retrieval_sentences,
     retrieval_tables,
 )
+from bionemo.geneformer_t.evaluate.row_names import MODEL
 from bionemo.geneformer_t.evaluate.score_tables import score_tables
 from bionemo.geneformer_t.evaluate.text import scored_sentences, verdicts
 from bionemo.geneformer_t.evaluate.trends import GeneTrends

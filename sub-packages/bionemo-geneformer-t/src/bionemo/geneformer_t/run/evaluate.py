@@ -112,9 +112,10 @@ def evaluate_checkpoint(
     )
     from bionemo.geneformer_t.evaluate.retrieval.retrieved_cells import retrieved_cells
     from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
-    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
+    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor
+    from bionemo.geneformer_t.model.next_cell_model import settings_of
     from bionemo.geneformer_t.report.evaluated import Evaluated
     from bionemo.geneformer_t.report.in_sample import in_sample_words
     from bionemo.geneformer_t.run.progress import bar
@@ -269,7 +270,7 @@ def _shuffled(
 def _controls(
     settings: EvaluateSettings, model: "NextCellModel", shuffled: "NextCellModel | None"
 ) -> "dict[str, Predictor]":
-    from bionemo.geneformer_t.evaluate.evaluation import EXPORTED, RANDOM_WEIGHTS, SHUFFLED
+    from bionemo.geneformer_t.evaluate.row_names import EXPORTED, RANDOM_WEIGHTS, SHUFFLED
     from bionemo.geneformer_t.inference.controls import random_weights
     from bionemo.geneformer_t.inference.exported_network import exported_network
     from bionemo.geneformer_t.inference.huggingface_export import left_out

@@ -23,8 +23,9 @@ from scTimeBench.shared.constants import ObservationColumns
 
 from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.data.token_encoder import TokenEncoder
-from bionemo.geneformer_t.inference.checkpoint import load_model, settings_of
+from bionemo.geneformer_t.inference.checkpoint import load_model
 from bionemo.geneformer_t.inference.next_expression import RankWorth, as_cells, expected_counts
+from bionemo.geneformer_t.model.next_cell_model import settings_of
 
 if TYPE_CHECKING:
     import anndata

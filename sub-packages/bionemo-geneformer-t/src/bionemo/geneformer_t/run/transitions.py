@@ -95,7 +95,8 @@ def transitions(settings: TransitionsCommandSettings) -> Path:
 
 def _fit(checkpoint: Path, data_dir: Path) -> None:
     from bionemo.geneformer_t.data.folder import TRAIN, VAL, check_folder, split_folders
-    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split, settings_of
+    from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
+    from bionemo.geneformer_t.model.next_cell_model import settings_of
     from bionemo.geneformer_t.training.add_transitions import add_transitions
 
     model = load_model(checkpoint)

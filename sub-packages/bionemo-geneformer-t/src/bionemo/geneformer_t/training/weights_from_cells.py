@@ -19,7 +19,7 @@ from bionemo.geneformer_t.data.resampling import several
 from bionemo.geneformer_t.data.sampling import generator
 from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import WIDTHS, fit_frequencies
+from bionemo.geneformer_t.evaluate.baselines.rank_counts import WIDTHS, fit_frequencies
 from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.baselines.expected_order import ExpectedOrder, Places
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import WIDTHS
+from bionemo.geneformer_t.evaluate.baselines.rank_counts import WIDTHS
 from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.mixture import cross_entropy
 

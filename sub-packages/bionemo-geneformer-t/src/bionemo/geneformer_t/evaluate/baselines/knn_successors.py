@@ -19,7 +19,7 @@ from bionemo.geneformer_t.evaluate.baselines.profile_space import (
     ProfileSpace,
     numbers_of_axes,
 )
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import RankFrequency
+from bionemo.geneformer_t.evaluate.baselines.rank_counts import RankFrequency
 from bionemo.geneformer_t.evaluate.baselines.training_folds import TrainingPairs
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.knn_fit import KnnChoice, Query, fit_knn, index_of

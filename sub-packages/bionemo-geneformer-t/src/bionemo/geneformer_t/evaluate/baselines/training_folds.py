@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.evaluate.baselines.rank_frequency import (
+from bionemo.geneformer_t.evaluate.baselines.rank_counts import (
     CountedPositions,
     RankFrequency,
     SparseCounts,

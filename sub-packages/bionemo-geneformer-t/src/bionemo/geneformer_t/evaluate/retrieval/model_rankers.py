@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.retrieval.candidate_search import CandidateSearch, Ranker
+from bionemo.geneformer_t.evaluate.row_names import MODEL, SHUFFLED
 from bionemo.geneformer_t.fates.candidate_scores import (
     NUM_REFERENCES,
     CandidateScorer,
@@ -106,8 +107,6 @@ def scorers_of(
         training: As for `scorer_of`.
         rng: The same cells are drawn for each.
     """
-    from bionemo.geneformer_t.evaluate.evaluation import MODEL, SHUFFLED
-
     candidates, seed = encoded(pairs, search.candidates), int(rng.integers(2**32))
 
     def scorer(model: NextCellModel, *, use_memory: bool = True) -> CandidateScorer:
