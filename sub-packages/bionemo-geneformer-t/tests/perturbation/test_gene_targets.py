@@ -35,11 +35,16 @@ def test_unknown_genes_are_named_with_close_ones_and_who_expresses_them() -> Non
     assert "PAX4 (expressed by 12 of 40 cells)?" in str(error.value)
     with pytest.raises(ValueError, match=r"QQQQ is not .*; name them by Ensembl id or symbol"):
         targets("QQQQ")
+    with pytest.raises(ValueError, match=r"my/genes is not .* Nor is there a file of this name"):
+        targets("my/genes")
 
 
 @pytest.mark.parametrize("name", ["ARX+ARX", "ARX+ENSG2", "PAX4+ENSG2+ARX"])
 def test_a_combination_holds_each_gene_once(name) -> None:
-    with pytest.raises(ValueError, match=r"names (ARX twice|ENSG2 and ARX|ARX and ENSG2), .*ENSG2"):
+    with pytest.raises(
+        ValueError,
+        match=r"names (ARX twice; name|(ENSG2 and ARX|ARX and ENSG2), which are one gene, ENSG2)",
+    ):
         targets(name)
 
 

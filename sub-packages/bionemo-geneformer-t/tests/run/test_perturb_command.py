@@ -89,6 +89,17 @@ def test_two_processes_write_the_same_bytes(
         (["--output", "e.csv", "--num_null", "3"], "num_null must be at least 20"),
         (["--output", "e.csv", "--fates", "up"], "there is no fate 'up'; the fates are: late, oth"),
         (["--output", "e.csv", "--genes", "nothing"], "nothing is not in the model's vocabulary"),
+        (["--output", "e.csv", "--genes", "my.txt"], "Nor is there a file of this name"),
+        (["--output", "e.csv", "--genes", "GENE3+GENE3"], "names GENE3 twice; name each gene once"),
+        (
+            ["--output", "e.csv", "--edit", "up:900"],
+            "moves genes by 900 ranks, and the model",
+        ),
+        (["--output", "e.csv", "--edit", "up:3", "--screen"], "a screen is for deleting all genes"),
+        (
+            ["--output", "e.csv", "--cluster_key", "half", "--clusters", "noon"],
+            "no cell has the label 'noon' in obs['half']; its labels are: ",
+        ),
     ],
 )
 def test_mistakes_end_with_one_message(
@@ -98,6 +109,55 @@ def test_mistakes_end_with_one_message(
     given = ["--checkpoint", str(untrained_checkpoint), "--input", str(with_transitions)]
     with pytest.raises(SystemExit) as end:
         main(["perturb", *given, *options])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "e.csv").exists()
+
+
+def _without_fates(cells: anndata.AnnData) -> None:
+    del cells.obsm["fates"]
+
+
+def _logarithms(cells: anndata.AnnData) -> None:
+    cells.X = np.log1p(cells.X)
+
+
+def _same_symbols(cells: anndata.AnnData) -> None:
+    cells.var["feature_name"] = ["Same" if i in {3, 4} else f"S{i}" for i in range(cells.n_vars)]
+    cells.var_names = cells.var["feature_id"].to_numpy()
+
+
+def _by_another_model(cells: anndata.AnnData) -> None:
+    cells.uns["T_geneformer_t"]["model"] = "another"
+
+
+def _other_genes(cells: anndata.AnnData) -> None:
+    del cells.uns["T_geneformer_t"]
+    cells.var_names = [f"ENSMUSG{i:011d}" for i in range(cells.n_vars)]
+    cells.var = cells.var[[]]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (_without_fates, ["--fates", "late"], "obsm has no 'fates' yet, so that late cannot be"),
+        (_without_fates, ["--num_sustained", "1"], "num_sustained needs fates and their terminal"),
+        (_without_fates, ["--screen"], "a screen needs a readout with a gradient"),
+        (_logarithms, [], "raw counts are whole numbers"),
+        (_same_symbols, ["--genes", "Same"], "Same stands for 2 genes"),
+        (_by_another_model, [], "were made by another model than this checkpoint"),
+        (_other_genes, [], "vocabulary"),
+    ],
+)
+def test_input_that_does_not_fit_is_refused_with_what_to_do(
+    with_transitions, untrained_checkpoint, tmp_path, capsys, change, options, message
+) -> None:
+    cells = anndata.read_h5ad(with_transitions)
+    change(cells)
+    cells.write_h5ad(tmp_path / "changed.h5ad")
+    given = ["--checkpoint", str(untrained_checkpoint), "--input", str(tmp_path / "changed.h5ad")]
+    with pytest.raises(SystemExit) as end:
+        main(["perturb", *given, "--output", str(tmp_path / "e.csv"), *options])
     assert end.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "e.csv").exists()

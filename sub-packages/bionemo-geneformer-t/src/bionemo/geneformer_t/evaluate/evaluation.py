@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
@@ -41,6 +40,7 @@ from bionemo.geneformer_t.evaluate.intervals import (
 )
 from bionemo.geneformer_t.evaluate.partners import Partners, excess_interval
 from bionemo.geneformer_t.evaluate.predictions import Predictions
+from bionemo.geneformer_t.evaluate.retrieval.retrieval import Retrieval
 from bionemo.geneformer_t.evaluate.row_names import EXPORTED, MODEL, SIMILAR
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration
 from bionemo.geneformer_t.evaluate.scores.cell_scores import (
@@ -53,9 +53,6 @@ from bionemo.geneformer_t.evaluate.scores.profiles import cell_profiles
 from bionemo.geneformer_t.evaluate.scores.token_scores import PositionScores, TokenSums
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
-
-if TYPE_CHECKING:
-    from bionemo.geneformer_t.evaluate.retrieval.retrieval import Retrieval
 
 BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predictor]] = {
     "copying the current cell": fit_copy_current,
@@ -74,7 +71,7 @@ DRAWN_BASELINES: dict[str, Callable[[TrainingPairs, np.random.Generator], Predic
 _FIXED_SEED = 0
 """Of everything that decides a verdict; another seed of an evaluation must not turn it."""
 
-Retrieve = Callable[[CellPairs, CellPairs, KnnSuccessors, Units, np.random.Generator], "Retrieval"]
+Retrieve = Callable[[CellPairs, CellPairs, KnnSuccessors, Units, np.random.Generator], Retrieval]
 """(pairs that are scored, training pairs, the look-up of similar cells, units, a generator) -> how
 well true successors are found among all cells."""
 DrawCells = Callable[
@@ -153,7 +150,7 @@ class Evaluation:
     """What intervals are over: current and next cells, and donors where there are several."""
     linked_partners: float
     """The fraction of the partners of nulls that follow or precede their cell."""
-    retrieval: "Retrieval | None"
+    retrieval: Retrieval | None
     """True successors among all cells; None where it was not asked for."""
 
     @property

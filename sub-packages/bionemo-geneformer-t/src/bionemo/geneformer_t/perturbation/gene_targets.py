@@ -74,6 +74,12 @@ def targets_of(
     return targets
 
 
+def _is_path(name: str) -> bool:
+    """Whether a name looks like that of a file: it has a folder or a short ending of letters."""
+    path = Path(name)
+    return len(path.parts) > 1 or path.suffix[1:].isalpha()
+
+
 def all_targets(
     vocab: GeneVocab, symbols: Sequence[str], tokens: Sequence[int]
 ) -> dict[Target, str]:
@@ -88,10 +94,10 @@ def _check_combination(
     held: dict[int, str] = {}
     for part in parts:
         if (other := held.setdefault(tokens[part], part)) is not part or parts.count(part) > 1:
-            both = f"{part} twice" if other == part else f"{other} and {part}"
+            both = f"{other} and {part}, which are one gene, {vocab.tokens[tokens[part]]}"
             raise ValueError(
-                f"genes: {name} names {both}, which are one gene, {vocab.tokens[tokens[part]]}; "
-                "name each gene once"
+                f"genes: {name} names {f'{part} twice' if other == part else both}; name each gene "
+                "once"
             )
 
 
@@ -121,5 +127,6 @@ def _unknown(
     return (
         f"genes: {some_names(unknown)} {'are' if len(unknown) > 1 else 'is'} not in the model's "
         f"vocabulary of {len(vocab.genes):,} genes, of which the cells express {read:,}"
-        f"{f'; did you mean {hints}?' if close else '; name them by Ensembl id or symbol'}"
+        f"{f'; did you mean {hints}?' if close else '; name them by Ensembl id or symbol.'}"
+        f"{' Nor is there a file of this name.' if any(map(_is_path, unknown)) else ''}"
     )

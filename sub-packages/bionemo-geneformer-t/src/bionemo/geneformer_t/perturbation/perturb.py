@@ -22,7 +22,7 @@ from bionemo.geneformer_t.perturbation.baseline_tests import baseline_tests, fir
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.cell_effects import CellEffects
 from bionemo.geneformer_t.perturbation.driver_columns import with_drivers
-from bionemo.geneformer_t.perturbation.edits import Delete, parse_edit
+from bionemo.geneformer_t.perturbation.edits import parse_edit
 from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
 from bionemo.geneformer_t.perturbation.perturb_run import (
     Run,
@@ -36,6 +36,7 @@ from bionemo.geneformer_t.perturbation.perturb_settings import PerturbSettings
 from bionemo.geneformer_t.perturbation.perturb_table import (
     effect_table,
     effects_by_cluster,
+    fates_to_solve,
     notes_on,
     with_sustained,
 )
@@ -157,8 +158,6 @@ def perturb(
             f"controls: {some_names(sorted(taken))} would have the columns of something else in "
             "the table; give another name"
         )
-    edit = parse_edit(settings.edit)
-    run = make_run(model, given, fates, how, settings, edit, on_cells)
     if settings.with_cells and processes.number > 1:
         raise ValueError(
             f"with_cells keeps effects in the memory of one process; got {processes.number}. Start "
@@ -169,6 +168,10 @@ def perturb(
             "agreement between seeds needs the effects of the same genes: leave screen out, or "
             "give no further checkpoints"
         )
+    edit = parse_edit(settings.edit)
+    run = make_run(model, given, fates, how, settings, edit, on_cells)
+    if settings.num_sustained:
+        fates_to_solve(run, given)  # refused before long work
     readouts = run.given.readouts if settings.screen else (*run.given.readouts, ROW)
     unfinished = SavedRun(path=saved, processes=processes)
     recall = kept = None
@@ -227,10 +230,7 @@ def _screened(
     on_plan: Callable[[int], object],
 ) -> tuple[Run, dict[str, Tested], ScreenRecall]:
     """The run of the targets that are verified, their tests by every model, and the recall."""
-    settings = run.settings
-    require_screenable(settings, run.given.readouts, deletes=isinstance(run.edit, Delete))
-    if settings.with_cells:
-        raise ValueError("with_cells is for genes that are named; a screen keeps no single cells")
+    require_screenable(run.given.readouts)
     on_plan(len(run.given.cells) * len(models) // saved.processes.number)
     estimates = {
         name: estimated(run, one, saved, name, on_contexts) for name, one in models.items()

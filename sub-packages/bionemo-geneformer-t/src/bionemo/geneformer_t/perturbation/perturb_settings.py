@@ -20,7 +20,7 @@ class PerturbSettings(NullSettings):
 
     Raises:
         TypeError: A value is of another type than its field.
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or settings exclude each other.
     """
 
     genes: str = ALL
@@ -48,8 +48,8 @@ class PerturbSettings(NullSettings):
     """Entry of uns that says how the transitions of the input were made."""
     screen: bool = False
     """Rank all genes by estimates from one backward pass for each cell and readout, and compute the
-    effects of the first ones alone exactly. What that finds of the largest effects is measured on a
-    sample of cells and printed."""
+    effects of the first ones alone exactly. For `delete` alone. What that finds of the largest
+    effects is measured on a sample of cells and printed."""
     num_verified: int = 40
     """Number of genes, those with the largest estimates of a readout, that a screen verifies."""
     num_sampled: int = 20
@@ -72,3 +72,14 @@ class PerturbSettings(NullSettings):
         require_at_least(self, 20, "num_verified")
         require_at_least(self, 5, "num_sampled")
         require_fraction(self, "min_mapped_counts")
+        if self.screen and (self.genes != ALL or self.edit != "delete"):
+            raise ValueError(
+                f"screen: a screen is for deleting all genes; got genes {self.genes!r} and edit "
+                f"{self.edit!r}, which have no estimates. Leave screen out: everything is computed "
+                "exactly then"
+            )
+        if self.screen and self.with_cells:
+            raise ValueError(
+                "with_cells is for genes that are named; a screen keeps no single cells. Leave "
+                "one of them out"
+            )

@@ -82,14 +82,9 @@ def with_sustained(
     on_contexts: OnCells,
 ) -> pd.DataFrame:
     """The table with a column `sustained`, for the targets with the largest z of a fate."""
-    cells, read = run.given.everyone, run.given.readouts
-    of_fates = [place for place, name in enumerate(read) if name.startswith(FATE)]
-    if given.obs is None or TERMINAL not in given.obs or not of_fates:
-        raise ValueError(
-            "num_sustained needs fates and their terminal states (obsm and obs, as geneformer-t "
-            "fates writes them); compute fates first, or leave num_sustained out"
-        )
+    of_fates, cells = fates_to_solve(run, given), run.given.everyone
     assert cells is not None
+    assert given.obs is not None
     number = len(run.asked)
     most = np.nan_to_num(np.abs(found.tests.z[:number, of_fates])).max(axis=1)
     chosen = np.argsort(-most, kind="stable")[: run.settings.num_sustained]
@@ -107,6 +102,21 @@ def with_sustained(
     }
     keys = zip(table["symbol"], table["readout"], strict=True)
     return table.assign(sustained=[sustained.get(key, np.nan) for key in keys])
+
+
+def fates_to_solve(run: Run, given: CellInput) -> list[int]:
+    """The places of fates among the readouts.
+
+    Raises:
+        ValueError: There is none, or no cell is said to be in a terminal state.
+    """
+    found = [place for place, name in enumerate(run.given.readouts) if name.startswith(FATE)]
+    if given.obs is None or TERMINAL not in given.obs or not found:
+        raise ValueError(
+            "num_sustained needs fates and their terminal states (obsm and obs, as geneformer-t "
+            "fates writes them); compute fates first, or leave num_sustained out"
+        )
+    return found
 
 
 def effects_by_cluster(run: Run, found: Tested, readouts: Sequence[str]) -> pd.DataFrame:

@@ -22,7 +22,8 @@ def summary(found: Perturbation) -> str:
         if readout not in found.verdict.readouts:
             tested = int(rows["p_value"].notna().sum())
             hits = int((rows["fdr"] < FDR).sum())
-            lines.append(f"{readout}: {hits:,} of {tested:,} targets at q < {FDR:g}")
+            found_of = f"{hits:,} of {tested:,} targets at q < {FDR:g}"
+            lines.append(f"{readout}: {found_of if tested else 'no target could be tested.'}")
         lines += _found(str(readout), rows[rows["fdr"] < FDR])
     return "\n".join(lines)
 

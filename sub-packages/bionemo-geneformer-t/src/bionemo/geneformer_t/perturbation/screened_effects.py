@@ -30,7 +30,6 @@ from bionemo.geneformer_t.perturbation.exact_effects import (
 from bionemo.geneformer_t.perturbation.next_step import NextStep
 from bionemo.geneformer_t.perturbation.null_genes import NONE, NullPlan
 from bionemo.geneformer_t.perturbation.perturb_run import Run, Tested, donor_effects, fingerprint
-from bionemo.geneformer_t.perturbation.perturb_settings import ALL, PerturbSettings
 from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.perturbation.saved_sums import SavedRun, SavedSums
 from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall, screen_recall
@@ -49,19 +48,12 @@ class Estimates:
     next_step: NextStep
 
 
-def require_screenable(
-    settings: PerturbSettings, readouts: tuple[str, ...], *, deletes: bool
-) -> None:
-    """Refuse what has no estimates.
+def require_screenable(readouts: tuple[str, ...]) -> None:
+    """Refuse readouts without estimates.
 
     Raises:
-        ValueError: Says what a screen is for.
+        ValueError: There is no other; says what to do.
     """
-    if settings.genes != ALL or not deletes:
-        raise ValueError(
-            f"a screen is for deleting all genes; got genes {settings.genes!r} and edit "
-            f"{settings.edit!r}. Leave screen out: chosen genes are edited exactly"
-        )
     if not readouts:
         raise ValueError(
             "a screen needs a readout with a gradient: fates, or a pseudotime_key; the change of "
