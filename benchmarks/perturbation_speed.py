@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=48, help="genes deleted from each cell")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    busy = os.getloadavg()[0]
     use_all_cores()
     model = make_model(SEQ_LENGTH, **SIZES)
     most = genes_per_cell(model)
@@ -122,7 +123,7 @@ def main() -> None:
         )
     report(
         "perturbation_speed", rows, genes=cells.lengths.tolist(), edits=options.edits,
-        cores=len(os.sched_getaffinity(0)), sizes=SIZES,
+        cores=len(os.sched_getaffinity(0)), load_average_before=busy, sizes=SIZES,
     )  # fmt: skip
 
 
