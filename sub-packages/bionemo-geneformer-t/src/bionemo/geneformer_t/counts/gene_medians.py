@@ -88,7 +88,8 @@ def _histogram(
         if before or after:
             counts = np.pad(counts, ((0, 0), (before, after)))
         first -= before
-        np.add.at(counts.reshape(-1), columns * counts.shape[1] + (bins - first), 1)
+        one = np.int32(1)  # of the table's own type: any other takes seventy times as long
+        np.add.at(counts.reshape(-1), columns * counts.shape[1] + (bins - first), one)
     return first, counts
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import scipy.sparse as sp
 from jaxtyping import Int
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RECORD = "made_by.json"
 _CELLS = 4096
+_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,20 +168,43 @@ def _write_h5ad(path: Path, split: SplitContent) -> None:
 def _write_neighbors(path: Path, split: SplitContent) -> None:
     """Graphs as JSON, written cell by cell: `json.dumps` would hold every id as an object."""
     names = list(split.obs.index)
-    graphs = {**split.graphs, **{alias: split.graphs[key] for alias, key in split.aliases.items()}}
-    with path.open("w", encoding="utf-8") as file:
-        file.write("{")
-        for number, (key, graph) in enumerate(graphs.items()):
-            file.write(f"{', ' if number else ''}{json.dumps(key)}: {{")
-            before = ""
-            with_successors = (graph.out_degree > 0).nonzero()[0]
-            for start in range(0, len(with_successors), _CELLS):
-                cells = with_successors[start : start + _CELLS]
-                text = json.dumps(neighbors_by_id(graph, names, cells))
-                file.write(before + text[1:-1])
-                before = ", "
-            file.write("}")
-        file.write("}")
+    bounds: dict[str, tuple[int, int]] = {}
+    with path.open("w+b") as file:
+        for key, graph in split.graphs.items():
+            file.write(_key(key, first=not bounds))
+            start = file.tell()
+            _write_graph(file, graph, names)
+            bounds[key] = start, file.tell()
+        for alias, key in split.aliases.items():
+            file.write(_key(alias, first=False))
+            _repeat(file, *bounds[key])
+        file.write(b"}" if bounds else b"{}")
+
+
+def _key(name: str, *, first: bool) -> bytes:
+    return f"{'{' if first else ', '}{json.dumps(name)}: ".encode()
+
+
+def _write_graph(file: BinaryIO, graph: NeighborGraph, names: list[str]) -> None:
+    file.write(b"{")
+    before = ""
+    with_successors = (graph.out_degree > 0).nonzero()[0]
+    for start in range(0, len(with_successors), _CELLS):
+        cells = with_successors[start : start + _CELLS]
+        text = json.dumps(neighbors_by_id(graph, names, cells))
+        file.write((before + text[1:-1]).encode())
+        before = ", "
+    file.write(b"}")
+
+
+def _repeat(file: BinaryIO, start: int, stop: int) -> None:
+    """Write a part of a file again at its end."""
+    while start < stop:
+        file.seek(start)
+        part = file.read(min(stop - start, _BYTES))
+        start += len(part)
+        file.seek(0, 2)
+        file.write(part)
 
 
 def neighbors_by_id(

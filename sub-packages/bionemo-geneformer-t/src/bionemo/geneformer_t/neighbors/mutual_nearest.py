@@ -9,7 +9,7 @@ what the dual variables of optimal transport do, from nearest distances alone.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.neighbors.nearest import nearest
@@ -22,7 +22,7 @@ _ANCHORS = 2000
 """Cells of a group against which the other is measured; more would change little."""
 _PASSES = 3
 _BLOCK_VALUES = 2_000_000
-"""Distances held at once: 16 MB, a few times over."""
+"""Distances held at once: 8 MB."""
 
 
 def mutual_neighbors(
@@ -70,23 +70,31 @@ def general_closeness(
     value: small for hubs.
     """
     few, few_later = _anchors(len(current)), _anchors(len(following))
+    centre = current[few].mean(axis=0, dtype=np.float64)  # small numbers are rounded less
+    now, later = (np.asarray(each - centre, dtype=np.float32) for each in (current, following))
     of_following = np.zeros(len(following))
     for _ in range(_PASSES):
-        of_current = _mean_of_least(current, following[few_later], of_following[few_later])
-        of_following = _mean_of_least(following, current[few], of_current[few])
+        of_current = _mean_of_least(now, later[few_later], of_following[few_later])
+        of_following = _mean_of_least(later, now[few], of_current[few])
     return of_current, of_following
 
 
-def _mean_of_least(queries: ndarray, anchors: ndarray, less: ndarray) -> Float[ndarray, " query"]:
+def _mean_of_least(
+    queries: Float32[ndarray, "query component"],
+    anchors: Float32[ndarray, "anchor component"],
+    less: Float[ndarray, " anchor"],
+) -> Float[ndarray, " query"]:
     num = min(max(_CLOSE_LEAST, round(_CLOSE_SHARE * len(anchors))), len(anchors))
-    squares = (anchors**2).sum(axis=1) - less
+    squares = ((anchors**2).sum(axis=1) - less).astype(np.float32)
     means, rows = [], max(1, _BLOCK_VALUES // len(anchors))
     for start in range(0, len(queries), rows):
         block = queries[start : start + rows]
-        values = squares - 2 * block @ anchors.T
-        least = np.partition(values, num - 1, axis=1)[:, :num]
-        means.append((block**2).sum(axis=1) + least.mean(axis=1))
-    return np.concatenate(means).astype(np.float64)
+        values = (-2 * block) @ anchors.T
+        values += squares
+        values.partition(num - 1, axis=1)
+        least = values[:, :num].mean(axis=1, dtype=np.float64)
+        means.append((block**2).sum(axis=1) + least)
+    return np.concatenate(means)
 
 
 def _anchors(num_cells: int) -> Int[ndarray, " anchor"]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings
@@ -51,8 +51,9 @@ def time_values(
         ValueError: Labels cannot be read as times or cannot be compared, they contradict the order
             of their categories, or `order` and the labels do not hold the same names.
     """
-    texts = ["" if _is_missing(label) else str(label).strip() for label in labels]
-    distinct = sorted({text for text in texts if text})
+    held, of_cell = _coded(labels)
+    texts = ["" if _is_missing(label) else str(label).strip() for label in held]
+    distinct = sorted({texts[code] for code in np.unique(of_cell)} - {""})
     categories = ordered_categories(labels)
     if order is not None:
         times = _by_order(distinct, order)
@@ -60,7 +61,8 @@ def time_values(
         times = _by_categories([label for label in categories if label in distinct])
     else:
         times = parse_times(distinct)
-    return np.array([times.get(text, math.nan) for text in texts], dtype=np.float64)
+    of_label = np.array([times.get(text, math.nan) for text in texts], dtype=np.float64)
+    return of_label[of_cell]
 
 
 def times_of(obs: pd.DataFrame, settings: BuilderSettings) -> Float[ndarray, " cell"]:
@@ -160,6 +162,15 @@ def _by_order(labels: Sequence[str], order: Sequence[str]) -> dict[str, float]:
             f"named, but no cell has it: {_some(absent)}"
         )
     return {name: float(place) for place, name in enumerate(names)}
+
+
+def _coded(
+    labels: "Sequence[object] | pd.Series[Any]",
+) -> tuple[Sequence[object], Int[ndarray, " cell"]]:
+    """Labels, and which of them each cell has: categories, where a million cells have ten."""
+    if isinstance(labels, pd.Series) and isinstance(labels.dtype, pd.CategoricalDtype):
+        return [*labels.cat.categories, None], labels.cat.codes.to_numpy()  # -1 is missing
+    return list(labels), np.arange(len(labels))
 
 
 def _is_missing(label: object) -> bool:
