@@ -23,6 +23,9 @@ Objective = Literal["next_cell", "mlm"]
 SuccessorSampling = Literal["weighted", "uniform"]
 GeneEmbeddings = Literal["random", "expression"]
 Pooling = Literal["mean", "cls"]
+MatmulBackend = Literal["auto", "default", "onednn"]
+"""The library of float32 matrix products on a CPU: PyTorch's own choice (`default`), `onednn`, or
+by the processor (`auto`); see `model/products.py`."""
 
 MICRO_BATCH_SIZE = 8
 """Current cells per process and forward pass, by default."""

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bionemo.geneformer_t.model.attention.cpu import cpu_attention, runs
+from bionemo.geneformer_t.model.attention.cpu import cpu_attention
+from bionemo.geneformer_t.model.attention.cpu_runs import runs
 
 RAGGED = [(3, 5), (3, 5), (3, 5), (0, 2), (7, 4), (7, 5), (1, 1)]
 """Queries and keys of each cell."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from textbook import packed, random_pair
 
 from bionemo.geneformer_t.config import BioBertConfig
+from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.step.optimizer import (
@@ -17,6 +19,7 @@ from bionemo.geneformer_t.model.step.optimizer import (
     num_trainable,
     parameter_groups,
 )
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 CONFIG = BioBertConfig(
     vocab_size=50,
@@ -128,3 +131,34 @@ def test_trainable_weights_are_counted(net):
     freeze_layers(net, 3)
     in_layers = sum(p.numel() for p in net.bert.encoder.parameters())
     assert num_trainable(net) == (everything - in_layers, everything)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_fused_step_bears_gradients_clipped_by_value(tiny_data_dir, precision):
+    """Lightning itself refuses this pair in mixed precision, for the sake of loss scalers."""
+    seen = []
+
+    class Watched(TemporalGeneformerModel):
+        def configure_gradient_clipping(self, optimizer, **clip):
+            super().configure_gradient_clipping(optimizer, **clip)
+            largest = max(float(p.grad.abs().max()) for p in self.parameters())
+            seen.append((optimizer.param_groups[0]["fused"], largest))
+
+    data = TemporalGeneformerDataModule(
+        tiny_data_dir, seq_length=64, micro_batch_size=4, num_workers=0
+    )
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=2,
+        precision=precision,
+        gradient_clip_val=1e-4,
+        gradient_clip_algorithm="value",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        limit_val_batches=0,
+    )
+    model = Watched(replace(CONFIG, vocab_size=len(data.vocab)))
+    trainer.fit(model, data)
+    assert [(fused, round(largest, 9)) for fused, largest in seen] == 2 * [(True, 1e-4)]

@@ -20,7 +20,9 @@ from torch.utils.checkpoint import checkpoint
 from bionemo.geneformer_t.config import BioBertConfig, Recompute
 from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
 from bionemo.geneformer_t.model.attention.choose import OPERATORS
+from bionemo.geneformer_t.model.dropout import Dropout
 from bionemo.geneformer_t.model.precision import compute_dtype
+from bionemo.geneformer_t.model.products import Linear
 
 
 class Known(NamedTuple):
@@ -41,7 +43,7 @@ class Embeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,
@@ -64,9 +66,9 @@ class SelfAttention(nn.Module):
     def __init__(self, config: BioBertConfig) -> None:
         super().__init__()
         self.num_heads = config.num_attention_heads
-        self.query = nn.Linear(config.hidden_size, config.hidden_size)
-        self.key = nn.Linear(config.hidden_size, config.hidden_size)
-        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+        self.query = Linear(config.hidden_size, config.hidden_size)
+        self.key = Linear(config.hidden_size, config.hidden_size)
+        self.value = Linear(config.hidden_size, config.hidden_size)
 
     def split(self, projected: Float[Tensor, "token hidden"]) -> Float[Tensor, "token head dim"]:
         """The part of each head."""
@@ -78,9 +80,9 @@ class ResidualOutput(nn.Module):
 
     def __init__(self, config: BioBertConfig, width: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, config.hidden_size)
+        self.dense = Linear(width, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def add(
         self, found: Float[Tensor, "token hidden"], residual: Float[Tensor, "token hidden"]
@@ -104,7 +106,7 @@ class Intermediate(nn.Module):
 
     def __init__(self, config: BioBertConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.dense = Linear(config.hidden_size, config.intermediate_size)
 
     def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token inner"]:
         """Widen and rectify."""

@@ -14,11 +14,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.config import BioBertConfig, Objective, Recompute
+from bionemo.geneformer_t.config import BioBertConfig, MatmulBackend, Objective, Recompute
 from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
 from bionemo.geneformer_t.model.contrastive_loss import contrastive_loss, origin_scores
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Layer
+from bionemo.geneformer_t.model.products import Linear, set_matmul_backend
 from bionemo.geneformer_t.model.rank_bias import RankBias
 from bionemo.geneformer_t.model.vocabulary_loss import summed_cross_entropy
 
@@ -119,7 +120,7 @@ class HeadTransform(nn.Module):
 
     def __init__(self, config: BioBertConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token hidden"]:
@@ -133,7 +134,7 @@ class Predictions(nn.Module):
     def __init__(self, config: BioBertConfig, embedding: nn.Embedding) -> None:
         super().__init__()
         self.transform = HeadTransform(config)
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder = Linear(config.hidden_size, config.vocab_size)
         self.decoder.weight = embedding.weight
         self.rank_bias = (
             RankBias(config.vocab_size, config.rank_knots) if config.rank_knots else None
@@ -156,7 +157,9 @@ class Predictions(nn.Module):
     ) -> Float[Tensor, ""]:
         """Cross-entropy summed over tokens, without holding all their logits."""
         features, weight = self.features(hidden, ranks), self.joint_weight()
-        return summed_cross_entropy(features, weight, self.decoder.bias, labels)
+        return summed_cross_entropy(
+            features, weight, self.decoder.bias, labels, backend=self.decoder.matmul_backend
+        )
 
     def origin_scores(
         self,
@@ -311,6 +314,10 @@ class NextCellBert(nn.Module):
         """Choose what the backward pass computes again; see `Recompute`."""
         for layer in self.bert.layers:
             layer.recompute = what
+
+    def set_matmul_backend(self, backend: MatmulBackend) -> None:
+        """Choose the library of the linear layers' products on a CPU; see `MatmulBackend`."""
+        set_matmul_backend(self, backend)
 
     def compile_layers(self) -> None:
         """Compile the layers with `torch.compile`, at their next call."""

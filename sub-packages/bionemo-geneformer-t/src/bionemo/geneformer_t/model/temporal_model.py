@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.config import BioBertConfig, PositionScheme, Recompute
+from bionemo.geneformer_t.config import BioBertConfig, MatmulBackend, PositionScheme, Recompute
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.step.dropout_streams import seed_dropout
 from bionemo.geneformer_t.model.step.finite import StepBatches, gradient_norm
@@ -56,6 +56,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         layer_lr_decay: Factor on the learning rate from each layer to the one below it.
         gene_lr_fraction: Factor on the learning rate of gene embeddings and all biases of genes.
         attention_backend: `auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`.
+        matmul_backend: The library of float32 matrix products on a CPU.
         recompute: What the backward pass computes again instead of finding it kept.
         compile: Compile the layers with `torch.compile` when training starts.
 
@@ -80,6 +81,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         layer_lr_decay: float | None = None,
         gene_lr_fraction: float = 1.0,
         attention_backend: str = "auto",
+        matmul_backend: MatmulBackend = "auto",
         recompute: Recompute = "nothing",
         compile: bool = False,  # noqa: A002 # PyTorch's and Lightning's own word for it
     ) -> None:
@@ -91,12 +93,14 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
             layer_lr_decay=layer_lr_decay,
             gene_lr_fraction=gene_lr_fraction,
             attention_backend=attention_backend,
+            matmul_backend=matmul_backend,
             recompute=recompute,
             compile=compile,
         )
         super().__init__(config, training.attention_backend)
         self.save_hyperparameters({"config": config.to_dict(), **asdict(training)})
         self.net.set_recompute(training.recompute)
+        self.net.set_matmul_backend(training.matmul_backend)
         self.val_loss = MeanMetric()
         self.val_contrastive = MeanMetric()
         self._step = StepBatches()
@@ -281,8 +285,8 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         self._step = StepBatches()
         if gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
             torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
 
     def validation_step(self, batch: TemporalBatch, batch_idx: int) -> None:
         """Mean cross-entropy over the scored positions of the whole split, as `val/loss`.
@@ -313,7 +317,9 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         warmup = self.hparams["warmup_steps"]
         warmup = default_warmup(total) if warmup is None else warmup
-        optimizer = torch.optim.AdamW(self._parameter_groups())
+        scales_loss = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        # one pass over weights and moments; with a scaler, gradients are to be clipped before it
+        optimizer = torch.optim.AdamW(self._parameter_groups(), fused=not scales_loss)
         schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup, total))
         return {
             "optimizer": optimizer,

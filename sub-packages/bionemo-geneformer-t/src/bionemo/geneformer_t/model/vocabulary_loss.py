@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bionemo.geneformer_t.config import MatmulBackend
 from bionemo.geneformer_t.model.precision import compute_dtype
+from bionemo.geneformer_t.model.products import product, uses_onednn, weight_gradient_in_onednn
 
 CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
 """How much the logits of a chunk may take: on a CPU about the last cache, on a GPU what keeps it
@@ -31,6 +33,7 @@ def summed_cross_entropy(
     bias: Float[Tensor, " vocab"],
     labels: Int[Tensor, " scored"],
     rows: int | None = None,
+    backend: MatmulBackend = "auto",
 ) -> Float[Tensor, ""]:
     """Cross-entropy in nats of `hidden @ weight.T + bias`, summed over positions.
 
@@ -40,6 +43,7 @@ def summed_cross_entropy(
         bias: One number for each of the vocabulary.
         labels: The genes that are really there.
         rows: Positions per chunk; by default as many as `CHUNK_BYTES` allows.
+        backend: The library of products in float32 on a CPU.
 
     With float16 the whole is computed at once, for gradients need the loss's scale before they are
     rounded.
@@ -48,8 +52,9 @@ def summed_cross_entropy(
     if dtype == torch.float16:
         return F.cross_entropy(F.linear(hidden, weight, bias).float(), labels, reduction="sum")
     rows = rows or rows_per_chunk(len(hidden), len(weight), hidden.device.type)
+    in_onednn = hidden.device.type == "cpu" and dtype == torch.float32 and uses_onednn(backend)
     summed: Tensor = _SummedCrossEntropy.apply(  # type: ignore[no-untyped-call] # torch's
-        hidden, weight, bias, labels, rows, dtype, torch.is_grad_enabled()
+        hidden, weight, bias, labels, rows, dtype, in_onednn, torch.is_grad_enabled()
     )
     return summed
 
@@ -73,7 +78,8 @@ class _SummedCrossEntropy(torch.autograd.Function):
         labels: Int[Tensor, " scored"],
         rows: int,
         dtype: torch.dtype,
-        with_gradients: bool,  # noqa: FBT001 # autograd passes by position
+        in_onednn: bool,  # noqa: FBT001 # autograd passes by position
+        with_gradients: bool,  # noqa: FBT001 # the same
     ) -> Float[Tensor, ""]:
         """Sum the loss chunk by chunk, and collect the gradients that are asked for."""
         with torch.autocast(hidden.device.type, enabled=False):
@@ -85,7 +91,7 @@ class _SummedCrossEntropy(torch.autograd.Function):
             ]
             ctx.gradients = grads
             head = _rounded_up(weight.to(dtype), bias.to(dtype))
-            return _chunks(hidden.to(dtype), *head, labels, rows, *grads)
+            return _chunks(hidden.to(dtype), *head, labels, rows, *grads, in_onednn=in_onednn)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -97,7 +103,7 @@ class _SummedCrossEntropy(torch.autograd.Function):
                 "pass only, so compute the loss again for a second one"
             )
         scale = gradients[0]
-        return *(None if grad is None else grad.mul_(scale) for grad in found), *4 * [None]
+        return *(None if grad is None else grad.mul_(scale) for grad in found), *5 * [None]
 
 
 def _rounded_up(
@@ -119,14 +125,19 @@ def _chunks(
     grad_hidden: Float[Tensor, "scored hidden"] | None,
     grad_weight: Float[Tensor, "vocab hidden"] | None,
     grad_bias: Float[Tensor, " vocab"] | None,
+    *,
+    in_onednn: bool,
 ) -> Float[Tensor, ""]:
     """The summed loss; adds to the gradients that are there."""
     wide = torch.promote_types(hidden.dtype, torch.float32)
     summed = hidden.new_zeros((), dtype=wide)
-    buffer = hidden.new_empty((min(rows, len(hidden)), len(weight)))
+    buffer = None if in_onednn else hidden.new_empty((min(rows, len(hidden)), len(weight)))
     for start in range(0, len(hidden), rows):
         part, label = hidden[start : start + rows], labels[start : start + rows, None]
-        logits = torch.addmm(bias, part, weight.T, out=buffer[: len(part)]).to(wide)
+        if buffer is None:
+            logits = product(part, weight, bias)
+        else:
+            logits = torch.addmm(bias, part, weight.T, out=buffer[: len(part)]).to(wide)
         log_probs = torch.log_softmax(logits, -1, out=logits)
         summed -= log_probs.gather(1, label).sum()
         if grad_hidden is None and grad_weight is None and grad_bias is None:
@@ -136,8 +147,13 @@ def _chunks(
             grad_bias += slope.sum(0)[: len(grad_bias)]
         slope = slope.to(hidden.dtype)
         if grad_hidden is not None:
-            grad_hidden[start : start + rows] = slope @ weight
-        if grad_weight is not None:
+            found = product(slope, weight.T) if in_onednn else slope @ weight
+            grad_hidden[start : start + rows] = found
+        if grad_weight is None:
+            continue
+        if in_onednn and weight_gradient_in_onednn():
+            grad_weight += product(slope.T, part.T)
+        else:
             _add_product(grad_weight, slope.T, part)
     return summed
 

@@ -120,6 +120,7 @@ def start_model(
         "layer_lr_decay": settings.layer_lr_decay,
         "gene_lr_fraction": settings.gene_lr_fraction,
         "attention_backend": settings.attention_backend,
+        "matmul_backend": settings.matmul_backend,
         "recompute": settings.recompute,
         "compile": settings.compile,
     }

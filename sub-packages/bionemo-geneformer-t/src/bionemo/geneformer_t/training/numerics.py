@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import lightning as L
 import torch
 
+from bionemo.geneformer_t.model.products import uses_onednn
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,6 +21,7 @@ def numerics(trainer: L.Trainer) -> dict[str, str | int]:
         "threads": torch.get_num_threads(),
         "PyTorch": str(torch.__version__),
         "processor": torch.backends.cpu.get_cpu_capability(),
+        "float32 products": "oneDNN" if uses_onednn("auto") else "default",
         "device": trainer.strategy.root_device.type,
     }
 

@@ -25,8 +25,8 @@ _USED = (
     "dropout_prob", "num_epochs", "max_steps", "early_stopping_patience", "save_top_k",
     "checkpoint_every_n_steps", "checkpoint_every_minutes", "val_check_interval",
     "log_every_n_steps", "limit_val_batches", "precision", "strategy", "accelerator",
-    "attention_backend", "recompute", "compile", "use_wandb", "wandb_project", "successor_memory",
-    "final_evaluation", "controls",
+    "attention_backend", "matmul_backend", "recompute", "compile", "use_wandb", "wandb_project",
+    "successor_memory", "final_evaluation", "controls",
 )  # fmt: skip
 _BETWEEN_EPOCHS = (
     "seed", "context_dropout", "resampling_neighbors", "next_cells_per_cell",

@@ -9,6 +9,7 @@ from bionemo.geneformer_t.config import (
     MICRO_BATCH_SIZE,
     BioBertConfig,
     GeneEmbeddings,
+    MatmulBackend,
     PairSettings,
     PositionScheme,
     Recompute,
@@ -99,6 +100,9 @@ class TrainSettings(PairSettings):
     on the validation cells."""
     attention_backend: str = "auto"
     """Implementation of attention (see docs/performance.md); all give the same results."""
+    matmul_backend: MatmulBackend = "auto"
+    """Library that computes float32 matrix products on a CPU: PyTorch's own choice (`default`),
+    oneDNN (`onednn`), or the one that suits the processor (`auto`; see docs/performance.md)."""
     recompute: Recompute = "nothing"
     """What the backward pass recomputes to save memory: nothing (`nothing`), the feed-forward
     networks (`feed_forward`) or whole layers (`layers`)."""

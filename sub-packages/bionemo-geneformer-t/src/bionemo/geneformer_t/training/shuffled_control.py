@@ -22,7 +22,7 @@ BEST = "best.json"
 _MAY_DIFFER = (
     "shuffle_successors", "controls", "final_evaluation", "use_wandb", "wandb_project",
     "save_top_k", "checkpoint_every_n_steps", "checkpoint_every_minutes", "log_every_n_steps",
-    "accelerator", "strategy", "attention_backend", "recompute", "compile",
+    "accelerator", "strategy", "attention_backend", "matmul_backend", "recompute", "compile",
 )  # fmt: skip
 """Settings that do not change what is learned, and those that make it a control."""
 

@@ -25,7 +25,7 @@ from bionemo.geneformer_t.model.attention.cell_offsets import (
     without_queries,
 )
 from bionemo.geneformer_t.model.attention.cpu import cpu_attention
-from bionemo.geneformer_t.model.attention.cpu_dropout import dropped_attention
+from bionemo.geneformer_t.model.attention.cpu_blocks import block_attention
 from bionemo.geneformer_t.model.attention.gpu import (
     attend_efficient,
     attend_varlen,
@@ -44,11 +44,18 @@ def attend_per_cell(
     key_cells: CellOffsets,
     dropout_prob: float = 0.0,
 ) -> Queries:
-    """One call per cell, without padding; on a CPU all query segments of a cell share it."""
-    if query.device.type != "cpu" or dropout_prob:
+    """One call per cell, without padding; on a CPU all query segments of a cell share it.
+
+    There PyTorch's fused kernel serves float32 and float64 without dropout, and our blocks of
+    queries all else.
+    """
+    if query.device.type != "cpu":
         return _attend_cell_by_cell(query, key, value, segments, key_cells, dropout_prob)
-    num_queries = [cells.lengths for cells in segments]
-    return cpu_attention(query, key, value, num_queries, key_cells.lengths)
+    num_queries, num_keys = [cells.lengths for cells in segments], key_cells.lengths
+    if not dropout_prob and query.dtype.itemsize > 2:
+        return cpu_attention(query, key, value, num_queries, num_keys)
+    seed = int(torch.randint(2**62, ())) if dropout_prob else 0
+    return block_attention(query, key, value, num_queries, num_keys, dropout_prob, seed)
 
 
 @per_query_segment
@@ -60,10 +67,6 @@ def _attend_cell_by_cell(
     key_cells: CellOffsets,
     dropout_prob: float = 0.0,
 ) -> Queries:
-    if query.device.type == "cpu":
-        lengths = list(zip(query_cells.lengths, key_cells.lengths, strict=True))
-        seed = int(torch.randint(2**62, ()))
-        return dropped_attention(query, key, value, lengths, dropout_prob, seed)
     attended = [
         _attend(
             one_query.transpose(0, 1)[None],

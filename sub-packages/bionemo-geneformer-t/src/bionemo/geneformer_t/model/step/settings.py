@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bionemo.geneformer_t.config import Recompute
+from bionemo.geneformer_t.config import MatmulBackend, Recompute
 from bionemo.geneformer_t.setting_values import Settings
 
 
@@ -27,6 +27,8 @@ class StepSettings(Settings):
     """Learning rate of gene embeddings and all biases of genes, as a fraction of the others'."""
     attention_backend: str = "auto"
     """`auto`, or a name in `ATTENTION_BACKENDS` or `GPU_BACKENDS`."""
+    matmul_backend: MatmulBackend = "auto"
+    """The library of float32 matrix products on a CPU."""
     recompute: Recompute = "nothing"
     """What the backward pass computes again instead of keeping it."""
     compile: bool = False
