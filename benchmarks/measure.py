@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from bionemo.geneformer_t.model.products import product
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -59,13 +61,32 @@ def use_all_cores() -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
-def matmul_gflops(
+def best_rates(
     size: int = 2048, rounds: int = 5, clock: Callable[[], float] = time.perf_counter
-) -> float:
-    """The float32 matrix-product rate of this machine now, in GFLOP/s: the best of a few."""
+) -> dict[str, dict[str, float]]:
+    """GFLOP/s of one large product now, by precision and library: the best of a few rounds.
+
+    NumPy's BLAS takes as many threads as the environment says (`OMP_NUM_THREADS`).
+    """
     left, right = torch.randn(size, size), torch.randn(size, size)
-    best = min(paired_seconds([lambda: left @ right], rounds, clock=clock)[0])
-    return 2 * size**3 / best / 1e9
+    short = left.bfloat16(), right.bfloat16()
+    arrays = left.numpy(), right.numpy()
+    functions: dict[tuple[str, str], Callable[[], object]] = {
+        ("float32", "PyTorch's default"): lambda: left @ right,
+        ("float32", "oneDNN"): lambda: product(left, right),
+        ("float32", "NumPy's BLAS"): lambda: arrays[0] @ arrays[1],
+        ("bfloat16", "PyTorch's default"): lambda: short[0] @ short[1],
+    }
+    rates: dict[str, dict[str, float]] = {"float32": {}, "bfloat16": {}}
+    times = paired_seconds(list(functions.values()), rounds, clock=clock)
+    for (precision, library), seconds in zip(functions, times, strict=True):
+        rates[precision][library] = 2 * size**3 / min(seconds) / 1e9
+    return rates
+
+
+def best_gflops(clock: Callable[[], float] = time.perf_counter) -> float:
+    """The processor's best float32 rate over all libraries."""
+    return max(best_rates(rounds=3, clock=clock)["float32"].values())
 
 
 def resident_mb() -> float:

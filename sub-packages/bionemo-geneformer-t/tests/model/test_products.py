@@ -62,10 +62,17 @@ def test_auto_follows_the_processor(processor, facts, auto, weight_gradient):
     assert uses_onednn("onednn")
 
 
+@pytest.mark.parametrize(("facts", "lacks"), [(ZEN_3, True), (ZEN_4, False), (XEON, False)])
+def test_a_processor_without_bfloat16_is_known(processor, facts, lacks):
+    processor(facts)
+    assert products.lacks_bfloat16() == lacks
+
+
 def test_without_a_list_of_processors_the_default_stays(monkeypatch, tmp_path):
     monkeypatch.setattr(products, "_CPU_FACTS", tmp_path / "missing")
     forget()
     assert not uses_onednn("auto")
+    assert not products.lacks_bfloat16()
     forget()
 
 

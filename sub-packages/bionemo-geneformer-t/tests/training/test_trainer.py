@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bionemo.geneformer_t.training import trainer as trainer_module
+from bionemo.geneformer_t.training.settings import TrainSettings
+
 TRAIN = """
 train_temporal_geneformer(
     data_dir={data!r}, output_dir={output!r}, seq_length=64, hidden_size=16, num_layers=1,
@@ -57,3 +60,18 @@ def test_where_a_worker_does_train_it_says_what_is_wrong(tiny_data_dir, tmp_path
     assert finished.returncode != 0
     assert "is importing its script" in finished.stderr
     assert 'under `if __name__ == "__main__":`' in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("precision", "lacks", "is_warned"),
+    [("bf16-mixed", True, True), ("bf16-mixed", False, False), ("32-true", True, False)],
+)
+def test_bfloat16_is_advised_against_where_the_processor_has_none(
+    tmp_path, monkeypatch, caplog, precision, lacks, is_warned
+):
+    monkeypatch.setattr(trainer_module, "lacks_bfloat16", lambda: lacks)
+    settings = TrainSettings(
+        data_dir=tmp_path, output_dir=tmp_path, precision=precision, accelerator="cpu"
+    )
+    trainer_module.make_trainer(settings, has_val=False)
+    assert ("this processor has no instructions for bfloat16" in caplog.text) == is_warned

@@ -162,6 +162,14 @@ def weight_gradient_in_onednn() -> bool:
     return "avx_vnni" in _cpu_facts()
 
 
+def lacks_bfloat16() -> bool:
+    """Whether the processor has no instructions for products in bfloat16, and lists those it has.
+
+    Products in bfloat16 are then slower than in float32.
+    """
+    return bool(_cpu_facts()) and not _cpu_facts() & {"avx512_bf16", "amx_bf16", "bf16"}
+
+
 @cache
 def _cpu_facts() -> frozenset[str]:
     """Vendor and instruction sets of the first processor; nothing where the system has no list."""
