@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = Path("sub-packages/bionemo-geneformer-t/src")
@@ -48,15 +49,23 @@ class Side:
             text=True,
         )
 
-    def seconds(self, model: str, lengths: str, optimizer: bool, precision: str) -> float:  # noqa: FBT001
+    def seconds(self, asked: "Asked") -> float:
         """CPU seconds of one step."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(
-            json.dumps([model, lengths, optimizer, precision, self._fused]) + "\n"
-        )
+        self._process.stdin.write(json.dumps(asked._replace(fused=self._fused)) + "\n")
         self._process.stdin.flush()
         return float(self._process.stdout.readline())
+
+
+class Asked(NamedTuple):
+    """A step that a process is asked for."""
+
+    model: str
+    lengths: str
+    with_optimizer: bool
+    precision: str = "float32"
+    fused: bool = False
 
 
 def serve() -> None:
@@ -64,50 +73,44 @@ def serve() -> None:
     import torch
 
     torch.set_num_threads(1)
-    steps: dict[tuple[object, ...], Callable[[], None]] = {}
+    steps: dict[Asked, Callable[[], None]] = {}
     for line in sys.stdin:
-        asked = tuple(json.loads(line))
+        asked = Asked(*json.loads(line))
         if asked not in steps:
             steps.clear()  # one network at a time
-            steps[asked] = make_step(*asked)
+            steps[asked] = make_step(asked)
             steps[asked]()
         started = time.process_time()
         steps[asked]()
         print(time.process_time() - started, flush=True)
 
 
-def make_step(
-    model: str,
-    lengths: str,
-    optimizer: bool,
-    precision: str,
-    fused: bool,  # noqa: FBT001
-) -> Callable[[], None]:
+def make_step(asked: Asked) -> Callable[[], None]:
     """A training step by the source tree of this process."""
     import numpy as np
     import torch
     import train_step
     from textbook import packed, random_pair
 
-    config = replace(train_step.MODELS[model], **train_step.AS_TRAINED)
+    config = replace(train_step.MODELS[asked.model], **train_step.AS_TRAINED)
     torch.manual_seed(0)
     net = train_step.NextCellBert(config)
-    if lengths == "simulated":
+    if asked.lengths == "simulated":
         generator = np.random.default_rng(0)
         pairs = [
             random_pair(generator, RANKS, RANKS, round(0.15 * RANKS), GENES) for _ in range(PAIRS)
         ]
     else:
-        pairs = train_step.make_pairs(lengths, train_step.PAIRS[lengths])
+        pairs = train_step.make_pairs(asked.lengths, train_step.PAIRS[asked.lengths])
     batch, attend = packed(pairs), train_step.attention(net)
-    update = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.01, fused=fused)
+    update = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.01, fused=asked.fused)
 
     def step() -> None:
         net.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=asked.precision == "bfloat16"):
             loss = net.summed_loss(batch, attend) / batch.num_scored
         loss.backward()
-        if optimizer:
+        if asked.with_optimizer:
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             update.step()
 
@@ -133,7 +136,7 @@ def main() -> None:
     for step, targets in STEPS.items():
         for precision, target in zip(("bfloat16", "float32"), targets, strict=True):
             times = [
-                (other.seconds(*step, "float32"), ours.seconds(*step, precision))
+                (other.seconds(Asked(*step)), ours.seconds(Asked(*step, precision)))
                 for _ in range(options.rounds)
             ]
             before, now = zip(*times, strict=True)
