@@ -65,9 +65,15 @@ def fit_axes(
         )
     centre = moments.total_of_logs[genes] / moments.num_cells
     covariance = np.zeros((len(genes), len(genes)))
+    # used for every block: fresh pages would take a fifth of the time
+    room = np.empty((0, len(genes)), dtype=np.float32)
+    product = np.empty(covariance.shape, dtype=np.float32)
     for block in blocks():
-        logs = log_normalised(block)[:, genes].toarray()
-        covariance += logs.T @ logs
+        if block.shape[0] > len(room):
+            room = np.empty((block.shape[0], len(genes)), dtype=np.float32)
+        logs = room[: block.shape[0]]
+        log_normalised(block)[:, genes].toarray(out=logs)
+        covariance += np.matmul(logs.T, logs, out=product)
     covariance -= moments.num_cells * np.outer(centre, centre)
     return ExpressionAxes(
         genes=genes, centre=centre, axes=_main_axes(covariance / (moments.num_cells - 1), num)

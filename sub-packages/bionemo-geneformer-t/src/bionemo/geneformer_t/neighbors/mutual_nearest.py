@@ -87,9 +87,10 @@ def _mean_of_least(
     num = min(max(_CLOSE_LEAST, round(_CLOSE_SHARE * len(anchors))), len(anchors))
     squares = ((anchors**2).sum(axis=1) - less).astype(np.float32)
     means, rows = [], max(1, _BLOCK_VALUES // len(anchors))
+    room = np.empty((min(rows, len(queries)), len(anchors)), dtype=np.float32)
     for start in range(0, len(queries), rows):
         block = queries[start : start + rows]
-        values = (-2 * block) @ anchors.T
+        values = np.matmul(-2 * block, anchors.T, out=room[: len(block)])
         values += squares
         values.partition(num - 1, axis=1)
         least = values[:, :num].mean(axis=1, dtype=np.float64)
