@@ -113,6 +113,22 @@ def test_fates_before_and_after_are_those_of_the_affected_cells(perturbed) -> No
         gft.pl.perturbation_fates(perturbed, "Alp")
 
 
+def test_cells_without_fates_are_not_drawn_before_and_after(perturbed) -> None:
+    perturbed.obsm["fates"].iloc[:4] = np.nan
+    axes = gft.pl.perturbation_fates(perturbed, "Alp")
+    assert axes.get_xlabel().endswith("coloured after; 6 affected cells")
+    np.testing.assert_allclose([bar.get_width() for bar in axes.patches[:3]], [0.3, 0.3, 0.4])
+    for fate in EFFECTS:
+        perturbed.obsm[f"perturbation: fate {fate}"].iloc[4:, 0] = np.nan
+    drawn = gft.pl.perturbation_fates(perturbed, num_genes=2)
+    assert [axes.get_title(loc="left") for axes in drawn] == ["Bet", "Gam"]
+    with pytest.raises(ValueError, match=r"no cell that reaches a terminal .* by the edit of Alp;"):
+        gft.pl.perturbation_fates(perturbed, ["Alp", "Bet"])
+    perturbed.obsm["fates"].iloc[:10] = np.nan
+    with pytest.raises(ValueError, match=r"edit of Alp, Bet, Gam, Alp\+Bet;"):
+        gft.pl.perturbation_fates(perturbed)
+
+
 def test_trends_are_ranks_as_the_model_reads_them(perturbed, model) -> None:
     perturbed.obs["stage"] = np.repeat([1.0, 2.0], 20)
     axes = gft.pl.perturbation_trends(perturbed, model, "stage", "Alp")

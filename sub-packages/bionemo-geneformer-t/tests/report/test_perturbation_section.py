@@ -11,6 +11,7 @@ from two_forks import two_forks
 
 from bionemo.geneformer_t.perturbation.readouts import unit_of
 from bionemo.geneformer_t.perturbation.screen_verdict import HEADER
+from bionemo.geneformer_t.report.figures.perturbation_figures import FateChange
 from bionemo.geneformer_t.report.page import page, pictures_of
 from bionemo.geneformer_t.report.perturbation_section import (
     MOST_READOUTS,
@@ -142,6 +143,38 @@ def test_targets_that_change_no_cell_have_no_fates_after(found) -> None:
     assert section["changed"] == ["Bet", "Gam", "Alp+Bet"]
     none = {name: table * np.nan for name, table in found.in_cells.items()}
     assert perturbation_section(replace(found, in_cells=none))["changes"] is None
+
+
+def test_cells_without_fates_count_in_no_fate_before_and_after(found) -> None:
+    """They reach no terminal state, and are edited like others."""
+    fates = found.fates.copy()
+    fates.iloc[:4] = np.nan
+    fates.iloc[4] = [0.8, 0.1, 0.1]
+    section = perturbation_section(replace(found, fates=fates))
+    assert section["changed"] == ["Alp", "Bet", "Gam", "Alp+Bet"]
+    effects = [found.in_cells[f"fate {fate}"] for fate in EFFECTS]
+    change = FateChange.of("Alp", fates, effects)
+    assert change.cells == 6
+    before = (5 * np.array([0.3, 0.3, 0.4]) + [0.8, 0.1, 0.1]) / 6
+    np.testing.assert_allclose(change.before, before)
+    np.testing.assert_allclose(change.after, before + np.array([0.2, -0.1, -0.1]))
+    only = {name: table.copy() for name, table in found.in_cells.items()}
+    for table in only.values():
+        table.iloc[4:, table.columns.get_loc("Bet")] = np.nan
+    section = perturbation_section(replace(found, fates=fates, in_cells=only))
+    assert section["changed"] == ["Alp", "Gam", "Alp+Bet"]
+    unknown = replace(found, fates=fates * np.nan)
+    assert perturbation_section(unknown)["changes"] is None
+
+
+@pytest.mark.usefixtures("_unrendered")
+def test_the_caption_of_the_volcano_names_what_is_drawn(found) -> None:
+    """Readouts without a null are in tables, not in the picture."""
+    untested = found.table["readout"] == "fate B"
+    table = found.table.assign(z=found.table["z"].mask(untested))
+    shown = made(replace(found, table=table))
+    assert shown.values("alt")[0].startswith("Effect of each target on fate A, fate C and its")
+    assert "fate B: its first targets" in words(shown)
 
 
 @pytest.mark.usefixtures("_unrendered")

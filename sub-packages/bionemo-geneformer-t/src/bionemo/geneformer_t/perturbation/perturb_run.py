@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import pandas as pd
 from jaxtyping import Bool
 from numpy import ndarray
 
-from bionemo.geneformer_t.fates.streamed_transitions import CellInput
+from bionemo.geneformer_t import __version__
+from bionemo.geneformer_t.fates.streamed_transitions import CellInput, choice_of
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.expected_ranks import rank_table
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -23,6 +24,7 @@ from bionemo.geneformer_t.perturbation.edits import AsIn, Edit, Move, typical_ra
 from bionemo.geneformer_t.perturbation.effect_sums import EffectSums
 from bionemo.geneformer_t.perturbation.effect_tests import DonorEffects, EffectTests, effect_tests
 from bionemo.geneformer_t.perturbation.exact_effects import (
+    CONTEXTS_AT_ONCE,
     ExactEffects,
     OnEffects,
     exact_effects,
@@ -32,6 +34,7 @@ from bionemo.geneformer_t.perturbation.null_genes import NullPlan, plan_nulls
 from bionemo.geneformer_t.perturbation.perturb_settings import ALL, PerturbSettings
 from bionemo.geneformer_t.perturbation.perturbed_input import PerturbedInput, read_input
 from bionemo.geneformer_t.perturbation.saved_sums import SavedRun
+from bionemo.geneformer_t.ragged import Ragged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,16 +190,34 @@ def _cells_elsewhere(
 
 
 def fingerprint(run: Run, model: NextCellModel, *more: object) -> str:
-    """Of all that the sums depend on."""
-    given = run.given
+    """Of all that the sums depend on, and of how they are computed.
+
+    Args:
+        run: Targets, edit, and all that was read of the input.
+        model: Whose effects.
+        more: What else the sums of one part depend on, by its text.
+    """
+    given, sets = run.given, run.given.sets
+    meaning = (
+        __version__, CONTEXTS_AT_ONCE, run.targets, str(run.edit),
+        None if run.elsewhere is None else sorted(run.elsewhere.items()), run.genes_read,
+        given.settings, choice_of(model, given.settings), given.readouts,
+        given.groups.donors, given.groups.clusters, more,
+    )  # fmt: skip
     digest = hashlib.sha256(model_fingerprint(model).encode())
-    digest.update(repr((run.targets, str(run.edit), given.settings, given.readouts)).encode())
-    digest.update(repr(more).encode())
-    digest.update(repr(asdict(given.groups)["clusters"]).encode())
-    for array in (
-        given.cells.values, given.cells.offsets, given.values,  # noqa: PD011 - no DataFrames
-        given.rows, given.groups.of_cell,
-        given.candidates.places, given.candidates.entries,
-    ):  # fmt: skip
+    digest.update(repr(meaning).encode())
+    arrays = {
+        "rows": given.rows, "groups": given.groups.of_cell,
+        "places": given.candidates.places, "entries": given.candidates.entries,
+        "sizes": given.candidates.num_genes, "set of cell": sets.set_of_cell,
+    }  # fmt: skip
+    arrays["readouts"] = given.values  # noqa: PD011 - no DataFrame
+    ragged = {"cells": given.cells, "sets": Ragged.of(sets.rows), "references": given.references}
+    for name, held in ragged.items():
+        if held is not None:
+            values = held.values  # noqa: PD011 - no DataFrame
+            arrays |= {f"{name}: values": values, f"{name}: offsets": held.offsets}
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -37,15 +37,16 @@ from bionemo.geneformer_t.report.figures.fate_map import legend_beside
 from bionemo.geneformer_t.report.figures.perturbation_figures import (
     LEAST_CELLS,
     NUM_LABELS,
-    FateChange,
     controls_of,
     draw_volcanoes,
     effects_in_clusters,
+    first_fate_changes,
     first_symbols,
     rows_of,
     volcano_panels,
 )
 from bionemo.geneformer_t.report.figures.style import MODEL
+from bionemo.geneformer_t.some_names import some_names
 
 if TYPE_CHECKING:
     import anndata
@@ -163,13 +164,14 @@ def perturbation_fates(
 ) -> Any:
     """Draw the fates of the affected cells before and after an edit, with changes in per cent.
 
-    Before are the mean fate probabilities of the cells in which the edit does something; after is
-    this and the mean one-step effect in the same cells.
+    Before are the mean fate probabilities of the cells in which the edit does something, but for
+    those that reach no terminal state; after is this and the mean one-step effect in the same
+    cells.
 
     Args:
         adata: Cells after `gft.tl.perturb` with `with_cells=True`.
         genes: Symbols (or combinations such as `A+B`); by default those with the smallest p-values
-            of the first readout.
+            of the first readout that change cells with fates.
         num_genes: Genes to draw where none are named.
         palette: Colours of fates: a mapping, a list, or a colour map.
         key: Where the effects are, in obsm and uns.
@@ -184,7 +186,7 @@ def perturbation_fates(
 
     Raises:
         KeyError: There are no fates, no effects in cells, or no such gene in them.
-        ValueError: `ax` has another number of Axes.
+        ValueError: A gene changes no cell with fates, or `ax` has another number of Axes.
     """
     table, fates = perturbation_table(adata, key), fate_table(adata, fates_key)
     readouts = [str(name) for name in dict.fromkeys(table["readout"])]
@@ -192,12 +194,20 @@ def perturbation_fates(
     if not read:
         raise KeyError(f"no fate was read; the readouts of uns[{key!r}] are: {', '.join(readouts)}")
     names = chosen_fates(fates, [name.removeprefix(FATE) for name in read])
-    wanted = _genes(table, read[0], genes, num_genes)
+    wanted = _genes(table, read[0], genes, len(table))
     effects = [effects_in_cells(adata, key, name, wanted) for name in read]
-    changes = [FateChange.of(gene, fates[names], effects) for gene in wanted]
+    most = num_genes if genes is None else len(wanted)
+    changes = first_fate_changes(wanted, fates[names], effects, most)
+    if not changes or (genes is not None and len(changes) < len(wanted)):
+        drawn = {change.symbol for change in changes}
+        raise ValueError(
+            f"genes: no cell that reaches a terminal state (obsm[{fates_key!r}]) is changed by the "
+            f"edit of {some_names(gene for gene in wanted if gene not in drawn)}; name genes that "
+            "change some"
+        )
     colors = label_colors(adata, key_of_labels(adata, names), names, palette)
     size = 3.4, 1.1 + 0.42 * len(names)
-    with canvas(len(wanted), ax, size, show=show, save=save, columns=ncols) as panels:
+    with canvas(len(changes), ax, size, show=show, save=save, columns=ncols) as panels:
         for number, (axes, change) in enumerate(zip(panels, changes, strict=True)):
             change.draw(axes, names, [colors[name] for name in names])
             if ax is None and number % ncols:

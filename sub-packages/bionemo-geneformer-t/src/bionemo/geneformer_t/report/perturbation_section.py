@@ -18,6 +18,7 @@ from bionemo.geneformer_t.report.figures.perturbation_figures import (
     cluster_effects_figure,
     controls_of,
     fate_changes_figure,
+    first_fate_changes,
     first_symbols,
     rows_of,
     volcano_figure,
@@ -89,6 +90,7 @@ def perturbation_section(found: PerturbationResults) -> Section:
         "targets": int(found.table["target"].nunique()),
         "readouts": found.readouts,
         "drawn": drawn,
+        "tested": tested,
         "tables": [_first_targets(found.table, readout) for readout in drawn],
         "has_controls": bool(controls_of(found.table)),
         "volcano": None,
@@ -138,7 +140,7 @@ def _first_targets(table: pd.DataFrame, readout: str) -> Table:
 
 
 def _fate_changes(found: PerturbationResults) -> list[FateChange]:
-    """Of the first targets of each fate that change cells; none without effects in cells."""
+    """Of the first targets of each fate that change cells with fates; none without effects."""
     names, _ = _fates_read(found)
     read = [FATE + name for name in names]
     if found.fates is None or not names or not set(read) <= set(found.in_cells):
@@ -146,12 +148,8 @@ def _fate_changes(found: PerturbationResults) -> list[FateChange]:
     effects = [found.in_cells[name] for name in read]
     firsts = [first_symbols(rows_of(found.table, name), _CHANGED) for name in read]
     in_turn = dict.fromkeys(chain.from_iterable(zip_longest(*firsts)))
-    symbols = [
-        symbol
-        for symbol in in_turn
-        if symbol is not None and all(table[symbol].notna().any() for table in effects)
-    ]
-    return [FateChange.of(symbol, found.fates[names], effects) for symbol in symbols[:_CHANGED]]
+    symbols = [symbol for symbol in in_turn if symbol is not None]
+    return first_fate_changes(symbols, found.fates[names], effects, _CHANGED)
 
 
 def _fates_read(found: PerturbationResults) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def cluster_effects_figure(
 
 @dataclass(frozen=True, kw_only=True)
 class FateChange:
-    """Mean fates of the affected cells of one target."""
+    """Mean fates of the affected cells of one target, as far as their fates are known."""
 
     symbol: str
     before: Float[ndarray, " fate"]
@@ -149,17 +150,25 @@ class FateChange:
     cells: int
 
     @classmethod
-    def of(cls, symbol: str, fates: pd.DataFrame, effects: Sequence[pd.DataFrame]) -> "FateChange":
+    def of(
+        cls, symbol: str, fates: pd.DataFrame, effects: Sequence[pd.DataFrame]
+    ) -> "FateChange | None":
         """Add the mean effects to the mean fates of the same cells.
 
         Args:
             symbol: Of the target.
-            fates: Probabilities, cells x fates.
+            fates: Probabilities, cells x fates; NaN in cells that reach no terminal state.
             effects: Of each fate, cells x targets; NaN where an edit does nothing.
+
+        Returns:
+            None where no cell has both fates and effects.
         """
         changes = np.column_stack([table[symbol] for table in effects]).astype(np.float64)
-        held = np.isfinite(changes).all(axis=1)
-        before = fates.to_numpy(dtype=np.float64)[held].mean(axis=0)
+        probabilities = fates.to_numpy(dtype=np.float64)
+        held = np.isfinite(changes).all(axis=1) & np.isfinite(probabilities).all(axis=1)
+        if not held.any():
+            return None
+        before = probabilities[held].mean(axis=0)
         after = np.clip(before + changes[held].mean(axis=0), 0, 1)
         return cls(symbol=symbol, before=before, after=after, cells=int(held.sum()))
 
@@ -168,6 +177,21 @@ class FateChange:
         draw_fate_changes(axes, self.before, self.after, fates, colors, self.symbol)
         note = f"grey before, coloured after; {self.cells:,} affected cells"
         axes.set_xlabel(f"mean fate probability, %\n{note}", fontsize=8)
+
+
+def first_fate_changes(
+    symbols: Sequence[str], fates: pd.DataFrame, effects: Sequence[pd.DataFrame], most: int
+) -> list[FateChange]:
+    """The changes of up to so many targets, the first that change cells with fates.
+
+    Args:
+        symbols: Of the targets, in the order in which they are tried.
+        fates: As for `FateChange.of`.
+        effects: As for `FateChange.of`.
+        most: How many.
+    """
+    changes = (FateChange.of(symbol, fates, effects) for symbol in symbols)
+    return list(islice((change for change in changes if change is not None), most))
 
 
 def fate_changes_figure(
