@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bionemo.geneformer_t.model import products
 from bionemo.geneformer_t.training import trainer as trainer_module
 from bionemo.geneformer_t.training.settings import TrainSettings
 
@@ -69,7 +70,7 @@ def test_where_a_worker_does_train_it_says_what_is_wrong(tiny_data_dir, tmp_path
 def test_bfloat16_is_advised_against_where_the_processor_has_none(
     tmp_path, monkeypatch, caplog, precision, lacks, is_warned
 ):
-    monkeypatch.setattr(trainer_module, "lacks_bfloat16", lambda: lacks)
+    monkeypatch.setattr(products, "lacks_bfloat16", lambda: lacks)
     settings = TrainSettings(
         data_dir=tmp_path, output_dir=tmp_path, precision=precision, accelerator="cpu"
     )

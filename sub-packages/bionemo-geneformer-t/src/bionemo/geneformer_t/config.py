@@ -23,6 +23,8 @@ Objective = Literal["next_cell", "mlm"]
 SuccessorSampling = Literal["weighted", "uniform"]
 GeneEmbeddings = Literal["random", "expression"]
 Pooling = Literal["mean", "cls"]
+InferencePrecision = Literal["32-true", "bf16-mixed"]
+"""What a trained model is read in; in `bf16-mixed`, matrix products are in bfloat16."""
 MatmulBackend = Literal["auto", "default", "onednn"]
 """The library of float32 matrix products on a CPU: PyTorch's own choice (`default`), `onednn`, or
 by the processor (`auto`); see `model/products.py`."""

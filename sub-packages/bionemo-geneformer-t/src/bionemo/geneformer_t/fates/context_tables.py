@@ -93,8 +93,9 @@ class _GeneHead:
         self, cells: Ragged, *, with_points: bool
     ) -> tuple[Float[Tensor, "context entry"], Float[ndarray, "context component"]]:
         """The network's, of all entries given each context, and the contexts' points on request."""
-        hidden, points = _read(self.model, cells, self.num_ranks, with_points=with_points)
-        logits = F.linear(hidden, self._weight, self._bias).float()
+        with self.model.computing():
+            hidden, points = _read(self.model, cells, self.num_ranks, with_points=with_points)
+            logits = F.linear(hidden, self._weight, self._bias).float()
         logits = logits.unflatten(0, (-1, self.num_ranks))
         normalisers = logits.logsumexp(dim=-1)
         return logits.flatten(1)[:, self._columns] - normalisers[:, self._ranks], points

@@ -123,6 +123,7 @@ def streamed_transitions(
             **asdict(choice),
             "num_successors": kept_number,
             "score": settings.score,
+            "precision": model.precision,
             "time_key": settings.time_key or "",
             "time_order": list(settings.time_order or ()),
             "candidates": THEMSELVES if is_square else to.source.where,

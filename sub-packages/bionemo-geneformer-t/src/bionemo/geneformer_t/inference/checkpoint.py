@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bionemo.geneformer_t.config import BioBertConfig, PairSettings
+from bionemo.geneformer_t.config import BioBertConfig, InferencePrecision, PairSettings
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
@@ -21,6 +21,7 @@ from bionemo.geneformer_t.model.checkpoint_contents import checkpoint_entry
 from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
+from bionemo.geneformer_t.model.products import advise_on_bfloat16
 from bionemo.geneformer_t.model.step.settings import StepSettings
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.weight_checks import (
@@ -174,8 +175,12 @@ def _understanding(path: Path, content: dict[str, Any]) -> Iterator[None]:
 _SHOWN = 12
 
 
-def load_model(checkpoint: Path | str) -> NextCellModel:
+def load_model(checkpoint: Path | str, precision: InferencePrecision = "32-true") -> NextCellModel:
     """A trained model in evaluation mode, on the GPU where there is one.
+
+    Args:
+        checkpoint: A file.
+        precision: What it computes in.
 
     Raises:
         TypeError: It is no path.
@@ -190,7 +195,7 @@ def load_model(checkpoint: Path | str) -> NextCellModel:
         check_agreement(model.config, None, model.required_vocab(), settings_of(model))
     except ValueError as error:
         raise ValueError(f"{checkpoint}: {error}") from error
-    return model.eval()
+    return _computing_in(precision, model).eval()
 
 
 def trained_model(model: NextCellModel | Path | str) -> NextCellModel:
@@ -204,8 +209,12 @@ def trained_model(model: NextCellModel | Path | str) -> NextCellModel:
     return model if isinstance(model, NextCellModel) else load_model(model)
 
 
-def load_encoder(source: Path | str) -> NextCellModel:
+def load_encoder(source: Path | str, precision: InferencePrecision = "32-true") -> NextCellModel:
     """A model to read cells with: a checkpoint, or a folder of weights in Hugging Face's layout.
+
+    Args:
+        source: A file or a folder.
+        precision: What it computes in.
 
     Raises:
         TypeError: It is no path.
@@ -214,11 +223,19 @@ def load_encoder(source: Path | str) -> NextCellModel:
     """
     source = _path_of(source)
     if not source.is_dir():
-        return load_model(source)
+        return load_model(source, precision)
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return TemporalGeneformerModel.from_pretrained(source).to(device).eval()
+    model = TemporalGeneformerModel.from_pretrained(source).to(device)
+    return _computing_in(precision, model).eval()
+
+
+def _computing_in(precision: InferencePrecision, model: NextCellModel) -> NextCellModel:
+    model.precision = precision
+    if precision == "bf16-mixed" and model.device.type == "cpu":
+        advise_on_bfloat16()
+    return model
 
 
 def _path_of(model: Any) -> Path:

@@ -14,6 +14,7 @@ def random_weights(model: NextCellModel, seed: int) -> NextCellModel:
         torch.manual_seed(seed)
         fresh = NextCellModel(model.config)
     fresh.adopt(model.required_vocab(), settings_of(model))
+    fresh.precision = model.precision
     return fresh.to(model.device).eval()
 
 
@@ -25,7 +26,7 @@ def load_shuffled(checkpoint: Path, model: NextCellModel) -> NextCellModel:
         ValueError: It was trained on true successors or on other cells, or reads other genes or
             lengths than `model`.
     """
-    control = load_model(checkpoint)
+    control = load_model(checkpoint, model.precision)
     mine, theirs = settings_of(model), settings_of(control)
     if not theirs.shuffle_successors:
         raise ValueError(

@@ -119,6 +119,7 @@ class Embedder:
             "params": {
                 "layer": self.settings.layer,
                 "hidden_state": self.depth,
+                "precision": self.model.precision,
                 "pooling": self.settings.pooling,
                 "genes_per_cell": self.reading.genes_per_cell,
                 "special_tokens": len(self.reading.before) + len(self.reading.after),
@@ -149,7 +150,8 @@ class Embedder:
         ids = torch.from_numpy(contexts.values).to(device)
         offsets = CellOffsets.of(torch.from_numpy(contexts.offsets).to(device))
         attend = self.model.attention()
-        hidden = self.model.net.bert.read(ids, offsets, attend, num_layers=self.depth).float()
+        with self.model.computing():
+            hidden = self.model.net.bert.read(ids, offsets, attend, num_layers=self.depth).float()
         is_gene = self._is_gene[ids]
         if self._genes is not None:
             self._genes.add(ids[is_gene], hidden[is_gene])

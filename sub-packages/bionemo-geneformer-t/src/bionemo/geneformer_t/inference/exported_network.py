@@ -40,4 +40,5 @@ def exported_network(model: NextCellModel) -> NextCellModel:
     state = {**model.net.state_dict(), BIAS: folded_bias(model)}
     alone.net.load_state_dict({n: t for n, t in state.items() if n not in RANK_BIAS})
     alone.adopt(model.required_vocab(), settings_of(model))
+    alone.precision = model.precision
     return alone.to(model.device).eval()

@@ -5,7 +5,7 @@ start in half the time, and in two thirds of the memory. `TemporalGeneformerMode
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from bionemo.geneformer_t.batch import TemporalBatch
-from bionemo.geneformer_t.config import BioBertConfig, Objective, PairSettings
+from bionemo.geneformer_t.config import BioBertConfig, InferencePrecision, Objective, PairSettings
 from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
 from bionemo.geneformer_t.model.attention.choose import choose_attention
 from bionemo.geneformer_t.model.checkpoint_contents import CheckpointEntry
@@ -61,6 +61,7 @@ class NextCellModel(nn.Module):
         self.memory: KnnInterpolation | None = None
         self.training_cells: TrainingCells | None = None
         self.transitions: TransitionFit | None = None
+        self.precision: InferencePrecision = "32-true"
 
     @property
     def device(self) -> torch.device:
@@ -74,8 +75,9 @@ class NextCellModel(nn.Module):
 
         Under the objective `mlm` a scored position is one in the current cell itself.
         """
-        logits: Tensor = self.net(batch, self.attention(), self.objective)
-        return logits
+        with self.computing():
+            logits: Tensor = self.net(batch, self.attention(), self.objective)
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
 
     def forward(self, batch: TemporalBatch) -> Float[Tensor, "scored vocab"]:
         """The same as `logits`."""
@@ -83,7 +85,8 @@ class NextCellModel(nn.Module):
 
     def summed_loss(self, batch: TemporalBatch) -> Float[Tensor, ""]:
         """Cross-entropy in nats, summed over the scored positions; 0 where there are none."""
-        return self.net.summed_loss(batch, self.attention(), self.objective)
+        with self.computing():
+            return self.net.summed_loss(batch, self.attention(), self.objective)
 
     @property
     def objective(self) -> Objective:
@@ -99,6 +102,15 @@ class NextCellModel(nn.Module):
             self.config.hidden_size // self.config.num_attention_heads,
             self.config.attention_probs_dropout_prob if self.training else 0.0,
         )
+
+    def computing(self) -> AbstractContextManager[object]:
+        """In this context the network computes in `precision`.
+
+        In training, the trainer decides.
+        """
+        if self.precision == "32-true":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     # --- vocabulary and checkpoints -----------------------------------------------------------
 
@@ -203,9 +215,11 @@ class NextCellModel(nn.Module):
         check_lengths(num_ranks, int(contexts.lengths.max(initial=0)), self.config, vocab)
         batch = all_masked(contexts, num_ranks, vocab).to(self.device)
         if self.memory is None or not use_memory or not len(contexts):
-            logits = self.net(batch, self.attention())
+            with self.computing():
+                logits = self.net(batch, self.attention())
             return gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))
-        logits, hidden = self.net.logits_and_contexts(batch, self.attention())
+        with self.computing():
+            logits, hidden = self.net.logits_and_contexts(batch, self.attention())
         log_probs = gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))
         points = context_points(hidden, batch.context_offsets).float().cpu().numpy()
         mixed = [
@@ -224,7 +238,8 @@ class NextCellModel(nn.Module):
         framed = framed_cells(contexts, self.required_vocab())
         offsets = CellOffsets.of(torch.from_numpy(framed.offsets).to(self.device))
         ids = torch.from_numpy(framed.values).to(self.device)
-        hidden = self.net.bert.read(ids, offsets, self.attention())
+        with self.computing():
+            hidden = self.net.bert.read(ids, offsets, self.attention())
         return context_points(hidden, offsets.offsets).float()
 
     @torch.no_grad()

@@ -162,6 +162,15 @@ def weight_gradient_in_onednn() -> bool:
     return "avx_vnni" in _cpu_facts()
 
 
+def advise_on_bfloat16() -> None:
+    """Warn where the processor has to emulate bfloat16, for use of which it is asked."""
+    if lacks_bfloat16():
+        logger.warning(
+            "precision bf16-mixed is slower here, not faster: this processor has no instructions "
+            "for bfloat16 (avx512_bf16 or amx_bf16); take 32-true"
+        )
+
+
 def lacks_bfloat16() -> bool:
     """Whether the processor has no instructions for products in bfloat16, and lists those it has.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bionemo.geneformer_t.config import InferencePrecision
 from bionemo.geneformer_t.model.transition_settings import KEY, TransitionSettings
 from bionemo.geneformer_t.run.command import command, main
 from bionemo.geneformer_t.run.embed import input_file
@@ -47,6 +48,9 @@ class TransitionsCommandSettings(TransitionSettings):
     round_counts: bool = False
     """Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to the nearest whole
     number; values below one half become 0. Without this option, fractional counts are refused."""
+    precision: InferencePrecision = "32-true"
+    """Number format of matrix products: float32 (`32-true`), or bfloat16 (`bf16-mixed`), which is
+    faster on GPUs and on CPUs with avx512_bf16 or AMX, and keeps about three digits."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,7 +82,7 @@ def transitions(settings: TransitionsCommandSettings) -> Path:
         _fit(settings.checkpoint, settings.data_dir)
     if settings.input is None or settings.output is None:
         return settings.checkpoint
-    model = load_model(settings.checkpoint)
+    model = load_model(settings.checkpoint, settings.precision)
     with ExitStack() as stack:
         paths = [path for path in (settings.input, settings.candidates) if path is not None]
         opened = [stack.enter_context(_opened(model, path, settings)) for path in paths]

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
-from bionemo.geneformer_t.model.products import lacks_bfloat16
+from bionemo.geneformer_t.model.products import advise_on_bfloat16
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.training.checkpointing import BestCheckpoints, RunCheckpoints
 from bionemo.geneformer_t.training.loggers import CONTRASTIVE, MetricsFile, ProgressLines, WandbLog
@@ -77,18 +77,8 @@ def make_trainer(
         )
     trainer.accumulate_grad_batches = settings.accumulation(trainer.world_size)
     if "bf16" in str(settings.precision) and trainer.strategy.root_device.type == "cpu":
-        _advise_on_bfloat16(settings.precision)
+        advise_on_bfloat16()
     return trainer
-
-
-def _advise_on_bfloat16(precision: str) -> None:
-    """Warn where the processor has to emulate bfloat16."""
-    if lacks_bfloat16():
-        logger.warning(
-            "precision %s makes training slower here, not faster: this processor has no "
-            "instructions for bfloat16 (avx512_bf16 or amx_bf16); take 32-true",
-            precision,
-        )
 
 
 def _loggers(settings: TrainSettings, purge_step: int | None) -> list[Logger]:
