@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from bionemo.geneformer_t.config import EmbeddingSettings
+from bionemo.geneformer_t.config import BioBertConfig, EmbeddingSettings, PairSettings
 from bionemo.geneformer_t.counts.in_memory import anndata_source
 from bionemo.geneformer_t.fates.candidate_scores import candidate_scores
 from bionemo.geneformer_t.inference.checkpoint import load_encoder, load_model
@@ -17,6 +17,7 @@ from bionemo.geneformer_t.inference.exported_network import exported_network
 from bionemo.geneformer_t.model import products
 from bionemo.geneformer_t.model.next_cell_model import evaluating
 from bionemo.geneformer_t.model.prediction import all_masked
+from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.ragged import Ragged
 
 EIGHT_BITS = 2.0**-8
@@ -92,3 +93,15 @@ def test_a_processor_without_bfloat16_is_named(untrained_checkpoint, monkeypatch
     assert not caplog.records
     load_model(untrained_checkpoint, "bf16-mixed")
     assert "no instructions for bfloat16" in caplog.text
+
+
+def test_a_loaded_model_multiplies_as_it_was_trained(vocab, save_checkpoint):
+    config = BioBertConfig(
+        vocab_size=len(vocab), hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=8, max_position_embeddings=64,
+    )  # fmt: skip
+    trained = TemporalGeneformerModel(config, matmul_backend="default")
+    trained.adopt(vocab, PairSettings(seq_length=33))
+    found = load_model(save_checkpoint(trained)).net
+    layers = [module for module in found.modules() if isinstance(module, products.Linear)]
+    assert {layer.matmul_backend for layer in layers} == {"default"}

@@ -53,6 +53,12 @@ def test_a_layer_drops_at_its_rate_and_scales_what_stays(dtype):
     assert found[kept].unique().tolist() == [float(torch.tensor(1.0, dtype=dtype) / 0.9)]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_rate_that_rounds_to_one_drops_everything(dtype):
+    numbers = torch.ones(100, dtype=dtype)
+    assert not drop_(numbers, Masks(1 - 1e-6, 0, Buffers()).draw(numbers)).any()
+
+
 def test_the_gradient_has_the_mask_of_the_forward_pass():
     numbers = torch.randn(50, 40, dtype=torch.float64, requires_grad=True)
     dropped = Dropout(0.4)(numbers * 1)

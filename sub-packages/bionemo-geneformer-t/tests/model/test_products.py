@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from bionemo.geneformer_t.config import BioBertConfig
-from bionemo.geneformer_t.model import products
+from bionemo.geneformer_t.model import products, vocabulary_loss
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.products import Linear, set_matmul_backend, uses_onednn
 from bionemo.geneformer_t.model.step.settings import StepSettings
@@ -45,7 +45,8 @@ def processor(tmp_path, monkeypatch):
 def weight_gradient_too(request, monkeypatch):
     """Products of every size go to oneDNN, with and without the weight's gradient."""
     monkeypatch.setattr(products, "FEWEST_MULTIPLY_ADDS", 0)
-    monkeypatch.setattr(products, "weight_gradient_in_onednn", lambda: request.param)
+    for module in (products, vocabulary_loss):
+        monkeypatch.setattr(module, "weight_gradient_in_onednn", lambda: request.param)
     return request.param
 
 
@@ -74,6 +75,17 @@ def test_without_a_list_of_processors_the_default_stays(monkeypatch, tmp_path):
     assert not uses_onednn("auto")
     assert not products.lacks_bfloat16()
     forget()
+
+
+@needs_onednn
+def test_what_a_run_notes_of_its_products_follows_the_setting(processor):
+    processor(ZEN_4)
+    assert products.described("default") == "default"
+    assert products.described("auto") == "oneDNN but for the weights' gradients"
+    processor(ZEN_5)
+    assert products.described("auto") == "oneDNN"
+    processor(XEON)
+    assert products.described("auto") == "default"
 
 
 def test_what_is_used_is_said_in_one_line(processor, caplog):
@@ -177,8 +189,10 @@ def test_other_precisions_and_autocast_take_torchs_own(dtype):
     layer = Linear(8, 4).to(dtype)
     layer.matmul_backend = "onednn"
     assert layer(torch.randn(5, 8, dtype=dtype)).grad_fn.name() == "AddmmBackward0"
+    layer = Linear(8, 4)
+    layer.matmul_backend = "onednn"
     with torch.autocast("cpu", torch.bfloat16):
-        assert Linear(8, 4)(torch.randn(5, 8)).dtype == torch.bfloat16
+        assert layer(torch.randn(5, 8)).dtype == torch.bfloat16
 
 
 def test_a_network_passes_its_choice_to_every_layer():

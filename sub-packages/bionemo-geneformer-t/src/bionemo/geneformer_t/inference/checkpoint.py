@@ -101,7 +101,9 @@ def build_model(path: Path, content: dict[str, Any]) -> NextCellModel:
         check_sizes_of(content)
         settings = dict(content[HYPER_PARAMETERS])
         config = BioBertConfig.from_dict(settings.pop("config"))
-        model = NextCellModel(config, StepSettings(**settings).attention_backend)
+        steps = StepSettings(**settings)
+        model = NextCellModel(config, steps.attention_backend)
+        model.net.set_matmul_backend(steps.matmul_backend)
         model.read_entry(content)
     try:
         model.load_state_dict(content[WEIGHTS])

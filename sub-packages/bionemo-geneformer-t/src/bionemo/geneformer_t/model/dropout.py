@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from bionemo.geneformer_t.model.dropout_masks import Buffers, Masks, drop_
 
@@ -40,6 +41,7 @@ class _Dropped(torch.autograd.Function):
         return _dropped(tensor, dropout_prob, seed)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The same mask on the gradient."""
         gradient = gradients[0].clone(memory_format=torch.contiguous_format)

@@ -42,22 +42,23 @@ class Masks:
     """
 
     def __init__(self, dropout_prob: float, seed: int, buffers: Buffers) -> None:
-        self._last_kept = round((1 - dropout_prob) * _LEVELS) - _LEVELS // 2 - 1
-        self._drops = dropout_prob > 0
+        self._kept_levels = round((1 - dropout_prob) * _LEVELS)
         self._generator = torch.Generator().manual_seed(seed)
         self._buffers = buffers
 
     def draw(self, like: Tensor) -> Tensor | None:
         """What `drop_` needs to drop numbers of a tensor like this; None where none is dropped."""
-        if not self._drops:
+        if self._kept_levels == _LEVELS:
             return None
         number, is_short = like.numel(), like.dtype.itemsize == 2
         words = random_words(-(-number // 4), self._buffers, self._generator)
         lanes = words.view(torch.int16)[:number].view_as(like)
         dtype = torch.int16 if is_short else like.dtype
         mask = self._buffers.take("mask", tuple(like.shape), dtype)
+        if not self._kept_levels:
+            return mask.zero_()
         # written as numbers at once: to make booleans and multiply by them takes six times as long
-        torch.le(lanes, self._last_kept, out=mask)
+        torch.le(lanes, self._kept_levels - _LEVELS // 2 - 1, out=mask)
         return mask.neg_() if is_short else mask  # all bits of 16 set, or none
 
 
@@ -75,7 +76,8 @@ def random_words(number: int, buffers: Buffers, generator: torch.Generator) -> I
     """Random 64-bit words from a fourteenth as many draws, for drawing is slow and serial.
 
     Word `t` of row `r` is draw `16 r + t` of one sequence XOR draw `48 r + t` of another. No two
-    words share both, so any two are independent, and each is uniform.
+    words share both, so any two are independent, any three too, and each is uniform. Four are not
+    where they share their draws in pairs.
     """
     rows = -(-number // _ROW)
     shifted = []

@@ -84,6 +84,13 @@ class _Linear(torch.autograd.Function):
         )
 
 
+def described(backend: MatmulBackend) -> str:
+    """Which products in float32 oneDNN computes on this CPU."""
+    if not uses_onednn(backend):
+        return "default"
+    return "oneDNN" if weight_gradient_in_onednn() else "oneDNN but for the weights' gradients"
+
+
 def product(
     left: Float[Tensor, "row inner"],
     right: Float[Tensor, "column inner"],
@@ -97,12 +104,7 @@ def product(
 
 
 def set_matmul_backend(net: nn.Module, backend: MatmulBackend) -> None:
-    """Choose the library of all linear layers of a network.
-
-    Raises:
-        ValueError: `onednn` was asked for, and does not serve here.
-    """
-    uses_onednn(backend)
+    """Choose the library of all linear layers of a network, from their next product on."""
     for module in net.modules():
         if isinstance(module, Linear):
             module.matmul_backend = backend

@@ -2,7 +2,7 @@
 
 A logit for every gene at every scored position is the largest array of a step. Here a chunk of
 positions at a time becomes logits, losses and, because the loss is a sum whose outer gradient is
-one number, also gradients of what made them; then its buffer serves the next chunk. The loss and
+one number, also gradients of what made them; then it makes room for the next chunk. The loss and
 the gradients are those of `F.cross_entropy` up to rounding. Softmax and sums are in float32 (or
 float64), whatever the matrix products are in.
 """

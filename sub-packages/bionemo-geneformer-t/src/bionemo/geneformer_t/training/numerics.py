@@ -10,19 +10,21 @@ from collections.abc import Mapping
 import lightning as L
 import torch
 
-from bionemo.geneformer_t.model.products import uses_onednn
+from bionemo.geneformer_t.model.products import described
 
 logger = logging.getLogger(__name__)
 
 
 def numerics(trainer: L.Trainer) -> dict[str, str | int]:
     """These facts for this process, as plain values."""
+    device = trainer.strategy.root_device.type
+    backend = trainer.lightning_module.hparams.get("matmul_backend", "auto")
     return {
         "threads": torch.get_num_threads(),
         "PyTorch": str(torch.__version__),
         "processor": torch.backends.cpu.get_cpu_capability(),
-        "float32 products": "oneDNN" if uses_onednn("auto") else "default",
-        "device": trainer.strategy.root_device.type,
+        "float32 products": described(backend) if device == "cpu" else "default",
+        "device": device,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from bionemo.geneformer_t.model.attention.cell_offsets import Keys, Queries
 from bionemo.geneformer_t.model.attention.cpu_runs import runs
@@ -63,6 +64,7 @@ class _BlockAttention(torch.autograd.Function):
         return attended
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Compute probabilities and masks again, then the gradients of q, k and v."""
         query, key, value = ctx.saved_tensors
