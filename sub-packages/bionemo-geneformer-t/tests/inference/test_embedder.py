@@ -130,8 +130,8 @@ def test_the_summary_counts_what_was_met(model, cells):
     assert (found["genes_known"], found["genes_unknown"]) == (28, 2)
     assert found["counts_known"] == pytest.approx(counts[:, :28].sum() / counts.sum())
     assert found["params"] == {
-        "layer": -2, "hidden_state": 1, "pooling": "mean", "genes_per_cell": 15,
-        "special_tokens": 2,
+        "layer": -2, "hidden_state": 1, "precision": "32-true", "pooling": "mean",
+        "genes_per_cell": 15, "special_tokens": 2,
     }  # fmt: skip
     assert found["checkpoint"] == model_fingerprint(model)
 
