@@ -1,5 +1,7 @@
 """Frequencies for many current cells at once are those of each current cell."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,26 @@ def test_current_cells_that_share_nothing_go_one_by_one(monkeypatch: pytest.Monk
     assert len(alone) == 4
     np.testing.assert_array_equal(found.T, [[0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]])
     np.testing.assert_array_equal(is_reached.sum(axis=0), 5)
+
+
+def test_memory_is_that_of_genes_at_ranks_that_are_found() -> None:
+    """Of 20,000 genes x 1,000 ranks, forty next cells have 40,000 pairs."""
+    rng = np.random.default_rng(0)
+    genes_of = {i: rng.permutation(20_000)[:1000] for i in range(40)}
+    index = SuccessorIndex.of(
+        rng.normal(size=(40, 2)), [[i] for i in range(40)], [[1.0]] * 40, genes_of
+    )
+    cells, lengths, names = np.arange(40), np.full(40, 1000), np.arange(20_000)
+    tracemalloc.start()
+    ranks, bounds, by_cell = module._counted_ranks(index, cells, lengths, names)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # 20 million rows would be 80 MB
+    assert by_cell.shape == (len(ranks), 40)
+    assert bounds[-1] == len(ranks)
+    for place, cell in zip(*by_cell.nonzero(), strict=True):
+        name = np.searchsorted(bounds, place, side="right") - 1
+        assert genes_of[cell][ranks[place]] == name
 
 
 def test_nothing_is_asked_for_or_nobody_asks(index) -> None:

@@ -1,5 +1,7 @@
 """The search among many points finds what brute force finds, whatever the data look like."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,12 +69,45 @@ def test_queries_that_resemble_none_of_the_points_find_theirs() -> None:
     assert np.mean([np.isin(a, b).mean() for a, b in zip(expected, found, strict=True)]) > 0.9
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_points_are_copied_twice_in_float32_and_no_more(monkeypatch, kind) -> None:
+    """Once as they are and once list after list; queries that are the points are no other copy."""
+    monkeypatch.setattr(partitioned_search, "_VALUES_AT_ONCE", 1 << 18)
+    monkeypatch.setattr(partitioned_search, "_TRAINED_ON", 4)
+    points = np.random.default_rng(0).normal(size=(20_000, 60)).astype(kind)
+    partitioned_search._Lists.of(points[:500], points[:500])  # imports
+    tracemalloc.start()
+    lists = partitioned_search._Lists.of(points, points)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.6 * lists.queries.nbytes
+
+
+def test_queries_that_are_the_points_find_what_their_copies_find() -> None:
+    points = blobs(3000, np.random.default_rng(0))
+    for one, two in zip(
+        nearest_in_lists(points, points, 5), nearest_in_lists(points.copy(), points, 5), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_copies_of_a_point_come_in_their_order() -> None:
     rng = np.random.default_rng(0)
     points = np.repeat(rng.normal(size=(500, 4)), 3, axis=0)
     found, distances = nearest_in_lists(points, points, 3)
     np.testing.assert_array_equal(found, np.arange(1500).reshape(-1, 3).repeat(3, axis=0))
     np.testing.assert_array_equal(distances, 0)
+
+
+def test_of_more_copies_than_neighbors_some_are_found_in_their_order() -> None:
+    """100 points, 40 times each: any three of the copies, each once and in ascending order."""
+    rng = np.random.default_rng(0)
+    kind = rng.permutation(np.repeat(np.arange(100), 40))
+    points = rng.normal(size=(100, 4))[kind]
+    found, distances = nearest_in_lists(points, points, 3)
+    np.testing.assert_array_equal(distances, 0)
+    np.testing.assert_array_equal(kind[found], kind[:, None].repeat(3, axis=1))
+    assert (np.diff(found, axis=1) > 0).all()
 
 
 def test_points_that_are_all_the_same_are_found() -> None:

@@ -198,15 +198,11 @@ def _counted_ranks(
     place[names] = np.arange(len(names))
     name = place[tokens]
     is_asked = name >= 0
-    longest = int(lengths.max(initial=0))
-    rows = name[is_asked] * longest + ranks[is_asked]
+    longest = max(int(lengths.max(initial=0)), 1)
+    pairs, rows = np.unique(name[is_asked] * longest + ranks[is_asked], return_inverse=True)
     columns = np.repeat(np.arange(len(cells)), lengths)[is_asked]
     ones = np.ones(len(rows), dtype=np.float32)
-    shape = (len(names) * longest, len(cells))
-    by_cell = sp.coo_array((ones, (rows, columns)), shape=shape).tocsr()
-    filled = np.flatnonzero(np.diff(by_cell.indptr))
-    indptr = np.append(by_cell.indptr[filled], by_cell.indptr[-1])
-    shape = (len(filled), len(cells))
-    gene, rank = np.divmod(filled, max(longest, 1))
+    by_cell = sp.coo_array((ones, (rows, columns)), shape=(len(pairs), len(cells))).tocsr()
+    gene, rank = np.divmod(pairs, longest)
     bounds = np.searchsorted(gene, np.arange(len(names) + 1))
-    return rank, bounds, sp.csr_array((by_cell.data, by_cell.indices, indptr), shape=shape)
+    return rank, bounds, by_cell

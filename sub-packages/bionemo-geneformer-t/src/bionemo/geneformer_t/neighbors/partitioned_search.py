@@ -44,10 +44,12 @@ def nearest_in_lists(
 ) -> tuple[Int[ndarray, "query neighbor"], Float[ndarray, "query neighbor"]]:
     """Nearly the nearest points of each query and their Euclidean distances, nearest first.
 
-    Points at the same distance are in their own order.
+    Of the points that are found at the same distance, the one with the lower row comes first. Where
+    more points are at the distance of the last neighbor than there are places left, any of these
+    are found: of many copies of a point not always the first ones, nor always the point itself.
 
     Args:
-        queries: Compared with the points.
+        queries: Compared with the points; the same object where they are the points.
         points: At least as many as neighbors.
         number: Of neighbors.
     """
@@ -61,11 +63,11 @@ def nearest_in_lists(
         lists = _Lists.of(queries, points)
         share = lists.share_that_is_enough(number, room)
 
-        def search(of: int) -> None:
-            mine = lists.queries_of(of)
-            if len(mine):
-                scanned = lists.scanned_by(of, share, number)
-                found[mine], distances[mine] = lists.nearest(mine, scanned, number, room)
+        def search(list_number: int) -> None:
+            rows = lists.queries_of(list_number)
+            if len(rows):
+                scanned = lists.scanned_by(list_number, share, number)
+                found[rows], distances[rows] = lists.nearest(rows, scanned, number, room)
 
         for _ in threads.map(search, range(len(lists.near))):
             pass  # what a thread raises is raised here
@@ -105,31 +107,37 @@ class _Lists:
     def of(cls, queries: ndarray, points: ndarray) -> "_Lists":
         """Make lists of points, about as many as each has points."""
         mean = points.mean(axis=0, dtype=np.float64)
-        own, asked = (np.asarray(each - mean, dtype=np.float32) for each in (points, queries))
-        centres = _centres(own)
-        rows, bounds = _by_list(_nearest_centre(own, centres), len(centres))
-        query_rows, query_bounds = _by_list(_nearest_centre(asked, centres), len(centres))
+        centred_points = _centred(points, mean)
+        centred_queries = centred_points if queries is points else _centred(queries, mean)
+        centres = _centres(centred_points)
+        rows, bounds = _by_list(_nearest_centre(centred_points, centres), len(centres))
+        if queries is points:
+            query_rows, query_bounds = rows, bounds
+        else:
+            list_of = _nearest_centre(centred_queries, centres)
+            query_rows, query_bounds = _by_list(list_of, len(centres))
         middle = centres.copy()
-        for of, (start, stop) in enumerate(pairwise(query_bounds)):
+        for list_number, (start, stop) in enumerate(pairwise(query_bounds)):
             if stop > start:
-                middle[of] = asked[query_rows[start:stop]].mean(axis=0)
+                middle[list_number] = centred_queries[query_rows[start:stop]].mean(axis=0)
         return cls(
-            points=np.column_stack([own[rows], (own[rows] ** 2).sum(axis=1)]),
+            points=_with_squares(centred_points, rows),
             rows=rows,
             bounds=bounds,
-            queries=asked,
+            queries=centred_queries,
             query_rows=query_rows,
             query_bounds=query_bounds,
             near=_squared_distances(middle, centres).argsort(axis=1, kind="stable"),
         )
 
-    def queries_of(self, of: int) -> Int[ndarray, " _"]:
+    def queries_of(self, list_number: int) -> Int[ndarray, " _"]:
         """Rows of the queries of a list."""
-        return self.query_rows[self.query_bounds[of] : self.query_bounds[of + 1]]
+        start, stop = self.query_bounds[list_number : list_number + 2]
+        return self.query_rows[start:stop]
 
-    def scanned_by(self, of: int, share: float, number: int) -> Int[ndarray, " _"]:
+    def scanned_by(self, list_number: int, share: float, number: int) -> Int[ndarray, " _"]:
         """Places of the points that the queries of a list are compared with."""
-        near = self.near[of]
+        near = self.near[list_number]
         wanted = max(share * len(self.points), _LEAST_SCANNED * number)
         upto = np.diff(self.bounds)[near].cumsum()
         visited = np.sort(near[: np.searchsorted(upto, wanted) + 1])
@@ -140,47 +148,47 @@ class _Lists:
         filled = np.flatnonzero(np.diff(self.query_bounds))
         lists = filled[_evenly(len(filled), _SAMPLED_LISTS)].tolist()
         every = np.arange(len(self.points))
-        sample, furthest = [], []
-        for of in lists:
-            mine = self.queries_of(of)
-            sample.append(mine[_evenly(len(mine), _SAMPLED_QUERIES)])
-            furthest.append(self.nearest(sample[-1], every, number, room)[1][:, -1:])
+        samples, furthest = [], []
+        for list_number in lists:
+            rows = self.queries_of(list_number)
+            samples.append(rows[_evenly(len(rows), _SAMPLED_QUERIES)])
+            furthest.append(self.nearest(samples[-1], every, number, room)[1][:, -1:])
         for share in _SHARES:
-            is_found = [
-                self.nearest(mine, self.scanned_by(of, share, number), number, room)[1] <= far
-                for of, mine, far in zip(lists, sample, furthest, strict=True)
-            ]
+            is_found = []
+            for list_number, sample, distance in zip(lists, samples, furthest, strict=True):
+                scanned = self.scanned_by(list_number, share, number)
+                is_found.append(self.nearest(sample, scanned, number, room)[1] <= distance)
             if np.concatenate(is_found).mean() >= LEAST_RECALL:
                 return share
         return 1.0
 
     def nearest(
         self,
-        mine: Int[ndarray, " query"],
+        query_rows: Int[ndarray, " query"],
         scanned: Int[ndarray, " place"],
         number: int,
         room: _Room,
     ) -> tuple[Int[ndarray, "query neighbor"], Float[ndarray, "query neighbor"]]:
         """The nearest of some points of some queries, and their distances."""
         points, rows = self.points[scanned], self.rows[scanned]
-        found = np.empty((len(mine), number), dtype=np.int64)
-        distances = np.empty((len(mine), number), dtype=np.float32)
+        found = np.empty((len(query_rows), number), dtype=np.int64)
+        distances = np.empty((len(query_rows), number), dtype=np.float32)
         step = max(1, _VALUES_AT_ONCE // len(points))
-        for start in range(0, len(mine), step):
-            block = self.queries[mine[start : start + step]]
+        for start in range(0, len(query_rows), step):
+            block = self.queries[query_rows[start : start + step]]
             # squared distances, less the squared length of the query
-            asked = np.column_stack([-2 * block, np.ones(len(block), dtype=np.float32)])
+            factors = np.column_stack([-2 * block, np.ones(len(block), dtype=np.float32)])
             values = room.of(len(block), len(points))
-            np.matmul(asked, points.T, out=values)
+            np.matmul(factors, points.T, out=values)
             columns = least_columns(values, min(number + _SPARE, len(points)))
             # by their rows, so that sorting by distance leaves equal ones in that order
             columns = np.take_along_axis(columns, rows[columns].argsort(axis=1), axis=1)
-            apart = points[columns, :-1] - block[:, None]
-            away = np.sqrt(np.einsum("qnc,qnc->qn", apart, apart))
-            order = away.argsort(axis=1, kind="stable")[:, :number]
+            differences = points[columns, :-1] - block[:, None]
+            lengths = np.sqrt(np.einsum("qnc,qnc->qn", differences, differences))
+            order = lengths.argsort(axis=1, kind="stable")[:, :number]
             part = slice(start, start + len(block))
             found[part] = rows[np.take_along_axis(columns, order, axis=1)]
-            distances[part] = np.take_along_axis(away, order, axis=1)
+            distances[part] = np.take_along_axis(lengths, order, axis=1)
         return found, distances
 
 
@@ -211,6 +219,27 @@ def _least(values: ndarray, number: int) -> Int[ndarray, "row least"]:
     if number >= values.shape[1]:
         return np.broadcast_to(np.arange(values.shape[1]), values.shape)
     return np.argpartition(values, number - 1, axis=1)[:, :number]
+
+
+def _centred(
+    values: ndarray, mean: Float[ndarray, " component"]
+) -> Float[ndarray, "row component"]:
+    """Less the mean, in float32, without a copy in float64."""
+    centred = np.empty(values.shape, dtype=np.float32)
+    return np.subtract(values, mean, out=centred, casting="same_kind")
+
+
+def _with_squares(
+    points: Float[ndarray, "point component"], rows: Int[ndarray, " point"]
+) -> Float[ndarray, "point component_and_square"]:
+    """Points in another order, and the squared length of each, without another copy of them."""
+    extended = np.empty((len(points), points.shape[1] + 1), dtype=np.float32)
+    step = max(1, _VALUES_AT_ONCE // extended.shape[1])
+    for start in range(0, len(rows), step):
+        block = points[rows[start : start + step]]
+        extended[start : start + step, :-1] = block
+        extended[start : start + step, -1] = (block**2).sum(axis=1)
+    return extended
 
 
 def _centres(points: Float[ndarray, "point component"]) -> Float[ndarray, "list component"]:
