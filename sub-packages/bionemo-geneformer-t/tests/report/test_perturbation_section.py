@@ -102,7 +102,7 @@ def test_what_a_csv_lacks_is_counted_in_the_table_or_said(found) -> None:
         "fate A: 2 of 3 (66.7 %) targets at q < 0.05 (shuffled graph: 0 of 4 (0.0 %))."
     )
     assert len(section["sentences"]) == 4
-    assert "does not say which model it is of" in section["sentences"][3]
+    assert "does not say what simple methods find" in section["sentences"][3]
     text = words(made(PerturbationResults(table=found.table)))
     assert "By cluster" not in text
     assert "Fates before and after" not in text

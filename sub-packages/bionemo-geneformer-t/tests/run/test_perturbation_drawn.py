@@ -45,6 +45,22 @@ def test_a_csv_has_the_same_table(cells, tmp_path) -> None:
     assert found.by_cluster is found.fates is None
 
 
+def test_a_file_that_does_not_say_whose_effects_it_has_is_noted(cells, tmp_path) -> None:
+    cells.uns["perturbation"].to_csv(tmp_path / "effects.csv", index=False)
+    note = "{} does not say which model its effects are of, so it could not be checked"
+    notes = perturbation_results(tmp_path / "effects.csv", "mine").notes
+    assert [text.startswith(note.format("effects.csv")) for text in notes] == [True]
+    del cells.uns["perturbation_params"]["model"]
+    cells.write_h5ad(tmp_path / "model.h5ad")
+    del cells.uns["perturbation_params"]
+    cells.write_h5ad(tmp_path / "params.h5ad")
+    for name in ("model.h5ad", "params.h5ad"):
+        noted = perturbation_results(tmp_path / name, "mine").notes
+        assert noted[0] == "no donors"
+        assert noted[1].startswith(note.format(name))
+        assert len(noted) == 2
+
+
 def test_what_is_no_table_of_effects_is_refused(cells, tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"perturbation: expected a \.csv"):
         perturbation_results(tmp_path / "none.csv", "mine")

@@ -128,7 +128,7 @@ def test_what_is_not_known_is_said(untrained_checkpoint, tiny_data_dir, tmp_path
     assert "Clusters are not known: name a column of obs with --cluster_key." in shown
     assert "There is no metrics.csv" in shown
     assert "Times: none (give time_key)" in shown
-    assert "does not say which model it is of" in shown
+    assert "does not say which model its effects are of" in shown
     assert (folder / FIGURES / "perturbation_volcano.svg").is_file()
     assert (folder / "evaluation.json").is_file()
 

@@ -37,8 +37,8 @@ _MAPPED = 12
 _CHANGED = 6
 """Targets whose fates are drawn before and after."""
 _ALONE = (
-    "The table that was given does not say which model it is of, nor what simple methods find, nor "
-    "which cells changed; an .h5ad of geneformer-t perturb does."
+    "The table that was given does not say what simple methods find, nor which cells changed; an "
+    ".h5ad of geneformer-t perturb does."
 )
 
 

@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     import anndata
 
 
+UNCHECKED = (
+    "{path} does not say which model its effects are of, so it could not be checked that they are "
+    "of the model of this report; an .h5ad of geneformer-t perturb does."
+)
+
+
 def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> PerturbationResults:
     """Read a table of effects, and what else the file has of it.
+
+    A .csv does not say which model its effects are of, and an .h5ad says it in the parameters of
+    the perturbation; where nothing says it, a note does.
 
     Args:
         path: The .h5ad or .csv that `geneformer-t perturb` wrote.
@@ -27,12 +36,13 @@ def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> Per
         FileNotFoundError: There is no such file.
         KeyError: There are no effects in it.
         ValueError: The file is of another kind, its table is another, or the effects are another
-            model's.
+            model's, as far as the file says whose they are.
     """
+    unchecked = UNCHECKED.format(path=path.name)
     if path.suffix == ".csv":
         if not path.is_file():
             raise FileNotFoundError(f"perturbation: expected a .csv file at {path}; there is none")
-        return PerturbationResults(table=_checked(_of_csv(path), str(path)))
+        return PerturbationResults(table=_checked(_of_csv(path), str(path)), notes=[unchecked])
     if path.suffix != ".h5ad":
         raise ValueError(
             f"perturbation: expected the .h5ad or .csv that geneformer-t perturb wrote; got {path}"
@@ -49,7 +59,7 @@ def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> Per
     return PerturbationResults(
         table=table,
         verdict=_texts(cells.uns, f"{key}_verdict"),
-        notes=_texts(cells.uns, f"{key}_notes"),
+        notes=_texts(cells.uns, f"{key}_notes") + ([unchecked] if made_by is None else []),
         by_cluster=cells.uns.get(f"{key}_by_cluster"),
         fates=fate_table(cells, fates_key) if fates_key in cells.obsm else None,
         in_cells=_in_cells(cells, key),
