@@ -106,6 +106,9 @@ def test_whatever_the_sums_depend_on_changes_the_fingerprint(run, edited_cells, 
         replace(run, plan=replace(run.plan, targets=run.targets[::-1])), model
     )
     with monkeypatch.context() as patch:
+        patch.setattr(model, "precision", "bf16-mixed")
+        made["precision"] = fingerprint(run, model)
+    with monkeypatch.context() as patch:
         patch.setattr(perturb_run, "CONTEXTS_AT_ONCE", 16)
         made["batches"] = fingerprint(run, model)
     monkeypatch.setattr(perturb_run, "__version__", "another")

@@ -199,7 +199,7 @@ def fingerprint(run: Run, model: NextCellModel, *more: object) -> str:
     """
     given, sets = run.given, run.given.sets
     meaning = (
-        __version__, CONTEXTS_AT_ONCE, run.targets, str(run.edit),
+        __version__, model.precision, CONTEXTS_AT_ONCE, run.targets, str(run.edit),
         None if run.elsewhere is None else sorted(run.elsewhere.items()), run.genes_read,
         given.settings, choice_of(model, given.settings), given.readouts,
         given.groups.donors, given.groups.clusters, more,
