@@ -102,7 +102,9 @@ def main() -> None:
     for name in options.sets:
         found = sorted((options.folder / name).glob("split1-seed*/run.json"))
         for path in found:
-            rows += screens(name, options.folder, int(path.parent.name[-1]), options.cells)
+            for row in screens(name, options.folder, int(path.parent.name[-1]), options.cells):
+                rows.append(row)
+                print(*row.values(), flush=True)
     report("perturbation_controls", [*rows, *totals(rows)], rows, edited_cells=options.cells)
 
 
