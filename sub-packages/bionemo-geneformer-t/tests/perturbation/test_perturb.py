@@ -140,10 +140,35 @@ def test_the_order_of_cells_changes_no_number(adata, model) -> None:
     pd.testing.assert_frame_equal(found, same, check_exact=True)
 
 
+def test_a_part_of_the_cells_is_refused_for_it_has_other_next_cells(adata, model) -> None:
+    part = adata[adata.obs["cell_type"] == "early"].copy()
+    with pytest.raises(ValueError, match="lead to .* cells, and this input has .* by clusters"):
+        perturbed(part, model, ["g1"], fates="left")
+
+
+def test_fates_that_are_missing_are_counted_or_refused(adata, model) -> None:
+    adata.obsm["fates"] = adata.obsm["fates"].copy()
+    adata.obsm["fates"].loc[adata.obs_names[3], "left"] = np.nan
+    table = perturbed(adata, model, ["g1"], fates="left")
+    assert np.isfinite(table["effect"]).all()
+    assert any(
+        f"1 of {adata.n_obs:,} cells have no value of a readout (NaN)" in note
+        for note in adata.uns["perturbation_notes"]
+    )
+    adata.obsm["fates"]["left"] = np.nan
+    with pytest.raises(ValueError, match="fate left: all values are missing"):
+        perturbed(adata, model, ["g1"], fates="left")
+
+
+def test_a_combination_that_lacks_a_gene_is_refused(adata, model) -> None:
+    with pytest.raises(ValueError, match=r"genes: 'g1\+' lacks a gene beside '\+'"):
+        perturbed(adata, model, ["g1+"], fates="left")
+
+
 def test_combinations_have_a_row_of_their_own(adata, model) -> None:
     table = perturbed(adata, model, ["g1", "g5+g2"], fates="left")
-    assert set(table["symbol"]) == {"g1", "g2+g5"}
-    both = table[table["symbol"] == "g2+g5"].iloc[0]
+    assert set(table["symbol"]) == {"g1", "g5+g2"}
+    both = table[table["symbol"] == "g5+g2"].iloc[0]
     early = adata[adata.obs["cell_type"] == "early"]
     held = ((early.X[:, 2] > 0) & (early.X[:, 5] > 0)).sum()
     assert both["cells"] + both["cells_unchanged"] == held

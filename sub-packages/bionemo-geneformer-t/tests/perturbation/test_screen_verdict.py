@@ -70,7 +70,7 @@ def test_nothing_found_is_said_so() -> None:
     z = RNG.standard_normal(50)
     found = verdict(a_test(z, 0))
     assert found.sentences == [
-        HEADER, "to A: 0 of 50 (0.0 %) targets at q < 0.05. The screen found nothing.", NO_CONTROL
+        HEADER, "to A: 0 of 50 (0.0 %) targets at q < 0.05. Nothing was found.", NO_CONTROL
     ]  # fmt: skip
     untested = verdict(a_test(np.full(5, np.nan), 0))
     assert untested.sentences[1] == "to A: no target could be tested."
@@ -110,9 +110,7 @@ def test_few_targets_are_not_compared_by_their_first_20() -> None:
     assert Overlap.of(a_test(z, 0), a_test(z, 0), 0).first == 0
     nothing = np.full(39, np.nan)
     found = verdict(a_test(z, 0), baselines={"ridge regression": a_test(nothing, 0)})
-    assert found.sentences[2] == (
-        "to A: too few targets to compare the model with ridge regression."
-    )
+    assert found.sentences[2] == "Too few targets to compare the model with ridge regression."
 
 
 def test_the_overlap_by_chance_is_that_of_unrelated_rankings() -> None:

@@ -89,7 +89,7 @@ def test_a_heat_map_has_the_effects_of_enough_cells(perturbed) -> None:
 
 def test_without_clusters_there_is_no_heat_map(perturbed) -> None:
     perturbed.uns["perturbation_by_cluster"] = perturbed.uns["perturbation_by_cluster"].iloc[:0]
-    with pytest.raises(ValueError, match=r"run gft\.tl\.perturb with cluster_key"):
+    with pytest.raises(ValueError, match=r"there are no effects by cluster"):
         gft.pl.perturbation_clusters(perturbed)
 
 

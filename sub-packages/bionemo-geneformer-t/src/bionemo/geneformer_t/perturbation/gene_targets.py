@@ -61,6 +61,12 @@ def targets_of(
     """
     apart = [[part.strip() for part in name.split(TOGETHER)] for name in names]
     parts = list(dict.fromkeys(part for combination in apart for part in combination))
+    if "" in parts:
+        incomplete = next(name for name, own in zip(names, apart, strict=True) if "" in own)
+        raise ValueError(
+            f"genes: {incomplete!r} lacks a gene beside {TOGETHER!r}; write combinations as "
+            "PAX4+ARX"
+        )
     tokens = dict(zip(parts, find_genes(parts, vocab, symbols).tolist(), strict=True))
     unknown = [part for part in parts if tokens[part] < 0]
     if unknown:
@@ -70,7 +76,7 @@ def targets_of(
     for name, combination in zip(names, apart, strict=True):
         _check_combination(name, combination, tokens, vocab)
         target = tuple(sorted(tokens[part] for part in combination))
-        targets.setdefault(target, TOGETHER.join(shown[list(target)]))
+        targets.setdefault(target, TOGETHER.join(shown[tokens[part]] for part in combination))
     return targets
 
 

@@ -24,7 +24,7 @@ class NullSettings(Settings):
     """Number of cells, at least, in which an edit must do something for its effect to be tested and
     ranked."""
     num_null: int = 100
-    """Number of matched genes (or combinations) that an effect is compared with."""
+    """Number of matched genes (or combinations) that an effect is compared with; at least 20."""
     min_donor_cells: int = 5
     """Number of cells, at least, in which an edit must do something for a donor to count."""
     seed: int = 0

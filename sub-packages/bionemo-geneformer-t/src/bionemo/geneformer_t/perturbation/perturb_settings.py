@@ -51,9 +51,11 @@ class PerturbSettings(NullSettings):
     effects of the first ones alone exactly. For `delete` alone. What that finds of the largest
     effects is measured on a sample of cells and printed."""
     num_verified: int = 40
-    """Number of genes, those with the largest estimates of a readout, that a screen verifies."""
+    """Number of genes, those with the largest estimates of a readout, that a screen verifies; at
+    least 20."""
     num_sampled: int = 20
-    """Number of cells in which a screen deletes every gene exactly, to measure what it finds."""
+    """Number of cells in which a screen deletes every gene exactly, to measure what it finds; at
+    least 5."""
     num_sustained: int = 0
     """Number of targets, those with the largest z of a fate, for which the fates are solved again
     with all cells edited. It takes about as long as editing one gene in all cells of the input, for

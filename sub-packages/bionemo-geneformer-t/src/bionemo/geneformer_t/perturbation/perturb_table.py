@@ -156,9 +156,9 @@ def notes_on(run: Run, found: Tested) -> Iterator[str]:
     if len(unread) and run.settings.genes != ALL:
         names = some_names(run.names[run.asked[place]] for place in unread.tolist())
         yield (
-            f"{names}: the model reads the same of most cells with and without the edit, as it "
-            f"reads the first {run.genes_read:,} genes of a cell; a model that is trained with a "
-            "larger seq_length reads more"
+            f"{names}: the model reads the same of most cells with and without the edit: the gene "
+            f"stays where it was, or is beyond the first {run.genes_read:,} genes of a cell that "
+            "are read (a model that is trained with a larger seq_length reads more)"
         )
     emptied = int(found.effects.untouched.emptied[: len(run.asked)].sum())
     if emptied:

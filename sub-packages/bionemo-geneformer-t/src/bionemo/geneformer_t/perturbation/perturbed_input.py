@@ -134,7 +134,9 @@ def read_input(
     held = Candidates.of_blocks(blocks, num_cells, choice.num_ranks, reader.vocab, on_cells)
     sets = candidate_sets(given, given, held, transitions)
     references = drawn.filled() if model.transitions is None else model.transitions.references
+    _check_candidates(held, how, settings)
     cells, rows, notes = _left(mine.cells(), np.flatnonzero(chosen), sets)
+    notes += _notes_on_values(values, fates, how, settings)
     return PerturbedInput(
         cells=cells,
         rows=rows,
@@ -150,6 +152,52 @@ def read_input(
         elsewhere=others.cells() if elsewhere is not None else None,
         notes=(*reader.notes(), *notes),
     )
+
+
+def _check_candidates(
+    held: Candidates, how: Mapping[str, Any] | None, settings: PerturbSettings
+) -> None:
+    """Refuse a part of the cells among which the transitions were computed.
+
+    Raises:
+        ValueError: There are more or fewer cells now.
+    """
+    stored = None if how is None else how.get("num_candidates")
+    found = int((held.num_genes > 0).sum())
+    if stored is not None and int(stored) != found:
+        raise ValueError(
+            f"the transitions in uns[{settings.transitions_key!r}] lead to {int(stored):,} cells, "
+            f"and this input has {found:,}: effects would be on other next cells than its fates "
+            "are of. Give all cells and choose those to edit by clusters (--cluster_key, "
+            "--clusters), or compute transitions and fates of this input again"
+        )
+
+
+def _notes_on_values(
+    values: Float[ndarray, "candidate readout"],
+    fates: pd.DataFrame | None,
+    how: Mapping[str, Any] | None,
+    settings: PerturbSettings,
+) -> list[str]:
+    """What is missing of fates and transitions, in sentences."""
+    notes = []
+    if fates is None:
+        notes.append(
+            f"there is no obsm[{settings.fates_key!r}], so effects on fates are not read; "
+            "geneformer-t fates (gft.tl.fates) computes it"
+        )
+    if how is None:
+        notes.append(
+            f"there is no uns[{settings.transitions_key!r}], so transitions are made as the "
+            "checkpoint's were fitted"
+        )
+    missing = int(np.isnan(values).any(axis=1).sum())
+    if missing:
+        notes.append(
+            f"{missing:,} of {len(values):,} cells have no value of a readout (NaN), as cells from "
+            "which no terminal state is reached; a step to them counts as 0"
+        )
+    return notes
 
 
 def transition_settings(
@@ -205,6 +253,12 @@ def _values(
     if settings.pseudotime_key is not None:
         key = settings.pseudotime_key
         columns[key] = numbers_of(obs, key, "pseudotime_key")
+    empty = [name for name, values in columns.items() if np.isnan(values).all()]
+    if empty:
+        raise ValueError(
+            f"{some_names(empty)}: all values are missing (NaN), so that no effect on it can be "
+            "read; compute fates again (geneformer-t fates), or leave it out of --fates"
+        )
     table = np.empty((len(obs), len(columns)))
     for number, values in enumerate(columns.values()):
         table[:, number] = values

@@ -32,6 +32,12 @@ class ScreenRecall:
         Args:
             readouts: Their names.
         """
+        if self.targets <= self.verified:
+            return (
+                f"what a screen finds of the largest effects cannot be measured here: it verifies "
+                f"{self.verified} targets, and the sample has only {self.targets} with an effect; "
+                "sample more cells, or leave out --screen"
+            )
         low = {
             name: value
             for name, value in zip(readouts, self.recall.tolist(), strict=True)
@@ -42,7 +48,7 @@ class ScreenRecall:
             f"sample, the {self.verified} that a screen verifies"
         )
         if not low:
-            return f"{of} hold {self.recall.min():.2f} or more for every readout"
+            return f"{of} hold at least {self.recall.min():.2f} for every readout"
         named = ", ".join(f"{value:.2f} for {name}" for name, value in low.items())
         return (
             f"{of} hold only {named}; below {LEAST_RECALL} the screen cannot be trusted to find "

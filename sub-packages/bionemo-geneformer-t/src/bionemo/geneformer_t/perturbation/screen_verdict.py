@@ -190,8 +190,12 @@ class ScreenVerdict:
     def sentences(self) -> list[str]:
         """The header, what was found in each readout, and what simple methods would have found."""
         numbers = range(len(self.readouts))
-        baselines = [self._beside(name, readout) for readout in numbers for name in self.overlaps]
-        lines = [HEADER, *map(self._found, numbers), *baselines]
+        baselines = [
+            (name, self._beside(name, readout)) for readout in numbers for name in self.overlaps
+        ]
+        lines = [HEADER, *map(self._found, numbers), *(text for _, text in baselines if text)]
+        if few := dict.fromkeys(name for name, text in baselines if not text):
+            lines.append(f"Too few targets to compare the model with {' and '.join(few)}.")
         return lines if self.controls else [*lines, NO_CONTROL]
 
     def _found(self, readout: int) -> str:
@@ -203,7 +207,7 @@ class ScreenVerdict:
         )
         text = f"{name}: {counts} targets at q < {FDR:g}" + (f" ({beside})" if beside else "")
         if not self.model.found[readout]:
-            return f"{text}. The screen found nothing."
+            return f"{text}. Nothing was found."
         if self.beyond_controls[readout]:
             return f"{text}."
         reasons = [
@@ -215,6 +219,7 @@ class ScreenVerdict:
         return f"{text}. {NOTHING_BEYOND}: {' and '.join(reasons)}."
 
     def _beside(self, name: str, readout: int) -> str:
+        """How the model compares with a simple method; nothing where that cannot be told."""
         own, what = self.overlaps[name][readout], self.readouts[readout]
         known = [
             f"{own.shared} of its first {own.first} targets are among the first {own.first} there, "
@@ -225,7 +230,7 @@ class ScreenVerdict:
         if np.isfinite(own.correlation):
             known.append(f"rank correlation {own.correlation:.2f}")
         if not known:
-            return f"{what}: too few targets to compare the model with {name}."
+            return ""
         subject = f"the model is no better than {name}" if own.adds_nothing else f"beside {name}"
         return f"{what}, {subject}: {'; '.join(known)}."
 

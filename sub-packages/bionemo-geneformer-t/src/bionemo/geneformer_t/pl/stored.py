@@ -151,7 +151,8 @@ def cluster_effects(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
     require_columns(table, needed, f"uns[{key + '_by_cluster'!r}]", "gft.tl.perturb")
     if not len(table):
         raise ValueError(
-            "effects were not computed by cluster; run gft.tl.perturb with cluster_key"
+            "there are no effects by cluster: no cell is affected by the edits, or gft.tl.perturb "
+            "was run without cluster_key"
         )
     return table
 
