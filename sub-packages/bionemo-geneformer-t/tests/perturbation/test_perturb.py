@@ -142,7 +142,7 @@ def test_the_order_of_cells_changes_no_number(adata, model) -> None:
 
 def test_a_part_of_the_cells_is_refused_for_it_has_other_next_cells(adata, model) -> None:
     part = adata[adata.obs["cell_type"] == "early"].copy()
-    with pytest.raises(ValueError, match="lead to .* cells, and this input has .* by clusters"):
+    with pytest.raises(ValueError, match=r"lead to .* cells, and this input has .* by clusters"):
         perturbed(part, model, ["g1"], fates="left")
 
 
