@@ -39,7 +39,7 @@ class Side:
     """
 
     def __init__(self, root: Path, *, fused: bool) -> None:
-        self._fused = fused
+        self._root, self._fused = root, fused
         path = os.pathsep.join(str(root / part) for part in (PACKAGE, "benchmarks"))
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "beside.py"), "--serve"],
@@ -55,7 +55,10 @@ class Side:
         assert self._process.stdout
         self._process.stdin.write(json.dumps(asked._replace(fused=self._fused)) + "\n")
         self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        seconds = self._process.stdout.readline()
+        if not seconds:
+            raise RuntimeError(f"{self._root} ended in the step {asked}; what it says is above")
+        return float(seconds)
 
 
 class Asked(NamedTuple):
@@ -129,7 +132,10 @@ def main() -> None:
         return
     if options.other is None:
         parser.error("--other is needed: a checkout of the commit to compare with")
+    import torch
     from measure import ratio, report, verdict
+
+    torch.set_num_threads(1)  # as in both processes
 
     other, ours = Side(options.other, fused=False), Side(HERE.parent, fused=True)
     rows = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 COMMANDS: dict[str, tuple[str, ...]] = {
+    "products": (),
     "tokenise": (),
     "loader": (),
     "train_step": (),
