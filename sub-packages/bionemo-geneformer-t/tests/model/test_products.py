@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model import products, vocabulary_loss
 from bionemo.geneformer_t.model.network import NextCellBert
-from bionemo.geneformer_t.model.products import Linear, set_matmul_backend, uses_onednn
+from bionemo.geneformer_t.model.products import Linear, uses_onednn
 from bionemo.geneformer_t.model.step.settings import StepSettings
 from bionemo.geneformer_t.model.vocabulary_loss import summed_cross_entropy
 
@@ -198,7 +198,7 @@ def test_other_precisions_and_autocast_take_torchs_own(dtype):
 def test_a_network_passes_its_choice_to_every_layer():
     net = NextCellBert(BioBertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2,
                                      num_attention_heads=2, intermediate_size=12))  # fmt: skip
-    set_matmul_backend(net, "default")
+    net.set_matmul_backend("default")
     layers = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]
     assert len(layers) == 2 * 6 + 2
     assert {layer.matmul_backend for layer in layers} == {"default"}

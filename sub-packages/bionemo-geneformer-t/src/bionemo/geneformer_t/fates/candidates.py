@@ -99,6 +99,11 @@ class Candidates:
         """Ranks that count."""
         return self.places.shape[1]
 
+    @property
+    def num_with_genes(self) -> int:
+        """Candidates with a gene at a rank that counts, to which alone cells can go."""
+        return int((self.num_genes > 0).sum())
+
     def truncated(self, num_ranks: int) -> "Candidates":
         """The same candidates and entries, of which fewer ranks count."""
         return replace(

@@ -131,7 +131,7 @@ def streamed_transitions(
             "num_references": 0 if references is None else len(references),
         },
         "fitted": str(model.transitions or "no"),
-        "num_candidates": int((held.num_genes > 0).sum()),
+        "num_candidates": held.num_with_genes,
         "num_empty_cells": num_empty,
         "num_cells_without_candidates": num_left,
         "model": model_fingerprint(model),

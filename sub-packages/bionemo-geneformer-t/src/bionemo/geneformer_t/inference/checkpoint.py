@@ -235,8 +235,7 @@ def load_encoder(source: Path | str, precision: InferencePrecision = "32-true") 
 
 def _computing_in(precision: InferencePrecision, model: NextCellModel) -> NextCellModel:
     model.precision = precision
-    if precision == "bf16-mixed" and model.device.type == "cpu":
-        advise_on_bfloat16()
+    advise_on_bfloat16(precision, model.device)
     return model
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bionemo.geneformer_t.model.dropout_masks import Buffers, Masks, drop_
+from bionemo.geneformer_t.model.dropout_masks import Buffers, Masks, draw_seed, drop_
 
 _BLOCK = 1 << 18
 """Numbers dropped at a time: they, their draws and their mask fit the cache of one core."""
@@ -23,9 +23,8 @@ class Dropout(nn.Dropout):
             return tensor
         if tensor.device.type != "cpu" or torch.compiler.is_compiling():
             return F.dropout(tensor, self.p)
-        seed = int(torch.randint(2**62, ()))
         dropped: Tensor = _Dropped.apply(  # type: ignore[no-untyped-call] # torch's
-            tensor.contiguous(), self.p, seed
+            tensor.contiguous(), self.p, draw_seed()
         )
         return dropped
 

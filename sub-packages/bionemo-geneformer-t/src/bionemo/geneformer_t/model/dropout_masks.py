@@ -17,6 +17,11 @@ _SHIFTS = 16, 48
 """Draws from one row of words to the next, in each of the two sequences."""
 
 
+def draw_seed() -> int:
+    """The seed of one pass, from PyTorch's global generator."""
+    return int(torch.randint(2**62, ()))
+
+
 class Buffers:
     """Memory that every block of one pass uses again."""
 
@@ -51,12 +56,12 @@ class Masks:
         if self._kept_levels == _LEVELS:
             return None
         number, is_short = like.numel(), like.dtype.itemsize == 2
-        words = random_words(-(-number // 4), self._buffers, self._generator)
-        lanes = words.view(torch.int16)[:number].view_as(like)
         dtype = torch.int16 if is_short else like.dtype
         mask = self._buffers.take("mask", tuple(like.shape), dtype)
         if not self._kept_levels:
             return mask.zero_()
+        words = random_words(-(-number // 4), self._buffers, self._generator)
+        lanes = words.view(torch.int16)[:number].view_as(like)
         # written as numbers at once: to make booleans and multiply by them takes six times as long
         torch.le(lanes, self._kept_levels - _LEVELS // 2 - 1, out=mask)
         return mask.neg_() if is_short else mask  # all bits of 16 set, or none

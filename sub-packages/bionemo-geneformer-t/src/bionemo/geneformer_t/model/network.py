@@ -19,7 +19,7 @@ from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOff
 from bionemo.geneformer_t.model.contrastive_loss import contrastive_loss, origin_scores
 from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Layer
-from bionemo.geneformer_t.model.products import Linear, set_matmul_backend
+from bionemo.geneformer_t.model.products import Linear
 from bionemo.geneformer_t.model.rank_bias import RankBias
 from bionemo.geneformer_t.model.vocabulary_loss import summed_cross_entropy
 
@@ -317,7 +317,9 @@ class NextCellBert(nn.Module):
 
     def set_matmul_backend(self, backend: MatmulBackend) -> None:
         """Choose the library of the linear layers' products on a CPU; see `MatmulBackend`."""
-        set_matmul_backend(self, backend)
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.matmul_backend = backend
 
     def compile_layers(self) -> None:
         """Compile the layers with `torch.compile`, at their next call."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from bionemo.geneformer_t.config import MatmulBackend
+from bionemo.geneformer_t.model.precision import compute_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +39,7 @@ class Linear(nn.Linear):
 
     def forward(self, tensor: Float[Tensor, "row input"]) -> Float[Tensor, "row output"]:
         """The product with the weight, plus the bias."""
-        is_plain = tensor.dtype == self.weight.dtype == torch.float32
-        if (
-            not is_plain
-            or tensor.device.type != "cpu"
-            or self.bias is None
-            or torch.is_autocast_enabled("cpu")
-            or torch.compiler.is_compiling()
-            or not uses_onednn(self.matmul_backend)
-        ):
+        if torch.compiler.is_compiling() or not in_onednn(tensor, self.matmul_backend):
             return F.linear(tensor, self.weight, self.bias)
         product: Tensor = _Linear.apply(  # type: ignore[no-untyped-call] # torch's
             tensor, self.weight, self.bias, weight_gradient_in_onednn()
@@ -60,7 +53,7 @@ class _Linear(torch.autograd.Function):
         ctx: Any,
         tensor: Tensor,
         weight: Tensor,
-        bias: Tensor,
+        bias: Tensor | None,
         weight_gradient_too: bool,  # noqa: FBT001 # autograd passes by position
     ) -> Tensor:
         """`tensor @ weight.T + bias`."""
@@ -84,6 +77,12 @@ class _Linear(torch.autograd.Function):
         )
 
 
+def in_onednn(tensor: Tensor, backend: MatmulBackend) -> bool:
+    """Whether products with a tensor are in float32 on a CPU, and go to oneDNN there."""
+    is_float32 = tensor.device.type == "cpu" and compute_dtype(tensor) == torch.float32
+    return is_float32 and uses_onednn(backend)
+
+
 def described(backend: MatmulBackend) -> str:
     """Which products in float32 oneDNN computes on this CPU."""
     if not uses_onednn(backend):
@@ -101,13 +100,6 @@ def product(
         return F.linear(left, right, bias)
     found: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
     return found
-
-
-def set_matmul_backend(net: nn.Module, backend: MatmulBackend) -> None:
-    """Choose the library of all linear layers of a network, from their next product on."""
-    for module in net.modules():
-        if isinstance(module, Linear):
-            module.matmul_backend = backend
 
 
 @cache
@@ -164,12 +156,13 @@ def weight_gradient_in_onednn() -> bool:
     return "avx_vnni" in _cpu_facts()
 
 
-def advise_on_bfloat16() -> None:
-    """Warn where the processor has to emulate bfloat16, for use of which it is asked."""
-    if lacks_bfloat16():
+def advise_on_bfloat16(precision: str, device: torch.device) -> None:
+    """Warn where a CPU is asked to compute in bfloat16 and would have to emulate it."""
+    if "bf16" in precision and device.type == "cpu" and lacks_bfloat16():
         logger.warning(
-            "precision bf16-mixed is slower here, not faster: this processor has no instructions "
-            "for bfloat16 (avx512_bf16 or amx_bf16); take 32-true"
+            "precision %s is slower here, not faster: this processor has no instructions for "
+            "bfloat16 (avx512_bf16 or amx_bf16); take 32-true",
+            precision,
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bionemo.geneformer_t.config import MatmulBackend
 from bionemo.geneformer_t.model.precision import compute_dtype
-from bionemo.geneformer_t.model.products import product, uses_onednn, weight_gradient_in_onednn
+from bionemo.geneformer_t.model.products import in_onednn, product, weight_gradient_in_onednn
 
 CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
 """How much the logits of a chunk may take: on a CPU about the last cache, on a GPU what keeps it
@@ -52,9 +52,15 @@ def summed_cross_entropy(
     if dtype == torch.float16:
         return F.cross_entropy(F.linear(hidden, weight, bias).float(), labels, reduction="sum")
     rows = rows or rows_per_chunk(len(hidden), len(weight), hidden.device.type)
-    in_onednn = hidden.device.type == "cpu" and dtype == torch.float32 and uses_onednn(backend)
     summed: Tensor = _SummedCrossEntropy.apply(  # type: ignore[no-untyped-call] # torch's
-        hidden, weight, bias, labels, rows, dtype, in_onednn, torch.is_grad_enabled()
+        hidden,
+        weight,
+        bias,
+        labels,
+        rows,
+        dtype,
+        in_onednn(hidden, backend),
+        torch.is_grad_enabled(),
     )
     return summed
 
@@ -78,7 +84,7 @@ class _SummedCrossEntropy(torch.autograd.Function):
         labels: Int[Tensor, " scored"],
         rows: int,
         dtype: torch.dtype,
-        in_onednn: bool,  # noqa: FBT001 # autograd passes by position
+        by_onednn: bool,  # noqa: FBT001 # autograd passes by position
         with_gradients: bool,  # noqa: FBT001 # the same
     ) -> Float[Tensor, ""]:
         """Sum the loss chunk by chunk, and collect the gradients that are asked for."""
@@ -91,7 +97,7 @@ class _SummedCrossEntropy(torch.autograd.Function):
             ]
             ctx.gradients = grads
             head = _rounded_up(weight.to(dtype), bias.to(dtype))
-            return _chunks(hidden.to(dtype), *head, labels, rows, *grads, in_onednn=in_onednn)
+            return _chunks(hidden.to(dtype), *head, labels, rows, *grads, by_onednn=by_onednn)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -126,12 +132,12 @@ def _chunks(
     grad_weight: Float[Tensor, "vocab hidden"] | None,
     grad_bias: Float[Tensor, " vocab"] | None,
     *,
-    in_onednn: bool,
+    by_onednn: bool,
 ) -> Float[Tensor, ""]:
     """The summed loss; adds to the gradients that are there."""
     wide = torch.promote_types(hidden.dtype, torch.float32)
     summed = hidden.new_zeros((), dtype=wide)
-    buffer = None if in_onednn else hidden.new_empty((min(rows, len(hidden)), len(weight)))
+    buffer = None if by_onednn else hidden.new_empty((min(rows, len(hidden)), len(weight)))
     for start in range(0, len(hidden), rows):
         part, label = hidden[start : start + rows], labels[start : start + rows, None]
         if buffer is None:
@@ -147,11 +153,11 @@ def _chunks(
             grad_bias += slope.sum(0)[: len(grad_bias)]
         slope = slope.to(hidden.dtype)
         if grad_hidden is not None:
-            found = product(slope, weight.T) if in_onednn else slope @ weight
+            found = product(slope, weight.T) if by_onednn else slope @ weight
             grad_hidden[start : start + rows] = found
         if grad_weight is None:
             continue
-        if in_onednn and weight_gradient_in_onednn():
+        if by_onednn and weight_gradient_in_onednn():
             grad_weight += product(slope.T, part.T)
         else:
             _add_product(grad_weight, slope.T, part)

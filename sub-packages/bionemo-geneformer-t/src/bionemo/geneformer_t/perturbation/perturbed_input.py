@@ -163,7 +163,7 @@ def _check_candidates(
         ValueError: There are more or fewer cells now.
     """
     stored = None if how is None else how.get("num_candidates")
-    found = int((held.num_genes > 0).sum())
+    found = held.num_with_genes
     if stored is not None and int(stored) != found:
         raise ValueError(
             f"the transitions in uns[{settings.transitions_key!r}] lead to {int(stored):,} cells, "

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bionemo.geneformer_t.report.evaluated import Evaluated
     from bionemo.geneformer_t.report.fate_section import FateResults
     from bionemo.geneformer_t.report.perturbation_section import PerturbationResults
+    from bionemo.geneformer_t.vocab import GeneVocab
 
 REPORT = "report.html"
 FIGURES = "report_figures"
@@ -55,12 +56,14 @@ def report(settings: ReportSettings) -> Path:
     """
     from dataclasses import fields
 
+    from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
     from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
 
-    _check_genes(settings)  # before long work
+    checkpoint = summarise_checkpoint(settings.checkpoint)
+    _check_genes(settings, checkpoint.vocab)  # before long work
     fates = None if settings.fates is None else _stored_fates(settings.fates, settings.cluster_key)
-    perturbation = _stored_perturbation(settings)
+    perturbation = _stored_perturbation(settings.perturbation, checkpoint.fingerprint)
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
     evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
@@ -76,27 +79,20 @@ def _stored_fates(path: Path, cluster_key: str | None) -> "FateResults":
     return fate_results(cells, key)
 
 
-def _stored_perturbation(settings: ReportSettings) -> "PerturbationResults | None":
-    """Effects of edited genes, of the same model as the report."""
-    from bionemo.geneformer_t.inference.checkpoint import load_model
-    from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+def _stored_perturbation(path: Path | None, model: str) -> "PerturbationResults | None":
+    """Effects of edited genes, of the model with this fingerprint."""
     from bionemo.geneformer_t.run.perturbation_drawn import perturbation_results
 
-    if settings.perturbation is None:
-        return None
-    model = load_model(settings.checkpoint)
-    return perturbation_results(settings.perturbation, model_fingerprint(model))
+    return None if path is None else perturbation_results(path, model)
 
 
-def _check_genes(settings: ReportSettings) -> None:
+def _check_genes(settings: ReportSettings, vocab: "GeneVocab | None") -> None:
     """Refuse names that neither the checkpoint nor the data know."""
     from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.data.token_encoder import tokens_of_columns
-    from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
     from bionemo.geneformer_t.inference.gene_symbols import symbols_of
     from bionemo.geneformer_t.report.contents import named_genes
 
-    vocab = summarise_checkpoint(settings.checkpoint).vocab
     if vocab is None:
         raise ValueError(
             f"{settings.checkpoint} carries no vocabulary; give one that was trained on data"

@@ -76,8 +76,7 @@ def make_trainer(
             enable_model_summary=False,
         )
     trainer.accumulate_grad_batches = settings.accumulation(trainer.world_size)
-    if "bf16" in str(settings.precision) and trainer.strategy.root_device.type == "cpu":
-        advise_on_bfloat16()
+    advise_on_bfloat16(settings.precision, trainer.strategy.root_device)
     return trainer
 
 

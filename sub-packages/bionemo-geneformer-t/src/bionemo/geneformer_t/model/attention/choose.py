@@ -32,6 +32,7 @@ from bionemo.geneformer_t.model.attention.gpu import (
     why_not_efficient,
     why_not_varlen,
 )
+from bionemo.geneformer_t.model.dropout_masks import draw_seed
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def attend_per_cell(
     num_queries, num_keys = [cells.lengths for cells in segments], key_cells.lengths
     if not dropout_prob and query.dtype.itemsize > 2:
         return cpu_attention(query, key, value, num_queries, num_keys)
-    seed = int(torch.randint(2**62, ())) if dropout_prob else 0
+    seed = draw_seed() if dropout_prob else 0
     return block_attention(query, key, value, num_queries, num_keys, dropout_prob, seed)
 
 
