@@ -20,9 +20,10 @@ from measure import report
 from numpy import ndarray
 from scipy.stats import false_discovery_control, norm, t
 
+from bionemo.geneformer_t.false_discoveries import FDR
 from bionemo.geneformer_t.perturbation.effect_tests import effect_tests
 from bionemo.geneformer_t.perturbation.null_genes import plan_nulls
-from bionemo.geneformer_t.perturbation.null_settings import FDR, NullSettings
+from bionemo.geneformer_t.perturbation.null_settings import NullSettings
 
 Noise = Callable[[np.random.Generator, tuple[int, int]], ndarray]
 NOISES: dict[str, Noise] = {

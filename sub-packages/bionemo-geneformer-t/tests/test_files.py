@@ -26,7 +26,13 @@ from safetensors.numpy import save_file
 from bionemo.geneformer_t import files
 from bionemo.geneformer_t.counts.update_h5ad import add_array, updated_copy, whole_hdf5
 from bionemo.geneformer_t.data.write_folder import SplitContent, new_data_folder, write_data_folder
-from bionemo.geneformer_t.files import remove_abandoned, whole_file, whole_folder, write_text
+from bionemo.geneformer_t.files import (
+    remove_abandoned,
+    require_writable,
+    whole_file,
+    whole_folder,
+    write_text,
+)
 from bionemo.geneformer_t.inference import prediction_file
 from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.next_cell import NextCells
@@ -38,6 +44,25 @@ from bionemo.geneformer_t.vocab import GeneVocab
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def in_a_child(ask: Callable[[], None]) -> str:
+    """What a call says when it fails in a process of its own, which may become another user."""
+    reader, writer = os.pipe()
+    if not os.fork():
+        said = "nothing"
+        try:
+            ask()
+        except OSError as error:
+            said = str(error)
+        finally:
+            os.write(writer, said.encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        said = file.read()
+    os.wait()
+    return said
 
 
 def on_a_disk_of(num_bytes: int, write: Callable[[], None]) -> str:
@@ -150,6 +175,45 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(files.tempfile, "mkdtemp", refuse)
     with pytest.raises(PermissionError, match=rf"its folder {tmp_path} cannot be written"):
         write_text(tmp_path / "text", "")
+
+
+def test_a_place_that_can_be_written_is_as_it_was_after_the_trial(tmp_path):
+    write_text(tmp_path / "there.csv", "before")
+    os.mkfifo(tmp_path / "pipe")
+    before = names(tmp_path)
+    for name in ("there.csv", "new.csv", "missing/folder/new.csv", "pipe"):
+        require_writable(tmp_path / name)
+    assert names(tmp_path) == before
+    assert (tmp_path / "there.csv").read_text() == "before"
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_there_is_anything_to_write(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"there is a folder of this name"):
+        require_writable(tmp_path / "folder")
+    write_text(tmp_path / "file", "text")
+    with pytest.raises(NotADirectoryError, match=rf"{tmp_path}/file is a file, not a folder"):
+        require_writable(tmp_path / "file" / "deeper" / "new.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda *_: False)  # root may write everything
+        with pytest.raises(PermissionError, match=r"it is there and write-protected"):
+            require_writable(tmp_path / "file")
+    with pytest.raises(OSError, match=r"cannot write /proc/new.csv: /proc cannot be written"):
+        require_writable(Path("/proc/new.csv"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+def test_what_a_user_may_not_look_into_is_refused_in_one_sentence(tmp_path):
+    def ask() -> None:
+        os.setuid(65534)
+        require_writable(Path("/root/nothing/of/this.csv"))
+
+    mode = stat.S_IMODE(os.stat("/root").st_mode)  # noqa: PTH116
+    if mode & 0o7:
+        pytest.skip("everybody may look into /root")
+    assert "/root cannot be written" in in_a_child(ask)
 
 
 # --- a folder -------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ def test_a_volcano_has_effects_and_p_values_down_to_the_floor(cells) -> None:
     np.testing.assert_allclose(floor.get_ydata(), 3)
     assert panels[0].get_xlabel().splitlines() == [
         "effect",
-        "1 higher (blue) and 1 lower (orange) of 4 at FDR 0.1",
+        "1 higher (blue) and 1 lower (orange) of 4 at q < 0.05",
         "dotted: the least p-value of 999 permutations",
     ]
 

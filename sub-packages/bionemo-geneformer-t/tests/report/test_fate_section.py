@@ -87,7 +87,10 @@ def test_drivers_are_listed_with_what_is_said_of_them(shown) -> None:
     first = next(row for row in shown.rows if row[:2] == ["A", "Alp"])
     assert first[2:] == ["+0.90", "0.001", "0.002", "20", "20"]
     text = words(shown)
-    assert "discovery rate of 0.1: A 2, B 2, C 2. No p-value can be below 1 / 1,000" in text
+    assert (
+        "found at q < 0.05 (false discovery rate): A 2, B 2, C 2. No p-value can be below 1 / 1,000"
+        in text
+    )
     for note in NOTES:
         assert note in "".join(shown.text)
     assert "script" not in shown.tags

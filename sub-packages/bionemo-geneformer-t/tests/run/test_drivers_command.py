@@ -1,5 +1,6 @@
 """`geneformer-t drivers` writes a table and says what it is about."""
 
+import re
 from pathlib import Path
 
 import anndata
@@ -31,15 +32,32 @@ def test_it_writes_a_table_and_prints_the_genes(
     said = capsys.readouterr().out
     assert "note: units: 800 cells" in said
     assert "genes go with it and" in said
+    assert "against it at q < 0.05 (false discovery rate), of" in said
+    counted = re.search(r"B: (\d+) genes go with it and (\d+) against", said)
     table = pd.read_csv(output)
     assert set(table["fate"]) == {"B"}
     drives = anndata.read_h5ad(cells).var["drives_B"]
-    found = table[table["fdr"] <= 0.05].set_index("gene")["effect"]
+    found = table[table["fdr"] < 0.05].set_index("gene")["effect"]
+    assert [int(n) for n in counted.groups()] == [(found > 0).sum(), (found < 0).sum()]
     right = (found > 0).map({True: 1, False: -1}) == drives[found.index]
     assert right.sum() >= 3  # of four switch genes
     for symbol in table["symbol"][:3]:
         assert symbol in said
     assert cells.read_bytes() == before
+
+
+def test_what_tests_cannot_tell_is_said_once(
+    cells: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    few = {"num_permutations": 20, "max_permutations": 20}
+    drivers(input=cells, output=tmp_path / "d.csv", fates_key="true_fates", **few)
+    said = "".join(capsys.readouterr())
+    for sentence in ("no donors are given: p-values are about these cells", "no clusters are give"):
+        assert said.count(sentence) == 1
+        assert sentence not in caplog.text  # which a terminal shows as well
 
 
 def test_too_few_donors_print_a_sentence(

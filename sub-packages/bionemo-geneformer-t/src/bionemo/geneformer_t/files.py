@@ -61,14 +61,10 @@ def whole_file(path: Path, advice: str = RUN_AGAIN) -> Iterator[Path]:
         PermissionError: The file there is write-protected, or its folder cannot be written.
         OSError: The disk is full; what was there before is untouched.
     """
-    final = path.resolve() if path.is_symlink() else path
-    if final.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: there is a folder of this name")
+    final = _replaceable(path)
     if final.exists() and not final.is_file():
         yield final
         return
-    if final.exists() and not os.access(final, os.W_OK):
-        raise PermissionError(f"cannot write {path}: it is there and write-protected")
     with disk_full_advice(path, advice), _partial(final) as place:
         partial = place / final.name
         yield partial
@@ -77,6 +73,35 @@ def whole_file(path: Path, advice: str = RUN_AGAIN) -> Iterator[Path]:
         sync(partial)
         partial.replace(final)
     sync(final.parent)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a place that `whole_file` could not write to, before the work of hours.
+
+    Nothing stays of the trial; a folder that is missing is not made yet.
+
+    Raises:
+        IsADirectoryError: There is a folder at this place.
+        NotADirectoryError: There is a file where a folder of the path should be.
+        PermissionError: The file there is write-protected, or its folder cannot be written.
+        OSError: The disk is full or cannot be written at all.
+    """
+    final = _replaceable(path)
+    if os.path.exists(final) and not final.is_file():  # noqa: PTH110
+        return
+    folder = next(place for place in final.absolute().parents if os.path.exists(place))  # noqa: PTH110
+    if not folder.is_dir():
+        raise NotADirectoryError(f"cannot write {path}: {folder} is a file, not a folder")
+    try:
+        with disk_full_advice(path):
+            Path(
+                tempfile.mkdtemp(prefix=f".{final.name[:_LONGEST]}{PARTIAL}{_NOBODY}-", dir=folder)
+            ).rmdir()
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        kind = PermissionError if isinstance(error, PermissionError) else OSError
+        raise kind(f"cannot write {path}: {folder} cannot be written ({error.strerror})") from error
 
 
 @contextmanager
@@ -187,6 +212,22 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _replaceable(path: Path) -> Path:
+    """Where a file goes, for which there is no folder and no write-protected file there.
+
+    Raises:
+        IsADirectoryError: There is a folder.
+        PermissionError: There is such a file.
+    """
+    final = path.resolve() if os.path.islink(path) else path  # noqa: PTH114 - pathlib raises
+    # where a folder on the way may not be looked into; these are False
+    if os.path.isdir(final):  # noqa: PTH112
+        raise IsADirectoryError(f"cannot write {path}: there is a folder of this name")
+    if os.path.isfile(final) and not os.access(final, os.W_OK):  # noqa: PTH113
+        raise PermissionError(f"cannot write {path}: it is there and write-protected")
+    return final
 
 
 @contextmanager

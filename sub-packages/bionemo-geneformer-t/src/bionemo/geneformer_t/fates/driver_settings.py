@@ -6,8 +6,6 @@ from bionemo.geneformer_t.setting_values import Settings, require_at_least
 
 DRIVERS = "fate_drivers"
 """Where the table of drivers is, in `uns`."""
-FDR = 0.1
-"""False discovery rate up to which a driver gene counts as found."""
 
 
 @dataclass(frozen=True, kw_only=True)

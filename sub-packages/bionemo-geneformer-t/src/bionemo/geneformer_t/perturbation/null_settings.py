@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from bionemo.geneformer_t.setting_values import Settings, require_at_least
 
-FDR = 0.05
-"""False discovery rate up to which a target counts as found."""
 LEAST_UNITS = 4
 """Donors below which there is no test over donors."""
 LEAST_NULLS = 20

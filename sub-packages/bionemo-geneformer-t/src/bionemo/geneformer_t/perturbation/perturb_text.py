@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from bionemo.geneformer_t.perturbation.null_settings import FDR
+from bionemo.geneformer_t.false_discoveries import AT_FDR, FDR
 from bionemo.geneformer_t.perturbation.perturb import Perturbation
 
 SHOWN = 10
@@ -22,7 +22,7 @@ def summary(found: Perturbation) -> str:
         if readout not in found.verdict.readouts:
             tested = int(rows["p_value"].notna().sum())
             hits = int((rows["fdr"] < FDR).sum())
-            found_of = f"{hits:,} of {tested:,} targets at q < {FDR:g}"
+            found_of = f"{hits:,} of {tested:,} targets at {AT_FDR}"
             lines.append(f"{readout}: {found_of if tested else 'no target could be tested.'}")
         lines += _found(str(readout), rows[rows["fdr"] < FDR])
     return "\n".join(lines)

@@ -18,8 +18,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.stats import spearmanr
 
+from bionemo.geneformer_t.false_discoveries import AT_FDR, FDR
 from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
-from bionemo.geneformer_t.perturbation.null_settings import FDR, LEAST_UNITS, NullSettings
+from bionemo.geneformer_t.perturbation.null_settings import LEAST_UNITS, NullSettings
 
 HEADER = (
     "An in-silico screen shows what a model expects of cells that lack a gene or have more of it, "
@@ -205,7 +206,7 @@ class ScreenVerdict:
         beside = "; ".join(
             f"{control}: {found.text(readout)}" for control, found in self.controls.items()
         )
-        text = f"{name}: {counts} targets at q < {FDR:g}" + (f" ({beside})" if beside else "")
+        text = f"{name}: {counts} targets at {AT_FDR}" + (f" ({beside})" if beside else "")
         if not self.model.found[readout]:
             return f"{text}. Nothing was found."
         if self.beyond_controls[readout]:

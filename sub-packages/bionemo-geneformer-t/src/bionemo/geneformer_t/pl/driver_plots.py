@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bionemo.geneformer_t.fates.driver_settings import FDR
+from bionemo.geneformer_t.false_discoveries import FDR
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.gene_values import gene_values
 from bionemo.geneformer_t.pl.label_colors import (
@@ -56,7 +56,7 @@ def drivers(
     Args:
         adata: Cells after `gft.tl.drivers`.
         fate: One fate or several, a panel each; by default all of the table.
-        fdr: False discovery rate up to which a gene is coloured and may be named.
+        fdr: False discovery rate below which a gene is coloured and may be named.
         num_labels: Genes to name in a panel, those with the smallest p-values and then the largest
             effects; names that find no room are left out.
         key: Where the table is, in uns.

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source
+from bionemo.geneformer_t.false_discoveries import FDR
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.checkpoint import trained_model
 from bionemo.geneformer_t.inference.expected_ranks import rank_table
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.perturbation.null_settings import FDR
 from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION
 from bionemo.geneformer_t.perturbation.readouts import FATE
 from bionemo.geneformer_t.pl.canvas import canvas, shown

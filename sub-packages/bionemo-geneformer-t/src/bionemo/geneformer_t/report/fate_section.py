@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.special import entr
 
-from bionemo.geneformer_t.fates.driver_settings import FDR
+from bionemo.geneformer_t.false_discoveries import FDR
 from bionemo.geneformer_t.report.figures.fate_bars import mean_fates
 from bionemo.geneformer_t.report.figures.fate_figures import (
     driver_figure,
@@ -237,8 +237,8 @@ def _drivers(table: pd.DataFrame, fates: Sequence[str], notes: Sequence[str]) ->
                     _p_value(row["fdr"]), f"{int(row['cells']):,}", f"{int(row['units']):,}",
                 ]
             )  # fmt: skip
-    heads = ["fate", "gene", "effect", "p-value", "FDR", "cells", "units"]
-    at_all = {fate: int((drivers_of(table, fate)["fdr"] <= FDR).sum()) for fate in held}
+    heads = ["fate", "gene", "effect", "p-value", "q", "cells", "units"]
+    at_all = {fate: int((drivers_of(table, fate)["fdr"] < FDR).sum()) for fate in held}
     return {
         "drivers": Picture.of(driver_figure(table, held, FDR), "fate_drivers"),
         "driver_table": Table(

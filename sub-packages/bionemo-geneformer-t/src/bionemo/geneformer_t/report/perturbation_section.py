@@ -10,7 +10,7 @@ from itertools import chain, zip_longest
 import numpy as np
 import pandas as pd
 
-from bionemo.geneformer_t.perturbation.null_settings import FDR
+from bionemo.geneformer_t.false_discoveries import FDR
 from bionemo.geneformer_t.perturbation.readouts import FATE, ROW, unit_of
 from bionemo.geneformer_t.perturbation.screen_verdict import HEADER, ScreenVerdict
 from bionemo.geneformer_t.report.figures.perturbation_figures import (

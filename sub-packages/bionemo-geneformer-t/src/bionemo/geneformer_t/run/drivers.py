@@ -1,10 +1,11 @@
 """`geneformer-t drivers`: the genes that go with each fate, as a table."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bionemo.geneformer_t.fates.driver_settings import DRIVERS, FDR, DriverSettings
+from bionemo.geneformer_t.false_discoveries import AT_FDR, FDR
+from bionemo.geneformer_t.fates.driver_settings import DRIVERS, DriverSettings
 from bionemo.geneformer_t.fates.terminal_settings import FATES
 from bionemo.geneformer_t.run.command import command, main
 
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 10
-"""Genes that are printed for each fate and sign, of those with a false discovery rate of `FDR`; the
-table has all."""
+"""Genes that are printed for each fate and sign, of those with a q-value below `FDR`; the table has
+all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +60,17 @@ def drivers(settings: DriversSettings) -> Path:
     is the unit, and below four donors there are effects and no p-values.
     """
     from bionemo.geneformer_t.counts.h5ad import backed_cells
-    from bionemo.geneformer_t.files import write_text
-    from bionemo.geneformer_t.tl import fate_drivers
+    from bionemo.geneformer_t.files import require_writable, write_text
+    from bionemo.geneformer_t.tl.fate_drivers import add_drivers
 
+    require_writable(settings.output)
     cells = backed_cells(settings.input, "input")
-    own = {f.name: getattr(settings, f.name) for f in fields(DriversSettings)}
-    options = {n: v for n, v in own.items() if n not in {"input", "output", "fate", "cluster_key"}}
-    table = fate_drivers.drivers(
-        cells, settings.fate or None, cluster_key=settings.cluster_key or None, **options
-    )
+    add_drivers(
+        cells, settings.fate or None, settings, cluster_key=settings.cluster_key or None,
+        donor_key=settings.donor_key, fates_key=settings.fates_key, key_added=DRIVERS,
+        layer=settings.layer, use_raw=settings.use_raw, round_counts=settings.round_counts,
+    )  # fmt: skip
+    table = cells.uns[DRIVERS]
     write_text(settings.output, table.to_csv(index=False, float_format="%.6g"))
     for note in cells.uns[f"{DRIVERS}_params"]["notes"]:
         print(f"note: {note}")
@@ -80,11 +83,11 @@ def _report(table: "pd.DataFrame") -> str:
     """For each fate the genes that go with it, and against it."""
     lines = []
     for fate, rows in table.groupby("fate", sort=False):
-        found = rows[rows["fdr"] <= FDR]
+        found = rows[rows["fdr"] < FDR]
         toward, against = found[found["effect"] > 0], found[found["effect"] < 0]
         lines.append(
-            f"{fate}: {len(toward):,} genes go with it and {len(against):,} against it at a false "
-            f"discovery rate of {FDR:g}, of {len(rows):,}"
+            f"{fate}: {len(toward):,} genes go with it and {len(against):,} against it at "
+            f"{AT_FDR} (false discovery rate), of {len(rows):,}"
         )
         for what, which in (("with", toward), ("against", against)):
             if len(which):

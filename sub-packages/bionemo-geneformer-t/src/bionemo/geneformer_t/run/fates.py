@@ -52,7 +52,9 @@ def fates(settings: FatesSettings) -> Path:
     from tqdm import tqdm
 
     from bionemo.geneformer_t.fates.find_fates import choice_of, choose_states, find_fates
+    from bionemo.geneformer_t.files import require_writable
 
+    require_writable(settings.output)
     if not settings.input.is_file():
         raise FileNotFoundError(f"input: expected an .h5ad file at {settings.input}; there is none")
     chain = _chain(settings)

@@ -72,11 +72,13 @@ def perturb(settings: PerturbCommandSettings) -> Path:
     the mean of the change over cells is compared with the changes that matched genes make. A model
     knows what goes together in its data: effects are associations, and no experiment.
     """
+    from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.inference.checkpoint import load_model
     from bionemo.geneformer_t.perturbation.perturb_text import summary
     from bionemo.geneformer_t.perturbation.processes import joined_processes
     from bionemo.geneformer_t.perturbation.saved_sums import remove_saved
 
+    require_writable(settings.output)
     model = load_model(settings.checkpoint)
     controls, about = _controls(model, settings)
     seeds = [load_model(path) for path in settings.seed_checkpoints]

@@ -76,8 +76,11 @@ def transitions(settings: TransitionsCommandSettings) -> Path:
     probabilities that are kept. Cells without candidates, as at the last time point, stay where
     they are with probability 1, and their number is reported.
     """
+    from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.inference.checkpoint import load_model
 
+    if settings.output is not None:
+        require_writable(settings.output)
     if settings.data_dir is not None:
         _fit(settings.checkpoint, settings.data_dir)
     if settings.input is None or settings.output is None:

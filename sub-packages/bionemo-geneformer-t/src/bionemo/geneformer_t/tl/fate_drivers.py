@@ -105,6 +105,36 @@ def drivers(
         max_permutations=max_permutations,
         seed=seed,
     )
+    limits = add_drivers(
+        adata, fate, settings, cluster_key=cluster_key, donor_key=donor_key, fates_key=fates_key,
+        key_added=key_added, layer=layer, use_raw=use_raw, round_counts=round_counts,
+    )  # fmt: skip
+    for note in adata.uns[f"{key_added}_params"]["notes"]:
+        logger.log(logging.WARNING if note in limits else logging.INFO, "%s", note)
+    table: pd.DataFrame = adata.uns[key_added]
+    return table
+
+
+def add_drivers(
+    adata: "anndata.AnnData",
+    fate: str | Sequence[str] | None,
+    settings: DriverSettings,
+    *,
+    cluster_key: str | Sequence[str] | None,
+    donor_key: str | None,
+    fates_key: str,
+    key_added: str,
+    layer: str | None,
+    use_raw: bool,
+    round_counts: bool,
+) -> list[str]:
+    """Write the table of driver genes and what there is to say of it to `uns`, and log nothing.
+
+    Args, errors: as `drivers`.
+
+    Returns:
+        Those of the notes that say what the tests cannot tell.
+    """
     require_anndata(adata)
     require_key("key_added", key_added)
     if fates_key not in adata.obsm:
@@ -121,7 +151,11 @@ def drivers(
     values, depth = _rank_values(source, cells.rows)
     strata = make_strata(cells.clusters, cells.donors, depth, settings.depth_bins)
     with tqdm(
-        total=max_permutations, desc="permuting", unit="permutation", disable=None, leave=False
+        total=settings.max_permutations,
+        desc="permuting",
+        unit="permutation",
+        disable=None,
+        leave=False,
     ) as bar:
         tests = driver_genes(
             values, cells.fates, strata, settings,
@@ -136,8 +170,6 @@ def drivers(
     table = _table(tests, cells, source)
     limits = list(_limits(tests, cells, clustered=cluster_key is not None))
     notes = [*_notes(tests, cells, source, settings), *limits, CIRCULAR]
-    for note in notes:
-        logger.log(logging.WARNING if note in limits else logging.INFO, "%s", note)
     adata.uns[key_added] = table
     adata.uns[f"{key_added}_params"] = {
         "cluster_key": [cluster_key] if isinstance(cluster_key, str) else list(cluster_key or ()),
@@ -145,13 +177,13 @@ def drivers(
         "fates_key": fates_key,
         "layer": "X" if layer is None else layer,
         "use_raw": use_raw,
-        "min_cells": min_cells,
-        "depth_bins": depth_bins,
-        "seed": seed,
+        "min_cells": settings.min_cells,
+        "depth_bins": settings.depth_bins,
+        "seed": settings.seed,
         "num_permutations": int(tests.permutations.max()),
         "notes": np.array(notes, dtype=object),
     }
-    return table
+    return limits
 
 
 def _rank_values(

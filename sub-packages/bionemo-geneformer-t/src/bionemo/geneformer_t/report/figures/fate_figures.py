@@ -118,7 +118,7 @@ def driver_figure(table: pd.DataFrame, fates: Sequence[str], fdr: float) -> Figu
     Args:
         table: As `gft.tl.drivers` makes it.
         fates: Which of its fates.
-        fdr: False discovery rate up to which genes count as found.
+        fdr: False discovery rate below which genes count as found.
     """
     down = -(-len(fates) // _ACROSS)
     across = min(_ACROSS, len(fates))

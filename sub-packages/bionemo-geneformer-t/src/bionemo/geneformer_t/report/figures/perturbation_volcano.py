@@ -43,7 +43,7 @@ def draw_effects_and_nulls(
         found: Rows of one readout with `symbol`, `effect`, `z` and `fdr`, and `null_mean`
             and `null_sd` where nulls are to be drawn; genes without z are left out.
         title: Of the panel.
-        fdr: Rate of false discoveries up to which genes count as found.
+        fdr: Rate of false discoveries below which genes count as found.
         num_labels: Genes whose nulls are drawn, those found with the largest |z|; all, where there
             are no more. `name_effects` names them.
         limits: The largest effect and the largest |z| that the panel has room for.

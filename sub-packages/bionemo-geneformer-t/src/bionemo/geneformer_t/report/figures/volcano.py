@@ -24,7 +24,7 @@ def draw_drivers(axes: Any, table: pd.DataFrame, fate: str, *, num_labels: int, 
         table: As `gft.tl.drivers` makes it.
         fate: One of its fates.
         num_labels: Genes to name, at most; twice as many where effects alone are drawn.
-        fdr: False discovery rate up to which genes count as found.
+        fdr: False discovery rate below which genes count as found.
     """
     found = drivers_of(table, fate)
     if found["p_value"].notna().any():
@@ -75,12 +75,12 @@ def draw_volcano(
             out.
         title: Of the panel.
         num_labels: Genes to name, in the order of `order_of_drivers`.
-        fdr: False discovery rate up to which genes count as found.
+        fdr: False discovery rate below which genes count as found.
     """
     effect, p_value, q_value = (
         found[name].to_numpy(dtype=np.float64) for name in ("effect", "p_value", "fdr")
     )
-    known, is_found = np.isfinite(effect) & np.isfinite(p_value), q_value <= fdr
+    known, is_found = np.isfinite(effect) & np.isfinite(p_value), q_value < fdr
     permutations = most_permutations(found)
     least = p_value[known & (p_value > 0)].min(initial=1.0)
     least = least if permutations is None else min(least, 1 / (1 + permutations))
@@ -104,7 +104,7 @@ def draw_volcano(
         )
     axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
     counts = " and ".join(f"{some.sum():,} {label}" for some, _, label in groups[1:])
-    note = f"effect\n{counts} of {known.sum():,} at FDR {fdr:g}"
+    note = f"effect\n{counts} of {known.sum():,} at q < {fdr:g}"
     if permutations is not None:
         note += f"\ndotted: the least p-value of {permutations:,} permutations"
     axes.set_xlabel(note, fontsize=8)
