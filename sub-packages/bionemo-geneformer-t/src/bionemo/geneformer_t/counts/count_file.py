@@ -15,7 +15,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Int, Real
 from numpy import ndarray
-from tqdm import tqdm
+
+from bionemo.geneformer_t.progress import Progress
 
 _ROWS = 2048
 
@@ -47,14 +48,14 @@ class CountFile:
         return sp.csr_array((counts, columns, pointers), shape=(stop - start, self.num_genes))
 
     def blocks(self, wanted: Bool[ndarray, " cell"], what: str) -> Iterator[sp.csr_array]:
-        """The wanted cells in order, at most 2,048 at a time, with a bar on a terminal.
+        """The wanted cells in order, at most 2,048 at a time, with their progress.
 
         Where a block ends depends on the places of the cells alone, never on their counts, so
         that sums over training cells are the same to the last bit whatever other cells express.
 
         Args:
             wanted: Which cells.
-            what: What the bar says.
+            what: What progress is called.
         """
         with cell_bar(what, self.num_cells) as bar:
             for start in range(0, self.num_cells, _ROWS):
@@ -67,9 +68,9 @@ class CountFile:
                 bar.update(stop - start)
 
 
-def cell_bar(what: str, num_cells: int) -> "tqdm[Any]":
-    """A bar that counts cells; on a terminal only."""
-    return tqdm(desc=what, total=num_cells, unit="cell", disable=None, leave=False)
+def cell_bar(what: str, num_cells: int) -> Progress:
+    """Progress that counts cells."""
+    return Progress(what, num_cells, "cell")
 
 
 def write_count_file(folder: Path, blocks: Iterable[sp.csr_array], num_genes: int) -> CountFile:

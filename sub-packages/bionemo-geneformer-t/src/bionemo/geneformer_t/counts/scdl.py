@@ -21,7 +21,6 @@ from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
 from bionemo.scdl.util.scdl_constants import FileNames
 from jaxtyping import Int, Real
 from numpy import ndarray
-from tqdm import tqdm
 
 from bionemo.geneformer_t.counts.gene_names import OWN_COLUMN, GeneNames, name_genes
 from bionemo.geneformer_t.counts.mapped_arrays import map_array, reserve
@@ -35,6 +34,7 @@ from bionemo.geneformer_t.counts.scdl_header import (
 )
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.counts.stored_matrix import row_blocks
+from bionemo.geneformer_t.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -281,4 +281,4 @@ def _blocks(folder: Path) -> list[Path]:
 
 
 def _shown(source: CountSource, verb: str) -> Any:
-    return tqdm(source.blocks(), desc=f"{verb} {source.where}", unit="block", disable=None)
+    return Progress(f"{verb} {source.where}", unit="block").over(source.blocks())

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Int, Integer
 from numpy import ndarray
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from bionemo.geneformer_t.counts.mapped_arrays import PageKeeper, map_npy
 from bionemo.geneformer_t.data.cache import open_or_build
 from bionemo.geneformer_t.data.cell_tokens import CellTokens
+from bionemo.geneformer_t.progress import Progress
 from bionemo.geneformer_t.ragged import offsets_of
 
 logger = logging.getLogger(__name__)
@@ -98,8 +98,7 @@ def _build(tokens: CellTokens, folder: Path) -> None:
     loader = DataLoader(
         blocks, batch_size=None, num_workers=_num_workers(total), generator=torch.Generator()
     )
-    with tqdm(desc=f"encoding {tokens.store.where}", total=total, unit="token",
-              unit_scale=True, disable=None) as bar:  # fmt: skip
+    with Progress(f"encoding {tokens.store.where}", total, "token") as bar:
         for written in loader:
             bar.update(written)
 

@@ -15,6 +15,7 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from bionemo.geneformer_t.progress import showing_progress
 from bionemo.geneformer_t.run.arguments import CONFIG, did_you_mean, make_parser
 from bionemo.geneformer_t.setting_values import typed
 
@@ -134,7 +135,8 @@ def main(function: Callable[..., Any], argv: Sequence[str] | None = None, prog: 
     with ending_unread():
         given = vars(parser.parse_args(arguments))
         try:
-            return function(**given)
+            with showing_progress():
+                return function(**given)
         except USER_ERRORS as error:
             if not is_ours(error):
                 raise

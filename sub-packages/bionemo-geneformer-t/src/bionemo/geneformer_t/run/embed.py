@@ -104,10 +104,9 @@ def _choice(settings: EmbedSettings) -> "MatrixChoice":
 
 
 def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
-    from tqdm import tqdm
-
     from bionemo.geneformer_t.counts.data_frames import read_index
     from bionemo.geneformer_t.counts.update_h5ad import add_array, add_value, updated_copy
+    from bionemo.geneformer_t.progress import Progress
     from bionemo.geneformer_t.tl.embeddings import INPUT_TABLE
 
     key, table = settings.key_added, settings.key_added + INPUT_TABLE
@@ -115,7 +114,7 @@ def _write(embedder: "Embedder", source: Path, settings: EmbedSettings) -> None:
     replaced = {"obsm": (key,), "varm": (key, table), "uns": (key,)}
     with (
         updated_copy(source, settings.output, replaced) as file,
-        tqdm(total=shape[0], desc="embedding", unit="cell", disable=None, leave=False) as bar,
+        Progress("embedding", shape[0], "cell") as bar,
     ):
         array = add_array(file, "obsm", key, shape)
         for block in embedder.blocks(bar.update):

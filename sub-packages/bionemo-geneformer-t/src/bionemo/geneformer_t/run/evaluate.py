@@ -120,9 +120,9 @@ def evaluate_checkpoint(
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor
     from bionemo.geneformer_t.model.next_cell_model import settings_of
+    from bionemo.geneformer_t.progress import Progress
     from bionemo.geneformer_t.report.evaluated import Evaluated
     from bionemo.geneformer_t.report.in_sample import in_sample_words
-    from bionemo.geneformer_t.run.progress import bar
 
     _check_split(settings)
     names = dict.fromkeys(["train", settings.split])
@@ -173,7 +173,7 @@ def evaluate_checkpoint(
         draw_cells=partial(retrieved_cells, model),
         facts=facts[settings.split],
         training_facts=facts["train"],
-        progress=bar,
+        progress=lambda name, items, total: Progress(name, total, "cell").over(items),
     )
     evaluated = Evaluated(
         checkpoint=settings.checkpoint,

@@ -49,10 +49,9 @@ def fates(settings: FatesSettings) -> Path:
     that reach no terminal state, which get no fate, and terminal states that no other cell reaches.
     Only obs and the matrix are read; everything else is copied as it is stored.
     """
-    from tqdm import tqdm
-
     from bionemo.geneformer_t.fates.find_fates import choice_of, choose_states, find_fates
     from bionemo.geneformer_t.files import require_writable
+    from bionemo.geneformer_t.progress import Progress
 
     require_writable(settings.output)
     if not settings.input.is_file():
@@ -63,8 +62,7 @@ def fates(settings: FatesSettings) -> Path:
     choice = choice_of(settings.terminal, settings)
     states = choose_states(chain, choice, settings.terminal, settings)
     print(states)
-    bar = tqdm(total=len(states.names) + 1, desc="fates", unit="fate", disable=None, leave=False)
-    with bar:
+    with Progress("fates", len(states.names) + 1, "fate") as bar:
         found = find_fates(chain, states, bar.update)
     params = {
         name: getattr(settings, name)

@@ -109,13 +109,12 @@ def _perturbed(
     settings: PerturbCommandSettings,
     processes: Any,
 ) -> "Perturbation":
-    from tqdm import tqdm
-
     from bionemo.geneformer_t.counts.formats import MatrixChoice
     from bionemo.geneformer_t.counts.h5ad import h5ad_input
     from bionemo.geneformer_t.counts.row_order import row_wise
     from bionemo.geneformer_t.fates.streamed_transitions import CellInput
     from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
+    from bionemo.geneformer_t.progress import Progress
 
     path = input_file(settings.input)
     choice = MatrixChoice(
@@ -125,7 +124,7 @@ def _perturbed(
     with (
         h5ad_input(path, choice) as opened,
         row_wise(opened.counts) as source,
-        tqdm(desc="perturb", unit="edited cell", disable=None, leave=False) as bar,
+        Progress("perturb", unit="edited cell", is_shown=processes.rank == 0) as bar,
     ):
         return perturb_cells(
             model, CellInput(source=source, obs=opened.obs), fates, how, settings,

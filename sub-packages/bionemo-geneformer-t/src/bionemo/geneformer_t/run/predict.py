@@ -80,7 +80,6 @@ def predict(settings: PredictSettings) -> Path:
     last time point that it was trained on, are marked and counted, as far as this is known.
     """
     import numpy as np
-    from tqdm import tqdm
 
     from bionemo.geneformer_t.inference.cell_marks import CellMarks
     from bionemo.geneformer_t.inference.cell_reader import CellReader
@@ -88,13 +87,12 @@ def predict(settings: PredictSettings) -> Path:
     from bionemo.geneformer_t.inference.gene_symbols import readable_names, symbols_of
     from bionemo.geneformer_t.inference.next_cell import predict_next_cells
     from bionemo.geneformer_t.inference.prediction_file import write_predictions
+    from bionemo.geneformer_t.progress import Progress
 
     model = load_model(settings.checkpoint, settings.precision)
     with (
         _counts(model, settings) as (source, given, notes, obs),
-        tqdm(
-            total=source.shape[0], desc="predicting", unit="cell", disable=None, leave=False
-        ) as bar,
+        Progress("predicting", source.shape[0], "cell") as bar,
     ):
         reader = CellReader(model, source, settings.min_mapped_counts, str(settings.input))
         marks = CellMarks(model.training_cells, obs)

@@ -141,10 +141,9 @@ def _opened(
 def _transitions(
     model: "NextCellModel", opened: "list[InputFile]", settings: TransitionsCommandSettings
 ) -> "Transitions":
-    from tqdm import tqdm
-
     from bionemo.geneformer_t.counts.row_order import row_wise
     from bionemo.geneformer_t.fates.streamed_transitions import CellInput, streamed_transitions
+    from bionemo.geneformer_t.progress import Progress
 
     with ExitStack() as stack:
         held = [
@@ -152,8 +151,7 @@ def _transitions(
             for one in opened
         ]
         total = held[0].source.shape[0] + held[-1].source.shape[0]
-        bar = tqdm(total=total, desc="transitions", unit="cell", disable=None, leave=False)
-        with bar:
+        with Progress("transitions", total, "cell") as bar:
             return streamed_transitions(
                 model, held[0], held[1] if len(held) > 1 else None, settings, bar.update
             )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from tqdm import tqdm
 
 from bionemo.geneformer_t.counts.in_memory import copied, require_anndata
 from bionemo.geneformer_t.fates.compare_choices import compare_choices
@@ -25,6 +24,7 @@ from bionemo.geneformer_t.fates.find_fates import (
 from bionemo.geneformer_t.fates.terminal_settings import BY_CHOICE, FATES, TerminalSettings
 from bionemo.geneformer_t.fates.terminal_states import Terminal, TerminalStates
 from bionemo.geneformer_t.model.transition_settings import KEY
+from bionemo.geneformer_t.progress import Progress
 
 if TYPE_CHECKING:
     import anndata
@@ -190,6 +190,5 @@ def _chain(cells: "anndata.AnnData", key: str, settings: TerminalSettings) -> Ch
 
 
 def _solved(chain: Chain, states: TerminalStates) -> Fates:
-    total = len(states.names) + 1
-    with tqdm(total=total, desc="fates", unit="fate", disable=None, leave=False) as bar:
+    with Progress("fates", len(states.names) + 1, "fate") as bar:
         return find_fates(chain, states, bar.update)

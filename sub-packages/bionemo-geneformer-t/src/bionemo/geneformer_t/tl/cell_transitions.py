@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import scipy.sparse as sp
-from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copied, require_anndata
@@ -19,6 +18,7 @@ from bionemo.geneformer_t.fates.streamed_transitions import (
 from bionemo.geneformer_t.inference.checkpoint import trained_model
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import KEY, Score, TransitionSettings
+from bionemo.geneformer_t.progress import Progress
 from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def transitions(
             CellInput(source=source, obs=one.obs) for source, one in zip(rows, inputs, strict=True)
         ]
         total = inputs[-1].n_obs + cells.n_obs
-        with tqdm(total=total, desc="transitions", unit="cell", disable=None) as bar:
+        with Progress("transitions", total, "cell") as bar:
             found = streamed_transitions(
                 trained, held[0], held[1] if len(held) > 1 else None, settings, bar.update
             )

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings, Pooling
 from bionemo.geneformer_t.counts.in_memory import anndata_source, copied
@@ -13,6 +12,7 @@ from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.progress import Progress
 from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def embed(
     with row_wise(source) as rows:
         embedder = Embedder(trained, rows, settings, with_genes=gene_embeddings)
         embedded = np.zeros((cells.n_obs, embedder.width), dtype=np.float32)
-        with tqdm(total=cells.n_obs, desc="embedding", unit="cell", disable=None) as bar:
+        with Progress("embedding", cells.n_obs, "cell") as bar:
             for block in embedder.blocks(bar.update):
                 stop = block.first_row + len(block.embeddings)
                 embedded[block.first_row : stop] = block.embeddings

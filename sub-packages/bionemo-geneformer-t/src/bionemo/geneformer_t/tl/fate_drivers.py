@@ -9,7 +9,6 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
-from tqdm import tqdm
 
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, require_anndata
 from bionemo.geneformer_t.counts.row_order import row_wise
@@ -19,6 +18,7 @@ from bionemo.geneformer_t.fates.driver_genes import LEAST_UNITS, DriverTests, dr
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS, DriverSettings
 from bionemo.geneformer_t.fates.strata import make_strata
 from bionemo.geneformer_t.fates.terminal_settings import FATES
+from bionemo.geneformer_t.progress import Progress
 from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
@@ -150,13 +150,7 @@ def add_drivers(
     )
     values, depth = _rank_values(source, cells.rows)
     strata = make_strata(cells.clusters, cells.donors, depth, settings.depth_bins)
-    with tqdm(
-        total=settings.max_permutations,
-        desc="permuting",
-        unit="permutation",
-        disable=None,
-        leave=False,
-    ) as bar:
+    with Progress("permuting", settings.max_permutations, "permutation") as bar:
         tests = driver_genes(
             values, cells.fates, strata, settings,
             with_donors=cells.donors is not None, on_permutations=bar.update,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import scipy.sparse as sp
-from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, require_anndata
@@ -24,6 +23,7 @@ from bionemo.geneformer_t.perturbation.perturb_settings import (
     PERTURBATION,
     PerturbSettings,
 )
+from bionemo.geneformer_t.progress import Progress
 from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def perturb(
     )
     with (
         row_wise(given) as source,
-        tqdm(desc="perturb", unit="edited cell", disable=None, leave=False) as bar,
+        Progress("perturb", unit="edited cell") as bar,
     ):
         found = perturb_cells(
             trained, CellInput(source=source, obs=adata.obs), adata.obsm.get(fates_key),

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from numpy import ndarray
-from tqdm import tqdm
 
 from bionemo.geneformer_t.config import EmbeddingSettings
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copied
@@ -31,6 +30,7 @@ from bionemo.geneformer_t.inference.next_cell import (
 )
 from bionemo.geneformer_t.inference.prediction_file import symbols_of_genes, top_genes
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.progress import Progress
 from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def predict(
     with row_wise(source) as rows:
         reader = CellReader(trained, rows, min_mapped_counts)
         marks = CellMarks(trained.training_cells, cells.obs)
-        with tqdm(total=cells.n_obs, desc="predicting", unit="cell", disable=None) as bar:
+        with Progress("predicting", cells.n_obs, "cell") as bar:
             blocks = list(
                 predict_next_cells(
                     trained,
