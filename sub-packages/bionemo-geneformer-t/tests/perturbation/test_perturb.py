@@ -21,11 +21,11 @@ from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.perturbation import exact_effects, saved_sums, screened_effects
 from bionemo.geneformer_t.perturbation.next_step import NextStep
-from bionemo.geneformer_t.perturbation.perturb import Perturbation
 from bionemo.geneformer_t.perturbation.perturb import perturb as perturb_cells
 from bionemo.geneformer_t.perturbation.perturb_settings import PerturbSettings
 from bionemo.geneformer_t.perturbation.perturb_text import summary
 from bionemo.geneformer_t.perturbation.processes import Processes
+from bionemo.geneformer_t.perturbation.result import Perturbation
 from bionemo.geneformer_t.perturbation.saved_sums import remove_saved
 from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict
 from bionemo.geneformer_t.ragged import Ragged
@@ -241,7 +241,7 @@ def test_changes_of_ranks_are_differences_of_predictions_of_edited_counts(adata,
     assert np.abs(expected).max() > 1e-3
 
 
-def test_a_screen_verifies_its_first_genes_and_says_what_it_finds(adata, model) -> None:
+def test_a_screen_verifies_its_first_genes_and_says_what_it_finds(adata, model, tmp_path) -> None:
     exact = perturbed(adata, model, pseudotime_key="pseudotime").set_index(["readout", "symbol"])
     controls = {"random": random_weights(model, 1)}
     table = perturbed(
@@ -260,6 +260,59 @@ def test_a_screen_verifies_its_first_genes_and_says_what_it_finds(adata, model) 
     assert np.isfinite(table["random_effect"]).all()
     words = adata.uns["perturbation_verdict"][0]
     assert "of the 20 targets with the largest effects among" in words
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    written = anndata.read_h5ad(tmp_path / "cells.h5ad").uns["perturbation_estimates"]
+    check_estimates(written, table, exact)
+    perturbed(adata, model, "g1,g2")  # what another run has written does not stay beside this one
+    assert "perturbation_estimates" not in adata.uns
+    assert "screen_effect" not in adata.uns["perturbation"]
+
+
+def check_estimates(estimates, table, exact) -> None:
+    """All genes are there, near their exact effects, with nothing that a test would give."""
+    assert not {"effect", "z", "p_value", "fdr"} & set(estimates)
+    for readout, rows in estimates.groupby("readout", observed=True):
+        of_readout, known = exact.loc[readout], rows.set_index("symbol")
+        assert sorted(known.index) == sorted(of_readout.index)
+        matched = of_readout.loc[known.index]
+        np.testing.assert_array_equal(known["cells"], matched["cells"])
+        tested = known["cells"] >= 10
+        size = known["screen_effect"][tested].abs()
+        # how near they are is for test_deletion_estimates.py; of other genes it would be 0 (0.15)
+        assert np.corrcoef(known["screen_effect"][tested], matched["effect"][tested])[0, 1] > 0.7
+        assert size.is_monotonic_decreasing
+        assert known["rank"][tested].tolist() == list(range(1, len(size) + 1))
+        assert known["rank"][~tested].isna().all()
+        assert known["is_verified"][:20].all()
+        verified = table.loc[readout]
+        assert set(known.index[known["is_verified"]]) == set(verified.index)
+        beside = known["screen_effect"][verified.index]
+        np.testing.assert_array_equal(verified["screen_effect"], beside)
+        assert (verified["effect"] != beside).any()
+        assert np.abs(known["random_screen_effect"] - known["screen_effect"]).max() > 1e-3
+
+
+def test_progress_tells_of_all_parts_of_a_screen(adata, model) -> None:
+    plans, done = [], []
+    settings = PerturbSettings(
+        min_cells=10, num_null=20, cluster_key="cell_type", clusters=("early",), screen=True,
+        num_verified=20, num_sampled=5,
+    )  # fmt: skip
+    source = anndata_source(adata, None, use_raw=False, round_counts=False, options=BY_LAYER)
+
+    def planned(total: int) -> None:
+        plans.append(total)
+        done.append(0)
+
+    def advanced(number: int) -> None:
+        done[-1] += number
+
+    perturb_cells(
+        model, CellInput(source=source, obs=adata.obs), adata.obsm["fates"],
+        adata.uns["T_geneformer_t"], settings, on_plan=planned, on_contexts=advanced,
+    )  # fmt: skip
+    assert plans[0] == done[0] == 40
+    assert 0.9 * plans[1] <= done[1] <= plans[1]  # the sample, and what is verified
 
 
 class _Killed(BaseException):

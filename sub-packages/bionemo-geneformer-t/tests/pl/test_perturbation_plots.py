@@ -42,6 +42,18 @@ def test_found_genes_alone_are_named_where_there_are_many(perturbed) -> None:
     assert [text.get_text() for text in axes.texts] == ["Alp", "Bet"]
 
 
+def test_the_first_genes_of_a_screen_are_named_whether_they_are_found_or_not(perturbed) -> None:
+    table = perturbed.uns["perturbation"]
+    screen = table.assign(screen_effect=table["effect"])
+    axes = gft.pl.perturbation_volcano(screen, "fate A", controls=[], num_labels=3)
+    assert [text.get_text() for text in axes.texts] == ["Alp", "Bet", "Alp+Bet"]  # found ones first
+    assert len(axes.collections[3].get_segments()) == 3  # the null of each
+    nothing = screen.assign(fdr=0.9)
+    panels = gft.pl.perturbation_volcano(nothing, "fate A", num_labels=2)
+    named = [[text.get_text() for text in panel.texts] for panel in panels]
+    assert named == [["Alp", "Bet"], ["Alp", "Bet"]]  # the control has largest |z| 1.5 and 0.5
+
+
 def test_controls_are_beside_the_model_on_the_same_scale(perturbed) -> None:
     table = perturbed.uns["perturbation"]
     model, control = gft.pl.perturbation_volcano(table)

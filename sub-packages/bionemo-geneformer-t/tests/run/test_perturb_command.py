@@ -1,5 +1,6 @@
 """`geneformer-t perturb` writes what `gft.tl.perturb` computes, whoever shares the work."""
 
+import json
 import subprocess
 import sys
 
@@ -47,6 +48,77 @@ def test_the_file_is_as_in_memory(with_transitions, untrained_checkpoint, tmp_pa
     np.testing.assert_allclose(found["effect"], expected["effect"], rtol=1e-5)
     np.testing.assert_array_equal(found["cells"], expected["cells"])
     assert not list(tmp_path.glob(".e.csv*"))  # sums of an unfinished run
+
+
+def test_the_same_run_is_not_computed_again_and_another_is_not_overwritten(
+    with_transitions, untrained_checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    names = ",".join(anndata.read_h5ad(with_transitions).var_names[:2])
+    outputs = [tmp_path / "e.csv", tmp_path / "e.h5ad"]
+    given = {"checkpoint": untrained_checkpoint, "input": with_transitions, **OPTIONS}
+    for output in outputs:
+        perturb(output=output, genes=names, **given)
+    before = [output.read_bytes() for output in outputs]
+    copied = tmp_path / "copied.h5ad"
+    copied.write_bytes(with_transitions.read_bytes())
+    changed = tmp_path / "changed.h5ad"
+    cells = anndata.read_h5ad(with_transitions)
+    cells.obs["note"] = "new"
+    cells.write_h5ad(changed)
+    monkeypatch.setattr("bionemo.geneformer_t.run.perturb._perturbed", None)  # nothing is computed
+    (tmp_path / "names.txt").write_text(names.replace(",", "\n"))
+    capsys.readouterr()
+    for output in outputs:
+        for same in ({"genes": names}, {"genes": str(tmp_path / "names.txt")}, {"input": copied}):
+            assert perturb(output=output, **{**given, "genes": names, **same}) == output
+            said = capsys.readouterr().out
+            assert said == f"{output} already contains these effects; nothing was computed\n"
+        for other in (
+            {"genes": names.split(",")[0]}, {"min_cells": 6}, {"controls": True}, {"input": changed}
+        ):  # fmt: skip
+            with pytest.raises(FileExistsError, match=r"has effects of another run: with"):
+                perturb(output=output, **{**given, "genes": names, **other})
+    assert [output.read_bytes() for output in outputs] == before
+    outputs[0].write_text("mine")
+    with pytest.raises(FileExistsError, match=r"e\.csv is there already, and it is not known"):
+        perturb(output=outputs[0], genes=names, **given)
+    assert outputs[0].read_text() == "mine"
+
+
+def test_effects_of_another_name_are_added_to_a_file(
+    with_transitions, untrained_checkpoint, tmp_path
+) -> None:
+    first, second = anndata.read_h5ad(with_transitions).var_names[:2]
+    given = {"checkpoint": untrained_checkpoint, "input": with_transitions, **OPTIONS}
+    given["output"] = with_transitions  # in place
+    perturb(genes=first, with_cells=True, **given)
+    perturb(genes=second, key_added="other", **given)
+    written = anndata.read_h5ad(with_transitions)
+    assert set(written.uns["perturbation"]["target"]) != set(written.uns["other"]["target"])
+    assert written.uns["other_params"]["layer"] == "X"
+    perturb(**{**given, "genes": second, "output": tmp_path / "again.h5ad"})
+    again = anndata.read_h5ad(tmp_path / "again.h5ad")  # nothing of the run before is mixed in
+    assert set(again.uns["perturbation"]["target"]) == set(again.uns["other"]["target"])
+    assert not [name for name in again.obsm if name.startswith("perturbation: ")]
+
+
+def test_a_screen_writes_the_estimates_of_all_genes_beside_its_table(
+    with_transitions, untrained_checkpoint, tmp_path, capsys
+) -> None:
+    given = {"checkpoint": untrained_checkpoint, "input": with_transitions, "screen": True}
+    output = perturb(output=tmp_path / "s.csv", num_verified=20, **given, **OPTIONS)
+    assert f"estimates of all genes: {tmp_path / 's.estimates.csv'}" in capsys.readouterr().out
+    table, estimates = pd.read_csv(output), pd.read_csv(tmp_path / "s.estimates.csv")
+    assert set(table["target"]) == set(estimates[estimates["is_verified"]]["target"])
+    assert estimates["target"].nunique() > table["target"].nunique() >= 20
+    assert not {"effect", "z", "p_value", "fdr"} & set(estimates)
+    about = json.loads((tmp_path / "s.about.json").read_text())
+    assert about["params"]["screen"] is True
+    assert about["verdict"]
+    assert about["notes"]
+    perturb(output=tmp_path / "s.h5ad", num_verified=20, **given, **OPTIONS)
+    stored = anndata.read_h5ad(tmp_path / "s.h5ad").uns["perturbation_estimates"]
+    np.testing.assert_allclose(stored["screen_effect"], estimates["screen_effect"], rtol=1e-5)
 
 
 def test_an_h5ad_is_a_copy_with_tables(with_transitions, untrained_checkpoint, tmp_path) -> None:

@@ -1,5 +1,8 @@
 """What `geneformer-t perturb` wrote is what the report draws; what is no such file is refused."""
 
+import hashlib
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,6 +62,24 @@ def test_a_file_that_does_not_say_whose_effects_it_has_is_noted(cells, tmp_path)
         assert noted[0] == "no donors"
         assert noted[1].startswith(note.format(name))
         assert len(noted) == 2
+
+
+def test_the_file_beside_a_csv_says_whose_effects_it_has(cells, tmp_path) -> None:
+    path = tmp_path / "effects.csv"
+    cells.uns["perturbation"].to_csv(path, index=False)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    about = {"params": {"model": "mine"}, "verdict": ["none"], "notes": ["few"], "table": digest}
+    (tmp_path / "effects.about.json").write_text(json.dumps(about))
+    found = perturbation_results(path, "mine")
+    assert found.verdict == ["none"]
+    assert found.notes == ["few"]
+    with pytest.raises(ValueError, match="by another model than this checkpoint"):
+        perturbation_results(path, "yours")
+    path.write_bytes(path.read_bytes().replace(b"Alp", b"Alq"))  # another table by now
+    assert "does not say which model its effects are of" in perturbation_results(path, "y").notes[0]
+    (tmp_path / "effects.about.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"about\.json is not what geneformer-t perturb writes"):
+        perturbation_results(path, "mine")
 
 
 def test_what_is_no_table_of_effects_is_refused(cells, tmp_path) -> None:

@@ -6,7 +6,6 @@ cells, targets and tests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from bionemo.geneformer_t.perturbation.cell_effects import CellEffects
 from bionemo.geneformer_t.perturbation.driver_columns import with_drivers
 from bionemo.geneformer_t.perturbation.edits import parse_edit
 from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
+from bionemo.geneformer_t.perturbation.estimate_table import estimate_table, with_estimates
 from bionemo.geneformer_t.perturbation.perturb_run import (
     Run,
     Tested,
@@ -43,6 +43,7 @@ from bionemo.geneformer_t.perturbation.perturb_table import (
 from bionemo.geneformer_t.perturbation.processes import Processes
 from bionemo.geneformer_t.perturbation.rank_changes import rank_changes
 from bionemo.geneformer_t.perturbation.readouts import FATE, ROW
+from bionemo.geneformer_t.perturbation.result import Perturbation
 from bionemo.geneformer_t.perturbation.saved_sums import SavedRun
 from bionemo.geneformer_t.perturbation.screen_recall import ScreenRecall
 from bionemo.geneformer_t.perturbation.screen_verdict import ScreenVerdict, notes_on_tests
@@ -58,58 +59,6 @@ from bionemo.geneformer_t.some_names import some_names
 
 MODEL = "model"
 """The name of the model among controls."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Perturbation:
-    """What was found."""
-
-    table: pd.DataFrame
-    """One row a readout and target that was asked for."""
-    by_cluster: pd.DataFrame
-    """One row a readout, target and cluster."""
-    found: Tested
-    controls: Mapping[str, Tested]
-    readouts: tuple[str, ...]
-    in_cells: Mapping[str, pd.DataFrame]
-    """With `with_cells`: effects of cells x targets by readout; NaN where there is none."""
-    ranks: pd.DataFrame | None
-    """With `with_ranks`: mean changes of expected normalised ranks, genes x targets."""
-    num_cells: int
-    """Cells that were edited."""
-    num_contexts: int
-    """Edited cells that the network read, over all targets."""
-    verdict: ScreenVerdict
-    recall: ScreenRecall | None
-    """Of a screen."""
-    params: Mapping[str, Any]
-    """The fingerprint of the model, and what was edited in which cells."""
-    agreement: SeedAgreement | None
-    """With `seeds`."""
-    notes: tuple[str, ...]
-
-    @property
-    def sentences(self) -> list[str]:
-        """The verdict, and whether seeds agree."""
-        agreement = [] if self.agreement is None else [self.agreement.sentence(self.readouts)]
-        recall = [] if self.recall is None else [self.recall.sentence(self.readouts)]
-        return [*recall, *self.verdict.sentences, *agreement]
-
-    def entries(self, key: str, notes: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What an AnnData object holds of it: group -> key -> value.
-
-        Args:
-            key: What the keys begin with.
-            notes: What there is to say about it.
-        """
-        uns: dict[str, Any] = {key: self.table, f"{key}_by_cluster": self.by_cluster}
-        uns[f"{key}_params"] = dict(self.params)
-        uns[f"{key}_notes"] = np.array(notes, dtype=object)
-        uns[f"{key}_verdict"] = np.array(self.sentences, dtype=object)
-        if self.ranks is not None:
-            uns[f"{key}_ranks"] = self.ranks
-        obsm = {f"{key}: {name}": table for name, table in self.in_cells.items()}
-        return {"uns": uns, "obsm": obsm}
 
 
 def perturb(
@@ -174,10 +123,10 @@ def perturb(
         fates_to_solve(run, given)  # refused before long work
     readouts = run.given.readouts if settings.screen else (*run.given.readouts, ROW)
     unfinished = SavedRun(path=saved, processes=processes)
-    recall = kept = None
+    recall = kept = estimates = None
     if settings.screen:
         models = {MODEL: model, **(controls or {})}
-        run, every, recall = _screened(run, models, unfinished, on_contexts, on_plan)
+        run, every, recall, estimates = _screened(run, models, unfinished, on_contexts, on_plan)
         found, others = every.pop(MODEL), every
     else:
         edits = num_edits(run, model, run.targets)
@@ -196,11 +145,14 @@ def perturb(
     baselines = baseline_tests(run, model, found, transitions)
     table = effect_table(run, found, others, baselines, readouts, model.required_vocab())
     table = with_drivers(table, drivers, {name: name.removeprefix(FATE) for name in readouts})
+    if estimates is not None:
+        table = with_estimates(table, estimates)
     if settings.num_sustained:
         table = with_sustained(table, run, found, model, given, on_contexts)
     return Perturbation(
         table=table,
         by_cluster=effects_by_cluster(run, found, readouts),
+        estimates=estimates,
         found=found,
         controls=others,
         readouts=readouts,
@@ -228,24 +180,31 @@ def _screened(
     saved: SavedRun,
     on_contexts: OnCells,
     on_plan: Callable[[int], object],
-) -> tuple[Run, dict[str, Tested], ScreenRecall]:
-    """The run of the targets that are verified, their tests by every model, and the recall."""
+) -> tuple[Run, dict[str, Tested], ScreenRecall, pd.DataFrame]:
+    """The run of the targets that are verified, their tests by all, the recall, all estimates."""
     require_screenable(run.given.readouts)
     on_plan(len(run.given.cells) * len(models) // saved.processes.number)
     estimates = {
         name: estimated(run, one, saved, name, on_contexts) for name, one in models.items()
     }
     verified = verified_run(run, estimates)
-    edits = num_edits(verified, models[MODEL], verified.asked)
-    on_plan(edits * len(models) // saved.processes.number)
-    recall = sampled_recall(run, estimates[MODEL], saved)
+    edits = num_edits(verified, models[MODEL], verified.asked) * len(models)
+    read = run.given.cells.truncated(run.genes_read).lengths
+    sampled = int(np.sort(read)[-run.settings.num_sampled :].sum())
+    on_plan((edits + sampled) // saved.processes.number)
+    recall = sampled_recall(run, estimates[MODEL], saved, on_contexts)
     row_of = {target: row for row, target in enumerate(run.targets)}
     place = np.array([row_of[target] for target in verified.targets])
     found = {
         name: verified_effects(verified, one, place, saved, name, on_contexts)
         for name, one in estimates.items()
     }
-    return verified, found, recall
+    controls = {name: one for name, one in estimates.items() if name != MODEL}
+    table = estimate_table(
+        run, estimates[MODEL], controls, verified.asked, run.given.readouts,
+        models[MODEL].required_vocab(),
+    )  # fmt: skip
+    return verified, found, recall, table
 
 
 def _agreement(

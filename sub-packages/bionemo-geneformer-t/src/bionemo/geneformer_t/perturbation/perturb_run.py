@@ -167,6 +167,8 @@ def how_made(run: Run, model: NextCellModel) -> dict[str, Any]:
         "model": model_fingerprint(model),
         "edit": str(run.edit),
         "fates_key": settings.fates_key,
+        "pseudotime_key": settings.pseudotime_key or "",
+        "time_key": run.given.settings.time_key or "",
         "cluster_key": settings.cluster_key or "",
         "clusters": np.array(settings.clusters, dtype=object),
         "donor_key": settings.donor_key or "",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bionemo.geneformer_t.false_discoveries import AT_FDR, FDR
-from bionemo.geneformer_t.perturbation.perturb import Perturbation
+from bionemo.geneformer_t.perturbation.result import Perturbation
 
 SHOWN = 10
 """Genes of each readout and sign that are printed; the table has all."""

@@ -4,6 +4,8 @@ ROW = "transition row"
 """The readout that every model has: how much probability an edit sends to other cells."""
 FATE = "fate "
 """What the names of readouts of fates begin with."""
+SCREEN_EFFECT = "screen_effect"
+"""The column of estimates by a screen, in every table that has them."""
 
 
 def unit_of(readout: str) -> str:

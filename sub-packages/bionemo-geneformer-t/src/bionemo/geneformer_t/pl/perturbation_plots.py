@@ -77,7 +77,7 @@ def perturbation_volcano(
         controls: Which controls to draw beside the model, by their names; by default all.
         fdr: Rate of false discoveries below which a gene is coloured and may be named.
         num_labels: Genes to name in a panel, those found with the largest |z|. All are named where
-            there are no more.
+            there are no more; of a screen the first ones are, found or not.
         key: Where the table is, in uns.
         ax: Axes to draw on, one for the model and each control.
         show: Show the figure and return nothing.

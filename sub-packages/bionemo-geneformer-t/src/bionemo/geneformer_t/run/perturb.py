@@ -1,6 +1,5 @@
 """`geneformer-t perturb`: what editing a gene changes of what follows, as a table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from bionemo.geneformer_t.setting_values import require_key
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-    from bionemo.geneformer_t.perturbation.perturb import Perturbation
+    from bionemo.geneformer_t.perturbation.result import Perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +31,11 @@ class PerturbCommandSettings(PerturbSettings):
     geneformer-t fates write them."""
     output: Path
     """The .csv to write, with one row for each readout and gene; or an .h5ad, a copy of the input
-    with this table in uns and, if they are asked for, effects in cells and changes of ranks. While
-    it is being computed, sums are kept beside it, from which an interrupted run goes on."""
+    with this table in uns and, if they are asked for, effects in cells and changes of ranks. Beside
+    a .csv, NAME.about.json says what the effects are of, and NAME.estimates.csv has the estimates
+    of a screen; an .h5ad holds both. While it is being computed, sums are kept beside it, from
+    which an interrupted run goes on. What is there from the same run is not computed again, and
+    effects of another run are not overwritten."""
     key_added: str = PERTURBATION
     """What the names of entries of an .h5ad output begin with."""
     controls: bool = False
@@ -77,8 +79,17 @@ def perturb(settings: PerturbCommandSettings) -> Path:
     from bionemo.geneformer_t.perturbation.perturb_text import summary
     from bionemo.geneformer_t.perturbation.processes import joined_processes
     from bionemo.geneformer_t.perturbation.saved_sums import remove_saved
+    from bionemo.geneformer_t.run.perturb_output import (
+        RECORD,
+        estimates_path,
+        is_done,
+        paths_of,
+        record_of,
+        write_output,
+    )
 
-    require_writable(settings.output)
+    for path in paths_of(settings):
+        require_writable(path)
     model = load_model(settings.checkpoint)
     controls, about = _controls(model, settings)
     seeds = [load_model(path) for path in settings.seed_checkpoints]
@@ -88,16 +99,25 @@ def perturb(settings: PerturbCommandSettings) -> Path:
                 f"seed_checkpoints: {path} has another vocabulary than the model; give models that "
                 "were trained on the same data folder"
             )
+    source = input_file(settings.input)
+    record = record_of(settings, source, {"model": model, **controls}, seeds)
+    if is_done(settings, record):
+        print(f"{settings.output} already contains these effects; nothing was computed")
+        return settings.output
     with joined_processes() as processes:
         found = _perturbed(model, controls, seeds, settings, processes)
         if processes.rank > 0:
             return settings.output
     notes = (*about, *found.notes)
-    _write(found, notes, settings)
+    read = {"layer": settings.layer or "X", "use_raw": settings.use_raw}
+    read["round_counts"] = settings.round_counts
+    write_output(found, notes, {**read, RECORD: record}, source, settings)
     remove_saved(_saved(settings))
     for note in notes:
         print(f"note: {note}")
     print(summary(found))
+    if settings.screen and settings.output.suffix == ".csv":
+        print(f"estimates of all genes: {estimates_path(settings.output)}")
     print(settings.output)
     return settings.output
 
@@ -137,21 +157,6 @@ def _perturbed(
 def _saved(settings: PerturbCommandSettings) -> Path:
     """What the names of files with an unfinished run's sums begin with."""
     return settings.output.with_name(f".{settings.output.name}.sums")
-
-
-def _write(found: "Perturbation", notes: Sequence[str], settings: PerturbCommandSettings) -> None:
-    from bionemo.geneformer_t.counts.update_h5ad import add_value, updated_copy
-    from bionemo.geneformer_t.files import write_text
-
-    if settings.output.suffix == ".csv":
-        write_text(settings.output, found.table.to_csv(index=False, float_format="%.6g"))
-        return
-    entries = found.entries(settings.key_added, notes)
-    replaced = {group: tuple(held) for group, held in entries.items()}
-    with updated_copy(input_file(settings.input), settings.output, replaced) as file:
-        for group, held in entries.items():
-            for key, value in held.items():
-                add_value(file, group, key, value)
 
 
 def _stored(path: Path, settings: PerturbSettings) -> tuple[Any, Any, Any, Any]:

@@ -10,6 +10,7 @@ from bionemo.geneformer_t.fates.terminal_settings import FATES
 from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION
 from bionemo.geneformer_t.pl.stored import fate_table, perturbation_table, require_columns
 from bionemo.geneformer_t.report.perturbation_section import PerturbationResults
+from bionemo.geneformer_t.run.perturb_output import about_csv
 
 if TYPE_CHECKING:
     import anndata
@@ -17,15 +18,16 @@ if TYPE_CHECKING:
 
 UNCHECKED = (
     "{path} does not say which model its effects are of, so it could not be checked that they are "
-    "of the model of this report; an .h5ad of geneformer-t perturb does."
+    "of the model of this report; an .h5ad of geneformer-t perturb does, and the NAME.about.json "
+    "beside a .csv if that was not changed since."
 )
 
 
 def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> PerturbationResults:
     """Read a table of effects, and what else the file has of it.
 
-    A .csv does not say which model its effects are of, and an .h5ad says it in the parameters of
-    the perturbation; where nothing says it, a note does.
+    An .h5ad says which model its effects are of in the parameters of the perturbation, and a .csv
+    in the file beside it; where nothing says it, a note does.
 
     Args:
         path: The .h5ad or .csv that `geneformer-t perturb` wrote.
@@ -42,7 +44,13 @@ def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> Per
     if path.suffix == ".csv":
         if not path.is_file():
             raise FileNotFoundError(f"perturbation: expected a .csv file at {path}; there is none")
-        return PerturbationResults(table=_checked(_of_csv(path), str(path)), notes=[unchecked])
+        table = _checked(_of_csv(path), str(path))
+        if (about := about_csv(path)) is None:
+            return PerturbationResults(table=table, notes=[unchecked])
+        _check_model(about["params"].get("model"), model, path)
+        return PerturbationResults(
+            table=table, verdict=_texts(about, "verdict"), notes=_texts(about, "notes")
+        )
     if path.suffix != ".h5ad":
         raise ValueError(
             f"perturbation: expected the .h5ad or .csv that geneformer-t perturb wrote; got {path}"
@@ -51,11 +59,7 @@ def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> Per
     table = _checked(perturbation_table(cells, key), str(path))
     params = cells.uns.get(f"{key}_params", {})
     made_by, fates_key = params.get("model"), str(params.get("fates_key", FATES))
-    if made_by is not None and str(made_by) != model:
-        raise ValueError(
-            f"perturbation: the effects in {path} are by another model than this checkpoint; give "
-            "the checkpoint that they are by, or perturb with this one"
-        )
+    _check_model(made_by, model, path)
     return PerturbationResults(
         table=table,
         verdict=_texts(cells.uns, f"{key}_verdict"),
@@ -64,6 +68,14 @@ def perturbation_results(path: Path, model: str, key: str = PERTURBATION) -> Per
         fates=fate_table(cells, fates_key) if fates_key in cells.obsm else None,
         in_cells=_in_cells(cells, key),
     )
+
+
+def _check_model(made_by: Any, model: str, path: Path) -> None:
+    if made_by is not None and str(made_by) != model:
+        raise ValueError(
+            f"perturbation: the effects in {path} are by another model than this checkpoint; give "
+            "the checkpoint that they are by, or perturb with this one"
+        )
 
 
 def _of_csv(path: Path) -> pd.DataFrame:

@@ -36,8 +36,8 @@ class ReportSettings(EvaluateSettings):
     """An .h5ad with fates to draw on the page, from geneformer-t fates or gft.tl.fates."""
     perturbation: Path | None = None
     """Effects of edited genes to show on the page, the .h5ad or .csv of geneformer-t perturb. An
-    .h5ad also has the verdict beside simple methods, effects by cluster and, if effects in cells
-    were asked for (--with_cells), fates before and after."""
+    .h5ad also has effects by cluster and, if effects in cells were asked for (--with_cells), fates
+    before and after."""
     num_genes: int = 8
     """Number of genes to show in addition; those that change most are chosen."""
 

@@ -23,6 +23,7 @@ from bionemo.geneformer_t.perturbation.perturb_settings import (
     PERTURBATION,
     PerturbSettings,
 )
+from bionemo.geneformer_t.perturbation.result import TABLES
 from bionemo.geneformer_t.progress import Progress
 from bionemo.geneformer_t.setting_values import require_key
 
@@ -134,7 +135,11 @@ def perturb(
         `uns[key_added + "_params"]`. With `with_cells`, the effects of cells x targets go to
         `obsm[key_added + ": " + readout]`, NaN where there is none; with `with_ranks`, the mean
         changes of genes x targets to `uns[key_added + "_ranks"]`, in normalised ranks: 1 at the
-        first rank, falling evenly to 0 after the last that counts.
+        first rank, falling evenly to 0 after the last that counts. Of a screen, the estimates of
+        all genes are in `uns[key_added + "_estimates"]`, one row for each readout and gene, the
+        largest first: `screen_effect` (the estimate), `cells`, `rank` (below `min_cells` cells
+        NaN), `is_verified`, and `NAME_screen_effect` by each control. They are no effects, and have
+        no null and no test; the table has `screen_effect` beside `effect` then.
 
     Raises:
         TypeError: `adata` is no AnnData object.
@@ -187,7 +192,12 @@ def perturb(
     notes = [*given.notes_on_rounding, *found.notes]
     for note in (*notes, *found.sentences):
         logger.info("%s", note)
-    for group, held in found.entries(key_added, notes).items():
+    for stale in (key_added + end for end in TABLES):
+        adata.uns.pop(stale, None)
+    for stale in [name for name in adata.obsm if name.startswith(f"{key_added}: ")]:
+        del adata.obsm[stale]
+    read = {"layer": layer or "X", "use_raw": use_raw, "round_counts": round_counts}
+    for group, held in found.entries(key_added, notes, read).items():
         getattr(adata, group).update(held)
     return found.table
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from bionemo.geneformer_t.perturbation.readouts import SCREEN_EFFECT
 from bionemo.geneformer_t.report.figures.cluster_effects import draw_cluster_effects
 from bionemo.geneformer_t.report.figures.fate_changes import draw_fate_changes
 from bionemo.geneformer_t.report.figures.perturbation_volcano import (
@@ -53,9 +54,10 @@ def volcano_panels(
     """
     found = rows_of(table, readout)
     panels = {readout: found}
+    kept = found[[name for name in ("target", "symbol", SCREEN_EFFECT) if name in found]]
     for control in controls:
         numbers = {name: found[f"{control}_{name}"] for name in ("effect", "z", "fdr")}
-        panels[f"{readout}: {control}"] = found[["target", "symbol"]].assign(**numbers)
+        panels[f"{readout}: {control}"] = kept.assign(**numbers)
     return panels
 
 

@@ -5,6 +5,9 @@ not the p-value, so that a control that finds nothing has a picture of the same 
 are not found are the grey cloud, which is what the others are compared with. Where an effect is
 named, a grey line shows its own null: the mean of its matched genes, and two standard deviations to
 either side.
+
+In a screen every gene of the table was picked for its large estimate, so its first genes are named
+whether they are found or not, and their colour says which they are.
 """
 
 from typing import Any
@@ -14,6 +17,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from bionemo.geneformer_t.perturbation.readouts import SCREEN_EFFECT
 from bionemo.geneformer_t.report.figures.cluster_flow import short_name
 from bionemo.geneformer_t.report.figures.point_labels import label_points
 from bionemo.geneformer_t.report.figures.style import INK, MODEL, QUIET, REFERENCE, quieten
@@ -44,8 +48,8 @@ def draw_effects_and_nulls(
             and `null_sd` where nulls are to be drawn; genes without z are left out.
         title: Of the panel.
         fdr: Rate of false discoveries below which genes count as found.
-        num_labels: Genes whose nulls are drawn, those found with the largest |z|; all, where there
-            are no more. `name_effects` names them.
+        num_labels: Genes whose nulls are drawn, those found with the largest |z|, and of a screen
+            then others; all, where there are no more. `name_effects` names them.
         limits: The largest effect and the largest |z| that the panel has room for.
     """
     effect, z, known, is_found = _points(found, fdr)
@@ -94,12 +98,12 @@ def name_effects(axes: Any, found: pd.DataFrame, *, fdr: float, num_labels: int)
 def limits_of(found: pd.DataFrame, num_labels: int) -> tuple[float, float]:
     """The room that these rows need: the largest effect, and the largest |z| or 3.
 
-    Where all genes are named there is room for their nulls as well.
+    Where genes are named that are not found there is room for nulls as well.
     """
     effect, z = _numbers(found, "effect"), _numbers(found, "z")
     known = np.isfinite(effect) & np.isfinite(z)
     wide = np.abs(effect[known])
-    if "null_sd" in found and known.sum() <= num_labels:
+    if "null_sd" in found and (known.sum() <= num_labels or SCREEN_EFFECT in found):
         ends = np.abs(_numbers(found, "null_mean")) + _NULL * _numbers(found, "null_sd")
         wide = np.append(wide, ends[known])
     return float(wide.max(initial=0)), float(np.abs(z[known]).max(initial=_LEAST_HEIGHT))
@@ -116,10 +120,13 @@ def _points(
 
 
 def _named(found: pd.DataFrame, fdr: float, num_labels: int) -> Int[ndarray, " named"]:
-    """The genes to name: those found with the largest |z|; all, where there are no more."""
+    """The genes to name: those found with the largest |z|; all, where there are no more.
+
+    Of a screen those that are not found as well, behind them.
+    """
     _, z, known, is_found = _points(found, fdr)
-    named = known & (is_found | (known.sum() <= num_labels))
-    order = np.argsort(np.where(named, -np.abs(z), np.inf), kind="stable")
+    named = known & (is_found | (known.sum() <= num_labels) | (SCREEN_EFFECT in found))
+    order = np.lexsort((np.where(named, -np.abs(z), np.inf), ~is_found, ~named))
     return order[: min(num_labels, int(named.sum()))]
 
 
