@@ -156,9 +156,24 @@ def find_fates(
     )
 
 
-def summary(fates: Fates, chain: Chain, params: Mapping[str, Any]) -> dict[str, Any]:
-    """How fates were made and what was met, as AnnData can write it to `uns`."""
+def made_by(how: Any) -> str:
+    """The fingerprint of the model that transitions are by, as `uns` says; empty if it does not."""
+    return str(how["model"]) if isinstance(how, Mapping) and "model" in how else ""
+
+
+def summary(
+    fates: Fates, chain: Chain, params: Mapping[str, Any], model: str = ""
+) -> dict[str, Any]:
+    """How fates were made and what was met, as AnnData can write it to `uns`.
+
+    Args:
+        fates: What was found.
+        chain: From which transitions.
+        params: What was asked for.
+        model: Fingerprint of the model that the transitions are by, where it is known.
+    """
     return {
+        "model": model,
         "names": np.array(fates.names, dtype=object),
         "terminal_cells": fates.states.sizes,
         "terminal_states": fates.states.how,

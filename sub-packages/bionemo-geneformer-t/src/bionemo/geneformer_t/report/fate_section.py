@@ -61,6 +61,8 @@ class FateResults:
     """As `gft.tl.compare_fates` makes it."""
     driver_notes: Sequence[str] = ()
     """What `gft.tl.drivers` says of its units and of what it left out."""
+    notes: Sequence[str] = ()
+    """What else there is to say, such as whose transitions the fates follow."""
 
     @property
     def reaches(self) -> Bool[ndarray, " cell"]:
@@ -92,7 +94,7 @@ def fate_section(found: FateResults, seed: int = 0) -> Section:
     drawn, rng = found.drawn(), np.random.default_rng(seed)
     maps = fate_maps_figure(found.coordinates, drawn, found.entropy, found.terminal)
     section: Section = {
-        "sentences": list(_sentences(found)),
+        "sentences": [*_sentences(found), *found.notes],
         "names": list(drawn.columns),
         "map": found.map_name,
         "maps": Picture.of(maps, "fate_maps"),

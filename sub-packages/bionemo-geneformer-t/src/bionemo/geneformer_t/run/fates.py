@@ -49,14 +49,19 @@ def fates(settings: FatesSettings) -> Path:
     that reach no terminal state, which get no fate, and terminal states that no other cell reaches.
     Only obs and the matrix are read; everything else is copied as it is stored.
     """
-    from bionemo.geneformer_t.fates.find_fates import choice_of, choose_states, find_fates
+    from bionemo.geneformer_t.fates.find_fates import (
+        choice_of,
+        choose_states,
+        find_fates,
+        summary,
+    )
     from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.progress import Progress
 
     require_writable(settings.output)
     if not settings.input.is_file():
         raise FileNotFoundError(f"input: expected an .h5ad file at {settings.input}; there is none")
-    chain = _chain(settings)
+    chain, model = _chain(settings)
     for sentence in chain.structure.sentences(chain.label_texts):
         print(sentence)
     choice = choice_of(settings.terminal, settings)
@@ -69,7 +74,7 @@ def fates(settings: FatesSettings) -> Path:
         for name in ("cluster_key", "time_key", "time_order", "min_cells", "horizon")
     }
     params |= {"transitions_key": settings.transitions_key, "choice": choice}
-    _write(found, chain, params, settings)
+    _write(found, summary(found, chain, params, model), chain.obs, settings)
     print(_table(found))
     for note in found.notes:
         print(f"note: {note}")
@@ -77,33 +82,37 @@ def fates(settings: FatesSettings) -> Path:
     return settings.output
 
 
-def _chain(settings: FatesSettings) -> "Chain":
+def _chain(settings: FatesSettings) -> "tuple[Chain, str]":
+    """The transitions, and the fingerprint of the model that they are by, if they say it."""
     from anndata.io import read_elem
 
     from bionemo.geneformer_t.counts.data_frames import read_frame
     from bionemo.geneformer_t.counts.hdf5 import open_hdf5
-    from bionemo.geneformer_t.fates.find_fates import make_chain, stored_transitions
+    from bionemo.geneformer_t.fates.find_fates import made_by, make_chain, stored_transitions
 
     with open_hdf5(settings.input) as file:
         obs = read_frame(file, "obs", str(settings.input))
         key, uns = settings.transitions_key, file.get("uns", {})
         how = {key: read_elem(uns[key])} if key in uns else {}
         matrix = read_elem(stored_transitions(file.get("obsp", {}), key, how))
-    return make_chain(matrix, obs, settings.transitions_key, settings.cluster_key)
+    chain = make_chain(matrix, obs, settings.transitions_key, settings.cluster_key)
+    return chain, made_by(how.get(key))
 
 
-def _write(found: "Fates", chain: "Chain", params: dict[str, Any], settings: FatesSettings) -> None:
+def _write(
+    found: "Fates", how: dict[str, Any], given: "pd.DataFrame", settings: FatesSettings
+) -> None:
     from anndata.io import write_elem
 
     from bionemo.geneformer_t.counts.update_h5ad import add_value, updated_copy
-    from bionemo.geneformer_t.fates.find_fates import columns_of_obs, fate_table, summary
+    from bionemo.geneformer_t.fates.find_fates import columns_of_obs, fate_table
 
-    obs: pd.DataFrame = chain.obs.assign(**columns_of_obs(found))
+    obs = given.assign(**columns_of_obs(found))
     replaced = {"obsm": (FATES,), "uns": (FATES,)}
     with updated_copy(settings.input, settings.output, replaced) as file:
         write_elem(file, "obs", obs)
         add_value(file, "obsm", FATES, fate_table(found, obs.index))
-        add_value(file, "uns", FATES, summary(found, chain, params))
+        add_value(file, "uns", FATES, how)
 
 
 def _table(found: "Fates") -> str:

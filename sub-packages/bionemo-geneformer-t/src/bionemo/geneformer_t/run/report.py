@@ -33,7 +33,8 @@ class ReportSettings(EvaluateSettings):
     """Genes to show along the trajectory, as symbols or Ensembl ids, separated by commas or
     spaces."""
     fates: Path | None = None
-    """An .h5ad with fates to draw on the page, from geneformer-t fates or gft.tl.fates."""
+    """An .h5ad with fates to draw on the page, from geneformer-t fates or gft.tl.fates. Those of
+    another model's transitions are refused."""
     perturbation: Path | None = None
     """Effects of edited genes to show on the page, the .h5ad or .csv of geneformer-t perturb. An
     .h5ad also has effects by cluster and, if effects in cells were asked for (--with_cells), fates
@@ -62,7 +63,7 @@ def report(settings: ReportSettings) -> Path:
 
     checkpoint = summarise_checkpoint(settings.checkpoint)
     _check_genes(settings, checkpoint.vocab)  # before long work
-    fates = None if settings.fates is None else _stored_fates(settings.fates, settings.cluster_key)
+    fates = _stored_fates(settings.fates, settings.cluster_key, checkpoint.fingerprint)
     perturbation = _stored_perturbation(settings.perturbation, checkpoint.fingerprint)
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
@@ -70,13 +71,16 @@ def report(settings: ReportSettings) -> Path:
     return write_report(evaluated, folder, settings.genes, settings.num_genes, fates, perturbation)
 
 
-def _stored_fates(path: Path, cluster_key: str | None) -> "FateResults":
+def _stored_fates(path: Path | None, cluster_key: str | None, model: str) -> "FateResults | None":
+    """Fates of cells, by transitions of the model with this fingerprint."""
     from bionemo.geneformer_t.counts.h5ad import backed_cells
     from bionemo.geneformer_t.run.fates_drawn import fate_results
 
+    if path is None:
+        return None
     cells = backed_cells(path, "fates")
     key = cluster_key if cluster_key in cells.obs else None
-    return fate_results(cells, key)
+    return fate_results(cells, key, model)
 
 
 def _stored_perturbation(path: Path | None, model: str) -> "PerturbationResults | None":

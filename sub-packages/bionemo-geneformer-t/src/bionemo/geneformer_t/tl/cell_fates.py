@@ -17,6 +17,7 @@ from bionemo.geneformer_t.fates.find_fates import (
     columns_of_obs,
     fate_table,
     find_fates,
+    made_by,
     make_chain,
     stored_transitions,
     summary,
@@ -79,8 +80,9 @@ def fates(
         * `obs["fate_steps"]`: expected number of steps to a terminal state, 0 in one;
         * `obs["fate_reached"]`: probability of ever reaching one;
         * `obs["terminal_state"]`: the fate of terminal cells, missing for all others;
-        * `uns["fates"]`: parameters, the chain's structure and what was met in sentences, and a
-          bound on the error of the probabilities.
+        * `uns["fates"]`: parameters, the fingerprint of the model that the transitions are by
+          where they say it, the chain's structure and what was met in sentences, and a bound on
+          the error of the probabilities.
 
     Raises:
         TypeError: A model was given in place of names or a key, or `adata` is no AnnData object.
@@ -98,7 +100,7 @@ def fates(
     cells.obsm[FATES] = fate_table(found, cells.obs_names)
     for name, values in columns_of_obs(found).items():
         cells.obs[name] = values
-    cells.uns[FATES] = summary(found, chain, params)
+    cells.uns[FATES] = summary(found, chain, params, made_by(cells.uns.get(transitions_key)))
     for note in found.notes:
         logger.warning("%s", note)
     return cells if copy else None
