@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+from bionemo.geneformer_t.report.figures import graph_map
 from bionemo.geneformer_t.report.graph_report import (
     REPORT,
     SplitGraphs,
@@ -71,6 +72,34 @@ def test_each_graph_has_a_picture(tmp_path) -> None:
     write(tmp_path, pictures=True)
     pictures = {path.name for path in tmp_path.glob("*.png")}
     assert pictures == {f"{key}_train.png" for key in GRAPHS}
+
+
+@pytest.mark.parametrize(
+    ("widths", "same_axes", "computed"),
+    [((2, 2), True, [60]), ((2, 2), False, [30, 30]), ((2, 3), True, [30, 30])],
+)
+def test_splits_share_a_map_where_their_axes_are_the_same(
+    tmp_path, monkeypatch, widths, same_axes, computed
+) -> None:
+    asked = []
+
+    def first_two(points, seed, few):
+        asked.append(len(points))
+        return "first two", points[:, :2]
+
+    monkeypatch.setattr(graph_map, "in_two_dimensions", first_two)
+    graphs = {"next_cell_ids": GRAPHS["next_cell_ids"]}
+    splits = {
+        name: SplitGraphs(
+            graphs=graphs,
+            facts=CellFacts(representation=np.random.default_rng(0).normal(size=(30, width))),
+        )
+        for name, width in zip(("train", "val"), widths, strict=True)
+    }
+    write_graph_report(tmp_path, splits, np.random.default_rng(0), same_axes=same_axes)
+    assert asked == computed
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {"next_cell_ids_train.png", "next_cell_ids_val.png"}
 
 
 def test_pictures_are_named_after_keys_with_any_signs() -> None:

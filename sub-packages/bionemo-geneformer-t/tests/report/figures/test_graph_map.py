@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.report.figures import graph_map as module
-from bionemo.geneformer_t.report.figures.graph_map import graph_map, steps_on_map
+from bionemo.geneformer_t.report.figures.graph_map import graph_map, shared_map, steps_on_map
 
 POINTS = np.random.default_rng(0).normal(size=(60, 5))
 PLACES = POINTS[:, :2] * 3
@@ -50,3 +50,33 @@ def test_undrawn_cells_stand_at_the_drawn_cell_they_resemble(ring, monkeypatch) 
 
 def test_no_coordinates_no_map() -> None:
     assert graph_map(None, {}, np.random.default_rng(0)) is None
+
+
+def test_splits_share_one_map(ring, monkeypatch) -> None:
+    asked = []
+
+    def first_two(points, seed, few):
+        asked.append(points)
+        return "first two", points[:, :2]
+
+    monkeypatch.setattr(module, "in_two_dimensions", first_two)
+    splits = {"train": POINTS, "val": POINTS[:7] + 1, "test": POINTS[:20] + 2}
+    found = shared_map(splits, np.random.default_rng(0))
+    assert [len(points) for points in asked] == [87]
+    for name, where in found.items():
+        assert where.num_cells == len(where.drawn) == len(splits[name])
+        np.testing.assert_array_equal(where.coordinates, splits[name][:, :2])
+    assert len(steps_on_map(ring, found["train"])[0]) == 58
+
+
+@pytest.mark.parametrize(
+    ("most", "drawn"), [(30, [12, 6, 12]), (60, [34, 6, 20]), (15, [5, 5, 5]), (90, [60, 6, 20])]
+)
+def test_small_splits_are_drawn_whole_and_large_ones_alike(monkeypatch, most, drawn) -> None:
+    monkeypatch.setattr(module, "MOST_CELLS", most)
+    splits = {"train": POINTS, "val": POINTS[:6], "test": POINTS[:20]}
+    found = shared_map(splits, np.random.default_rng(0))
+    assert [len(where.drawn) for where in found.values()] == drawn
+    for name, where in found.items():
+        assert (np.diff(where.drawn) > 0).all()
+        assert where.drawn[-1] < len(splits[name])

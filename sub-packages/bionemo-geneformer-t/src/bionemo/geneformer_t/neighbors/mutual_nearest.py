@@ -72,10 +72,13 @@ def general_closeness(
     few, few_later = _anchors(len(current)), _anchors(len(following))
     centre = current[few].mean(axis=0, dtype=np.float64)  # small numbers are rounded less
     now, later = (np.asarray(each - centre, dtype=np.float32) for each in (current, following))
-    of_following = np.zeros(len(following))
-    for _ in range(_PASSES):
-        of_current = _mean_of_least(now, later[few_later], of_following[few_later])
-        of_following = _mean_of_least(later, now[few], of_current[few])
+    anchors, later_anchors = now[few], later[few_later]
+    of_later_anchors = np.zeros(len(few_later))
+    for _ in range(_PASSES - 1):  # until the last, only what the anchors have is asked for
+        of_anchors = _mean_of_least(anchors, later_anchors, of_later_anchors)
+        of_later_anchors = _mean_of_least(later_anchors, anchors, of_anchors)
+    of_current = _mean_of_least(now, later_anchors, of_later_anchors)
+    of_following = _mean_of_least(later, anchors, of_current[few])
     return of_current, of_following
 
 

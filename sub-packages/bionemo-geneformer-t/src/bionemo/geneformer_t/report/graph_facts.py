@@ -70,7 +70,7 @@ def report_on_graphs(
             time_labels=_time_labels(cells, plan, settings),
         )
     generator = np.random.default_rng([settings.seed, _REPORT_STREAM])
-    return write_graph_report(folder, splits, generator, pictures=settings.pictures)
+    return write_graph_report(folder, splits, generator, pictures=settings.pictures, same_axes=True)
 
 
 def stored_graphs(

@@ -18,7 +18,12 @@ from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
 from bionemo.geneformer_t.neighbors.quality.quality import GraphQuality, graph_quality
-from bionemo.geneformer_t.report.figures.graph_map import GraphMap, graph_map
+from bionemo.geneformer_t.report.figures.graph_map import (
+    GraphMap,
+    graph_map,
+    map_of_file,
+    shared_map,
+)
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
 from bionemo.geneformer_t.report.figures.style import save
 from bionemo.geneformer_t.report.tables import graph_text
@@ -71,6 +76,7 @@ def write_graph_report(
     generator: np.random.Generator,
     *,
     pictures: bool = True,
+    same_axes: bool = False,
 ) -> str:
     """Measure every graph of every split, write what was found, and draw it.
 
@@ -80,6 +86,8 @@ def write_graph_report(
         splits: Name of each split and its graphs.
         generator: Draws the random pairs that edges are compared with, and the cells on the map.
         pictures: Whether to draw.
+        same_axes: Whether the representations of all splits are coordinates on the same axes, so
+            that they can share a map.
 
     Returns:
         A table with a row for each graph, and under it the warnings in plain words.
@@ -99,9 +107,10 @@ def write_graph_report(
     content = json.dumps(as_json(found), indent=2, allow_nan=False)
     write_text(folder / REPORT, content + "\n")
     if pictures:
-        for name, split in splits.items():
-            qualities = {key: found[key, name] for key in split.graphs}
-            _draw(folder, name, split, qualities, generator)
+        maps = _maps(splits, generator, same_axes=same_axes)
+        for (key, name), quality in found.items():
+            pictured = splits[name].pictured(key, name, quality, maps[name])
+            save(graph_quality_figure(pictured), folder / picture_name(key, name))
     return graph_text(found)
 
 
@@ -110,17 +119,27 @@ def picture_name(key: str, split: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}_{split}.png"
 
 
-def _draw(
-    folder: Path,
-    name: str,
-    split: SplitGraphs,
-    qualities: Mapping[str, GraphQuality],
-    generator: np.random.Generator,
-) -> None:
-    where = graph_map(split.facts.representation, split.obsm, generator)
-    for key, quality in qualities.items():
-        pictured = split.pictured(key, name, quality, where)
-        save(graph_quality_figure(pictured), folder / picture_name(key, name))
+def _maps(
+    splits: Mapping[str, SplitGraphs], generator: np.random.Generator, *, same_axes: bool
+) -> dict[str, GraphMap | None]:
+    """Where the cells of each split are drawn."""
+    maps: dict[str, GraphMap | None] = {}
+    if same_axes:
+        points = {name: split.facts.representation for name, split in splits.items()}
+        to_compute = {
+            name: of_split
+            for name, of_split in points.items()
+            if of_split is not None and map_of_file(splits[name].obsm) is None
+        }
+        if (
+            len(to_compute) > 1
+            and len({of_split.shape[1] for of_split in to_compute.values()}) == 1
+        ):
+            maps = {**shared_map(to_compute, generator)}
+    for name, split in splits.items():
+        if name not in maps:
+            maps[name] = graph_map(split.facts.representation, split.obsm, generator)
+    return maps
 
 
 def as_json(found: Mapping[tuple[str, str], GraphQuality]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def graph(settings: GraphSettings) -> Path:
 
     from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.data.stored_graphs import second_names, splits_or_one
+    from bionemo.geneformer_t.data.write_folder import RECORD
     from bionemo.geneformer_t.report.graph_facts import stored_graphs
     from bionemo.geneformer_t.report.graph_report import write_graph_report
 
@@ -78,7 +79,12 @@ def graph(settings: GraphSettings) -> Path:
             f"the report cannot be written to {output}; name another folder with output_dir"
         ) from error
     generator = np.random.default_rng(settings.seed)
-    print(write_graph_report(output, splits, generator, pictures=settings.pictures))
+    same_axes = (settings.data_dir / RECORD).is_file()  # `prepare` places all cells at once
+    print(
+        write_graph_report(
+            output, splits, generator, pictures=settings.pictures, same_axes=same_axes
+        )
+    )
     lines += [f"{key} is the same graph as {other}" for key, other in aliases.items()]
     missing = [f"{what} ({option})" for option, what in _not_given(options).items()]
     if missing:

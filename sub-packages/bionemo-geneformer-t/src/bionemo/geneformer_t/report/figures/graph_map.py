@@ -2,7 +2,8 @@
 
 At most `MOST_CELLS` cells are drawn. A map that the file brings has a place for all cells; one that
 has to be computed is computed for those that are drawn, and another cell is placed at the drawn
-cell that it resembles most.
+cell that it resembles most. Splits whose coordinates have the same axes share one map, which takes
+a third of the time of three and shows them side by side.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from bionemo.geneformer_t.neighbors.quality.edge_blocks import edges_of
 from bionemo.geneformer_t.report.figures.cell_map import MAPS, in_two_dimensions
 
 MOST_CELLS = 5_000
-"""Cells that are drawn."""
+"""Cells that are drawn on one map."""
 _FEW = 100
 """Up to so many cells a UMAP shows no more than two components do."""
 
@@ -52,6 +53,45 @@ class GraphMap:
         return self.coordinates[found[which]]
 
 
+def shared_map(
+    representations: Mapping[str, Float[ndarray, "cell component"]],
+    generator: np.random.Generator,
+) -> dict[str, GraphMap]:
+    """One computed map for several splits, of each of which a part of the drawn cells are.
+
+    Args:
+        representations: Name of each split and the coordinates of its cells, on the same axes.
+        generator: Chooses the cells that are drawn, and a seed for UMAP.
+    """
+    numbers = _dealt({name: len(points) for name, points in representations.items()})
+    drawn = {
+        name: some_of(len(points), numbers[name], generator)
+        for name, points in representations.items()
+    }
+    seed = int(generator.integers(2**31))
+    every = np.concatenate([points[drawn[name]] for name, points in representations.items()])
+    map_name, coordinates = in_two_dimensions(every, seed, _FEW)
+    ends = np.cumsum([len(cells) for cells in drawn.values()])[:-1]
+    return {
+        name: GraphMap(
+            name=map_name,
+            num_cells=len(points),
+            drawn=drawn[name],
+            coordinates=part,
+            points=points,
+            is_complete=False,
+        )
+        for (name, points), part in zip(
+            representations.items(), np.split(coordinates, ends), strict=True
+        )
+    }
+
+
+def map_of_file(obsm: Mapping[str, ndarray]) -> str | None:
+    """The first of `MAPS` that a file brings; None where it has to be computed."""
+    return next((key for key in MAPS if key in obsm and obsm[key].shape[1] >= 2), None)
+
+
 def graph_map(
     representation: Float[ndarray, "cell component"] | None,
     obsm: Mapping[str, ndarray],
@@ -64,7 +104,7 @@ def graph_map(
         obsm: What the file brings; the first of `MAPS` in it is used.
         generator: Chooses the cells that are drawn, and a seed for UMAP.
     """
-    key = next((key for key in MAPS if key in obsm and obsm[key].shape[1] >= 2), None)
+    key = map_of_file(obsm)
     if key is not None:
         points = np.asarray(obsm[key], dtype=np.float64)[:, :2]
         drawn = some_of(len(points), MOST_CELLS, generator)
@@ -103,3 +143,13 @@ def some_of(size: int, most: int, generator: np.random.Generator) -> Int[ndarray
     if size <= most:
         return np.arange(size)
     return np.sort(generator.choice(size, most, replace=False))
+
+
+def _dealt(sizes: Mapping[str, int]) -> dict[str, int]:
+    """How many cells of each split are drawn: all of small ones, as many of the others."""
+    left, numbers = MOST_CELLS, {}
+    by_size = sorted(sizes, key=lambda name: sizes[name])
+    for place, name in enumerate(by_size):
+        numbers[name] = min(sizes[name], left // (len(by_size) - place))
+        left -= numbers[name]
+    return numbers
