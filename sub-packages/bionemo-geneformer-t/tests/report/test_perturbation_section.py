@@ -11,11 +11,14 @@ from two_forks import two_forks
 
 from bionemo.geneformer_t.perturbation.readouts import unit_of
 from bionemo.geneformer_t.perturbation.screen_verdict import HEADER
+from bionemo.geneformer_t.report.figures.fate_curves import weighted_curve
 from bionemo.geneformer_t.report.figures.perturbation_figures import FateChange
+from bionemo.geneformer_t.report.figures.rank_trends import RankTrends, rank_trends_figure
 from bionemo.geneformer_t.report.page import page, pictures_of
 from bionemo.geneformer_t.report.perturbation_section import (
     MOST_READOUTS,
     PerturbationResults,
+    first_genes,
     perturbation_section,
 )
 from bionemo.geneformer_t.report.pictures import Picture
@@ -92,6 +95,33 @@ def test_pictures_have_names_and_descriptions(found) -> None:
     assert len(alternatives) == shown.tags.count("img") == 3
     assert "with controls beside the model" in alternatives[0]
     assert alternatives[2].endswith("of Alp, Bet, Gam, Alp+Bet.")
+
+
+def test_the_first_genes_are_drawn_along_the_trajectory(found) -> None:
+    place, rising = np.linspace(0, 1, 40), np.linspace(0.2, 0.8, 40)
+    curve = weighted_curve(place, rising, np.ones(40))
+    trends = RankTrends(along="steps to go", curves={"Alp": curve, "Bet": curve}, num_cells=40)
+    figure = rank_trends_figure(replace(trends, is_reversed=True))
+    alp, bet = figure.axes
+    assert [axes.get_title(loc="left") for axes in (alp, bet)] == ["Alp", "Bet"]
+    np.testing.assert_allclose(alp.lines[0].get_ydata(), curve.mean)
+    assert alp.get_xlim()[0] > alp.get_xlim()[1]
+    assert bet.get_xlim() == alp.get_xlim()
+    section = perturbation_section(replace(found, trends=trends))
+    assert [picture.name for picture in pictures_of(section)][-1] == "perturbation_trends"
+    shown = Page(page("", "", "", {"perturbation": section}))
+    assert "over all 40 cells of the file" in words(shown)
+    assert shown.values("alt")[-1] == "Mean normalised rank of Alp, Bet along steps to go."
+    assert "Along the trajectory" not in words(made(replace(found, fates=None)))
+
+
+def test_single_genes_of_all_readouts_are_followed_in_turn(found) -> None:
+    assert first_genes(found.table, 8) == {"Alp": "w", "Bet": "x", "Gam": "y"}
+    last = found.table.assign(
+        p_value=np.where(found.table["readout"] == "fate B", found.table["p_value"][::-1], 0.5)
+    )
+    last.loc[(last["readout"] == "fate B") & (last["symbol"] == "Gam"), "p_value"] = 0.0
+    assert list(first_genes(last, 2)) == ["Alp", "Gam"]  # the first of A, then the first of B
 
 
 @pytest.mark.usefixtures("_unrendered")

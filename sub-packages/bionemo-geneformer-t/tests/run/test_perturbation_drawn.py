@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from perturbed_forks import with_perturbation
+from perturbed_forks import small_model, with_perturbation
 from two_forks import two_forks
 
 from bionemo.geneformer_t.report.perturbation_section import perturbation_section
@@ -62,6 +62,47 @@ def test_a_file_that_does_not_say_whose_effects_it_has_is_noted(cells, tmp_path)
         assert noted[0] == "no donors"
         assert noted[1].startswith(note.format(name))
         assert len(noted) == 2
+
+
+def test_the_first_genes_are_followed_along_the_trajectory(cells, tmp_path) -> None:
+    path = tmp_path / "effects.h5ad"
+    counts = cells.X.toarray()
+    order = np.argsort(-counts, axis=1, kind="stable")[:, :3]  # ties in the order of the genes
+    rank = np.where((order == 0).any(axis=1), 1 - (order == 0).argmax(axis=1) / 3, 0.0)
+    expected = [rank[:20].mean(), rank[20:].mean()]
+    assert abs(expected[0] - expected[1]) > 0.05
+
+    def trends():
+        cells.write_h5ad(path)
+        return perturbation_results(path, "mine", load=small_model).trends
+
+    cells.layers["counts"] = cells.X.copy()
+    cells.X = cells.X.sign()  # what was read is the layer
+    cells.obs["stage"] = np.repeat([1.0, 2.0], 20)
+    cells.obs["day"] = np.repeat(["D10", "D9"], 20)
+    cells.obs["fate_steps"] = np.repeat([7.0, np.nan], 20)
+    params = {**cells.uns["perturbation_params"], "layer": "counts"}
+    cells.uns["perturbation_params"] = {**params, "pseudotime_key": "stage", "time_key": "day"}
+    found = trends()
+    assert (found.along, found.num_cells, found.is_reversed) == ("stage", 40, False)
+    assert list(found.curves) == ["Alp", "Bet", "Gam"]  # no combination
+    np.testing.assert_allclose(found.curves["Alp"].place, [1, 2])
+    np.testing.assert_allclose(found.curves["Alp"].mean, expected, rtol=1e-6)
+
+    cells.uns["perturbation_params"] = {**params, "pseudotime_key": "", "time_key": "day"}
+    found = trends()
+    assert found.along == "day"
+    np.testing.assert_allclose(found.curves["Alp"].mean, expected[::-1], rtol=1e-6)
+
+    cells.uns["perturbation_params"] = params
+    found = trends()
+    assert (found.along, found.num_cells) == ("expected number of steps to a terminal state", 20)
+    assert found.is_reversed
+    np.testing.assert_allclose(found.curves["Alp"].mean, expected[:1], rtol=1e-6)
+
+    del cells.obs["fate_steps"]
+    assert trends() is None
+    assert perturbation_results(path, "mine").trends is None
 
 
 def test_the_file_beside_a_csv_says_whose_effects_it_has(cells, tmp_path) -> None:

@@ -19,7 +19,7 @@ from bionemo.geneformer_t.fates.chain_structure import (
 )
 from bionemo.geneformer_t.fates.fate_probabilities import Fates, fate_probabilities
 from bionemo.geneformer_t.fates.found_states import found_states
-from bionemo.geneformer_t.fates.terminal_settings import TERMINAL, TerminalSettings
+from bionemo.geneformer_t.fates.terminal_settings import STEPS, TERMINAL, TerminalSettings
 from bionemo.geneformer_t.fates.terminal_states import (
     Terminal,
     TerminalStates,
@@ -196,7 +196,7 @@ def columns_of_obs(fates: Fates) -> dict[str, Any]:
     """What is written to `obs`, by name."""
     return {
         "fate_entropy": fates.entropy,
-        "fate_steps": fates.steps,
+        STEPS: fates.steps,
         "fate_reached": fates.reached,
         TERMINAL: fates.states.categories(),
     }

@@ -10,6 +10,8 @@ BY_CHOICE = "fates_by_choice"
 """Where the comparison of fates for several choices of terminal states is, in `uns`."""
 TERMINAL = "terminal_state"
 """The column of obs with the terminal state of each cell; missing where it is in none."""
+STEPS = "fate_steps"
+"""The column of obs with the expected number of steps to a terminal state."""
 
 
 @dataclass(frozen=True, kw_only=True)

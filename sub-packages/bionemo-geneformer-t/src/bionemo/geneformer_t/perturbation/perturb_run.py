@@ -169,6 +169,7 @@ def how_made(run: Run, model: NextCellModel) -> dict[str, Any]:
         "fates_key": settings.fates_key,
         "pseudotime_key": settings.pseudotime_key or "",
         "time_key": run.given.settings.time_key or "",
+        "time_order": np.array(run.given.settings.time_order or (), dtype=object),
         "cluster_key": settings.cluster_key or "",
         "clusters": np.array(settings.clusters, dtype=object),
         "donor_key": settings.donor_key or "",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bionemo.geneformer_t.false_discoveries import FDR
+from bionemo.geneformer_t.fates.terminal_settings import STEPS
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.gene_values import gene_values
 from bionemo.geneformer_t.pl.label_colors import (
@@ -33,8 +34,6 @@ from bionemo.geneformer_t.report.figures.volcano import (
 
 if TYPE_CHECKING:
     import anndata
-
-_STEPS = "fate_steps"
 
 
 def drivers(
@@ -151,7 +150,7 @@ def driver_trends(
             axes.set_xlabel("fate probability" if along is None else along, fontsize=9)
             if ax is not None or number % ncols == 0:
                 axes.set_ylabel(unit, fontsize=9)
-            if along == _STEPS:
+            if along == STEPS:
                 axes.invert_xaxis()  # so that time goes from left to right
         legend_beside(panels[min(ncols, len(panels)) - 1], "fate")
     return shown(panels, show=show)

@@ -9,10 +9,8 @@ import pandas as pd
 
 from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source
 from bionemo.geneformer_t.false_discoveries import FDR
-from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.checkpoint import trained_model
-from bionemo.geneformer_t.inference.expected_ranks import rank_table
-from bionemo.geneformer_t.inference.next_cell import genes_per_cell
+from bionemo.geneformer_t.inference.gene_ranks import ranks_in_cells
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.perturbation.perturb_settings import PERTURBATION
 from bionemo.geneformer_t.perturbation.readouts import FATE
@@ -278,17 +276,12 @@ def perturbation_trends(
         colors = label_colors(adata, key_of_labels(adata, fates), fates, palette)
     used = trained_model(model)
     id_of = dict(zip(table["symbol"].astype(str), table["target"].astype(str), strict=True))
-    vocab = used.required_vocab()
-    tokens = vocab.encode([id_of[gene] for gene in wanted])
     source = anndata_source(adata, layer, use_raw=use_raw, round_counts=False, options=BY_LAYER)
-    ranks = np.concatenate([
-        rank_table(cells, genes_per_cell(used), len(vocab))[:, tokens].toarray()
-        for cells in CellReader(used, source, 0.0).blocks()
-    ])  # fmt: skip
+    ranks = ranks_in_cells(used, source, [id_of[gene] for gene in wanted])
     with canvas(len(wanted), ax, (3.3, 2.5), show=show, save=save, columns=ncols) as panels:
         for number, axes in enumerate(panels):
             curves = {
-                one: weighted_curve(place, ranks[:, number].astype(np.float64), weight)
+                one: weighted_curve(place, ranks[:, number], weight)
                 for one, weight in weights.items()
             }
             draw_curves(axes, curves, colors, wanted[number])

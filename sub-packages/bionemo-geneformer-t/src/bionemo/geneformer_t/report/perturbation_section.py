@@ -23,6 +23,7 @@ from bionemo.geneformer_t.report.figures.perturbation_figures import (
     rows_of,
     volcano_figure,
 )
+from bionemo.geneformer_t.report.figures.rank_trends import RankTrends, rank_trends_figure
 from bionemo.geneformer_t.report.figures.style import category_colors
 from bionemo.geneformer_t.report.page import Section
 from bionemo.geneformer_t.report.pictures import Picture
@@ -58,6 +59,8 @@ class PerturbationResults:
     """Fate probabilities, cells x fates."""
     in_cells: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Effects of cells x targets by readout; NaN where an edit does nothing."""
+    trends: RankTrends | None = None
+    """Ranks of the first genes along the trajectory."""
 
     @property
     def readouts(self) -> list[str]:
@@ -97,6 +100,7 @@ def perturbation_section(found: PerturbationResults) -> Section:
         "clusters": None,
         "changes": None,
         "changed": [],
+        "trends": None,
     }
     if tested:
         section["volcano"] = Picture.of(
@@ -110,7 +114,25 @@ def perturbation_section(found: PerturbationResults) -> Section:
         figure = fate_changes_figure(changes, names, colors)
         section["changes"] = Picture.of(figure, "perturbation_fates")
         section["changed"] = [change.symbol for change in changes]
+    if found.trends is not None:
+        section["trends"] = Picture.of(rank_trends_figure(found.trends), "perturbation_trends")
+        section |= {"followed": list(found.trends.curves), "along": found.trends.along}
+        section["num_followed"] = found.trends.num_cells
     return section
+
+
+def first_genes(table: pd.DataFrame, number: int) -> dict[str, str]:
+    """Symbols and ids of the first single genes of the readouts that are drawn, taken in turn.
+
+    Combinations are left out, as they have no rank.
+    """
+    readouts = [str(name) for name in dict.fromkeys(table["readout"])][:MOST_READOUTS]
+    single = table[~table["target"].astype(str).str.contains("+", regex=False)]
+    firsts = [first_symbols(rows_of(single, readout), number) for readout in readouts]
+    in_turn = dict.fromkeys(chain.from_iterable(zip_longest(*firsts)))
+    symbols = [symbol for symbol in in_turn if symbol is not None][:number]
+    ids = dict(zip(single["symbol"].astype(str), single["target"].astype(str), strict=True))
+    return {symbol: ids[symbol] for symbol in symbols}
 
 
 def _first_targets(table: pd.DataFrame, readout: str) -> Table:

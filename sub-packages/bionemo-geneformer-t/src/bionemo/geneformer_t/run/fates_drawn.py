@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.fates.find_fates import made_by
+from bionemo.geneformer_t.fates.terminal_settings import STEPS
 from bionemo.geneformer_t.neighbors.expression_pca import fit_axes
 from bionemo.geneformer_t.pl.stored import (
     DRIVERS,
@@ -69,9 +70,7 @@ def fate_results(
         coordinates=coordinates,
         map_name=name,
         terminal=_categories(adata, "terminal_state"),
-        steps=np.asarray(adata.obs["fate_steps"], dtype=np.float64)
-        if "fate_steps" in adata.obs
-        else None,
+        steps=np.asarray(adata.obs[STEPS], dtype=np.float64) if STEPS in adata.obs else None,
         cluster=None if cluster_key is None else _categories(adata, cluster_key),
         transitions=transition_matrix(adata, transitions) if transitions in adata.obsp else None,
         drivers=driver_table(adata, DRIVERS) if DRIVERS in adata.uns else None,

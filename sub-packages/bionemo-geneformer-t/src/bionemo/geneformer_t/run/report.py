@@ -37,8 +37,8 @@ class ReportSettings(EvaluateSettings):
     another model's transitions are refused."""
     perturbation: Path | None = None
     """Effects of edited genes to show on the page, the .h5ad or .csv of geneformer-t perturb. An
-    .h5ad also has effects by cluster and, if effects in cells were asked for (--with_cells), fates
-    before and after."""
+    .h5ad also has effects by cluster, the ranks of the first genes along the trajectory and, if
+    effects in cells were asked for (--with_cells), fates before and after."""
     num_genes: int = 8
     """Number of genes to show in addition; those that change most are chosen."""
 
@@ -64,7 +64,9 @@ def report(settings: ReportSettings) -> Path:
     checkpoint = summarise_checkpoint(settings.checkpoint)
     _check_genes(settings, checkpoint.vocab)  # before long work
     fates = _stored_fates(settings.fates, settings.cluster_key, checkpoint.fingerprint)
-    perturbation = _stored_perturbation(settings.perturbation, checkpoint.fingerprint)
+    perturbation = _stored_perturbation(
+        settings.perturbation, checkpoint.fingerprint, settings.checkpoint
+    )
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
     evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
@@ -83,11 +85,18 @@ def _stored_fates(path: Path | None, cluster_key: str | None, model: str) -> "Fa
     return fate_results(cells, key, model)
 
 
-def _stored_perturbation(path: Path | None, model: str) -> "PerturbationResults | None":
-    """Effects of edited genes, of the model with this fingerprint."""
+def _stored_perturbation(
+    path: Path | None, model: str, checkpoint: Path
+) -> "PerturbationResults | None":
+    """Effects of edited genes, of the model of this checkpoint, which has this fingerprint."""
+    from functools import partial
+
+    from bionemo.geneformer_t.inference.checkpoint import load_model
     from bionemo.geneformer_t.run.perturbation_drawn import perturbation_results
 
-    return None if path is None else perturbation_results(path, model)
+    if path is None:
+        return None
+    return perturbation_results(path, model, load=partial(load_model, checkpoint))
 
 
 def _check_genes(settings: ReportSettings, vocab: "GeneVocab | None") -> None:
