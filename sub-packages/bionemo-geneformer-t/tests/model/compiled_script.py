@@ -1,5 +1,8 @@
 """Steps with compiled layers beside plain ones: `compiled_script.py DEVICE BACKEND RECOMPUTE ...`.
 
+A third word of an option, as in `nothing:onednn:bf16-mixed`, is the precision, the second the
+library of products in float32, which compiled layers leave to PyTorch.
+
 They are in a process of their own, where shapes are not checked, for `torch.compile` cannot look
 through the checks. On a CPU, whose backends are compiled around, a plain operator stands in for
 those of GPUs.
@@ -13,7 +16,7 @@ import torch.nn.functional as F
 from small_steps import pairs_of, small_config, step
 from textbook import packed
 
-from bionemo.geneformer_t.model import layer
+from bionemo.geneformer_t.model import layer, products
 from bionemo.geneformer_t.model.attention.cell_offsets import per_query_segment
 from bionemo.geneformer_t.model.attention.choose import choose_attention
 from bionemo.geneformer_t.model.network import NextCellBert
@@ -42,8 +45,9 @@ def attend_gathered(query, key, value, query_groups, key_groups, dropout_prob=0.
     return attended[group, token - query_groups.short_offsets[group]]
 
 
-def compare(device: str, recompute: str) -> None:
+def compare(device: str, recompute: str, engine: str = "auto", precision: str = "float32") -> None:
     """Raise where a compiled step differs, or where another batch is compiled anew."""
+    is_short = precision == "bf16-mixed"
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     attend = attend_gathered
@@ -58,13 +62,16 @@ def compare(device: str, recompute: str) -> None:
     compiled = NextCellBert(config)
     compiled.load_state_dict(plain.state_dict())
     plain.to(device), compiled.to(device)
+    for net in (plain, compiled):
+        net.set_matmul_backend(engine)
     compiled.set_recompute(recompute)
     compiled.compile_layers()
     graphs = []
     for sizes in BATCHES:
         batch = packed(pairs_of(sizes)).to(device)
-        expected = step(plain, batch, attend)
-        for name, value in step(compiled, batch, attend).items():
+        with torch.autocast(device, torch.bfloat16, enabled=is_short):
+            expected, found = step(plain, batch, attend), step(compiled, batch, attend)
+        for name, value in found.items():
             torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
         graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     breaks = dict(torch._dynamo.utils.counters["graph_break"])
@@ -76,5 +83,6 @@ def compare(device: str, recompute: str) -> None:
 if __name__ == "__main__":
     device, backend, *options = sys.argv[1:]
     torch.compile = partial(torch.compile, backend=backend)
+    products.FEWEST_MULTIPLY_ADDS = 0  # small products go where large ones do
     for option in options:
-        compare(device, option)
+        compare(device, *option.split(":"))

@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bionemo.geneformer_t.model import products
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.run.train_temporal import train_temporal_geneformer
 from bionemo.geneformer_t.training.stop_signals import RunStopped, StopRequest
@@ -46,6 +47,14 @@ VARIANTS = {
     "limited_batches": {"limit_train_batches": 3, "limit_val_batches": 1, "num_epochs": 3},
     "workers": {"num_workers": 2, "num_epochs": 1},
     "bf16": {"precision": "bf16-mixed", "num_epochs": 1},
+    "bf16_accumulated": {
+        "precision": "bf16-mixed", "dropout_prob": 0.1, "recompute": "layers",
+        "micro_batch_size": 4, "num_epochs": 1,
+    },
+    "onednn": {
+        "matmul_backend": "onednn", "dropout_prob": 0.1, "recompute": "feed_forward",
+        "micro_batch_size": 4, "num_epochs": 1,
+    },
     "fp16": {"precision": "16-mixed", "num_epochs": 1},
     "contrastive": {"contrastive_weight": 1.0, "dropout_prob": 0.1, "num_epochs": 1},
     "stops_early": {
@@ -193,9 +202,27 @@ def whole_run(tiny_data_dir_template, tmp_path_factory) -> Callable[..., WholeRu
     return run
 
 
+NEEDS = {
+    "onednn": pytest.mark.skipif(
+        products.failed_trial() is not None, reason="oneDNN does not serve here"
+    )
+}
 variants = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n != "each_step" else ()) for n in VARIANTS]
+    "name",
+    [
+        pytest.param(name, marks=NEEDS.get(name, pytest.mark.slow if name != "each_step" else ()))
+        for name in VARIANTS
+    ],
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_products_go_where_large_ones_do() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "FEWEST_MULTIPLY_ADDS", 0)
+        yield
+
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU"),
     pytest.mark.usefixtures("without_type_checks"),  # which take a third of the time here
