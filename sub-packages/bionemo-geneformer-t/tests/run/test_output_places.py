@@ -8,6 +8,8 @@ from bionemo.geneformer_t.run.cli import main
 @pytest.mark.parametrize(
     ("command", "suffix", "needs_checkpoint"),
     [
+        ("embed", "h5ad", True),
+        ("predict", "csv", True),
         ("transitions", "h5ad", True),
         ("fates", "h5ad", False),
         ("drivers", "csv", False),
@@ -28,3 +30,12 @@ def test_a_place_that_cannot_be_written_is_refused_first(
         main([command, *given, "--output", str(tmp_path / "missing" / f"out.{suffix}")])
     assert "none" in capsys.readouterr().err
     assert not (tmp_path / "missing").exists()
+
+
+def test_scores_that_cannot_be_written_are_not_computed(tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("no folder")
+    given = ["--checkpoint", "none.ckpt", "--data_dir", str(tmp_path / "none")]
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", *given, "--output_dir", str(tmp_path / "file")])
+    assert end.value.code == 2
+    assert f"{tmp_path / 'file'} is a file, not a folder" in capsys.readouterr().err

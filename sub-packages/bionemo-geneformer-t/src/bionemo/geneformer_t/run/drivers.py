@@ -57,7 +57,8 @@ def drivers(settings: DriversSettings) -> Path:
 
     The effect is a correlation within strata: cells of one cluster with similar depth, and of one
     donor with `--donor_key`. P-values come from permutations within strata; with donors, the donor
-    is the unit, and below four donors there are effects and no p-values.
+    is the unit, and below four donors there are effects and no p-values. Genes are counted and
+    named as found at q < 0.05 (false discovery rate), as by `perturb`; the table has all.
     """
     from bionemo.geneformer_t.counts.h5ad import backed_cells
     from bionemo.geneformer_t.files import require_writable, write_text

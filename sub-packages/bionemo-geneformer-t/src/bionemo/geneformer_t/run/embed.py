@@ -65,9 +65,11 @@ def embed(settings: EmbedSettings) -> Path:
     """
     from bionemo.geneformer_t.counts.h5ad import h5ad_input
     from bionemo.geneformer_t.counts.row_order import row_wise
+    from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.inference.checkpoint import load_encoder
     from bionemo.geneformer_t.inference.embedder import Embedder
 
+    require_writable(settings.output)
     source = input_file(settings.input)
     model = load_encoder(settings.checkpoint, settings.precision)
     with h5ad_input(source, _choice(settings)) as opened, row_wise(opened.counts) as rows:

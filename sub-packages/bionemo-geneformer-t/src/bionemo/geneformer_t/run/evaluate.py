@@ -116,6 +116,7 @@ def evaluate_checkpoint(
     )
     from bionemo.geneformer_t.evaluate.retrieval.retrieved_cells import retrieved_cells
     from bionemo.geneformer_t.evaluate.simulated_data import simulated_bounds
+    from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor
@@ -124,6 +125,8 @@ def evaluate_checkpoint(
     from bionemo.geneformer_t.report.evaluated import Evaluated
     from bionemo.geneformer_t.report.in_sample import in_sample_words
 
+    if settings.output_dir is not None:
+        require_writable(settings.output_dir / EVALUATION)
     _check_split(settings)
     names = dict.fromkeys(["train", settings.split])
     stores = stores or {name: CellStore.open(settings.data_dir / name) for name in names}

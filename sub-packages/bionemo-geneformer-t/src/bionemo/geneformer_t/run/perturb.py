@@ -72,7 +72,9 @@ def perturb(settings: PerturbCommandSettings) -> Path:
 
     Every gene is edited in every chosen cell that has it, the edited cell is read by the model, and
     the mean of the change over cells is compared with the changes that matched genes make. A model
-    knows what goes together in its data: effects are associations, and no experiment.
+    knows what goes together in its data: effects are associations, and no experiment. Genes are
+    counted and named as found at q < 0.05 (false discovery rate), as by `drivers`; the table has
+    all.
     """
     from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.inference.checkpoint import load_model

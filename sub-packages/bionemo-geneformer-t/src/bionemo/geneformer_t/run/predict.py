@@ -81,6 +81,7 @@ def predict(settings: PredictSettings) -> Path:
     """
     import numpy as np
 
+    from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.inference.cell_marks import CellMarks
     from bionemo.geneformer_t.inference.cell_reader import CellReader
     from bionemo.geneformer_t.inference.checkpoint import load_model
@@ -89,6 +90,7 @@ def predict(settings: PredictSettings) -> Path:
     from bionemo.geneformer_t.inference.prediction_file import write_predictions
     from bionemo.geneformer_t.progress import Progress
 
+    require_writable(settings.output)
     model = load_model(settings.checkpoint, settings.precision)
     with (
         _counts(model, settings) as (source, given, notes, obs),
