@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from measure import best_rates, paired_seconds, report, verdict
+from measure import best_rates, cpu_name, paired_seconds, report, verdict
 
 from bionemo.geneformer_t.model.products import (
     FEWEST_MULTIPLY_ADDS,
+    lacks_bfloat16,
     uses_onednn,
     weight_gradient_in_onednn,
 )
@@ -71,7 +72,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    print(cpu_name())
     rates = best_rates(clock=time.process_time)
+    if lacks_bfloat16():
+        print("bfloat16: this processor has no instructions for it (avx512_bf16 or AMX)")
     for precision, by_library in rates.items():
         texts = ", ".join(f"{library} {rate:.0f}" for library, rate in by_library.items())
         print(f"{precision}, GFLOP/s on one core: {texts}; best {max(by_library.values()):.0f}")
