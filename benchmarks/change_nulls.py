@@ -39,7 +39,7 @@ from bionemo.geneformer_t.evaluate.scores.profiles import (
 from bionemo.geneformer_t.evaluate.scores.step_direction import cosines
 from bionemo.geneformer_t.evaluate.simulator_bound import draw_places
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.inference.expected_ranks import rank_weights
+from bionemo.geneformer_t.model.normalised_ranks import rank_weights
 
 DRAWS, GRAPHS = 200, 5
 NAMES = (

@@ -37,7 +37,7 @@ from bionemo.geneformer_t.evaluate.scores.profiles import PairProfiles
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.graph import NeighborGraph
-from bionemo.geneformer_t.inference.expected_ranks import rank_weights
+from bionemo.geneformer_t.model.normalised_ranks import rank_weights
 from bionemo.geneformer_t.simulation import (
     SimulationSettings,
     Tree,

@@ -22,9 +22,9 @@ from bionemo.geneformer_t.counts.h5ad import h5ad_source
 from bionemo.geneformer_t.fates.candidates import Candidates
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.checkpoint import load_model
-from bionemo.geneformer_t.inference.expected_ranks import rank_weights
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.normalised_ranks import rank_weights
 from bionemo.geneformer_t.perturbation.deletion_estimates import deletion_estimates
 from bionemo.geneformer_t.perturbation.gene_gates import Readout
 from bionemo.geneformer_t.perturbation.screen_recall import LARGEST, screen_recall
@@ -67,7 +67,7 @@ def readout_of(model: NextCellModel, cells: Ragged, labels: np.ndarray) -> Reado
         )
     log_mean = of_references.logsumexp(0) - np.log(REFERENCES)
 
-    def readout(log_probs: Tensor) -> Tensor:
+    def readout(log_probs: Tensor, _points: Tensor) -> Tensor:
         fates = ((sums(log_probs) - log_mean) / TEMPERATURE).softmax(-1) @ is_label
         expected = torch.einsum("r,crg->cg", weights, log_probs[..., read].exp())
         return torch.cat([fates, expected], dim=1)

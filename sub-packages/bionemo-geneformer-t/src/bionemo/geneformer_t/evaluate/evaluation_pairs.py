@@ -75,6 +75,8 @@ class CellPairs:
     """Tokens, genes and special ones."""
     policy: TokenSelectionPolicy = "identity"
     """Which genes make up the next cell, as in training."""
+    measured: Int[ndarray, " pair"] | None = None
+    """Rows of the cells that next cells were drawn from; None where they are these cells."""
 
     @classmethod
     def from_graph(cls, graph: NeighborGraph, **fields: object) -> "CellPairs":
@@ -170,6 +172,7 @@ class CellPairs:
             current=current,
             following=self.following[pairs],
             weights=weights / total[current],
+            measured=None if self.measured is None else self.measured[pairs],
         )
 
     def draw_cells(self, number: int, rng: np.random.Generator) -> "CellPairs":

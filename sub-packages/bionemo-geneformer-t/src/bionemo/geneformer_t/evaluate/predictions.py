@@ -28,7 +28,7 @@ from bionemo.geneformer_t.evaluate.evaluation_pairs import (
 )
 from bionemo.geneformer_t.evaluate.scores.calibration import Calibration, calibration
 from bionemo.geneformer_t.evaluate.scores.token_scores import CellSums, TokenSums, token_sums
-from bionemo.geneformer_t.inference.expected_ranks import rank_weights
+from bionemo.geneformer_t.model.normalised_ranks import rank_weights
 
 T = TypeVar("T")
 

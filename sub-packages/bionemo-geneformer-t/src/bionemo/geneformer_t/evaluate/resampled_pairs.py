@@ -66,6 +66,7 @@ def resampled(
         current=np.repeat(pairs.current, copies),
         following=drawn.ravel(),
         weights=np.repeat(pairs.weights / copies, copies),
+        measured=np.repeat(pairs.following, copies),
     )
 
 

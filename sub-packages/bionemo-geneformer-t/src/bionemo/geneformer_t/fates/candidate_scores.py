@@ -6,7 +6,9 @@ context. The score is therefore the pointwise mutual information (Church and Han
     log P(candidate | context) - log mean_j P(candidate | context j),
 
 over reference contexts j, a sample of training cells. Each context is encoded once, whatever the
-number of candidates. Scores are made in blocks, of which the highest of each context are kept.
+number of candidates. To it is added, with a weight, what canonical axes say of the same two cells
+(`model/canonical_axes.py`). Scores are made in blocks, of which the highest of each context are
+kept.
 """
 
 import math
@@ -57,6 +59,8 @@ class CandidateScorer:
         references: Contexts whose mean probability of a candidate is what a score is relative to;
             None for log-probabilities as they are.
         use_memory: Use the kNN memory where the model has one.
+        axes_weight: Weight of the score along the model's canonical axes; where it is not 0, the
+            model has axes, and the candidates points along them.
         candidates_at_once: Candidates in a block, at most.
         contexts_at_once: Contexts in a batch, at most; fewer where their tables are large.
 
@@ -72,12 +76,14 @@ class CandidateScorer:
         references: Ragged | None = None,
         *,
         use_memory: bool = True,
+        axes_weight: float = 0.0,
         candidates_at_once: int = CANDIDATES_AT_ONCE,
         contexts_at_once: int = CONTEXTS_AT_ONCE,
     ) -> None:
         model.require_next_cells()
         self.model = model
         self.candidates = candidates
+        self.axes_weight = axes_weight
         self._memory = model.memory if use_memory else None
         self._contexts_at_once = contexts_at_once
         self._candidates_at_once = candidates_at_once
@@ -111,7 +117,8 @@ class CandidateScorer:
             best = torch.full((len(batch), number), -math.inf, dtype=torch.float64)
             where = torch.full((len(batch), number), -1)
             for part in self._parts(rows):
-                scores = torch.from_numpy(self._scores(table, part))
+                of_axes = self.along_axes(contexts.take(batch), part)
+                scores = torch.from_numpy(self._scores(table, part) + of_axes)
                 if excluded is not None:
                     _exclude(scores, part, excluded[batch])
                 both = torch.cat([best, scores], dim=1)
@@ -125,11 +132,25 @@ class CandidateScorer:
 
     def all_scores(self, contexts: Ragged) -> Float[ndarray, "context candidate"]:
         """The scores of all candidates: for few cells, as this is a dense matrix."""
+        return self.network_scores(contexts) + self.along_axes(contexts)
+
+    def network_scores(self, contexts: Ragged) -> Float[ndarray, "context candidate"]:
+        """The same without what canonical axes add."""
         scores = np.empty((len(contexts), len(self.candidates)))
         for batch, (table,) in self._tables(contexts):
             for part in self._parts(np.arange(len(self.candidates))):
                 scores[np.ix_(batch, part)] = self._scores(table, part)
         return scores
+
+    def along_axes(
+        self, contexts: Ragged, rows: Int[ndarray, " row"] | slice = slice(None)
+    ) -> Float[ndarray, "context row"] | float:
+        """What canonical axes add to the scores of some candidates; 0 where they are not used."""
+        if not self.axes_weight:
+            return 0.0
+        axes = self.model.required_axes()
+        observed = self.candidates.points[axes][rows]
+        return self.axes_weight * axes.information(axes.expected(contexts), observed)
 
     def _parts(self, rows: Int[ndarray, " row"]) -> list[Int[ndarray, " _"]]:
         step = self._candidates_at_once
@@ -185,6 +206,7 @@ def candidate_scores(
     number: int | None = None,
     num_ranks: int | None = None,
     use_memory: bool = True,
+    axes_weight: float = 0.0,
     exclude_self: bool = False,
     candidates_at_once: int = CANDIDATES_AT_ONCE,
     contexts_at_once: int = CONTEXTS_AT_ONCE,
@@ -202,6 +224,7 @@ def candidate_scores(
         number: How many candidates to keep for each context; all by default.
         num_ranks: Ranks that count; by default 128, or as many as the model reads of a cell.
         use_memory: Use the kNN memory where the model has one.
+        axes_weight: Weight of the score along the model's canonical axes, which is added to `pmi`.
         exclude_self: Contexts and candidates are the same cells, and none is its own candidate.
         candidates_at_once: Candidates in a block; with `contexts_at_once`, this bounds the memory.
         contexts_at_once: Contexts in a batch, at most.
@@ -233,15 +256,24 @@ def candidate_scores(
             f"number must be between 1 and {available}, the candidates of each context; got "
             f"{number}"
         )
+    if axes_weight and (model.axes is None or score != "pmi"):
+        raise ValueError(
+            f"axes_weight is {axes_weight:g}; it needs the score 'pmi' and a model with canonical "
+            f"axes; got the score {score!r} and a model "
+            f"{'without axes' if model.axes is None else 'with them'}"
+        )
     if score == "pmi":
         references = contexts if references is None else references
     num_ranks = ranks_to_score(model, num_ranks, TransitionChoice.num_ranks)
-    held = Candidates.of(candidates, num_ranks, vocab)
+    held = Candidates.of(
+        candidates, num_ranks, vocab, [model.axes] if model.axes and axes_weight else []
+    )
     scorer = CandidateScorer(
         model,
         held,
         references if score == "pmi" else None,
         use_memory=use_memory,
+        axes_weight=axes_weight,
         candidates_at_once=candidates_at_once,
         contexts_at_once=contexts_at_once,
     )

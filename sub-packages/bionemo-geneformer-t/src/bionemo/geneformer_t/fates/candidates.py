@@ -10,14 +10,15 @@ and the sum is scaled up to that number of ranks, as if its missing ranks were a
 others on average. Depth then does not decide, although the score of a shallow cell is less certain.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Float, Int, Int32
 from numpy import ndarray
 
 from bionemo.geneformer_t.inference.embedder import OnCells
+from bionemo.geneformer_t.model.canonical_axes import CanonicalAxes
 from bionemo.geneformer_t.ragged import Ragged, places_within
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -32,20 +33,29 @@ class Candidates:
     """Which of the entries each candidate has at each rank; `len(entries)` where it has no gene."""
     num_genes: Int[ndarray, " candidate"]
     """Ranks at which each has a gene, up to all."""
+    points: Mapping[CanonicalAxes, Float[ndarray, "candidate axis"]] = field(default_factory=dict)
+    """Where each is as a next cell, along the canonical axes of each model that may score it."""
 
     @classmethod
-    def of(cls, cells: Ragged, num_ranks: int, vocab: GeneVocab) -> "Candidates":
+    def of(
+        cls,
+        cells: Ragged,
+        num_ranks: int,
+        vocab: GeneVocab,
+        axes: Collection[CanonicalAxes] = (),
+    ) -> "Candidates":
         """Candidates from encoded cells, which are in memory as a whole.
 
         Args:
             cells: Genes of each in rank order, without special tokens.
             num_ranks: Ranks that count.
             vocab: The model's.
+            axes: Canonical axes along which scores are asked for, if any.
 
         Raises:
             ValueError: Cells hold ids that are no genes of this vocabulary.
         """
-        return cls.of_blocks([cells], len(cells), num_ranks, vocab)
+        return cls.of_blocks([cells], len(cells), num_ranks, vocab, axes)
 
     @classmethod
     def of_blocks(
@@ -54,6 +64,7 @@ class Candidates:
         num_cells: int,
         num_ranks: int,
         vocab: GeneVocab,
+        axes: Collection[CanonicalAxes] = (),
         on_cells: OnCells = int,
     ) -> "Candidates":
         """The same from blocks of consecutive cells, of which the highest ranks alone are kept.
@@ -63,6 +74,7 @@ class Candidates:
             num_cells: Cells in all blocks.
             num_ranks: Ranks that count.
             vocab: The model's.
+            axes: As for `of`.
             on_cells: Told how many more cells are read.
 
         Raises:
@@ -72,9 +84,12 @@ class Candidates:
         places = np.full((num_cells, num_ranks), size, dtype=np.int32)
         is_used = np.zeros(size + 1, dtype=bool)
         num_genes = np.zeros(num_cells, dtype=np.int64)
+        points = {of: np.zeros((num_cells, len(of)), dtype=np.float32) for of in axes}
         first = 0
         for block in blocks:
             _check_genes(block, vocab)
+            for of, found_points in points.items():
+                found_points[first : first + len(block)] = of.observed(block)
             cells = block.truncated(num_ranks)
             ranks = places_within(cells.lengths)
             found = ranks * len(vocab) + cells.values
@@ -89,7 +104,7 @@ class Candidates:
         place_of[entries] = np.arange(len(entries))
         for part in np.array_split(places, max(1, num_cells // 4096)):
             part[:] = place_of[part]
-        return cls(entries=entries, places=places, num_genes=num_genes)
+        return cls(entries=entries, places=places, num_genes=num_genes, points=points)
 
     def __len__(self) -> int:
         return len(self.places)

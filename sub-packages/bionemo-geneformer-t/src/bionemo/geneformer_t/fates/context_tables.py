@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bionemo.geneformer_t.fates.candidates import Candidates
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
-from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, context_points
+from bionemo.geneformer_t.model.knn_memory import HIDDEN, KnnInterpolation, context_points
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, evaluating
 from bionemo.geneformer_t.model.prediction import all_masked, check_lengths
 from bionemo.geneformer_t.ragged import Ragged
@@ -59,17 +59,21 @@ def context_tables(
     longest, num_ranks = int(cells.lengths.max(initial=0)), candidates.num_ranks
     check_lengths(num_ranks, longest, model.config, vocab)
     head = _GeneHead(model, candidates)
+    used = [memory for memory in memories if memory is not None]
+    in_hidden = any(memory.mixing.space == HIDDEN for memory in used)
     order = np.argsort(-cells.lengths, kind="stable")
     step = max(1, min(at_once, _NUMBERS_AT_ONCE // max(1, len(candidates.entries))))
     part = max(1, min(step, _NUMBERS_AT_ONCE // (num_ranks * len(vocab.genes))))
     for start in range(0, len(order), step):
         batch = order[start : start + step]
         read = [
-            head.log_probs(cells.take(batch[at : at + part]), with_points=any(memories))
+            head.log_probs(cells.take(batch[at : at + part]), with_points=in_hidden)
             for at in range(0, len(batch), part)
         ]
         log_probs = torch.cat([of_part for of_part, _ in read])
         points = np.concatenate([of_part for _, of_part in read])
+        if used and not in_hidden:
+            points = model.required_axes().expected(cells.take(batch))
         yield batch, [_table(log_probs, points, memory, head) for memory in memories]
 
 

@@ -1,13 +1,16 @@
 """Fit the settings of transitions on validation cells, by the likelihood of their true successors.
 
-Ranks, use of the kNN memory and temperature are those under which the softmax over all candidates
-gives the true successors the highest likelihood. Then fewer candidates are kept: a matrix of k of
-them is judged as (1 - spread) * matrix + spread * equal probabilities, since a true successor that
-is not kept would have the probability 0; and k is the smallest number whose likelihood is within
-one standard error of the best (the one-standard-error rule of Breiman et al. 1984, section 3.4.3).
+Ranks, use of the kNN memory, temperature and weight of the canonical axes are those under which the
+softmax over all candidates gives the true successors the highest likelihood. Then fewer candidates
+are kept: a matrix of k of them is judged as (1 - spread) * matrix + spread * equal probabilities,
+since a true successor that is not kept would have the probability 0; and k is the smallest number
+whose likelihood is within one standard error of the best (the one-standard-error rule of Breiman et
+al. 1984, section 3.4.3).
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -31,7 +34,13 @@ MAX_CANDIDATES = 2_000
 NUM_RANKS = (32, 64, 128, 256)
 TEMPERATURES = tuple(2.0 ** (step / 2) for step in range(-2, 15))
 """From 0.5 to 128 nats."""
+AXES_SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
+"""Weights of the canonical axes, divided by the temperature."""
+LESS_OF_THE_NETWORK = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""What the best temperature of the network alone is multiplied by beside canonical axes."""
 NUM_SUCCESSORS = (5, 10, 20, 30, 50, 100)
+AROUND = tuple(2.0 ** (step / 2) for step in range(-8, 5))
+"""What the temperature over all candidates is multiplied by where fewer are kept."""
 SPREADS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Weights of equal probabilities."""
 
@@ -77,15 +86,8 @@ def fit_transitions(model: NextCellModel, references: Ragged, held: HeldOut) -> 
         references: Contexts that scores are relative to.
         held: Contexts with their true successors.
     """
-    options = scores_of_options(model, held, references)
-    best, scores = max(
-        (
-            (replace(choice, temperature=temperature), scores)
-            for choice, scores in options
-            for temperature in TEMPERATURES
-        ),
-        key=lambda option: likelihoods(option[1] / option[0].temperature, held.truth).mean(),
-    )
+    of_axes, options = scores_along_axes(model, held), scores_of_options(model, held, references)
+    best, scores, _ = max(_tried(options, of_axes, held.truth), key=lambda tried: tried[2])
     choice, spread, likelihood = choose_number(scores, held.truth, best)
     return TransitionFit(
         choice=choice,
@@ -147,6 +149,44 @@ def scores_of_options(
     ]
 
 
+def scores_along_axes(
+    model: NextCellModel, held: HeldOut
+) -> Float[ndarray, "context candidate"] | None:
+    """What the canonical axes say of all candidates; None for a model without axes."""
+    if model.axes is None:
+        return None
+    points = model.axes.expected(held.contexts), model.axes.observed(held.candidates)
+    return model.axes.information(*points).astype(np.float64)
+
+
+def _tried(
+    options: Sequence[tuple[TransitionChoice, Float[ndarray, "context candidate"]]],
+    of_axes: Float[ndarray, "context candidate"] | None,
+    truth: Float[ndarray, "context candidate"],
+) -> Iterator[tuple[TransitionChoice, Float[ndarray, "context candidate"], float]]:
+    """Choices with their scores, and how probable these make the true successors.
+
+    Weights of the canonical axes are tried beside temperatures from the best one of the network
+    alone upwards, as the axes take over some of what it says.
+    """
+
+    def judged(scores: ndarray, choice: TransitionChoice) -> float:
+        return float(likelihoods(scores / choice.temperature, truth).mean())
+
+    for option, scores in options:
+        alone = [replace(option, temperature=temperature) for temperature in TEMPERATURES]
+        found = [judged(scores, choice) for choice in alone]
+        first = int(np.argmax(found))
+        yield alone[first], scores, found[first]
+        if of_axes is None:
+            continue
+        for share, less in product(AXES_SHARES, LESS_OF_THE_NETWORK):
+            temperature = alone[first].temperature * less
+            both = replace(option, temperature=temperature, axes_weight=share * temperature)
+            joined = scores + both.axes_weight * of_axes
+            yield both, joined, judged(joined, both)
+
+
 def likelihoods(
     logits: Float[ndarray, "context candidate"],
     truth: Float[ndarray, "context candidate"],
@@ -180,6 +220,7 @@ def choose_number(
     """
     available = scores.shape[1] - 1
     numbers = sorted({min(number, available) for number in NUM_SUCCESSORS})
+    temperatures = [choice.temperature * factor for factor in AROUND]
     order = np.argsort(-scores, axis=1, kind="stable")
     tried = []
     for number in numbers:
@@ -190,7 +231,7 @@ def choose_number(
             max(
                 (
                     (likelihoods(kept / temperature, truth, spread), temperature, spread)
-                    for temperature in TEMPERATURES
+                    for temperature in temperatures
                     for spread in SPREADS
                 ),
                 key=lambda found: found[0].mean(),

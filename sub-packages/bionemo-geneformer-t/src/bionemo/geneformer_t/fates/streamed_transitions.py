@@ -97,14 +97,15 @@ def streamed_transitions(
     reader = CellReader(model, to.source, settings.min_mapped_counts)
     blocks = drawn.following(reader.blocks()) if is_square else reader.blocks()
     number = to.source.shape[0]
-    held = Candidates.of_blocks(blocks, number, choice.num_ranks, reader.vocab, on_cells)
+    axes = [model.axes] if model.axes and choice.axes_weight else []
+    held = Candidates.of_blocks(blocks, number, choice.num_ranks, reader.vocab, axes, on_cells)
     sets = candidate_sets(cells, to, held, settings)
     kept_number = _number_to_keep(sets, settings, choice, is_square=is_square)
     if model.transitions is None and not is_square and settings.score == "pmi":
         drawn.read(CellReader(model, cells.source, settings.min_mapped_counts).blocks())
     references = _references(model, settings, drawn)
     scorer = CandidateScorer(
-        model, held, references, use_memory=choice.use_memory,
+        model, held, references, use_memory=choice.use_memory, axes_weight=choice.axes_weight,
         candidates_at_once=settings.candidates_at_once, contexts_at_once=settings.contexts_at_once,
     )  # fmt: skip
     contexts = CellReader(model, cells.source, settings.min_mapped_counts)
@@ -149,10 +150,12 @@ def choice_of(model: NextCellModel, settings: TransitionSettings) -> TransitionC
     fitted = model.transitions.choice if model.transitions else TransitionChoice()
     given = {field.name: getattr(settings, field.name) for field in fields(TransitionChoice)}
     chosen = replace(fitted, **{name: v for name, v in given.items() if v is not None})
+    has_axes = model.axes is not None and settings.score == "pmi"
     return replace(
         chosen,
         num_ranks=ranks_to_score(model, settings.num_ranks, fitted.num_ranks),
         use_memory=chosen.use_memory and model.memory is not None,
+        axes_weight=chosen.axes_weight if has_axes else 0.0,
     )
 
 

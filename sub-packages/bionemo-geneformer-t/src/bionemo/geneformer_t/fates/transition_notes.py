@@ -4,6 +4,9 @@ from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import TransitionChoice, TransitionSettings
 from bionemo.geneformer_t.ragged import Ragged
 
+_FITTED_TOGETHER = ("num_ranks", "use_memory", "axes_weight")
+"""Settings for which a temperature is fitted."""
+
 
 def notes_on_fit(
     model: NextCellModel,
@@ -21,7 +24,7 @@ def notes_on_fit(
     """
     if model.transitions is not None:
         fitted = model.transitions.choice
-        given = {name: getattr(settings, name) for name in ("num_ranks", "use_memory")}
+        given = {name: getattr(settings, name) for name in _FITTED_TOGETHER}
         other = [name for name, v in given.items() if v not in {None, getattr(fitted, name)}]
         other += ["score"] * (settings.score != "pmi")
         if not other or settings.temperature is not None:

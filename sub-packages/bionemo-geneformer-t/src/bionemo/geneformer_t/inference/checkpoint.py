@@ -17,6 +17,7 @@ from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.folder import MEDIANS, VOCAB
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
+from bionemo.geneformer_t.model.canonical_axes import CanonicalAxes
 from bionemo.geneformer_t.model.checkpoint_contents import checkpoint_entry
 from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
@@ -48,6 +49,7 @@ class CheckpointSummary:
     vocab: GeneVocab | None
     pair_settings: PairSettings | None
     provenance: Provenance | None
+    axes: CanonicalAxes | None
     memory: KnnInterpolation | None
     transitions: TransitionFit | None
     step: int
@@ -132,6 +134,7 @@ def summarise_checkpoint(path: Path) -> CheckpointSummary:
         vocab=model.vocab,
         pair_settings=model.pair_settings,
         provenance=model.provenance,
+        axes=model.axes,
         memory=model.memory,
         transitions=model.transitions,
         step=content.get("global_step", 0),

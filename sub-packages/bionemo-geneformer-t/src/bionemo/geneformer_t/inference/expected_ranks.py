@@ -9,14 +9,14 @@ genes: a model predicts which genes come at which rank, not how many there are.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.ragged import Ragged, places_within
+from bionemo.geneformer_t.model.normalised_ranks import rank_table, rank_weights
+from bionemo.geneformer_t.ragged import Ragged
 
 MOST_RANKS = 256
 """Ranks that count, at most: the work grows with ranks times genes of the vocabulary."""
@@ -46,11 +46,6 @@ class ExpectedRanks:
     def change(self) -> Float[ndarray, "cell gene"]:
         """Of the prediction against the current cell."""
         return self.following - self.current
-
-
-def rank_weights(num_ranks: int) -> Float[ndarray, " rank"]:
-    """The normalised rank at each rank: 1 at the first, falling evenly to 0 after the last."""
-    return 1 - np.arange(num_ranks) / num_ranks
 
 
 def ranks_that_count(model: NextCellModel, genes_per_cell: int) -> int:
@@ -84,10 +79,3 @@ def current_ranks(
     """Normalised ranks of genes in current cells, given as genes in rank order."""
     table: ndarray = rank_table(contexts, num_ranks, vocab_size).toarray()
     return table[:, gene_ids]
-
-
-def rank_table(contexts: Ragged, num_ranks: int, vocab_size: int) -> sp.csr_array:
-    """The same for all tokens, cells x vocabulary, without the zeros."""
-    kept = contexts.truncated(num_ranks)
-    weights = rank_weights(num_ranks).astype(np.float32)[places_within(kept.lengths)]
-    return sp.csr_array((weights, kept.values, kept.offsets), shape=(len(kept), vocab_size))

@@ -102,6 +102,8 @@ def left_out(model: NextCellModel) -> list[str]:
         found.append("changes of the bias from rank to rank")
     if model.memory is not None:
         found.append("memory of training cells")
+    if model.axes is not None:
+        found.append("canonical axes of current and next cells")
     return found
 
 

@@ -12,7 +12,7 @@ from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_o
 
 
 def model_fingerprint(model: NextCellModel) -> str:
-    """SHA-256 over weights, sizes, vocabulary, medians, memory, and how cells are encoded."""
+    """SHA-256 over weights, sizes, vocabulary, medians, axes, memory, and how cells are encoded."""
     settings = settings_of(model)
     meaning = {
         "config": model.config.to_dict(),
@@ -27,10 +27,16 @@ def model_fingerprint(model: NextCellModel) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(values.view(torch.uint8).numpy().tobytes())
+    arrays: dict[str, np.ndarray] = {}
+    if model.axes is not None:
+        axes = vars(model.axes)
+        arrays |= {f"axes.{name}": np.asarray(value) for name, value in axes.items()}
     if model.memory is not None:
         memory = model.memory
         digest.update(json.dumps(asdict(memory.mixing), sort_keys=True).encode())
-        for name, array in {**vars(memory.index), "gene_ids": memory.gene_ids}.items():
-            digest.update(f"memory.{name} {array.shape} {array.dtype.str}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+        arrays |= {f"memory.{name}": array for name, array in vars(memory.index).items()}
+        arrays["memory.gene_ids"] = memory.gene_ids
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

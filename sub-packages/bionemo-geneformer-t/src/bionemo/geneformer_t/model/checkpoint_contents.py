@@ -11,6 +11,7 @@ import torch
 
 import bionemo.geneformer_t as package
 from bionemo.geneformer_t.config import PairSettings
+from bionemo.geneformer_t.model.canonical_axes import CanonicalAxes
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
@@ -23,7 +24,8 @@ from bionemo.geneformer_t.vocab import GeneVocab
 
 T = TypeVar("T")
 _WITH_VALUES = (
-    "vocab", "pair_settings", "start", "provenance", "memory", "training_cells", "transitions",
+    "vocab", "pair_settings", "start", "provenance", "axes", "memory", "training_cells",
+    "transitions",
 )  # fmt: skip
 
 
@@ -37,6 +39,7 @@ class CheckpointEntry:
     """What low-rank updates are multiplied by, where the weights hold any."""
     start: StartReport | None
     provenance: Provenance | None
+    axes: CanonicalAxes | None
     memory: KnnInterpolation | None
     training_cells: TrainingCells | None
     transitions: TransitionFit | None
@@ -59,6 +62,7 @@ class CheckpointEntry:
             lora_scale=values.get("lora_scale"),
             start=read("start", StartReport.from_dict),
             provenance=read("provenance", Provenance.from_dict),
+            axes=read("axes", CanonicalAxes.from_dict),
             memory=read("memory", KnnInterpolation.from_dict),
             training_cells=read("training_cells", TrainingCells.from_dict),
             transitions=read("transitions", TransitionFit.from_dict),

@@ -2,12 +2,14 @@
 
 Also known as kNN-LM (Khandelwal et al. 2020): a small network forgets most of its training cells,
 so at prediction the successors of those training cells that are nearest in its own hidden states
-are mixed in. The index is part of the checkpoint, beside the weights that it belongs to.
+are mixed in. Or it is found by the canonical axes of a model what cells are near: current cells
+whose next cells are expected at the same place, or the training cells that are at that place. The
+index is part of the checkpoint, beside the weights that it belongs to.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,6 +20,12 @@ from torch import Tensor
 from bionemo.geneformer_t.model.entry_frequencies import entry_frequencies
 from bionemo.geneformer_t.model.successor_index import SuccessorIndex, add_found
 from bionemo.geneformer_t.setting_values import Settings
+
+Space = Literal["hidden states", "canonical axes", "next cells"]
+"""Where cells are near: by the mean hidden state of current cells, by where the next cells of
+current cells are expected along canonical axes, or by where next cells themselves are along these.
+"""
+HIDDEN, CANONICAL, NEXT = get_args(Space)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +42,16 @@ class Mixing(Settings):
     """Weight of the successors of similar cells."""
     uniform: float
     """Weight of the uniform distribution over genes."""
+    space: Space = "hidden states"
+    """Where training cells are searched."""
 
     def __str__(self) -> str:
+        found = f"the {self.number} training cells nearest to where the next cell is expected"
+        if self.space != NEXT:
+            found = f"successors of the {self.number} most similar training cells ({self.space})"
         return (
-            f"{self.network:.0%} network, {self.memory:.0%} successors of the {self.number} most "
-            f"similar training cells smoothed over {self.width:g} ranks, {self.uniform:.0%} uniform"
+            f"{self.network:.0%} network, {self.memory:.0%} {found} smoothed over {self.width:g} "
+            f"ranks, {self.uniform:.0%} uniform"
         )
 
 
@@ -47,7 +60,7 @@ class KnnInterpolation:
     """An index of training cells, and the weights of the mixture."""
 
     index: SuccessorIndex
-    """Training cells; their points are those of `context_points`."""
+    """Training cells; their points are in the space of the mixing."""
     gene_ids: Int[ndarray, " gene"]
     """Tokens that are genes."""
     mixing: Mixing

@@ -17,10 +17,11 @@ from bionemo.geneformer_t.batch import TemporalBatch
 from bionemo.geneformer_t.config import BioBertConfig, InferencePrecision, Objective, PairSettings
 from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOffsets
 from bionemo.geneformer_t.model.attention.choose import choose_attention
+from bionemo.geneformer_t.model.canonical_axes import CanonicalAxes
 from bionemo.geneformer_t.model.checkpoint_contents import CheckpointEntry
 from bionemo.geneformer_t.model.compatibility import check_agreement
 from bionemo.geneformer_t.model.decoding import NextCellPrediction, most_probable_genes
-from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, context_points
+from bionemo.geneformer_t.model.knn_memory import HIDDEN, KnnInterpolation, context_points
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.precision import compute_dtype
 from bionemo.geneformer_t.model.prediction import (
@@ -58,6 +59,7 @@ class NextCellModel(nn.Module):
         self.pair_settings: PairSettings | None = None
         self.start: StartReport | None = None
         self.provenance: Provenance | None = None
+        self.axes: CanonicalAxes | None = None
         self.memory: KnnInterpolation | None = None
         self.training_cells: TrainingCells | None = None
         self.transitions: TransitionFit | None = None
@@ -137,6 +139,20 @@ class NextCellModel(nn.Module):
             )
         return self.vocab
 
+    def required_axes(self) -> CanonicalAxes:
+        """The canonical axes of the model.
+
+        Raises:
+            ValueError: It has none.
+        """
+        if self.axes is None:
+            raise ValueError(
+                "this model has no canonical axes, which its memory or a score is asked to use; "
+                "`geneformer-t transitions --data_dir DIR` fits them to the cells that it was "
+                "trained on"
+            )
+        return self.axes
+
     def require_next_cells(self) -> None:
         """Refuse to predict from weights that were never trained on next cells.
 
@@ -158,6 +174,7 @@ class NextCellModel(nn.Module):
             lora_scale=SCALE if has_adapters(self.state_dict()) else None,
             start=self.start,
             provenance=self.provenance,
+            axes=self.axes,
             memory=self.memory,
             training_cells=self.training_cells,
             transitions=self.transitions,
@@ -181,6 +198,7 @@ class NextCellModel(nn.Module):
         self.vocab = self.vocab or entry.vocab
         self.pair_settings = self.pair_settings or entry.pair_settings
         self.start = entry.start or self.start
+        self.axes = entry.axes or self.axes
         self.memory = entry.memory or self.memory
         self.transitions = entry.transitions or self.transitions
         self.training_cells = self.training_cells or entry.training_cells
@@ -218,10 +236,15 @@ class NextCellModel(nn.Module):
             with self.computing():
                 logits = self.net(batch, self.attention())
             return gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))
-        with self.computing():
-            logits, hidden = self.net.logits_and_contexts(batch, self.attention())
+        if self.memory.mixing.space == HIDDEN:
+            with self.computing():
+                logits, hidden = self.net.logits_and_contexts(batch, self.attention())
+            points = context_points(hidden, batch.context_offsets).float().cpu().numpy()
+        else:
+            with self.computing():
+                logits = self.net(batch, self.attention())
+            points = self.required_axes().expected(contexts)
         log_probs = gene_log_probs(logits, vocab).unflatten(0, (-1, num_ranks))
-        points = context_points(hidden, batch.context_offsets).float().cpu().numpy()
         mixed = [
             torch.from_numpy(self.memory.mix(own, point))
             for own, point in zip(log_probs.cpu().numpy(), points, strict=True)
@@ -230,7 +253,7 @@ class NextCellModel(nn.Module):
 
     @torch.no_grad()
     def context_points(self, contexts: Ragged) -> Float[Tensor, "context hidden"]:
-        """Current cells as points in which the kNN memory finds neighbors; see `knn_memory`.
+        """Current cells as points by their hidden states; see `knn_memory`.
 
         Args:
             contexts: Genes of each current cell in rank order, without special tokens.

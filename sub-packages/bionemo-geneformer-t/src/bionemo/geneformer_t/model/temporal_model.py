@@ -213,7 +213,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Forget what an earlier training fitted to its weights; compile where asked."""
-        self.memory, self.transitions = None, None
+        self.axes, self.memory, self.transitions = None, None, None
         if self.hparams["compile"]:
             self.net.compile_layers()
 

@@ -30,16 +30,21 @@ class TransitionChoice(Settings):
     """Candidates that keep a probability, those with the highest scores."""
     use_memory: bool = True
     """Use the kNN memory where the model has one."""
+    axes_weight: float = 0.0
+    """What the score along the model's canonical axes is multiplied by before it is added."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, 1, "num_ranks", "num_successors")
         require_positive(self, "temperature")
+        require_at_least(self, 0, "axes_weight")
 
     def __str__(self) -> str:
+        axes = f", canonical axes with weight {self.axes_weight:g}" if self.axes_weight else ""
         return (
             f"temperature {self.temperature:g}, {self.num_successors} successors, "
             f"{self.num_ranks} ranks, {'with' if self.use_memory else 'without'} the kNN memory"
+            f"{axes}"
         )
 
 
@@ -64,6 +69,9 @@ class TransitionSettings(Settings):
     use_memory: bool | None = None
     """Use the kNN memory of the checkpoint, if it has one. By default as the checkpoint was fitted,
     or true."""
+    axes_weight: float | None = None
+    """Weight of the score along the canonical axes of the checkpoint, if it has any, beside that of
+    the network; 0 for the network alone. By default as the checkpoint was fitted, or 0."""
     score: Score = "pmi"
     """Score of a candidate: its log-probability given the cell minus the log of its mean
     probability over reference cells (`pmi`), or the log-probability alone (`likelihood`), which
@@ -89,5 +97,6 @@ class TransitionSettings(Settings):
         require_at_least(
             self, 1, "num_successors", "num_ranks", "candidates_at_once", "contexts_at_once"
         )
+        require_at_least(self, 0, "axes_weight")
         require_positive(self, "temperature")
         require_fraction(self, "min_mapped_counts")

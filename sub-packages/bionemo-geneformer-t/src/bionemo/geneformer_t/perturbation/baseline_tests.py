@@ -16,9 +16,9 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.fates.driver_settings import DriverSettings
 from bionemo.geneformer_t.fates.strata import make_strata
-from bionemo.geneformer_t.inference.expected_ranks import rank_table
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.normalised_ranks import rank_table
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
 from bionemo.geneformer_t.perturbation.edits import AsIn, Move
 from bionemo.geneformer_t.perturbation.effect_sums import EffectSums

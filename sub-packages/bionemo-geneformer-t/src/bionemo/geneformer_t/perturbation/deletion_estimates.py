@@ -20,6 +20,7 @@ from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, evaluating
 from bionemo.geneformer_t.model.prediction import all_masked, check_lengths
 from bionemo.geneformer_t.perturbation.cell_edits import canonical_order
+from bionemo.geneformer_t.perturbation.deleted_points import expected_points
 from bionemo.geneformer_t.perturbation.gene_gates import (
     Readout,
     first_order_effects,
@@ -159,5 +160,6 @@ def _values(
     batch = all_masked(cells, num_ranks, model.required_vocab()).to(model.device)
     hidden = model.net.hidden(batch, model.attention())
     log_probs = gene_log_probs_at(model, hidden, batch.scored_ranks, len(cells))
-    values: Float[ndarray, "cell readout"] = readout(log_probs).cpu().numpy()
+    points = expected_points(model, cells)
+    values: Float[ndarray, "cell readout"] = readout(log_probs, points).cpu().numpy()
     return values

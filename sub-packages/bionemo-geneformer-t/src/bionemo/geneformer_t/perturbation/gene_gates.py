@@ -3,10 +3,12 @@
 Deleting a gene takes its key out of every attention and moves all genes behind it up by one
 position; if the cell has more genes than the model reads, the first one beyond moves in. Positions
 are not smooth in a trained network, so that the gradient at the cell as it is says little about
-that. The estimate therefore has two parts:
+that. The estimate therefore has three parts:
 
 - What attention finds in the first layer is computed for every deletion without approximation
   (`first_attention.py`).
+- Where the next cell is expected along canonical axes changes by a known sum
+  (`deleted_points.py`).
 - What follows is linear, with the gradient half-way: every token is the mean of its two forms
   (`shifted_cells.py`), and the gene that moves in counts half. In the layers above a gate
   multiplies the weight of each key, P_qk = g_k e^{s_qk} / sum_j g_j e^{s_qj}; the gradient with
@@ -28,6 +30,7 @@ from bionemo.geneformer_t.model.attention.cell_offsets import Attention, CellOff
 from bionemo.geneformer_t.model.attention.cell_offsets import Keys as PackedKeys
 from bionemo.geneformer_t.model.layer import SelfAttention
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.perturbation.deleted_points import deleted_points, expected_points
 from bionemo.geneformer_t.perturbation.first_attention import (
     Keys,
     attended_before,
@@ -36,9 +39,12 @@ from bionemo.geneformer_t.perturbation.first_attention import (
 from bionemo.geneformer_t.perturbation.shifted_cells import ShiftedCells, shifted_cells
 from bionemo.geneformer_t.ragged import Ragged
 
-Readout = Callable[[Float[Tensor, "cell rank gene"]], Float[Tensor, "cell readout"]]
+Readout = Callable[
+    [Float[Tensor, "cell rank gene"], Float[Tensor, "cell axis"]], Float[Tensor, "cell readout"]
+]
 """Numbers that are read from the log-probabilities of genes, in the order of `vocab.gene_ids`, at
-ranks 1, 2, ... of the next cell; differentiable, and those of a cell from this cell alone."""
+ranks 1, 2, ... of the next cell, and from where it is expected along canonical axes (no columns for
+a model without axes); differentiable, and those of a cell from this cell alone."""
 
 HALF = 0.5
 """How much a gene that moves in counts half-way."""
@@ -111,6 +117,8 @@ class _Gradients(NamedTuple):
     scored_attended: Float[Tensor, "readout scored head dim"]
     log_gates: Float[Tensor, "readout context_token"]
     """With respect to the gates of the layers above."""
+    points: Float[Tensor, "readout cell axis"]
+    """With respect to where next cells are expected along canonical axes."""
 
 
 def first_order_effects(
@@ -126,7 +134,8 @@ def first_order_effects(
     """
     with torch.no_grad():
         tokens = shifted_cells(model, cells, genes_per_cell(model), num_ranks)
-    gradients = _half_way(model, tokens, readout)
+    points = expected_points(model, cells.truncated(genes_per_cell(model)))
+    gradients = _half_way(model, tokens, points, readout)
     project = model.net.bert.layers[0].attention.self
     bounds, asked = (of.offsets.tolist() for of in (tokens.contexts, tokens.scored))
     with torch.no_grad():
@@ -139,11 +148,17 @@ def first_order_effects(
                 slice(asked[cell], asked[cell + 1]),
                 num_genes,
             ).T
+            + deleted_points(model, cells.row(cell))[:num_genes] @ gradients.points[:, cell].T
             for cell, num_genes in enumerate(tokens.num_genes.tolist())
         ]
 
 
-def _half_way(model: NextCellModel, tokens: ShiftedCells, readout: Readout) -> _Gradients:
+def _half_way(
+    model: NextCellModel,
+    tokens: ShiftedCells,
+    points: Float[Tensor, "cell axis"],
+    readout: Readout,
+) -> _Gradients:
     """One pass through the network half-way, and a pass back for each readout."""
     layers, attend = model.net.bert.layers, model.attention()
     segments = (tokens.contexts, tokens.scored)
@@ -164,20 +179,22 @@ def _half_way(model: NextCellModel, tokens: ShiftedCells, readout: Readout) -> _
         for layer in layers:
             of_layer = attend_first if layer is layers[0] else gated(attend, log_gates)
             hidden = layer(hidden, segments, of_layer, drop_contexts=layer is layers[-1])
-        values = readout(gene_log_probs_at(model, hidden, tokens.ranks, len(tokens.num_genes)))
+        points = points.requires_grad_()
+        log_probs = gene_log_probs_at(model, hidden, tokens.ranks, len(tokens.num_genes))
+        values = readout(log_probs, points)
         of_readouts = [
             torch.autograd.grad(
-                of_readout.sum(), (start, found[0], log_gates), retain_graph=True,
+                of_readout.sum(), (start, found[0], log_gates, points), retain_graph=True,
                 materialize_grads=True,
             )
             for of_readout in values.unbind(1)
         ]  # fmt: skip
-    of_hidden, of_attended, of_gates = map(torch.stack, zip(*of_readouts, strict=True))
+    of_hidden, of_attended, of_gates, of_points = map(torch.stack, zip(*of_readouts, strict=True))
     num_scored = len(tokens.ranks)
     of_context, of_scored = of_hidden.split([len(contexts), num_scored], dim=1)
     context_queries = of_attended.shape[1] - num_scored
     by_context, by_scored = of_attended.split([context_queries, num_scored], dim=1)
-    return _Gradients(of_context, of_scored, by_context, by_scored, of_gates)
+    return _Gradients(of_context, of_scored, by_context, by_scored, of_gates, of_points)
 
 
 def _of_one_cell(

@@ -61,6 +61,9 @@ class _Held(NamedTuple):
     places: Int[Tensor, "candidate rank"]
     scale: Float[Tensor, " candidate"]
     log_mean: Float[Tensor, " candidate"]
+    observed: Float[Tensor, "candidate axis"]
+    """Along canonical axes; without columns where these are not used."""
+    typical: Float[Tensor, " candidate"]
 
 
 class NextStep:
@@ -70,7 +73,8 @@ class NextStep:
         model: Trained on next cells.
         candidates: What cells may go to.
         sets: Which candidates each of the input's cells may go to.
-        choice: Temperature, ranks and number of successors; the memory is not used.
+        choice: Temperature, ranks, number of successors and weight of canonical axes; the memory
+            is not used.
         references: Contexts that scores are relative to; None for likelihoods as they are.
         values: Of each candidate, one column a readout; NaN where a candidate has none.
         excludes_own: Whether a cell is not among its own candidates.
@@ -95,7 +99,9 @@ class NextStep:
         used = np.unique(sets.set_of_cell).tolist()
         most = max(len(sets.rows[number]) for number in used) - excludes_own
         self._number = min(choice.num_successors, most)
-        self.scorer = CandidateScorer(model, candidates, references, use_memory=False)
+        self.scorer = CandidateScorer(
+            model, candidates, references, use_memory=False, axes_weight=choice.axes_weight
+        )
 
     def rows(self, contexts: Ragged, own: Int[ndarray, " context"]) -> Rows:
         """The transition row of each context, which may be edited.
@@ -114,12 +120,16 @@ class NextStep:
         return means(self.rows(contexts, own), self.values)
 
     def differentiable(
-        self, log_probs: Float[Tensor, "cell rank gene"], own: Int[ndarray, " cell"]
+        self,
+        log_probs: Float[Tensor, "cell rank gene"],
+        points: Float[Tensor, "cell axis"],
+        own: Int[ndarray, " cell"],
     ) -> Float[Tensor, "cell readout"]:
         """The same from the log-probabilities of genes at the ranks that count, with gradients.
 
         Args:
             log_probs: Of the genes of the vocabulary in the order of `gene_ids`.
+            points: Where next cells are expected along the model's canonical axes.
             own: As for `rows`.
         """
         held = self._on(log_probs.device)
@@ -127,6 +137,10 @@ class NextStep:
         table = torch.cat([entries, entries.new_zeros(len(entries), 1)], dim=1)
         sums = F.embedding_bag(held.places, table.T.contiguous(), mode="sum").T
         scores = sums * held.scale.to(sums.dtype) - held.log_mean.to(sums.dtype)
+        if self.choice.axes_weight:
+            apart = -0.5 * points.square().sum(dim=1, keepdim=True)
+            of_axes = points @ held.observed.T + apart - held.typical
+            scores = scores + self.choice.axes_weight * of_axes.to(scores.dtype)
         best = self._top(scores, own)
         weights = (best.values / self.choice.temperature).softmax(dim=1)
         values = torch.from_numpy(self.values).to(sums)[best.indices]
@@ -138,7 +152,12 @@ class NextStep:
         ranks, tokens = np.divmod(candidates.entries, len(vocab))
         columns = ranks * len(vocab.gene_ids) + np.searchsorted(vocab.gene_ids, tokens)
         scale = candidates.num_ranks / np.maximum(candidates.num_genes, 1)
-        arrays = (columns, candidates.places, scale, self.scorer.log_mean)
+        observed, typical = np.zeros((len(candidates), 0), np.float32), np.zeros(len(candidates))
+        if self.choice.axes_weight:
+            axes = self.model.required_axes()
+            observed = candidates.points[axes]
+            typical = axes.typical(observed)
+        arrays = (columns, candidates.places, scale, self.scorer.log_mean, observed, typical)
         return _Held(*(torch.from_numpy(array).to(device) for array in arrays))
 
     def _best(self, scores: Float[Tensor, "cell candidate"], own: Int[ndarray, " cell"]) -> Rows:

@@ -118,7 +118,8 @@ def perturb(
             "give no further checkpoints"
         )
     edit = parse_edit(settings.edit)
-    run = make_run(model, given, fates, how, settings, edit, on_cells)
+    compared = [*(controls or {}).values(), *seeds]
+    run = make_run(model, given, fates, how, settings, edit, compared, on_cells)
     if settings.num_sustained:
         fates_to_solve(run, given)  # refused before long work
     readouts = run.given.readouts if settings.screen else (*run.given.readouts, ROW)

@@ -1,7 +1,7 @@
 """One perturbation: targets, nulls and cells that are the same for the model and all controls."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ from numpy import ndarray
 from bionemo.geneformer_t import __version__
 from bionemo.geneformer_t.fates.streamed_transitions import CellInput, choice_of
 from bionemo.geneformer_t.inference.embedder import OnCells
-from bionemo.geneformer_t.inference.expected_ranks import rank_table
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.normalised_ranks import rank_table
 from bionemo.geneformer_t.obs_columns import obs_labels
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits, Target
 from bionemo.geneformer_t.perturbation.chosen_cells import check_clusters
@@ -77,14 +77,15 @@ def make_run(
     how: Mapping[str, Any] | None,
     settings: PerturbSettings,
     edit: Edit,
+    compared: Iterable[NextCellModel],
     on_cells: OnCells,
 ) -> Run:
     """Read the input and decide on targets and nulls.
 
-    Args, errors: as `perturb`.
+    Args, errors: as `perturb`; `compared` are its controls and seeds.
     """
     elsewhere = None if given.obs is None else _cells_elsewhere(given.obs, settings, edit)
-    held = read_input(model, given, fates, how, settings, elsewhere, on_cells)
+    held = read_input(model, given, fates, how, settings, elsewhere, compared, on_cells)
     vocab, most = model.required_vocab(), genes_per_cell(model)
     read = held.cells.truncated(most)
     if isinstance(edit, Move) and abs(edit.ranks) >= int(read.lengths.max()):

@@ -5,7 +5,7 @@ used; see `next_step`. Of all cells the highest ranks are kept as candidates; wh
 of those that are edited alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,7 @@ def read_input(
     how: Mapping[str, Any] | None,
     settings: PerturbSettings,
     elsewhere: Bool[ndarray, " cell"] | None = None,
+    compared: Iterable[NextCellModel] = (),
     on_cells: OnCells = int,
 ) -> PerturbedInput:
     """Read the cells of a perturbation.
@@ -108,6 +109,7 @@ def read_input(
             says nothing.
         settings: Which cells are edited, and what is read.
         elsewhere: The cells of the cluster that genes are to be edited as in.
+        compared: Further models that are asked about the same cells.
         on_cells: Told how many more cells are read.
 
     Raises:
@@ -131,7 +133,9 @@ def read_input(
     for kept in (mine, others, drawn, everyone):
         blocks = kept.following(blocks)
     choice = choice_of(model, transitions)
-    held = Candidates.of_blocks(blocks, num_cells, choice.num_ranks, reader.vocab, on_cells)
+    used = [one for one in (model, *compared) if choice_of(one, transitions).axes_weight]
+    axes = [one.required_axes() for one in used]
+    held = Candidates.of_blocks(blocks, num_cells, choice.num_ranks, reader.vocab, axes, on_cells)
     sets = candidate_sets(given, given, held, transitions)
     references = drawn.filled() if model.transitions is None else model.transitions.references
     _check_candidates(held, how, settings)
@@ -223,6 +227,7 @@ def transition_settings(
         temperature=float(params["temperature"]),
         num_ranks=int(params["num_ranks"]),
         use_memory=False,
+        axes_weight=float(params.get("axes_weight", 0.0)),
         score=str(params["score"]),  # type: ignore[arg-type] # checked by the settings
         time_key=settings.time_key or str(params["time_key"]) or None,
         time_order=order or None,

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.fates.strata import Strata, centred, stratum_ranks
-from bionemo.geneformer_t.inference.expected_ranks import rank_table
+from bionemo.geneformer_t.model.normalised_ranks import rank_table
 from bionemo.geneformer_t.ragged import Ragged
 
 PENALTIES = tuple(10.0**power for power in np.arange(-1, 5.5, 0.5))

@@ -123,7 +123,9 @@ def estimates_in(
         next_step.model,
         cell,
         next_step.scorer.candidates.num_ranks,
-        lambda log_probs: next_step.differentiable(log_probs, np.full(len(log_probs), own)),
+        lambda log_probs, points: next_step.differentiable(
+            log_probs, points, np.full(len(log_probs), own)
+        ),
     )
     return found.genes.row(0), found.effects
 

@@ -161,6 +161,8 @@ def model_facts(checkpoint: CheckpointSummary) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if config.rank_knots:
         rows.append(("bias by rank", f"{config.rank_knots} knots"))
+    if checkpoint.axes is not None:
+        rows.append(("canonical axes", str(checkpoint.axes)))
     if checkpoint.memory is not None:
         cells = len(checkpoint.memory.index)
         rows.append(("memory", f"{cells:,} training cells; {checkpoint.memory.mixing}"))

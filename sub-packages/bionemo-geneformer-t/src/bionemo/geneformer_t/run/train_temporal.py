@@ -85,6 +85,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
+    from bionemo.geneformer_t.training.add_canonical_axes import add_canonical_axes
     from bionemo.geneformer_t.training.add_knn_memory import add_memory
     from bionemo.geneformer_t.training.add_transitions import add_transitions
     from bionemo.geneformer_t.training.initial_weights import (
@@ -145,9 +146,10 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     path = Path(best) if best else settings.output_dir / CHECKPOINTS / "last.ckpt"
     logger.info("best checkpoint: %s", path)
-    if settings.successor_memory and trainer.is_global_zero:
-        add_memory(settings, data, path)
     if trainer.is_global_zero:
+        add_canonical_axes(path, data.train, data.val, settings.seed)
+        if settings.successor_memory:
+            add_memory(settings, data, path)
         add_transitions(path, data.train, data.val, settings.seed)
     trainer.strategy.barrier("the best checkpoint is complete")
     return _Trained(path, data, trainer.is_global_zero)

@@ -104,6 +104,7 @@ def _fit(checkpoint: Path, data_dir: Path) -> None:
     from bionemo.geneformer_t.data.folder import TRAIN, VAL, check_folder, split_folders
     from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
     from bionemo.geneformer_t.model.next_cell_model import settings_of
+    from bionemo.geneformer_t.training.add_canonical_axes import add_canonical_axes
     from bionemo.geneformer_t.training.add_transitions import add_transitions
 
     model = load_model(checkpoint)
@@ -111,7 +112,9 @@ def _fit(checkpoint: Path, data_dir: Path) -> None:
     folders = split_folders(data_dir)
     training = open_split(model, folders[TRAIN])
     validation = open_split(model, folders[VAL]) if VAL in folders else None
-    fit = add_transitions(checkpoint, training, validation, settings_of(model).seed, again=True)
+    seed = settings_of(model).seed
+    add_canonical_axes(checkpoint, training, validation, seed)
+    fit = add_transitions(checkpoint, training, validation, seed, again=True)
     if fit is None:
         raise ValueError(
             f"data_dir: no cell of {data_dir}/val has a successor, so that no transitions can be "

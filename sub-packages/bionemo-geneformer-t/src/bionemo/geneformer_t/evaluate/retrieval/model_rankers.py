@@ -20,6 +20,7 @@ from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
 
 NETWORK, LIKELIHOOD = "the network alone", "raw likelihood of the model"
+AXES = "canonical axes alone"
 
 
 class ModelRankers:
@@ -40,16 +41,27 @@ class ModelRankers:
     def by_information(
         self, contexts: Int[ndarray, " context"]
     ) -> Float[ndarray, "context candidate"]:
-        """Pointwise mutual information, in nats."""
-        if self._last is None or not np.array_equal(self._last[0], contexts):
-            self._last = contexts, self._scorer.all_scores(self._contexts.take(contexts))
-        return self._last[1]
+        """Pointwise mutual information, in nats, with that along canonical axes."""
+        of_axes = self._scorer.along_axes(self._contexts.take(contexts))
+        return self._of_network(contexts) + of_axes
 
     def by_likelihood(
         self, contexts: Int[ndarray, " context"]
     ) -> Float[ndarray, "context candidate"]:
         """Log-probabilities, which are not relative to other contexts."""
-        return self.by_information(contexts) + self._scorer.log_mean
+        return self._of_network(contexts) + self._scorer.log_mean
+
+    def by_axes(self, contexts: Int[ndarray, " context"]) -> Float[ndarray, "context candidate"]:
+        """What canonical axes say alone."""
+        found: ndarray = np.asarray(self._scorer.along_axes(self._contexts.take(contexts)))
+        return found
+
+    def _of_network(
+        self, contexts: Int[ndarray, " context"]
+    ) -> Float[ndarray, "context candidate"]:
+        if self._last is None or not np.array_equal(self._last[0], contexts):
+            self._last = contexts, self._scorer.network_scores(self._contexts.take(contexts))
+        return self._last[1]
 
 
 def encoded(pairs: CellPairs, rows: Int[ndarray, " cell"]) -> Ragged:
@@ -68,7 +80,7 @@ def scorer_of(
     training: CellPairs,
     rng: np.random.Generator,
     *,
-    use_memory: bool = True,
+    is_whole: bool = True,
 ) -> CandidateScorer:
     """Scores of candidates by a model, relative to its reference contexts.
 
@@ -77,16 +89,21 @@ def scorer_of(
         candidates: Genes of each in rank order.
         training: Reference contexts are drawn from it for a model without a fit.
         rng: Draws them.
-        use_memory: Use the kNN memory where the model has one.
+        is_whole: Use the kNN memory and the canonical axes as the model's transitions do; otherwise
+            the network alone.
     """
     if model.transitions is None:
         some = training.draw_cells(NUM_REFERENCES, rng)
         references = encoded(some, some.cells)
     else:
         references = model.transitions.references
-    num_ranks = ranks_to_score(model, None, choice_of(model).num_ranks)
-    held = Candidates.of(candidates, num_ranks, model.required_vocab())
-    return CandidateScorer(model, held, references, use_memory=use_memory)
+    choice = choice_of(model)
+    num_ranks = ranks_to_score(model, None, choice.num_ranks)
+    use_memory = is_whole and choice.use_memory
+    weight = choice.axes_weight if is_whole and model.axes is not None else 0.0
+    axes = [model.axes] if model.axes is not None and weight else []
+    held = Candidates.of(candidates, num_ranks, model.required_vocab(), axes)
+    return CandidateScorer(model, held, references, use_memory=use_memory, axes_weight=weight)
 
 
 def scorers_of(
@@ -97,7 +114,7 @@ def scorers_of(
     training: CellPairs,
     rng: np.random.Generator,
 ) -> dict[str, CandidateScorer]:
-    """The model, its network alone where it has a memory, and its control.
+    """The model as in its transitions, its network alone where that is not all, and its control.
 
     Args:
         own: The model.
@@ -109,24 +126,26 @@ def scorers_of(
     """
     candidates, seed = encoded(pairs, search.candidates), int(rng.integers(2**32))
 
-    def scorer(model: NextCellModel, *, use_memory: bool = True) -> CandidateScorer:
+    def scorer(model: NextCellModel, *, is_whole: bool = True) -> CandidateScorer:
         draws = np.random.default_rng(seed)
-        return scorer_of(model, candidates, training, draws, use_memory=use_memory)
+        return scorer_of(model, candidates, training, draws, is_whole=is_whole)
 
     found = {MODEL: scorer(own)}
-    if own.memory is not None:
-        found[NETWORK] = scorer(own, use_memory=False)
+    if found[MODEL].axes_weight or (own.memory is not None and choice_of(own).use_memory):
+        found[NETWORK] = scorer(own, is_whole=False)
     if shuffled is not None:
         found[SHUFFLED] = scorer(shuffled)
     return found
 
 
 def by_models(scorers: Mapping[str, CandidateScorer], contexts: Ragged) -> dict[str, Ranker]:
-    """Rankers by their names; the first also by its likelihoods."""
+    """Rankers by their names; the first also by its likelihoods, and along its canonical axes."""
     found: dict[str, Ranker] = {}
     for name, scorer in scorers.items():
         own = ModelRankers(scorer, contexts)
         found[name] = own.by_information
         if len(found) == 1:
             found[LIKELIHOOD] = own.by_likelihood
+            if scorer.axes_weight:
+                found[AXES] = own.by_axes
     return found

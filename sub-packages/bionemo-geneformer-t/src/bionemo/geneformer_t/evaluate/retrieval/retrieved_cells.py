@@ -39,7 +39,7 @@ def retrieved_cells(
     if not len(filled):
         raise ValueError("no training cell expresses a gene of the model's vocabulary")
     rows, cells = rows[filled], cells.take(filled)
-    scorer = scorer_of(model, cells, training, rng, use_memory=choice.use_memory)
+    scorer = scorer_of(model, cells, training, rng)
     number = min(choice.num_successors, len(rows))
     best = scorer.highest(encoded(pairs, pairs.cells), np.arange(len(rows)), number)
     upto = np.cumsum(softmax(best.scores / choice.temperature, axis=1), axis=1)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets
-from bionemo.geneformer_t.inference.expected_ranks import rank_table, rank_weights
+from bionemo.geneformer_t.model.normalised_ranks import rank_table, rank_weights
 from bionemo.geneformer_t.ragged import Ragged
 
 NEAREST = 10
