@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_axes import random_axes
 from scipy.special import log_softmax
 
 from bionemo.geneformer_t.fates.candidate_scores import candidate_scores
@@ -14,6 +15,7 @@ from bionemo.geneformer_t.fates.fit_transitions import (
     fit_transitions,
     held_out,
     likelihoods,
+    scores_along_axes,
     scores_of_options,
 )
 from bionemo.geneformer_t.graph import NeighborGraph
@@ -115,3 +117,18 @@ def test_a_split_gives_its_cells_and_successors(tiny_data_dir, untrained_checkpo
     assert len(fit.references) == len(training.cells)
     validation.graph = NeighborGraph.empty(len(validation.tokens))
     assert fit_from_splits(model, training, validation, rng) is None
+
+
+def test_canonical_axes_get_the_weight_with_which_successors_were_made(scored, held) -> None:
+    model = scored.model
+    model.axes = random_axes(len(model.vocab), 23, seed=3)
+    of_axes = scores_along_axes(model, held)
+    np.fill_diagonal(of_axes, -np.inf)
+    alone = replace(held, truth=np.exp(log_softmax(of_axes * 0.5, axis=1)))
+    fit = fit_transitions(model, held.contexts, alone)
+    assert fit.choice.axes_weight / fit.choice.temperature == pytest.approx(0.5, rel=0.5)
+    network = fit_transitions(model, held.contexts, held)
+    assert network.choice.axes_weight / network.choice.temperature < 0.1
+    model.axes = None
+    assert scores_along_axes(model, held) is None
+    assert fit_transitions(model, held.contexts, held).choice.axes_weight == 0

@@ -5,12 +5,14 @@ from dataclasses import replace
 import anndata
 import numpy as np
 import pytest
+from random_axes import random_axes
 from scipy.special import softmax
 
 import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.fates.candidate_scores import candidate_scores
 from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
@@ -224,3 +226,30 @@ def test_a_fit_survives_its_checkpoint(model) -> None:
     assert again is not None
     np.testing.assert_array_equal(again.references.values, fit.references.values)
     assert replace(again, references=fit.references) == fit
+
+
+def test_canonical_axes_are_added_with_their_weight(cells, model) -> None:
+    model.axes = random_axes(len(model.vocab), genes_per_cell(model))
+    tokens = encoded(model, cells)
+    plain = candidate_scores(model, tokens, tokens, num_ranks=10, exclude_self=True)
+    network = np.full((len(tokens), len(tokens)), -np.inf)
+    np.put_along_axis(network, plain.candidates, plain.scores, axis=1)
+    of_axes = model.axes.information(model.axes.expected(tokens), model.axes.observed(tokens))
+    settings = {"num_successors": len(tokens) - 1, "temperature": 2.0, "num_ranks": 10}
+    gft.tl.transitions(cells, model, axes_weight=3.0, **settings)
+    expected = softmax((network + 3.0 * of_axes) / 2.0, axis=1)
+    np.testing.assert_allclose(cells.obsp[KEY].toarray(), expected, rtol=1e-3, atol=1e-7)
+    assert cells.uns[KEY]["params"]["axes_weight"] == 3.0
+    gft.tl.transitions(cells, model, **settings)  # not fitted: the network alone
+    np.testing.assert_allclose(
+        cells.obsp[KEY].toarray(), softmax(network / 2.0, axis=1), rtol=1e-3, atol=1e-7
+    )
+    with pytest.raises(ValueError, match="part of the score 'pmi' alone; got the score 'likeli"):
+        gft.tl.transitions(cells, model, axes_weight=3.0, score="likelihood", **settings)
+    with pytest.raises(ValueError, match="axes_weight must not be negative; got -1"):
+        gft.tl.transitions(cells, model, axes_weight=-1.0, **settings)
+
+
+def test_a_weight_without_axes_is_refused(cells, model) -> None:
+    with pytest.raises(ValueError, match="has no canonical axes"):
+        gft.tl.transitions(cells, model, axes_weight=1.0)

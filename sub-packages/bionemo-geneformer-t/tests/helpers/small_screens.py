@@ -2,10 +2,12 @@
 
 import numpy as np
 import torch
+from random_axes import random_axes
 
 from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.prediction import all_masked
+from bionemo.geneformer_t.perturbation.deleted_points import expected_points
 from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import GeneVocab
 
@@ -13,7 +15,9 @@ RANKS = 7
 GENES_READ = 10
 
 
-def small_model(layers: int = 2, scheme: str = "restarted") -> NextCellModel:
+def small_model(
+    layers: int = 2, scheme: str = "restarted", *, with_axes: bool = False
+) -> NextCellModel:
     """Of 30 genes, with large random weights."""
     torch.manual_seed(0)
     vocab = GeneVocab.of_genes({f"g{i}": 1.0 for i in range(30)})
@@ -25,6 +29,7 @@ def small_model(layers: int = 2, scheme: str = "restarted") -> NextCellModel:
         )
     )  # fmt: skip
     model.adopt(vocab, PairSettings(seq_length=2 * GENES_READ + 3))
+    model.axes = random_axes(len(vocab), GENES_READ) if with_axes else None
     return model.double().eval()
 
 
@@ -50,7 +55,8 @@ def values_of(model: NextCellModel, cells: Ragged) -> np.ndarray:
     with torch.no_grad():
         logits = model.logits(all_masked(cells.truncated(GENES_READ), RANKS, vocab))
     log_probs = logits[:, vocab.gene_ids].log_softmax(-1)
-    return readout(log_probs.unflatten(0, (len(cells), RANKS))).numpy()
+    points = expected_points(model, cells.truncated(GENES_READ))
+    return readout(log_probs.unflatten(0, (len(cells), RANKS)), points).numpy()
 
 
 def exact_effects(model: NextCellModel, cells: Ragged) -> np.ndarray:

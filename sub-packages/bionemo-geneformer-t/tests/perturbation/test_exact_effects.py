@@ -9,6 +9,7 @@ from textbook import Pair, textbook_inputs, textbook_model
 from bionemo.geneformer_t.perturbation import exact_effects as module
 from bionemo.geneformer_t.perturbation import saved_sums
 from bionemo.geneformer_t.perturbation.cell_edits import CellEdits
+from bionemo.geneformer_t.perturbation.deleted_points import expected_points
 from bionemo.geneformer_t.perturbation.edits import Delete, Move
 from bionemo.geneformer_t.perturbation.exact_effects import (
     exact_effects,
@@ -61,6 +62,9 @@ def row_of_textbook(given: Edited, context: np.ndarray, own: int) -> np.ndarray:
         held = [table[np.arange(len(candidate)), candidate].sum() for table in tables]
         likelihood[:, j] = np.array(held) * RANKS / len(candidate)
     scores = likelihood[0] - (logsumexp(likelihood[1:], axis=0) - np.log(len(tables) - 1))
+    if (axes := given.model.axes) is not None:
+        observed = axes.observed(given.cells)
+        scores += 2.0 * axes.information(axes.expected(Ragged.of([context])), observed)[0]
     scores[own] = -np.inf
     best = np.argsort(-scores)[:5]
     row = np.zeros(len(given.cells))
@@ -214,12 +218,15 @@ def test_gradients_flow_through_the_same_readouts(edited_cells) -> None:
     vocab = edited_cells.model.required_vocab()
     table = edited_cells.model.rank_distributions(contexts, RANKS)[..., vocab.gene_ids]
     table = table.clone().requires_grad_()
-    found = next_step.differentiable(table, own)
+    points = expected_points(edited_cells.model, contexts).requires_grad_()
+    found = next_step.differentiable(table, points, own)
     np.testing.assert_allclose(
         found.detach().numpy(), next_step.read(contexts, own), rtol=1e-4, atol=1e-5
     )
     found[:, 0].sum().backward()
     assert table.grad.abs().sum() > 0
+    if edited_cells.model.axes is not None:
+        assert points.grad.abs().sum() > 0
 
 
 def test_the_change_of_a_row_is_the_probability_that_goes_elsewhere() -> None:

@@ -87,10 +87,13 @@ def streamed_transitions(
 
     Raises:
         KeyError: `obs` has no such column of times.
-        ValueError: The model was not trained on next cells; values are no raw counts; genes are not
-            the model's; there is no candidate, or fewer than `num_successors` that was given.
+        ValueError: The model was not trained on next cells, or has no canonical axes and a weight
+            is given for them; values are no raw counts; genes are not the model's; there is no
+            candidate, or fewer than `num_successors` that was given.
     """
     model.require_next_cells()
+    if settings.axes_weight:
+        model.required_axes()
     choice, is_square = choice_of(model, settings), candidates is None
     to = candidates or cells
     drawn = PassingCells(reference_rows(cells.source.shape[0], settings.seed))
@@ -150,12 +153,12 @@ def choice_of(model: NextCellModel, settings: TransitionSettings) -> TransitionC
     fitted = model.transitions.choice if model.transitions else TransitionChoice()
     given = {field.name: getattr(settings, field.name) for field in fields(TransitionChoice)}
     chosen = replace(fitted, **{name: v for name, v in given.items() if v is not None})
-    has_axes = model.axes is not None and settings.score == "pmi"
+    uses_axes = model.axes is not None and settings.score == "pmi"
     return replace(
         chosen,
         num_ranks=ranks_to_score(model, settings.num_ranks, fitted.num_ranks),
         use_memory=chosen.use_memory and model.memory is not None,
-        axes_weight=chosen.axes_weight if has_axes else 0.0,
+        axes_weight=chosen.axes_weight if uses_axes else 0.0,
     )
 
 

@@ -100,3 +100,8 @@ class TransitionSettings(Settings):
         require_at_least(self, 0, "axes_weight")
         require_positive(self, "temperature")
         require_fraction(self, "min_mapped_counts")
+        if self.axes_weight and self.score != "pmi":
+            raise ValueError(
+                f"axes_weight is {self.axes_weight:g}, and canonical axes are part of the score "
+                f"'pmi' alone; got the score {self.score!r}. Leave axes_weight out"
+            )

@@ -36,6 +36,7 @@ def transitions(
     temperature: float | None = None,
     num_ranks: int | None = None,
     use_memory: bool | None = None,
+    axes_weight: float | None = None,
     score: Score = "pmi",
     time_key: str | None = None,
     time_order: Sequence[str] | None = None,
@@ -62,11 +63,14 @@ def transitions(
         model: A trained model, or the path of its checkpoint.
         candidates: Cells to go to, such as an atlas, with counts in the same place; by default
             those of `adata`.
-        num_successors: Candidates of each cell that get a probability. This and the next three are
-            by default as the checkpoint was fitted on its validation cells, else 30, 8, 128, True.
+        num_successors: Candidates of each cell that get a probability. This and the next four are
+            by default as the checkpoint was fitted on its validation cells, else 30, 8, 128, True,
+            0.
         temperature: What scores, in nats, are divided by before the softmax.
         num_ranks: Ranks of a candidate that count.
         use_memory: Use the kNN memory where the model has one.
+        axes_weight: Weight of what the model's canonical axes say of both cells, in nats, beside
+            the score of the network; 0 for the network alone.
         score: `pmi`, or `likelihood`, which prefers typical cells.
         time_key: Column of obs with time points, where only cells of the next one are candidates.
         time_order: Its labels from early to late, where they are no numbers.
@@ -115,6 +119,7 @@ def transitions(
         temperature=temperature,
         num_ranks=num_ranks,
         use_memory=use_memory,
+        axes_weight=axes_weight,
         score=score,
         time_key=time_key,
         time_order=None if time_order is None else tuple(time_order),
