@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from random_axes import random_axes
 
+from bionemo.geneformer_t.evaluate import knn_memory_fit as module
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.knn_memory_fit import fit_memory, index_of_next_cells
 from bionemo.geneformer_t.fates.candidates import Candidates
@@ -68,11 +69,9 @@ def test_cells_that_were_drawn_are_where_the_measured_one_is(model, splits) -> N
 def test_whole_distributions_and_single_entries_agree_in_every_space(
     model, splits, space, monkeypatch
 ) -> None:
-    from bionemo.geneformer_t.evaluate import knn_memory_fit as module
-
-    def only(queries, *_):
+    def only(queries, **settings):
         chosen = [replace(one, searches={space: one.searches[space]}) for one in queries]
-        return fit_knn(chosen)
+        return fit_knn(chosen, **settings)
 
     fit_knn = module.fit_knn
     monkeypatch.setattr(module, "fit_knn", only)

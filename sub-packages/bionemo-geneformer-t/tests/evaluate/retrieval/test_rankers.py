@@ -84,8 +84,12 @@ class LengthScorer(CandidateScorer):
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
         self.log_mean = np.array([10.0, 20.0])
+        self.axes_weight = 2.0
 
-    def all_scores(self, contexts: Ragged) -> np.ndarray:
+    def along_axes(self, contexts: Ragged, rows: object = None) -> np.ndarray:
+        return np.outer(contexts.lengths, [0.0, 0.5])
+
+    def network_scores(self, contexts: Ragged) -> np.ndarray:
         self.asked.append(contexts.lengths.tolist())
         return np.outer(contexts.lengths, [1.0, 2.0])
 
@@ -95,8 +99,10 @@ def test_scores_and_likelihoods_come_from_one_pass() -> None:
     own = ModelRankers(scorer, Ragged.of([np.arange(n) for n in (3, 5, 7)]))
     for contexts, lengths in ((np.array([0, 2]), [3, 7]), (np.array([1, 2]), [5, 7])):
         expected = np.outer(lengths, [1.0, 2.0])
-        np.testing.assert_array_equal(own.by_information(contexts), expected)
+        with_axes = np.outer(lengths, [1.0, 2.5])
+        np.testing.assert_array_equal(own.by_information(contexts), with_axes)
         np.testing.assert_array_equal(own.by_likelihood(contexts), expected + np.array([10, 20]))
+        np.testing.assert_array_equal(own.by_axes(contexts), with_axes - expected)
     assert scorer.asked == [[3, 7], [5, 7]]
 
 

@@ -35,6 +35,8 @@ MAX_CELLS = 20_000
 """Training cells that are indexed, drawn at random where there are more."""
 MAX_HELD_OUT = 200
 """Validation cells on which the mixture is chosen."""
+FEW_WIDTHS = (4.0, 32.0, 256.0)
+"""Standard deviations in ranks with which the space is chosen."""
 _AT_ONCE = 32
 
 
@@ -75,6 +77,9 @@ def fit_memory(
                 others=np.stack([np.exp(own[ranks, genes]), alike], axis=1),
             )
         )
+    if len(indices) > 1:
+        space = fit_knn(queries, widths=FEW_WIDTHS).space
+        queries = [replace(one, searches={space: one.searches[space]}) for one in queries]
     chosen = fit_knn(queries)
     memory, network, uniform = chosen.weights
     return KnnInterpolation(
