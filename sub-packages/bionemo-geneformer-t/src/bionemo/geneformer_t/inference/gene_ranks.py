@@ -8,9 +8,9 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.inference.cell_reader import CellReader
-from bionemo.geneformer_t.inference.expected_ranks import rank_table
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
+from bionemo.geneformer_t.model.normalised_ranks import rank_table
 
 
 def ranks_in_cells(
