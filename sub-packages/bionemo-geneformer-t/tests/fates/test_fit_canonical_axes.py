@@ -86,3 +86,27 @@ def test_few_pairs_have_no_axes(number) -> None:
     graph.data[number:] = 0
     graph.eliminate_zeros()
     assert fitted(cells, graph) is None
+
+
+@pytest.mark.parametrize("genes", [10, 1, 0])
+def test_cells_that_are_all_alike_have_no_axes(genes) -> None:
+    _, graph, _ = pairs_of(kept=0.95)
+    cells = Ragged.of([np.arange(FIRST, FIRST + genes)] * 2 * NUM_PAIRS)
+    assert fitted(cells, graph) is None
+
+
+def test_axes_along_which_nothing_varies_are_left_out() -> None:
+    """One gene is there or not, after all the others: there is one component, which persists."""
+    _, graph, states = pairs_of(kept=0.95)
+    genes = np.arange(FIRST, FIRST + GENES)
+    cells = Ragged.of([genes if state > 0 else genes[:-1] for state in states])
+    axes = fitted(cells, graph)
+    assert len(axes) == 1
+    assert np.flatnonzero(axes.of_current[:, 0]).tolist() == [FIRST + GENES - 1]
+
+
+def test_a_fold_in_which_nothing_varies_says_nothing() -> None:
+    _, graph, _ = pairs_of(kept=0.95)
+    other = np.arange(FIRST, FIRST + 10)[::-1]
+    cells = Ragged.of([np.arange(FIRST, FIRST + 10)] * (2 * NUM_PAIRS - 2) + [other] * 2)
+    assert fitted(cells, graph) is None

@@ -138,7 +138,8 @@ def fit_canonical_axes(
 
     Args:
         read: Reads cells of the graph.
-        graph: Cells x cells, with the probabilities of successors; current cells in rows.
+        graph: Cells x cells, with the probabilities of successors, none of them 0; current cells
+            in rows.
         num_ranks: Ranks that count.
         vocab_size: Tokens of the vocabulary.
         rng: Draws cells and folds.
@@ -148,6 +149,8 @@ def fit_canonical_axes(
         return None
     cells = read(rows)
     components = _components(cells, num_ranks, vocab_size, rng)
+    if components is None:
+        return None
     points = components.of(cells, num_ranks)
     held_out = _held_out(points, pairs, rng)
     if held_out is None:
@@ -199,18 +202,19 @@ def _drawn(graph: sp.csr_matrix, rng: np.random.Generator) -> tuple[Int[ndarray,
 
 def _components(
     cells: Ragged, num_ranks: int, vocab_size: int, rng: np.random.Generator
-) -> _Components:
-    """Principal components of the cells' ranks, each gene with variance 1."""
+) -> _Components | None:
+    """Principal components of the cells' ranks, each gene with variance 1; None if none varies."""
     some = np.sort(rng.permutation(len(cells))[:MAX_CELLS])
     table = rank_table(cells.take(some), num_ranks, vocab_size).tocsc()
     detected = np.diff(table.indptr) >= max(2, LEAST_DETECTED * len(some))
     genes = np.flatnonzero(detected)
     ranks = table[:, genes].toarray()
+    varies = (ranks != ranks[0]).any(axis=0)  # rounding gives equal ranks a deviation above 0
+    if not varies.any():
+        return None
+    genes, ranks = genes[varies], ranks[:, varies]
     mean, deviation = ranks.mean(axis=0), ranks.std(axis=0)
-    varies = deviation > 0
-    genes, mean, deviation = genes[varies], mean[varies], deviation[varies]
-    standard = (ranks[:, varies] - mean) / deviation
-    directions = _leading_directions(standard)
+    directions = _leading_directions((ranks - mean) / deviation)
     weights = np.zeros((vocab_size, directions.shape[1]), dtype=np.float32)
     weights[genes] = directions / deviation[:, None]
     return _Components(weights=weights, shift=mean @ weights[genes])
@@ -251,15 +255,26 @@ class _Solver:
             scales = 1 / np.sqrt(np.maximum(variances, 0) + penalty)
             roots.append((vectors * scales) @ vectors.T)
         left, right = _leading_singular_vectors(roots[0] @ self.between @ roots[1])
-        current, following = roots[0] @ left, roots[1] @ right
-        current /= np.sqrt(np.einsum("pa,pq,qa->a", current, self.of_current, current))
-        following /= np.sqrt(np.einsum("pa,pq,qa->a", following, self.of_next, following))
         return _Solution(
-            current=current,
+            current=_of_variance_1(roots[0] @ left, self.of_current),
             current_mean=self.means[0],
-            following=following,
+            following=_of_variance_1(roots[1] @ right, self.of_next),
             following_mean=self.means[1],
         )
+
+
+def _of_variance_1(
+    axes: Float[ndarray, "component axis"], covariance: Float[ndarray, "component component"]
+) -> Float[ndarray, "component axis"]:
+    """The axes, scaled; 0 for those along which nothing varies."""
+    variances = np.einsum("pa,pq,qa->a", axes, covariance, axes)
+    return _divided(axes, np.sqrt(np.maximum(variances, 0)))
+
+
+def _divided(values: ndarray, by: Float[ndarray, " axis"]) -> ndarray:
+    """The quotient; 0 where it would be one by 0."""
+    found: ndarray = np.divide(values, by, out=np.zeros_like(values), where=by > 0)
+    return found
 
 
 def _leading_singular_vectors(
@@ -318,7 +333,7 @@ def _correlated(
     before, after = before - weights @ before, after - weights @ after
     sds = np.sqrt(weights @ before**2), np.sqrt(weights @ after**2)
     return _HeldOut(
-        correlations=(weights @ (before * after)) / (sds[0] * sds[1]),
+        correlations=_divided(weights @ (before * after), sds[0] * sds[1]),
         current_sd=sds[0],
         following_sd=sds[1],
         error=float(np.sqrt((weights**2).sum())),
