@@ -2,11 +2,14 @@
 
 import anndata
 import pytest
+import torch
 
 import bionemo.geneformer_t as gft
-from bionemo.geneformer_t.inference.checkpoint import load_model
+from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
+from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.transitions import transitions
+from bionemo.geneformer_t.training import add_canonical_axes
 
 KEY = "T_geneformer_t"
 
@@ -64,6 +67,21 @@ def test_a_fit_is_written_into_the_checkpoint_and_used(
         assert (weight == before.state_dict()[name]).all()
 
 
+def test_a_control_of_shuffled_successors_gets_axes_of_shuffled_successors(
+    tiny_data_dir, untrained_checkpoint, monkeypatch
+) -> None:
+    content = torch.load(untrained_checkpoint, weights_only=True)
+    content[CHECKPOINT_KEY]["pair_settings"]["shuffle_successors"] = True
+    torch.save(content, untrained_checkpoint)
+    seen = []
+    monkeypatch.setattr(
+        add_canonical_axes, "axes_of_split", lambda training, *_: seen.append(training.graph)
+    )
+    transitions(checkpoint=untrained_checkpoint, data_dir=tiny_data_dir)
+    true = open_split(load_model(untrained_checkpoint), tiny_data_dir / "train").graph
+    assert (seen[0].indices != true.indices).any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -72,6 +90,17 @@ def test_a_fit_is_written_into_the_checkpoint_and_used(
         (["--input", "{data}/test", "--output", "x.csv"], "must end in .h5ad"),
         (["--input", "{data}/none", "--output", "x.h5ad"], "expected an .h5ad file"),
         (["--data_dir", "{data}", "--score", "distance"], "invalid choice"),
+        (["--data_dir", "{data}", "--axes_weight", "-1"], "must not be negative; got -1"),
+        (["--data_dir", "{data}", "--axes_weight", "nan"], "axes_weight must be a finite number"),
+        (["--data_dir", "{data}", "--temperature", "inf"], "temperature must be a finite number"),
+        (
+            ["--data_dir", "{data}", "--score", "likelihood", "--axes_weight", "1"],
+            "part of the score 'pmi' alone",
+        ),
+        (
+            ["--input", "{data}/test", "--output", "x.h5ad", "--axes_weight", "3"],
+            "this model has no canonical axes",
+        ),
         (
             ["--input", "{data}/test", "--output", "x.h5ad", "--num_successors", "16"],
             "there are only 15 candidates",

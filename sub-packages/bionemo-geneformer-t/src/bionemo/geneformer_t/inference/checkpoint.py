@@ -59,7 +59,7 @@ class CheckpointSummary:
     run_settings: Mapping[str, Any] | None
     """Settings of the run when it wrote this; None where that is not recorded."""
     fingerprint: str
-    """Of weights, vocabulary and memory; see `inference.model_fingerprint`."""
+    """Of weights, vocabulary, axes and memory; see `inference.model_fingerprint`."""
 
 
 def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
@@ -252,20 +252,28 @@ def _path_of(model: Any) -> Path:
 
 
 def open_split(
-    model: NextCellModel, split: Path | CellStore, neighbor_key: str | None = None
+    model: NextCellModel,
+    split: Path | CellStore,
+    neighbor_key: str | None = None,
+    *,
+    as_trained: bool = False,
 ) -> TemporalGeneformerDataset:
-    """The cells of a split, encoded for a model, with their true successors.
+    """The cells of a split, encoded for a model, with their successors.
 
     Args:
         model: Its vocabulary, medians and pair settings are used.
         split: A folder such as data/test, or its cells where they are open already.
         neighbor_key: The graph to follow; by default that of the training.
+        as_trained: Successors are shuffled as in training, where the model was trained on shuffled
+            ones; otherwise they are the true ones.
 
     Raises:
         ValueError: The split carries another vocabulary, or the model follows no graph.
     """
     model.require_next_cells()
-    settings = replace(settings_of(model).for_scoring(), shuffle_successors=False)
+    settings = settings_of(model).for_scoring()
+    if not as_trained:
+        settings = replace(settings, shuffle_successors=False)
     if neighbor_key is not None:
         settings = replace(settings, neighbor_key=neighbor_key)
     folder, store = (split, None) if isinstance(split, Path) else (split.split_dir, split)

@@ -110,7 +110,7 @@ def _fit(checkpoint: Path, data_dir: Path) -> None:
     model = load_model(checkpoint)
     check_folder(data_dir)
     folders = split_folders(data_dir)
-    training = open_split(model, folders[TRAIN])
+    training = open_split(model, folders[TRAIN], as_trained=True)
     validation = open_split(model, folders[VAL]) if VAL in folders else None
     seed = settings_of(model).seed
     add_canonical_axes(checkpoint, training, validation, seed)
@@ -206,11 +206,12 @@ def _print_summary(found: "Transitions") -> None:
         effective = (
             f"; effective number of successors at the median {np.exp(np.median(entropies)):.1f}"
         )
+    axes = f", canonical axes with weight {weight:g}" if (weight := params["axes_weight"]) else ""
     print(
         f"{scored:,} cells go to up to {params['num_successors']} of "
         f"{found.how['num_candidates']:,} candidates each, {matrix.nnz:,} probabilities in all"
         f"{effective}; temperature {params['temperature']:g}, {params['num_ranks']} ranks, "
-        f"{'with' if params['use_memory'] else 'without'} a kNN memory"
+        f"{'with' if params['use_memory'] else 'without'} a kNN memory{axes}"
     )
 
 
