@@ -147,6 +147,11 @@ def test_what_cannot_be_scored_is_refused(scored) -> None:
         candidate_scores(model, cells, cells.take(np.array([1])), exclude_self=True)
     with pytest.raises(ValueError, match="num_ranks must be between 1 and 23"):
         candidate_scores(model, cells, cells, num_ranks=0)
+    for weight in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="axes_weight must be finite and not negative"):
+            candidate_scores(model, cells, cells, axes_weight=weight)
+    with pytest.raises(ValueError, match="a model without axes"):
+        candidate_scores(model, cells, cells, axes_weight=1.0)
     model.pair_settings = PairSettings(objective="mlm", seq_length=49)
     with pytest.raises(ValueError, match="objective 'mlm'"):
         candidate_scores(model, cells, cells)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_axes import random_axes
 
 from bionemo.geneformer_t.inference.checkpoint import load_model, summarise_checkpoint
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -47,3 +48,20 @@ def test_a_memory_and_everything_in_it_counts(untrained_checkpoint, memory):
     assert len(set(found)) == len(found)
     model.memory = memory
     assert model_fingerprint(model) == found[1]
+
+
+def test_canonical_axes_and_everything_in_them_count(untrained_checkpoint):
+    model = load_model(untrained_checkpoint)
+    found = [model_fingerprint(model)]
+    axes = random_axes(len(model.vocab), num_ranks=7)
+    others = (
+        axes,
+        replace(axes, num_ranks=8),
+        replace(axes, of_current=axes.of_next),
+        replace(axes, next_shift=axes.current_shift),
+        replace(axes, correlations=axes.correlations / 2),
+    )
+    for other in others:
+        model.axes = other
+        found.append(model_fingerprint(model))
+    assert len(set(found)) == len(found)

@@ -234,7 +234,8 @@ def candidate_scores(
 
     Raises:
         ValueError: The model was not trained on next cells; ids are not of its vocabulary; a cell
-            is empty; or there are fewer candidates than are to be kept.
+            is empty; there are fewer candidates than are to be kept; or the weight is negative or
+            not finite, or the model has no axes.
     """
     model.require_next_cells()
     vocab = model.required_vocab()
@@ -256,6 +257,8 @@ def candidate_scores(
             f"number must be between 1 and {available}, the candidates of each context; got "
             f"{number}"
         )
+    if not 0 <= axes_weight < math.inf:
+        raise ValueError(f"axes_weight must be finite and not negative; got {axes_weight}")
     if axes_weight and (model.axes is None or score != "pmi"):
         raise ValueError(
             f"axes_weight is {axes_weight:g}; it needs the score 'pmi' and a model with canonical "

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.model.normalised_ranks import rank_table
+from bionemo.geneformer_t.model.weight_checks import DamagedWeightsError
 from bionemo.geneformer_t.ragged import Ragged
 
 
@@ -51,6 +52,35 @@ class CanonicalAxes:
     def __str__(self) -> str:
         highest, lowest = self.correlations.max(), self.correlations.min()
         return f"{len(self)} canonical axes with correlations from {highest:.2f} to {lowest:.2f}"
+
+    def check(self, vocab_size: int) -> None:
+        """Refuse axes that cannot be those of a vocabulary.
+
+        Raises:
+            DamagedWeightsError: Names what has another shape or a value out of range.
+        """
+        number = len(self)
+        shapes = {
+            "of_current": (vocab_size, number),
+            "of_next": (vocab_size, number),
+            "current_shift": (number,),
+            "next_shift": (number,),
+        }
+        wrong = [
+            f"{name} is {' x '.join(map(str, getattr(self, name).shape))}, expected "
+            f"{' x '.join(map(str, shape))}"
+            for name, shape in shapes.items()
+            if getattr(self, name).shape != shape
+        ]
+        if not ((self.correlations > 0) & (self.correlations < 1)).all():
+            wrong.append("correlations are not all above 0 and below 1")
+        if self.num_ranks < 1:
+            wrong.append(f"num_ranks is {self.num_ranks}, expected 1 or more")
+        if wrong:
+            raise DamagedWeightsError(
+                f"its canonical axes are not those of its vocabulary of {vocab_size:,} tokens: "
+                f"{'; '.join(wrong)}. Copy the file again, or train again"
+            )
 
     def expected(self, cells: Ragged) -> Float[ndarray, "cell axis"]:
         """Where the next cells of current cells are expected.

@@ -13,8 +13,9 @@ import bionemo.geneformer_t as package
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.model.canonical_axes import CanonicalAxes
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
-from bionemo.geneformer_t.model.knn_memory import KnnInterpolation
+from bionemo.geneformer_t.model.knn_memory import HIDDEN, KnnInterpolation
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
+from bionemo.geneformer_t.model.weight_checks import DamagedWeightsError
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.model.weights.vocabulary_transfer import StartReport
 from bionemo.geneformer_t.provenance import Provenance
@@ -67,6 +68,28 @@ class CheckpointEntry:
             training_cells=read("training_cells", TrainingCells.from_dict),
             transitions=read("transitions", TransitionFit.from_dict),
         )
+
+    def check_axes(self) -> None:
+        """Refuse canonical axes that do not go with vocabulary, memory and transitions.
+
+        Raises:
+            DamagedWeightsError: Names what contradicts what.
+        """
+        if self.axes is not None and self.vocab is not None:
+            self.axes.check(len(self.vocab))
+        number = 0 if self.axes is None else len(self.axes)
+        if self.memory is not None and self.memory.mixing.space != HIDDEN:
+            columns = self.memory.index.points.shape[1]
+            if columns != number:
+                raise DamagedWeightsError(
+                    f"its memory searches along {columns} canonical axes, and it holds {number}. "
+                    "Copy the file again, or train again"
+                )
+        if self.transitions is not None and self.transitions.choice.axes_weight and not number:
+            raise DamagedWeightsError(
+                "its transitions were fitted with canonical axes, and it holds none. Copy the file "
+                "again, or train again"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Tensors and plain values, with the versions of the package and of the isolation rule.

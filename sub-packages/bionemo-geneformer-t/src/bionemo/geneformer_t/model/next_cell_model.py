@@ -187,10 +187,11 @@ class NextCellModel(nn.Module):
 
         Raises:
             ValueError: The checkpoint was not written by this model, or under another isolation
-                rule, or weights in it are not finite.
+                rule, or weights in it are not finite, or its axes are another vocabulary's.
         """
         entry = CheckpointEntry.of(checkpoint)
         check_finite({name: checkpoint.get(name, {}) for name in (WEIGHTS, CHECKPOINT_KEY)})
+        entry.check_axes()
         if entry.lora_scale and not has_adapters(self.state_dict()):
             checkpoint[WEIGHTS] = merge_adapters(checkpoint[WEIGHTS], entry.lora_scale)
         if self.vocab is not None and self.pair_settings is not None:
