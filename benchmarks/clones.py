@@ -3,12 +3,13 @@
     python benchmarks/clones.py --real_data FOLDER [--folder DIR] [--seeds 3]
 
 Models are trained by `--recipe auto` on the graph of all days. For each cell whose clone has later
-cells, the best later cells are chosen by the model, by its network alone, by raw likelihood, by
-mutual nearest neighbors in the next time point, by moscot's coupling where it is installed (the
-graph that `prepare` then makes, and the model learns from), by distance in PCA, and at random.
-Shown are the fraction of clone siblings among the best 20, and whether most of them have the fate
-of most of the siblings. Intervals are over clones (jackknife), and differences are those to the
-nearest later cells. Models, their graph and PCA never see the clones.
+cells, the best later cells are chosen by the model as in its transitions (with canonical axes and
+memory as they were fitted), by its network alone, by raw likelihood, by mutual nearest neighbors in
+the next time point, by moscot's coupling where it is installed (the graph that `prepare` then
+makes, and the model learns from), by distance in PCA, and at random. Shown are the fraction of
+clone siblings among the best 20, and whether most of them have the fate of most of the siblings.
+Intervals are over clones (jackknife), and differences are those to the nearest later cells. Models,
+their graph and PCA never see the clones.
 """
 
 import argparse
@@ -57,14 +58,19 @@ def by_model(checkpoint: Path, adata: anndata.AnnData, clones: Clones) -> dict[s
     fitted = model.transitions
     assert fitted is not None, "training fits transitions where there are validation cells"
     vocab, contexts = model.required_vocab(), cells.take(clones.cells)
-    held = Candidates.of(cells, ranks_to_score(model, None, fitted.choice.num_ranks), vocab)
-    own = CandidateScorer(model, held, fitted.references)
+    choice = fitted.choice
+    axes = [model.required_axes()] if choice.axes_weight else []
+    held = Candidates.of(cells, ranks_to_score(model, None, choice.num_ranks), vocab, axes)
+    own = CandidateScorer(
+        model, held, fitted.references,
+        use_memory=choice.use_memory, axes_weight=choice.axes_weight,
+    )  # fmt: skip
     alone = CandidateScorer(model, held, fitted.references, use_memory=False)
-    scores = own.all_scores(contexts)
+    without_axes = own.network_scores(contexts)
     return {
-        "the model": scores,
+        "the model": without_axes + own.along_axes(contexts),
         "the network alone": alone.all_scores(contexts),
-        "raw likelihood of the model": scores + own.log_mean,
+        "raw likelihood of the model": without_axes + own.log_mean,
     }
 
 
