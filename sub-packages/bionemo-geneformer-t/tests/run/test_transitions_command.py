@@ -3,6 +3,7 @@
 import anndata
 import pytest
 import torch
+from random_axes import random_axes
 
 import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.inference.checkpoint import load_model, open_split
@@ -10,6 +11,7 @@ from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.transitions import transitions
 from bionemo.geneformer_t.training import add_canonical_axes
+from bionemo.geneformer_t.training.checkpoint_files import add_entry
 
 KEY = "T_geneformer_t"
 
@@ -65,6 +67,21 @@ def test_a_fit_is_written_into_the_checkpoint_and_used(
     assert params["num_references"] == len(fit.references)
     for name, weight in load_model(untrained_checkpoint).state_dict().items():
         assert (weight == before.state_dict()[name]).all()
+
+
+def test_the_weight_of_canonical_axes_is_printed_and_kept(
+    tiny_data_dir, untrained_checkpoint, tmp_path, capsys
+) -> None:
+    axes = random_axes(len(load_model(untrained_checkpoint).vocab), num_ranks=15)
+    add_entry(untrained_checkpoint, "axes", axes.to_dict())
+    given = {"checkpoint": untrained_checkpoint, "input": tiny_data_dir / "test"}
+    weighted = transitions(**given, output=tmp_path / "weighted.h5ad", axes_weight=3)
+    assert "canonical axes with weight 3" in capsys.readouterr().out
+    alone = transitions(**given, output=tmp_path / "alone.h5ad", axes_weight=0)
+    assert "canonical axes" not in capsys.readouterr().out.splitlines()[0]
+    found = [anndata.read_h5ad(path) for path in (weighted, alone)]
+    assert [one.uns[KEY]["params"]["axes_weight"] for one in found] == [3, 0]
+    assert (found[0].obsp[KEY] != found[1].obsp[KEY]).nnz
 
 
 def test_a_control_of_shuffled_successors_gets_axes_of_shuffled_successors(
