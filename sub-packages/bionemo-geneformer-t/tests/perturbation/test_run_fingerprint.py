@@ -23,6 +23,7 @@ from bionemo.geneformer_t.ragged import Ragged
 def run(edited_cells) -> Run:
     """Two genes as in another cluster, in cells that are each other's candidates."""
     cells, number = edited_cells.cells, len(edited_cells.cells)
+    axes = [edited_cells.model.axes] if edited_cells.model.axes else []
     first, second = edited_cells.model.required_vocab().gene_ids[:2].tolist()
     given = PerturbedInput(
         cells=cells,
@@ -31,7 +32,7 @@ def run(edited_cells) -> Run:
         groups=Groups(of_cell=np.zeros(number, dtype=int), donors=("",), clusters=("",)),
         readouts=("fate A", "fate B", "fate C"),
         values=edited_cells.fates,
-        candidates=Candidates.of(cells, 12, edited_cells.model.required_vocab()),
+        candidates=Candidates.of(cells, 12, edited_cells.model.required_vocab(), axes),
         sets=all_candidates(number, number),
         settings=TransitionSettings(use_memory=False),
         references=edited_cells.references,
@@ -51,8 +52,9 @@ def run(edited_cells) -> Run:
 
 
 def test_the_same_run_has_the_same_fingerprint(run, edited_cells) -> None:
-    turned = replace(deepcopy(run), elsewhere=dict(reversed(run.elsewhere.items())))
-    assert fingerprint(turned, edited_cells.model) == fingerprint(run, edited_cells.model)
+    again, model = deepcopy((run, edited_cells.model))
+    turned = replace(again, elsewhere=dict(reversed(run.elsewhere.items())))
+    assert fingerprint(turned, model) == fingerprint(run, edited_cells.model)
 
 
 def with_sets(run: Run, sets: CandidateSets) -> Run:
@@ -94,12 +96,21 @@ def no_references(run: Run) -> Run:
     return replace(run, given=replace(run.given, references=None))
 
 
+def other_points(run: Run) -> Run:
+    """Candidates with other genes beyond the ranks that are scored."""
+    held = run.given.candidates
+    moved = {axes: points + 1 for axes, points in held.points.items()}
+    return replace(run, given=replace(run.given, candidates=replace(held, points=moved)))
+
+
 def test_whatever_the_sums_depend_on_changes_the_fingerprint(run, edited_cells, monkeypatch):
     changes = (
         other_ranks, other_candidates, other_sets, other_cells_of_sets, other_references,
         no_references,
     )  # fmt: skip
     model = edited_cells.model
+    if model.axes is not None:
+        changes = (*changes, other_points)
     made = {"as it is": fingerprint(run, model), "part": fingerprint(run, model, "verified")}
     made |= {change.__name__: fingerprint(change(run), model) for change in changes}
     made["target_order"] = fingerprint(

@@ -216,6 +216,8 @@ def fingerprint(run: Run, model: NextCellModel, *more: object) -> str:
         "sizes": given.candidates.num_genes, "set of cell": sets.set_of_cell,
     }  # fmt: skip
     arrays["readouts"] = given.values  # noqa: PD011 - no DataFrame
+    if model.axes is not None and model.axes in given.candidates.points:
+        arrays["points"] = given.candidates.points[model.axes]  # also of ranks beyond the entries
     ragged = {"cells": given.cells, "sets": Ragged.of(sets.rows), "references": given.references}
     for name, held in ragged.items():
         if held is not None:
