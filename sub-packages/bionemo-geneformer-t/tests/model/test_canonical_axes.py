@@ -29,6 +29,11 @@ def test_points_are_linear_in_normalised_ranks(axes) -> None:
     np.testing.assert_array_equal(axes.expected(CELLS)[2], axes.expected(cut)[0])
 
 
+def test_tokens_of_another_vocabulary_are_not_read(axes) -> None:
+    with pytest.raises(AssertionError):
+        axes.observed(Ragged.of([np.array([3, 8])]))
+
+
 def test_information_is_the_log_ratio_of_next_cells_after_this_cell_and_after_any(axes) -> None:
     """Back in units where both cells have variance 1: x and y, of correlation r."""
     expected, observed = axes.expected(CELLS), axes.observed(CELLS)

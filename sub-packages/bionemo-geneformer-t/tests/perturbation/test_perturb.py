@@ -487,6 +487,15 @@ def test_a_control_has_a_name_of_its_own(adata, model) -> None:
         perturbed(adata, model, "g1", controls={"ridge": model, "model": model})
 
 
+def test_models_of_another_vocabulary_are_refused(adata, model) -> None:
+    other = random_weights(model, 1)
+    other.vocab = GeneVocab.of_genes({f"h{i}": 1.0 for i in range(20)})
+    with pytest.raises(ValueError, match=r"^random has another vocabulary than the model"):
+        perturbed(adata, model, "g1", controls={"random": other})
+    with pytest.raises(ValueError, match=r"^seeds\[1\] has another vocabulary than the model"):
+        perturbed(adata, model, "g1", seeds=[model, other])
+
+
 def test_logarithms_are_refused(adata, model) -> None:
     adata.X = np.log1p(adata.X)
     with pytest.raises(ValueError, match="raw counts"):

@@ -26,5 +26,6 @@ def rank_table(cells: Ragged, num_ranks: int, vocab_size: int) -> sp.csr_array:
         vocab_size: Tokens of the vocabulary.
     """
     kept = cells.truncated(num_ranks)
+    assert kept.values.max(initial=0) < vocab_size  # SciPy would read behind its arrays
     weights = rank_weights(num_ranks).astype(np.float32)[places_within(kept.lengths)]
     return sp.csr_array((weights, kept.values, kept.offsets), shape=(len(kept), vocab_size))

@@ -100,13 +100,16 @@ def perturb(
 
     Raises:
         KeyError: No such column, cluster or fate.
-        ValueError: An edit or a gene cannot be understood, fates are missing, or no cell is left.
+        ValueError: An edit or a gene cannot be understood, fates are missing, no cell is left, or
+            a control or seed has another vocabulary.
     """
     if taken := {MODEL, "null", "ridge", "driver"} & set(controls or {}):
         raise ValueError(
             f"controls: {some_names(sorted(taken))} would have the columns of something else in "
             "the table; give another name"
         )
+    compared = {**(controls or {}), **{f"seeds[{i}]": one for i, one in enumerate(seeds)}}
+    _check_vocabularies(model, compared)
     if settings.with_cells and processes.number > 1:
         raise ValueError(
             f"with_cells keeps effects in the memory of one process; got {processes.number}. Start "
@@ -118,8 +121,7 @@ def perturb(
             "give no further checkpoints"
         )
     edit = parse_edit(settings.edit)
-    compared = [*(controls or {}).values(), *seeds]
-    run = make_run(model, given, fates, how, settings, edit, compared, on_cells)
+    run = make_run(model, given, fates, how, settings, edit, compared.values(), on_cells)
     if settings.num_sustained:
         fates_to_solve(run, given)  # refused before long work
     readouts = run.given.readouts if settings.screen else (*run.given.readouts, ROW)
@@ -173,6 +175,17 @@ def perturb(
             *notes_on_tests(found.tests, settings, with_donors=settings.donor_key is not None),
         ),
     )
+
+
+def _check_vocabularies(model: NextCellModel, compared: Mapping[str, NextCellModel]) -> None:
+    """Refuse models to which the ids of cells that are encoded for `model` mean other genes."""
+    mine = model.required_vocab().fingerprint
+    for name, other in compared.items():
+        if other.required_vocab().fingerprint != mine:
+            raise ValueError(
+                f"{name} has another vocabulary than the model; give models that were trained on "
+                "the same data folder"
+            )
 
 
 def _screened(
