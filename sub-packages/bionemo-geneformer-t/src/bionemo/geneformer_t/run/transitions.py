@@ -113,7 +113,7 @@ def _fit(checkpoint: Path, data_dir: Path) -> None:
     training = open_split(model, folders[TRAIN], as_trained=True)
     validation = open_split(model, folders[VAL]) if VAL in folders else None
     seed = settings_of(model).seed
-    add_canonical_axes(checkpoint, training, validation, seed)
+    add_canonical_axes(checkpoint, training, validation, seed, again=True)
     fit = add_transitions(checkpoint, training, validation, seed, again=True)
     if fit is None:
         raise ValueError(
