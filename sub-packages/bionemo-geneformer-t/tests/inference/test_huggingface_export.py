@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from foreign import write_foreign
+from random_axes import random_axes
 from safetensors.torch import load_file
 from transformers import BertForMaskedLM
 
@@ -25,13 +26,17 @@ from bionemo.geneformer_t.inference.huggingface_export import (
     MAPPING,
     TOKENS,
     dictionaries,
+    left_out,
     objective_of,
     write_model,
 )
 from bionemo.geneformer_t.model.attention.cell_offsets import CellOffsets
 from bionemo.geneformer_t.model.attention.choose import ATTENTION_BACKENDS
+from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, Mixing
+from bionemo.geneformer_t.model.successor_index import SuccessorIndex
 from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 from bionemo.geneformer_t.model.weights.pretrained import read_pretrained
+from bionemo.geneformer_t.ragged import Ragged
 from bionemo.geneformer_t.vocab import GeneVocab
 
 GENES = [f"ENSG{i:011d}" for i in range(30)]
@@ -59,6 +64,19 @@ def plain_logits(model: TemporalGeneformerModel, ids: torch.Tensor) -> torch.Ten
     with torch.no_grad():
         hidden = model.net.bert.read(ids, groups, ATTENTION_BACKENDS["per_cell"])
         return model.net.cls.predictions(hidden)
+
+
+def test_what_predicts_genes_and_stays_behind_is_named(model) -> None:
+    """Axes alone change no prediction, so that the network's score is the model's."""
+    ids = np.arange(5, 9)
+    before = model.rank_distributions(Ragged.of([ids]), 3)
+    model.axes = random_axes(len(model.vocab), num_ranks=15)
+    assert torch.equal(model.rank_distributions(Ragged.of([ids]), 3), before)
+    assert left_out(model) == []
+    index = SuccessorIndex.of(np.zeros((1, 3), np.float32), [[0]], [[1.0]], {0: ids})
+    mixing = Mixing(number=1, width=4.0, network=0.5, memory=0.4, uniform=0.1, space="next cells")
+    model.memory = KnnInterpolation(index=index, gene_ids=ids, mixing=mixing)
+    assert left_out(model) == ["memory of training cells"]
 
 
 def test_transformers_gives_the_same_logits_in_plain_mode(model, vocab, exported):

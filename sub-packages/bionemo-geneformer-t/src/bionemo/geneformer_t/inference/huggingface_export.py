@@ -96,14 +96,15 @@ def tensors(model: NextCellModel) -> dict[str, Tensor]:
 
 
 def left_out(model: NextCellModel) -> list[str]:
-    """What the model predicts with and `BertForMaskedLM` does not."""
+    """What the model predicts genes with and `BertForMaskedLM` does not.
+
+    Canonical axes are none of it: they score whole cells, or tell a memory where to search.
+    """
     found = []
     if model.config.rank_knots:
         found.append("changes of the bias from rank to rank")
     if model.memory is not None:
         found.append("memory of training cells")
-    if model.axes is not None:
-        found.append("canonical axes of current and next cells")
     return found
 
 
