@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from random_axes import random_axes
 
+from bionemo.geneformer_t.inference import model_fingerprint as module
 from bionemo.geneformer_t.inference.checkpoint import load_model, summarise_checkpoint
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
-from bionemo.geneformer_t.model.knn_memory import KnnInterpolation, Mixing
+from bionemo.geneformer_t.model.knn_memory import NEXT, KnnInterpolation, Mixing
 from bionemo.geneformer_t.model.successor_index import SuccessorIndex
 
 
@@ -39,6 +40,7 @@ def test_a_memory_and_everything_in_it_counts(untrained_checkpoint, memory):
     for other in (
         memory,
         replace(memory, mixing=replace(memory.mixing, width=8.0)),
+        replace(memory, mixing=replace(memory.mixing, space=NEXT)),
         replace(memory, index=replace(memory.index, points=points)),
         replace(memory, index=replace(memory.index, genes=genes)),
         replace(memory, gene_ids=np.arange(5, 10)),
@@ -48,6 +50,21 @@ def test_a_memory_and_everything_in_it_counts(untrained_checkpoint, memory):
     assert len(set(found)) == len(found)
     model.memory = memory
     assert model_fingerprint(model) == found[1]
+
+
+def test_a_memory_by_hidden_states_counts_as_before_there_were_other_spaces(
+    untrained_checkpoint, memory, monkeypatch
+):
+    model = load_model(untrained_checkpoint)
+    model.memory = memory
+    hashed = []
+    monkeypatch.setattr(
+        module.json, "dumps", lambda value, **_: hashed.append(value) or str(sorted(value))
+    )
+    model_fingerprint(model)
+    assert hashed[1] == {
+        "number": 2, "width": 4.0, "network": 0.5, "memory": 0.4, "uniform": 0.1
+    }  # fmt: skip
 
 
 def test_canonical_axes_and_everything_in_them_count(untrained_checkpoint):

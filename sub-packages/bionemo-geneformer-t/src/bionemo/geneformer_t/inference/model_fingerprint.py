@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
+from bionemo.geneformer_t.model.knn_memory import HIDDEN
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
 
 
@@ -33,7 +34,10 @@ def model_fingerprint(model: NextCellModel) -> str:
         arrays |= {f"axes.{name}": np.asarray(value) for name, value in axes.items()}
     if model.memory is not None:
         memory = model.memory
-        digest.update(json.dumps(asdict(memory.mixing), sort_keys=True).encode())
+        mixing = asdict(memory.mixing)
+        if memory.mixing.space == HIDDEN:
+            del mixing["space"]  # checkpoints without it are the same models
+        digest.update(json.dumps(mixing, sort_keys=True).encode())
         arrays |= {f"memory.{name}": array for name, array in vars(memory.index).items()}
         arrays["memory.gene_ids"] = memory.gene_ids
     for name, array in arrays.items():
