@@ -58,11 +58,9 @@ def test_a_memory_by_hidden_states_counts_as_before_there_were_other_spaces(
     model = load_model(untrained_checkpoint)
     model.memory = memory
     hashed = []
-    monkeypatch.setattr(
-        module.json, "dumps", lambda value, **_: hashed.append(value) or str(sorted(value))
-    )
+    monkeypatch.setattr(module.json, "dumps", lambda value, **_: hashed.append(value) or "")
     model_fingerprint(model)
-    assert hashed[1] == {
+    assert hashed[-1] == {
         "number": 2, "width": 4.0, "network": 0.5, "memory": 0.4, "uniform": 0.1
     }  # fmt: skip
 
