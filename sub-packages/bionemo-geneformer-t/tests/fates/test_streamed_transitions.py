@@ -240,6 +240,10 @@ def test_canonical_axes_are_added_with_their_weight(cells, model) -> None:
     expected = softmax((network + 3.0 * of_axes) / 2.0, axis=1)
     np.testing.assert_allclose(cells.obsp[KEY].toarray(), expected, rtol=1e-3, atol=1e-7)
     assert cells.uns[KEY]["params"]["axes_weight"] == 3.0
+    gft.tl.transitions(
+        cells, model, axes_weight=3.0, candidates_at_once=3, contexts_at_once=2, **settings
+    )
+    np.testing.assert_allclose(cells.obsp[KEY].toarray(), expected, rtol=1e-3, atol=1e-7)
     gft.tl.transitions(cells, model, **settings)  # not fitted: the network alone
     np.testing.assert_allclose(
         cells.obsp[KEY].toarray(), softmax(network / 2.0, axis=1), rtol=1e-3, atol=1e-7

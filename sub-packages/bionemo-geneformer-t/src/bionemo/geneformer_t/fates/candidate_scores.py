@@ -30,6 +30,7 @@ from bionemo.geneformer_t.fates.context_tables import (
 )
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.next_cell import genes_per_cell
+from bionemo.geneformer_t.model.canonical_axes import CanonicalAxes
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 from bionemo.geneformer_t.model.transition_settings import Score, TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
@@ -114,11 +115,12 @@ class CandidateScorer:
             scores=np.full((len(contexts), number), -np.inf),
         )
         for batch, (table,) in self._tables(contexts):
+            expected = self._expected(contexts.take(batch))
             best = torch.full((len(batch), number), -math.inf, dtype=torch.float64)
             where = torch.full((len(batch), number), -1)
             for part in self._parts(rows):
-                of_axes = self.along_axes(contexts.take(batch), part)
-                scores = torch.from_numpy(self._scores(table, part) + of_axes)
+                of_part = self._scores(table, part) + self._of_axes(expected, part)
+                scores = torch.from_numpy(of_part)
                 if excluded is not None:
                     _exclude(scores, part, excluded[batch])
                 both = torch.cat([best, scores], dim=1)
@@ -142,15 +144,23 @@ class CandidateScorer:
                 scores[np.ix_(batch, part)] = self._scores(table, part)
         return scores
 
-    def along_axes(
-        self, contexts: Ragged, rows: Int[ndarray, " row"] | slice = slice(None)
+    def along_axes(self, contexts: Ragged) -> Float[ndarray, "context candidate"] | float:
+        """What canonical axes add to the scores of all candidates; 0 where they are not used."""
+        return self._of_axes(self._expected(contexts), slice(None))
+
+    def _expected(self, contexts: Ragged) -> Float[ndarray, "context axis"] | None:
+        """The points of contexts along canonical axes; None where these are not used."""
+        return self.model.required_axes().expected(contexts) if self.axes_weight else None
+
+    def _of_axes(
+        self,
+        expected: Float[ndarray, "context axis"] | None,
+        rows: Int[ndarray, " row"] | slice,
     ) -> Float[ndarray, "context row"] | float:
-        """What canonical axes add to the scores of some candidates; 0 where they are not used."""
-        if not self.axes_weight:
+        if expected is None:
             return 0.0
         axes = self.model.required_axes()
-        observed = self.candidates.points[axes][rows]
-        return self.axes_weight * axes.information(axes.expected(contexts), observed)
+        return self.axes_weight * axes.information(expected, self.candidates.points[axes][rows])
 
     def _parts(self, rows: Int[ndarray, " row"]) -> list[Int[ndarray, " _"]]:
         step = self._candidates_at_once
@@ -268,9 +278,7 @@ def candidate_scores(
     if score == "pmi":
         references = contexts if references is None else references
     num_ranks = ranks_to_score(model, num_ranks, TransitionChoice.num_ranks)
-    held = Candidates.of(
-        candidates, num_ranks, vocab, [model.axes] if model.axes and axes_weight else []
-    )
+    held = Candidates.of(candidates, num_ranks, vocab, axes_to_score(model, axes_weight))
     scorer = CandidateScorer(
         model,
         held,
@@ -282,6 +290,11 @@ def candidate_scores(
     )
     own = np.arange(len(contexts)) if exclude_self else None
     return scorer.highest(contexts, np.arange(len(candidates)), number, own)
+
+
+def axes_to_score(model: NextCellModel, weight: float) -> list[CanonicalAxes]:
+    """The axes along which candidates need points: the model's, unless their weight is 0."""
+    return [model.required_axes()] if weight else []
 
 
 def ranks_to_score(model: NextCellModel, asked: int | None, default: int) -> int:

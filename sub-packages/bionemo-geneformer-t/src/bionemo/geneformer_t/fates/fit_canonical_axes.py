@@ -182,8 +182,8 @@ def _drawn(graph: sp.csr_matrix, rng: np.random.Generator) -> tuple[Int[ndarray,
     chosen = []
     for row in np.sort(current).tolist():
         edges = np.arange(graph.indptr[row], graph.indptr[row + 1])
-        shares = graph.data[edges] / graph.data[edges].sum()
-        if len(edges) > SUCCESSORS and np.count_nonzero(shares) > SUCCESSORS:
+        if len(edges) > SUCCESSORS:
+            shares = graph.data[edges] / graph.data[edges].sum()
             edges = rng.choice(edges, SUCCESSORS, replace=False, p=shares)
         chosen.append((row, edges))
     before = np.concatenate(

@@ -16,6 +16,7 @@ from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.fates.candidate_scores import (
     CandidateScorer,
     HighestScores,
+    axes_to_score,
     ranks_to_score,
 )
 from bionemo.geneformer_t.fates.candidates import Candidates
@@ -100,7 +101,7 @@ def streamed_transitions(
     reader = CellReader(model, to.source, settings.min_mapped_counts)
     blocks = drawn.following(reader.blocks()) if is_square else reader.blocks()
     number = to.source.shape[0]
-    axes = [model.axes] if model.axes and choice.axes_weight else []
+    axes = axes_to_score(model, choice.axes_weight)
     held = Candidates.of_blocks(blocks, number, choice.num_ranks, reader.vocab, axes, on_cells)
     sets = candidate_sets(cells, to, held, settings)
     kept_number = _number_to_keep(sets, settings, choice, is_square=is_square)

@@ -12,6 +12,7 @@ from bionemo.geneformer_t.evaluate.row_names import MODEL, SHUFFLED
 from bionemo.geneformer_t.fates.candidate_scores import (
     NUM_REFERENCES,
     CandidateScorer,
+    axes_to_score,
     ranks_to_score,
 )
 from bionemo.geneformer_t.fates.candidates import Candidates
@@ -101,7 +102,7 @@ def scorer_of(
     num_ranks = ranks_to_score(model, None, choice.num_ranks)
     use_memory = is_whole and choice.use_memory
     weight = choice.axes_weight if is_whole and model.axes is not None else 0.0
-    axes = [model.axes] if model.axes is not None and weight else []
+    axes = axes_to_score(model, weight)
     held = Candidates.of(candidates, num_ranks, model.required_vocab(), axes)
     return CandidateScorer(model, held, references, use_memory=use_memory, axes_weight=weight)
 
