@@ -1,4 +1,4 @@
-# The commands one needs: make demo, make quick, make test, make check.
+# The commands one needs: make demo, make quick, make test, make check, make docs.
 PYTHON ?= python3
 PACKAGE := sub-packages/bionemo-geneformer-t
 BIN := $(CURDIR)/.venv/bin
@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 300
 # all tests of a file in one process, so that what they share is made once
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo quick test exhaustive coverage bench fuzz check format clean
+.PHONY: install demo quick test exhaustive coverage bench fuzz check format docs clean
 
 install: $(STAMP)
 
@@ -44,14 +44,17 @@ fuzz: install
 	done
 
 check: install
-	cd $(PACKAGE) && $(BIN)/ruff format --check . ../../benchmarks ../../fuzz
-	cd $(PACKAGE) && $(BIN)/ruff check . ../../benchmarks ../../fuzz
+	cd $(PACKAGE) && $(BIN)/ruff format --check . ../../benchmarks ../../docs ../../fuzz
+	cd $(PACKAGE) && $(BIN)/ruff check . ../../benchmarks ../../docs ../../fuzz
 	cd $(PACKAGE) && $(BIN)/mypy
 	cd $(PACKAGE) && $(BIN)/lint-imports
 
 format: install
-	cd $(PACKAGE) && $(BIN)/ruff check --fix-only . ../../benchmarks ../../fuzz
-	cd $(PACKAGE) && $(BIN)/ruff format . ../../benchmarks ../../fuzz
+	cd $(PACKAGE) && $(BIN)/ruff check --fix-only . ../../benchmarks ../../docs ../../fuzz
+	cd $(PACKAGE) && $(BIN)/ruff format . ../../benchmarks ../../docs ../../fuzz
+
+docs: install
+	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going docs outputs/docs
 
 clean:
 	rm -rf outputs

@@ -74,8 +74,8 @@ def perturbation_volcano(
         readout: Which one; by default the first of the table.
         controls: Which controls to draw beside the model, by their names; by default all.
         fdr: Rate of false discoveries below which a gene is coloured and may be named.
-        num_labels: Genes to name in a panel, those found with the largest |z|. All are named where
-            there are no more; of a screen the first ones are, found or not.
+        num_labels: Genes to name in a panel, those found with the largest `|z|`. All are named
+            where there are no more; of a screen the first ones are, found or not.
         key: Where the table is, in uns.
         ax: Axes to draw on, one for the model and each control.
         show: Show the figure and return nothing.
@@ -120,7 +120,7 @@ def perturbation_clusters(
         adata: Cells after `gft.tl.perturb` with a `cluster_key`.
         readout: Which one; by default the first of the table.
         genes: Symbols (or combinations such as `A+B`) to draw; by default those with the smallest
-            p-values, then the largest |z|.
+            p-values, then the largest `|z|`.
         num_genes: Genes to draw where none are named.
         min_cells: Affected cells of a cluster, at least, for its effect to be shown.
         key: Where the table is, in uns.
@@ -320,7 +320,7 @@ def _genes(
     *,
     single: bool = False,
 ) -> list[str]:
-    """The symbols that are asked for, or those with the smallest p-values and largest |z|."""
+    """The symbols that are asked for, or those with the smallest p-values and largest `|z|`."""
     own = rows_of(table, readout)
     if single:
         own = own[~own["target"].astype(str).str.contains("+", regex=False)]

@@ -28,19 +28,19 @@ def make_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     hints, docs = get_type_hints(settings_type), field_docs(settings_type)
-    for field in sorted(fields(settings_type), key=_is_required, reverse=True):
+    for field in sorted(fields(settings_type), key=is_required, reverse=True):
         options = _options(hints[field.name])
-        text = docs.get(field.name, "").replace("%", "%%") + _default(field)
+        text = docs.get(field.name, "").replace("%", "%%") + shown_default(field)
         if field.metadata.get("positional"):
             options["metavar"] = field.name.upper()
-            if not _is_required(field):
+            if not is_required(field):
                 options |= {"nargs": "?", "default": field.default}
             parser.add_argument(field.name, help=text, **options)
             continue
         names = dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"])
         parser.add_argument(
             *names, dest=field.name, help=text, default=argparse.SUPPRESS,
-            required=_is_required(field) and CONFIG not in hints, **options,
+            required=is_required(field) and CONFIG not in hints, **options,
         )  # fmt: skip
     return parser
 
@@ -117,12 +117,14 @@ def _boolean(text: str) -> bool:
     return values[text.lower()]
 
 
-def _default(field: Field[Any]) -> str:
-    if _is_required(field) or field.default in {None, ()}:
+def shown_default(field: Field[Any]) -> str:
+    """The end of a help text: ` (default: 3)`, or nothing if there is no default to show."""
+    if is_required(field) or field.default in {None, ()}:
         return ""
     shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
     return f" (default: {shown})"
 
 
-def _is_required(field: Field[Any]) -> bool:
+def is_required(field: Field[Any]) -> bool:
+    """Whether a field has no default."""
     return field.default is MISSING and field.default_factory is MISSING
