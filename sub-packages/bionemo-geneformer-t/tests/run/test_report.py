@@ -22,7 +22,8 @@ from bionemo.geneformer_t.run.evaluate import EvaluateSettings, evaluate_checkpo
 from bionemo.geneformer_t.run.report import FIGURES, REPORT, report, write_report
 
 SECTIONS = [
-    "about", "loss", "graph", "scores", "retrieval", "arrows", "genes", "clusters", "calibration",
+    "about", "loss", "graph", "scores", "retrieval", "explore", "arrows", "genes", "clusters",
+    "calibration",
 ]  # fmt: skip
 PICTURES = {
     "loss_curve", "graph", "gains", "next_cells", "skill_by_cluster", "calibration",
@@ -85,8 +86,9 @@ def test_the_page_is_complete_hostile_text_is_text_and_writing_again_is_the_same
     assert names == ("GENE3", "GENE26")
     assert all(page.row(name) for name in names)
 
-    # nothing is loaded, nothing runs, and hostile names are shown as they are
-    assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
+    # nothing is loaded, nothing of the data runs, and hostile names are shown as they are
+    assert page.tags.count("script") == 4  # two of values, two that run
+    assert not {"link", "iframe", "object", "form"} & set(page.tags)
     assert page.tags.count("img") == len(PICTURES)
     assert all(src.startswith("data:image/svg+xml;base64,") for src in page.values("src"))
     assert all(href.startswith("#") for href in page.values("href"))
@@ -94,8 +96,14 @@ def test_the_page_is_complete_hostile_text_is_text_and_writing_again_is_the_same
     assert HOSTILE in [row[0] for row in page.rows]
     assert FOLDER in shown
     assert all(len(alt) > 30 for alt in page.values("alt"))
-    for held in re.findall(r"base64,([A-Za-z0-9+/=]+)", text):
+    for held in re.findall(r"svg\+xml;base64,([A-Za-z0-9+/=]+)", text):
         ET.fromstring(base64.b64decode(held))
+
+    explored = json.loads(re.search('explore-values">(.*?)</script>', text).group(1))
+    assert explored["cells"]["names"] == [f"test_{i}" for i in range(16)]
+    assert HOSTILE in explored["clusters"]["names"]
+    assert {"GENE3", "GENE26"} == set(explored["genes"]["names"][:2])
+    assert len(text) < 6_000_000
 
     # pictures beside it, in both kinds
     figures = tmp_path / "one" / FIGURES
@@ -121,10 +129,13 @@ def test_what_is_not_known_is_said(untrained_checkpoint, tiny_data_dir, tmp_path
     with_perturbation(two_forks()).uns["perturbation"].to_csv(effects, index=False)
     code = main(["report", "--checkpoint", str(untrained_checkpoint), "--data-dir",
                  str(tiny_data_dir), "--num_genes", "3", "--genes", "GENE3",
-                 "--perturbation", str(effects)])  # fmt: skip
+                 "--perturbation", str(effects), "--interactive", "false"])  # fmt: skip
     assert code == 0
     folder = untrained_checkpoint.parents[1] / "report"
-    shown = "".join(Page((folder / REPORT).read_text(encoding="utf-8")).text)
+    page = Page((folder / REPORT).read_text(encoding="utf-8"))
+    shown = "".join(page.text)
+    assert "script" not in page.tags
+    assert any("script-src 'none'" in value for value in page.values("content"))
     assert "Clusters are not known: name a column of obs with --cluster_key." in shown
     assert "There is no metrics.csv" in shown
     assert "Times: none (give time_key)" in shown

@@ -23,6 +23,8 @@ def test_two_panels_are_drawn(colors, coordinates, tmp_path) -> None:
         true_ends=coordinates[cells] + 0.1,
         predicted_ends=coordinates[cells] + 0.2,
         cosine=1.0,
+        expected=np.zeros((30, 5), dtype=np.float16),
+        num_ranks=3,
     )
     where = CellMap(coordinates=coordinates, name="UMAP", colors=colors, color_name="kind")
     path = save(next_cells_figure(arrows, where), tmp_path / "a.png")

@@ -33,6 +33,10 @@ class Arrows:
     """Mean place of the cells that are most similar to the prediction."""
     cosine: float
     """Mean cosine between true and predicted arrows; NaN where none has a length."""
+    expected: Float[ndarray, "current_cell vocab"]
+    """The expected profile of each predicted next cell, in half precision."""
+    num_ranks: int
+    """Ranks of these profiles."""
 
 
 def arrows(
@@ -62,4 +66,6 @@ def arrows(
         true_ends=true_ends,
         predicted_ends=predicted_ends,
         cosine=known_mean(cosines(true_ends - starts, predicted_ends - starts)),
+        expected=expected.astype(np.float16),
+        num_ranks=num_ranks,
     )

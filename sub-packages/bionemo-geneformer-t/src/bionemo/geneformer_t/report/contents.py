@@ -21,6 +21,8 @@ from bionemo.geneformer_t.inference.gene_symbols import find_genes, readable_nam
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
 from bionemo.geneformer_t.report import page
 from bionemo.geneformer_t.report.evaluated import Evaluated
+from bionemo.geneformer_t.report.explore.of_report import explorable
+from bionemo.geneformer_t.report.explore_section import explore_section
 from bionemo.geneformer_t.report.fate_section import FateResults, fate_section
 from bionemo.geneformer_t.report.figures.graph_map import graph_map
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured
@@ -45,6 +47,8 @@ def sections_of(
     num_genes: int,
     fates: FateResults | None = None,
     perturbation: PerturbationResults | None = None,
+    *,
+    interactive: bool = True,
 ) -> dict[str, page.Section]:
     """The parts of the page in the order of reading: the answer first, then what it rests on.
 
@@ -57,6 +61,7 @@ def sections_of(
         num_genes: How many more to choose.
         fates: Of some cells; without them there is no section on fates.
         perturbation: Effects of edited genes; without them there is no section on them.
+        interactive: Add the section in which cells can be explored.
     """
     tokens = evaluated.dataset.tokens
     vocab = evaluated.dataset.vocab
@@ -71,7 +76,8 @@ def sections_of(
     gains = None if labels is None else cluster_gains(evaluation, labels)
     graphs = _graphs(evaluated)
     changed = changed_settings(checkpoint.run_settings, evaluated.run_dir)
-    return {
+    time_labels = _labels_of(graphs.get(evaluated.split), place)
+    sections = {
         "about": page.about(
             checkpoint, changed, evaluated.split_dir, evaluation, evaluated.where_from
         ),
@@ -79,6 +85,7 @@ def sections_of(
         "graph": page.graph(graphs),
         "scores": page.scores(evaluation),
         "retrieval": page.retrieval(evaluation.retrieval),
+        **({"explore": {}} if interactive else {}),
         **({} if fates is None else {"fates": fate_section(fates)}),
         **({} if perturbation is None else {"perturbation": perturbation_section(perturbation)}),
         "arrows": page.arrows(evaluated.arrows, evaluated.where),
@@ -86,11 +93,19 @@ def sections_of(
             trends,
             gene_names(trends.genes, vocab, symbols),
             place_name,
-            _labels_of(graphs.get(evaluated.split), place),
+            time_labels,
         ),
         "clusters": page.clusters(gains),
         "calibration": page.calibration(evaluation),
     }
+    if interactive:  # last, for there is room for as many genes as pictures leave
+        names = readable_names(vocab, symbols).tolist()
+        found = explorable(
+            evaluated, names, trends.genes.tolist(), time_labels, fates, perturbation
+        )
+        drawn = [picture for section in sections.values() for picture in page.pictures_of(section)]
+        sections["explore"] = explore_section(found, sum(len(one.base64) for one in drawn))
+    return sections
 
 
 def page_of(

@@ -1,10 +1,15 @@
-"""A report as one page that needs no other file, no network and no script.
+"""A report as one page that needs no other file and no network.
+
+Only the section to explore has scripts. The page names them by their hashes and lets a browser
+neither run another one nor load anything.
 
 Each section is a function that computes what it shows; the words and the markup are in
 `templates/report.html.j2`, which escapes all that it is given.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +39,8 @@ from bionemo.geneformer_t.report.figures.gene_trends import LEAST_PLACES, trends
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
 from bionemo.geneformer_t.report.figures.loss_curve import loss_figure
 from bionemo.geneformer_t.report.figures.next_cells import next_cells_figure
-from bionemo.geneformer_t.report.figures.style import MODEL as COLOR
+from bionemo.geneformer_t.report.figures.style import MODEL as MODEL_COLOR
+from bionemo.geneformer_t.report.figures.style import REFERENCE
 from bionemo.geneformer_t.report.legend import legend
 from bionemo.geneformer_t.report.pictures import Picture
 from bionemo.geneformer_t.report.tables import (
@@ -76,14 +82,23 @@ def page(title: str, under: str, verdict: str, sections: Mapping[str, Section]) 
         undefined=StrictUndefined,
     )
     environment.filters["number"] = lambda value, digits=3: with_minus(number(value, digits))
+    scripts = [text for section in sections.values() for text in section.get("scripts", ())]
     return environment.get_template(TEMPLATE).render(
         title=title,
         under=under,
         verdict=verdict,
         sections=sections,
-        color=COLOR,
+        scripts=scripts,
+        script_sources=" ".join(map(_source, scripts)) or "'none'",
+        color=MODEL_COLOR,
+        other=REFERENCE,
         version=__version__,
     )
+
+
+def _source(script: str) -> str:
+    """How a content security policy names an inline script."""
+    return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
 
 
 def about(

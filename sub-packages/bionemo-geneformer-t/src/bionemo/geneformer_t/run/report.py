@@ -41,6 +41,9 @@ class ReportSettings(EvaluateSettings):
     effects in cells were asked for (--with_cells), fates before and after."""
     num_genes: int = 8
     """Number of genes to show in addition; those that change most are chosen."""
+    interactive: bool = True
+    """Whether the page has a section in which cells, arrows, fates and genes can be explored. It
+    takes scripts within the page; without it there are none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +73,10 @@ def report(settings: ReportSettings) -> Path:
     folder = settings.output_dir or run_dir(settings.checkpoint) / "report"
     given = {field.name: getattr(settings, field.name) for field in fields(EvaluateSettings)}
     evaluated = evaluate_checkpoint(EvaluateSettings(**{**given, "output_dir": folder}))
-    return write_report(evaluated, folder, settings.genes, settings.num_genes, fates, perturbation)
+    return write_report(
+        evaluated, folder, settings.genes, settings.num_genes, fates, perturbation,
+        interactive=settings.interactive,
+    )  # fmt: skip
 
 
 def _stored_fates(path: Path | None, cluster_key: str | None, model: str) -> "FateResults | None":
@@ -123,6 +129,8 @@ def write_report(
     num_genes: int = ReportSettings.num_genes,
     fates: "FateResults | None" = None,
     perturbation: "PerturbationResults | None" = None,
+    *,
+    interactive: bool = ReportSettings.interactive,
 ) -> Path:
     """Write the page and its pictures from an evaluation, and print where they are.
 
@@ -133,6 +141,7 @@ def write_report(
         num_genes: How many more to choose.
         fates: Of some cells, where they were computed.
         perturbation: Effects of edited genes, where they were computed.
+        interactive: Add the section in which cells can be explored.
     """
     from bionemo.geneformer_t.files import write_text
     from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
@@ -140,7 +149,9 @@ def write_report(
     from bionemo.geneformer_t.report.page import pictures_of
 
     checkpoint = summarise_checkpoint(evaluated.checkpoint)
-    sections = sections_of(evaluated, checkpoint, genes, num_genes, fates, perturbation)
+    sections = sections_of(
+        evaluated, checkpoint, genes, num_genes, fates, perturbation, interactive=interactive
+    )
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
     for section in sections.values():

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,24 +49,29 @@ def shown_fraction(moves: Float[ndarray, "place 2"], starts: Float[ndarray, "cel
     return min(1.0, float(spacing / typical)) if typical > 0 and spacing > 0 else 1.0
 
 
-def draw_mean_arrows(
-    axes: Any,
+@dataclass(frozen=True, kw_only=True)
+class MeanArrows:
+    """Arrows averaged over the places of a grid."""
+
+    tails: Float[ndarray, "place 2"]
+    moves: Float[ndarray, "place 2"]
+    shown: float
+    """The factor by which moves are drawn shorter, or longer."""
+
+
+def mean_arrows(
     starts: Float[ndarray, "cell 2"],
     moves: Float[ndarray, "cell 2"],
     lengths: Float[ndarray, " cell"] | None = None,
-) -> float:
-    """Draw arrows averaged over the places of a grid, the longest of them cut.
+) -> MeanArrows:
+    """Average arrows over the places of a grid, and cut the longest.
 
     Args:
-        axes: Where to draw.
         starts: Where cells are.
         moves: Their mean displacement.
         lengths: The mean length of their steps. Given these, arrows are scaled so that one which
             all steps agree on is a little longer than a place of the grid: where steps cancel,
             arrows are short, however long the steps are; the shortest are left out.
-
-    Returns:
-        The factor by which the others are drawn shorter, or longer with `lengths`.
     """
     weights = grid_weights(starts)
     tails, means = weights @ starts, weights @ moves
@@ -75,8 +81,19 @@ def draw_mean_arrows(
         shown = float(_AGREED * spacing / np.median(lengths))
         visible = np.linalg.norm(means, axis=1) * shown > _LEAST_SHOWN * spacing
         tails, means = tails[visible], means[visible]
-    draw_arrows(axes, tails, shortened(means, 2 * spacing / shown), shown)
-    return shown
+    return MeanArrows(tails=tails, moves=shortened(means, 2 * spacing / shown), shown=shown)
+
+
+def draw_mean_arrows(
+    axes: Any,
+    starts: Float[ndarray, "cell 2"],
+    moves: Float[ndarray, "cell 2"],
+    lengths: Float[ndarray, " cell"] | None = None,
+) -> float:
+    """Draw the arrows of `mean_arrows`; returns the factor at which they are drawn."""
+    found = mean_arrows(starts, moves, lengths)
+    draw_arrows(axes, found.tails, found.moves, found.shown)
+    return found.shown
 
 
 def shortened(moves: Float[ndarray, "place 2"], longest: float) -> Float[ndarray, "place 2"]:
