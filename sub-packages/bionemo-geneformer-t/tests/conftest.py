@@ -110,6 +110,30 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def example_cells() -> anndata.AnnData:
+    """Raw counts of a small differentiation, with the columns of obs that the docs name."""
+    from bionemo.geneformer_t.simulation import SimulationSettings, simulate
+
+    settings = SimulationSettings(num_cells=300, num_genes=120, counts_per_cell=600.0)
+    simulation = simulate(settings, np.random.default_rng(0))
+    branches = np.array(simulation.programmes.tree.names)
+    names = [f"cell_{i}" for i in range(settings.num_cells)]
+    obs = pd.DataFrame(
+        {
+            "day": [f"D{int(2 * time)}" for time in simulation.pseudotime],
+            "cell_type": pd.Categorical(branches[simulation.branch]),
+            "donor": [f"donor_{i % 5}" for i in range(settings.num_cells)],
+            "pseudotime": simulation.pseudotime,
+        },
+        index=names,
+    )
+    var = pd.DataFrame(
+        {"feature_id": simulation.gene_ids}, index=[f"GENE{i}" for i in range(settings.num_genes)]
+    )
+    return anndata.AnnData(simulation.counts, obs=obs, var=var)
+
+
+@pytest.fixture(scope="session")
 def tiny_data_dir_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `tiny_data_dir` copies; all others take copies and leave it alone."""
     from bionemo.geneformer_t.vocab import GeneVocab

@@ -10,13 +10,8 @@ import re
 import shutil
 from pathlib import Path
 
-import anndata
-import numpy as np
-import pandas as pd
 import pytest
 from terminal import process_restored, run_script
-
-from bionemo.geneformer_t.simulation import SimulationSettings, simulate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PACKAGE = REPOSITORY / "sub-packages" / "bionemo-geneformer-t"
@@ -37,27 +32,6 @@ def smaller(script: str) -> str:
             command += SMALL_RUN + ("" if "--pretrained" in command else SMALL_MODEL)
         lines.append(command + hash_mark + comment)
     return "\n".join(lines)
-
-
-@pytest.fixture(scope="session")
-def example_cells() -> anndata.AnnData:
-    settings = SimulationSettings(num_cells=300, num_genes=120, counts_per_cell=600.0)
-    simulation = simulate(settings, np.random.default_rng(0))
-    branches = np.array(simulation.programmes.tree.names)
-    names = [f"cell_{i}" for i in range(settings.num_cells)]
-    obs = pd.DataFrame(
-        {
-            "day": [f"D{int(2 * time)}" for time in simulation.pseudotime],
-            "cell_type": pd.Categorical(branches[simulation.branch]),
-            "donor": [f"donor_{i % 5}" for i in range(settings.num_cells)],
-            "pseudotime": simulation.pseudotime,
-        },
-        index=names,
-    )
-    var = pd.DataFrame(
-        {"feature_id": simulation.gene_ids}, index=[f"GENE{i}" for i in range(settings.num_genes)]
-    )
-    return anndata.AnnData(simulation.counts, obs=obs, var=var)
 
 
 @pytest.mark.slow

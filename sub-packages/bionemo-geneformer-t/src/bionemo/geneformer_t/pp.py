@@ -92,6 +92,10 @@ def next_cells(
         ValueError: No such method, a setting does not fit the cells, or the name of the graph is
             none that an .h5ad can hold.
         ImportError: A package that the method needs is not installed.
+
+    Example:
+        >>> gft.pp.next_cells(adata, method="time", time_key="day")
+        >>> adata.obsp["next_cell_ids"]
     """
     require_key("key_added", key_added)
     known = {field.name for field in fields(BuilderSettings)}

@@ -59,6 +59,11 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         FileNotFoundError: No such folder, or no `train` in it.
         TypeError: There is no such setting, it is no plain value of its type, or it is given twice.
         ValueError: A setting is out of range.
+
+    Example:
+        >>> data = gft.TemporalGeneformerDataModule("data/mine", seq_length=256, micro_batch_size=4)
+        >>> data.setup()
+        >>> batch = next(iter(data.train_dataloader()))
     """
 
     def __init__(

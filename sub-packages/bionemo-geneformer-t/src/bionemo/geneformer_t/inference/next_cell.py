@@ -62,7 +62,8 @@ def predict_next_cells(
 
     Args:
         model: A trained model, with its vocabulary and pair settings.
-        blocks: Known genes of consecutive cells in rank order, as `CellReader.blocks` gives them.
+        blocks: Tokens of the known genes of consecutive cells, in rank order: in each block a row
+            for each cell, as long as it has genes.
         num_predictions: Ranks to predict, from the highest.
         batch_size: Cells that are predicted at once.
         max_tokens_per_batch: Instead, tokens that are predicted at once, at most, the predicted
@@ -71,9 +72,20 @@ def predict_next_cells(
             `expected_ranks.ranks_that_count` says.
         on_cells: Told how many more cells are done.
 
+    Returns:
+        For each block `token_ids`, `genes` and `probabilities`, cells x ranks, and the numbers of
+        the cells that have them (`cells`) and of those without any known gene (`empty`).
+
     Raises:
         ValueError: The model has no vocabulary or was not trained on next cells, or more ranks are
             asked for than it can predict.
+
+    Example:
+        >>> from bionemo.geneformer_t.ragged import Ragged
+        >>> model = gft.TemporalGeneformerModel.load_from_checkpoint(checkpoint)
+        >>> genes = model.vocab.encode(["GENE1", "GENE2", "GENE3"])
+        >>> (found,) = gft.predict_next_cells(model, [Ragged.of([genes])], num_predictions=5)
+        >>> found.genes, found.probabilities
     """
     model.require_next_cells()
     first, most, vocab = 0, genes_per_cell(model), model.required_vocab()

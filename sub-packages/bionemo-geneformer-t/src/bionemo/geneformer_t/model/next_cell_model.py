@@ -278,18 +278,27 @@ class NextCellModel(nn.Module):
         """The highest-ranked genes of the predicted next cell, for each current cell.
 
         Args:
-            current_cell_ids: Ranked gene tokens, with or without `[CLS]` and `[SEP]`.
-            attention_mask: 1 for tokens, 0 for padding on the right; None when nothing is padded.
+            current_cell_ids: Ranked gene tokens, cells x tokens, with or without `[CLS]` and
+                `[SEP]`.
+            attention_mask: Cells x tokens: 1 for tokens, 0 for padding on the right; None when
+                nothing is padded.
             num_predictions: Ranks to predict, from the highest.
             return_distribution: Also return the probability of every token at every rank.
 
         Returns:
-            Genes in rank order, none twice in a cell, with their probabilities.
+            Genes in rank order, none twice in a cell, with their probabilities: cells x ranks. On
+            request the distribution: cells x ranks x tokens.
 
         Raises:
             ValueError: The model has no vocabulary or was not trained on next cells, an id is not
                 in the vocabulary, a cell is empty, padding is not on the right, or there are more
                 ranks than positions or genes.
+
+        Example:
+            >>> import torch
+            >>> genes = torch.tensor(model.vocab.encode(["GENE1", "GENE2", "GENE3"])[None])
+            >>> found = model.predict_next_cell(genes, num_predictions=5)
+            >>> found.genes, found.probabilities
         """
         self.require_next_cells()
         vocab = self.required_vocab()

@@ -65,6 +65,12 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
     Raises:
         TypeError: An argument is no plain value of its type; names it.
         ValueError: A size or a choice is not possible.
+
+    Example:
+        >>> config = gft.BioBertConfig(
+        ...     vocab_size=200, hidden_size=64, num_hidden_layers=2, num_attention_heads=4
+        ... )
+        >>> model = gft.TemporalGeneformerModel(config, learning_rate=1e-3)
     """
 
     if TYPE_CHECKING:  # Lightning's attributes have no types
@@ -167,6 +173,9 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         Raises:
             ValueError: As `on_load_checkpoint`; or the file is damaged, or its settings are not
                 those of its weights.
+
+        Example:
+            >>> model = gft.TemporalGeneformerModel.load_from_checkpoint(checkpoint)
         """
         if isinstance(checkpoint_path, Path | str) and Path(checkpoint_path).is_file():
             content = load_plain(Path(checkpoint_path), mmap=True)

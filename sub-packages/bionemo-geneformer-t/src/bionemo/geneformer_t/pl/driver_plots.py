@@ -70,6 +70,9 @@ def drivers(
     Raises:
         KeyError: There are no drivers, or none of this fate.
         ValueError: The table lacks columns, or `ax` has another number of Axes.
+
+    Example:
+        >>> gft.pl.drivers(adata, "B")
     """
     table = driver_table(adata, key)
     wanted = _wanted(table, fate)
@@ -125,6 +128,9 @@ def driver_trends(
         KeyError: There are no fates or drivers, or no such fate, gene, column or layer.
         ValueError: A symbol stands for several genes, `along` holds no numbers, or `ax` has another
             number of Axes.
+
+    Example:
+        >>> gft.pl.driver_trends(adata, ["B", "A1"], ["GENE1", "GENE2"], along="pseudotime")
     """
     table = fate_table(adata, key)
     wanted = chosen_fates(table, [fate] if isinstance(fate, str) else list(fate))

@@ -78,6 +78,9 @@ def fates(
     Raises:
         KeyError: There are no fates, no such fate, or no embedding.
         ValueError: The fates are no probabilities, or `ax` has another number of Axes.
+
+    Example:
+        >>> gft.pl.fates(adata, save="fates.png")
     """
     table = fate_table(adata, key)
     limits = {"fate_entropy": (0.0, most_entropy(table.shape[1])), "fate_reached": (0.0, 1.0)}
@@ -136,6 +139,9 @@ def fate_triangle(
     Raises:
         KeyError: There are no fates, or no such column.
         ValueError: There are not three fates.
+
+    Example:
+        >>> gft.pl.fate_triangle(adata, color="cell_type")
     """
     table = fate_table(adata, key)
     if table.shape[1] != 3:
@@ -201,6 +207,9 @@ def fate_bars(
     Raises:
         KeyError: There are no fates, or no such column.
         ValueError: There is only one fate, which every cell has.
+
+    Example:
+        >>> gft.pl.fate_bars(adata, "cell_type")
     """
     table = fate_table(adata, key)
     if table.shape[1] < 2:

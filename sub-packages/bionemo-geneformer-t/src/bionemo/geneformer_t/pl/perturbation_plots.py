@@ -88,6 +88,9 @@ def perturbation_volcano(
         KeyError: There is no table, no such readout or no such control.
         ValueError: The table lacks columns, no gene of the readout has a null, or `ax` has another
             number of Axes.
+
+    Example:
+        >>> gft.pl.perturbation_volcano(adata, "transition row")
     """
     table = perturbation_table(adata, key)
     name = _readout(table, readout)
@@ -134,6 +137,9 @@ def perturbation_clusters(
     Raises:
         KeyError: There is no table, no such readout, or no such gene in it.
         ValueError: There were no clusters, or `ax` is several Axes.
+
+    Example:
+        >>> gft.pl.perturbation_clusters(adata)
     """
     table, parts = perturbation_table(adata, key), cluster_effects(adata, key)
     name = _readout(table, readout)
@@ -185,6 +191,9 @@ def perturbation_fates(
     Raises:
         KeyError: There are no fates, no effects in cells, or no such gene in them.
         ValueError: A gene changes no cell with fates, or `ax` has another number of Axes.
+
+    Example:
+        >>> gft.pl.perturbation_fates(adata)
     """
     table, fates = perturbation_table(adata, key), fate_table(adata, fates_key)
     readouts = [str(name) for name in dict.fromkeys(table["readout"])]
@@ -263,6 +272,9 @@ def perturbation_trends(
     Raises:
         KeyError: There is no table, or no such readout, gene, fate, column or layer.
         ValueError: `along` holds no numbers, or `ax` has another number of Axes.
+
+    Example:
+        >>> gft.pl.perturbation_trends(adata, checkpoint, along="pseudotime")
     """
     table = perturbation_table(adata, key)
     name = _readout(table, readout)

@@ -90,6 +90,9 @@ def transitions(
         KeyError: There are no transitions, no such column, or no embedding.
         ValueError: Rows of the matrix do not sum to 1, coordinates are missing, or there is no such
             place of a legend.
+
+    Example:
+        >>> gft.pl.transitions(adata, color="cell_type")
     """
     if legend_loc not in _LEGENDS:
         raise ValueError(f"legend_loc must be one of {', '.join(_LEGENDS)}; got {legend_loc!r}")
@@ -146,6 +149,9 @@ def flow(
     Raises:
         KeyError: There are no transitions, or no such column.
         ValueError: Rows of the matrix do not sum to 1.
+
+    Example:
+        >>> gft.pl.flow(adata, "cell_type")
     """
     matrix = transition_matrix(adata, key)
     clusters = categories(adata, cluster_key, "cluster_key")

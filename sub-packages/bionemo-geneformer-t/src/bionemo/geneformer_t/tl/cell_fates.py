@@ -89,6 +89,10 @@ def fates(
         KeyError: No such matrix, column or cluster; lists those that exist.
         ValueError: The matrix is no transition matrix, there are fewer than two terminal states, no
             path leads to any, or the solver does not converge.
+
+    Example:
+        >>> gft.tl.fates(adata, ["B", "A1", "A2"], cluster_key="cell_type")
+        >>> adata.obsm["fates"].groupby(adata.obs["cell_type"], observed=True).mean()
     """
     settings = _settings(cluster_key, time_key, time_order, min_cells, horizon)
     choice = choice_of(terminal, settings)
@@ -137,6 +141,11 @@ def compare_fates(
         TypeError: As for `fates`.
         KeyError: As for `fates`.
         ValueError: The matrix is no transition matrix, or fewer than two choices give fates.
+
+    Example:
+        >>> gft.tl.compare_fates(
+        ...     adata, ["B", "A1", "A2"], cluster_key="cell_type", time_key="day"
+        ... )
     """
     settings = _settings(cluster_key, time_key, time_order, min_cells, horizon)
     choice_of(terminal, settings)

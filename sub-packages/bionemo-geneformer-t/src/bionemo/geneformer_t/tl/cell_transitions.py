@@ -104,6 +104,10 @@ def transitions(
         ValueError: The values are no raw counts, the genes are not the model's, the model was not
             trained on next cells, there are fewer candidates than `num_successors`, or `model` is
             the name of a graph.
+
+    Example:
+        >>> gft.tl.transitions(adata, checkpoint)
+        >>> adata.obsp["T_geneformer_t"].sum(axis=1)
     """
     require_anndata(adata)
     require_key("key_added", key_added)

@@ -73,6 +73,11 @@ def embed(
         KeyError: No such layer of counts, or no raw.
         ValueError: The values are no raw counts, the genes are not the model's, or a setting is
             out of range.
+
+    Example:
+        >>> gft.tl.embed(adata, checkpoint)
+        >>> sc.pp.neighbors(adata, use_rep="X_geneformer_t")
+        >>> sc.tl.umap(adata)
     """
     settings = EmbeddingSettings(
         layer=layer,

@@ -97,6 +97,10 @@ def drivers(
         TypeError: The fates are no DataFrame, or `adata` is no AnnData object.
         ValueError: The values are no raw counts, there is one fate only, donors are nested in
             clusters, fates differ between the cells of no stratum, or no gene can be tested.
+
+    Example:
+        >>> drivers = gft.tl.drivers(adata, cluster_key="cell_type", donor_key="donor")
+        >>> drivers.head()
     """
     settings = DriverSettings(
         depth_bins=depth_bins,

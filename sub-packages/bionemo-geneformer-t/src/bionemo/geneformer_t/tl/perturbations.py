@@ -147,6 +147,17 @@ def perturb(
         KeyError: No such fate, column or layer.
         ValueError: A gene or edit cannot be understood, fates are not there yet, the transitions
             are another model's, or the values are no raw counts.
+
+    Example:
+        >>> effects = gft.tl.perturb(
+        ...     adata,
+        ...     checkpoint,
+        ...     ["GENE1", "GENE2", "GENE1+GENE2"],
+        ...     cluster_key="cell_type",
+        ...     clusters="root",
+        ...     with_cells=True,
+        ... )
+        >>> effects[["readout", "symbol", "effect", "z", "fdr"]]
     """
     settings = PerturbSettings(
         genes=genes if isinstance(genes, str) else ",".join(genes),

@@ -92,6 +92,10 @@ def predict(
         KeyError: No such layer, or no raw.
         ValueError: The values are no raw counts, the genes are not the model's, or more ranks are
             asked for than the model can predict.
+
+    Example:
+        >>> gft.tl.predict(adata, checkpoint)
+        >>> adata.obsm["next_cell_symbols"].head()
     """
     cells = copied(adata) if copy else adata
     require_key("key_added", key_added)
