@@ -27,7 +27,7 @@ function searchHeadings(words, least) {
     const stems = new Set(stemsOf(heading));
     const found = [...words].filter((word) => stems.has(word)).length;
     if (found < least) return [];
-    const score = Math.round(Scorer.title * (found / words.size + (0.5 * found) / stems.size));
+    const score = 1 + Math.round(Scorer.title * (found / words.size + (0.5 * found) / stems.size));
     return places.map(([file, id]) => [
       docnames[file],
       titles[file] === heading ? heading : `${titles[file]} > ${heading}`,
@@ -42,7 +42,8 @@ function searchHeadings(words, least) {
 
 const searchPages = Search.performTermsSearch;
 Search.performTermsSearch = (terms, excluded) => {
-  const pages = searchPages(terms, excluded);
+  let pages = searchPages(terms, excluded); // with all terms
+  if (!pages.length) pages = [...terms].flatMap((term) => searchPages(new Set([term]), excluded));
   const words = new Set([...terms].filter((word) => !FILLERS.has(word)));
-  return [...pages, ...searchHeadings(words, pages.length ? Math.max(1, words.size / 2) : 1)];
+  return [...pages, ...searchHeadings(words, Math.max(1, words.size / 2))];
 };
