@@ -44,7 +44,7 @@ def test_a_cell_is_drawn_with_the_probability_of_its_transition(monkeypatch, ran
     drawn = retrieved_cells(model, pairs, pairs, rows, np.random.default_rng(0))
     assert len(drawn) == len(pairs.cells)
     share = [(drawn == row).mean() for row in (9, 3, 7)]
-    expected = softmax(scores / module.choice_of(model).temperature)
+    expected = softmax(scores / module.fitted_choice(model).temperature)
     np.testing.assert_allclose(share, expected, atol=0.03)
 
 

@@ -34,9 +34,9 @@ class ScreenRecall:
         """
         if self.targets <= self.verified:
             return (
-                f"what a screen finds of the largest effects cannot be measured here: it verifies "
-                f"{self.verified} targets, and the sample has only {self.targets} with an effect; "
-                "sample more cells, or leave out --screen"
+                "what a screen finds of the largest effects cannot be measured here: it verifies "
+                f"each of the {self.targets} with an effect in the sample; sample more cells, or "
+                "leave out --screen"
             )
         low = {
             name: value

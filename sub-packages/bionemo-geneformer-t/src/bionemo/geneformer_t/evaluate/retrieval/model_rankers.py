@@ -70,7 +70,7 @@ def encoded(pairs: CellPairs, rows: Int[ndarray, " cell"]) -> Ragged:
     return Ragged.of([pairs.encode(int(row)) for row in rows])
 
 
-def choice_of(model: NextCellModel) -> TransitionChoice:
+def fitted_choice(model: NextCellModel) -> TransitionChoice:
     """The settings of its transitions, fitted or by default."""
     return model.transitions.choice if model.transitions else TransitionChoice()
 
@@ -98,7 +98,7 @@ def scorer_of(
         references = encoded(some, some.cells)
     else:
         references = model.transitions.references
-    choice = choice_of(model)
+    choice = fitted_choice(model)
     num_ranks = ranks_to_score(model, None, choice.num_ranks)
     use_memory = is_whole and choice.use_memory
     weight = choice.axes_weight if is_whole and model.axes is not None else 0.0
@@ -132,7 +132,7 @@ def scorers_of(
         return scorer_of(model, candidates, training, draws, is_whole=is_whole)
 
     found = {MODEL: scorer(own)}
-    if found[MODEL].axes_weight or (own.memory is not None and choice_of(own).use_memory):
+    if found[MODEL].axes_weight or (own.memory is not None and fitted_choice(own).use_memory):
         found[NETWORK] = scorer(own, is_whole=False)
     if shuffled is not None:
         found[SHUFFLED] = scorer(shuffled)

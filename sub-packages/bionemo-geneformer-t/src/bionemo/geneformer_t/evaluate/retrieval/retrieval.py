@@ -32,7 +32,7 @@ from bionemo.geneformer_t.evaluate.retrieval.clone_retrieval import (
 )
 from bionemo.geneformer_t.evaluate.retrieval.model_rankers import (
     by_models,
-    choice_of,
+    fitted_choice,
     encoded,
     scorers_of,
 )
@@ -201,12 +201,12 @@ def _on_clones(
     """The same rankers where the truth is clones."""
     is_scored = np.isin(clones.cells, search.candidates)  # others express no known gene
     clones = clones.only(np.flatnonzero(is_scored))
-    search, choice = clone_search(clones, search), choice_of(given.model)
+    search, choice = clone_search(clones, search), fitted_choice(given.model)
     models = by_models(scorers, encoded(pairs, clones.cells))
     rankers = {
         name: (
             ranker,
-            by_softmax(choice_of(scorers[name].model).temperature) if name in scorers else equally,
+            by_softmax(fitted_choice(scorers[name].model).temperature) if name in scorers else equally,
         )
         for name, ranker in models.items()
     }

@@ -10,7 +10,7 @@ from numpy import ndarray
 from scipy.special import softmax
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.retrieval.model_rankers import choice_of, encoded, scorer_of
+from bionemo.geneformer_t.evaluate.retrieval.model_rankers import fitted_choice, encoded, scorer_of
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 
@@ -34,7 +34,7 @@ def retrieved_cells(
     Raises:
         ValueError: None of the training cells expresses a known gene.
     """
-    choice, cells = choice_of(model), encoded(training, rows)
+    choice, cells = fitted_choice(model), encoded(training, rows)
     filled = np.flatnonzero(cells.lengths)
     if not len(filled):
         raise ValueError("no training cell expresses a gene of the model's vocabulary")
