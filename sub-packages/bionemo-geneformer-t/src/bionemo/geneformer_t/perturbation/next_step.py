@@ -3,8 +3,8 @@
 A cell goes to its candidates with the probabilities of its row of the transition matrix. With the
 fate probabilities of the candidates as values, their mean is the expected fate one step on; with
 their pseudotimes, the expected pseudotime. The row is that of `fates.streamed_transitions`, by the
-network alone: the kNN memory looks up cells that are similar as a whole, and would answer an edit
-of one gene with the same neighbors, or with others by chance.
+network and the canonical axes: the kNN memory looks up cells that are similar as a whole, and would
+answer an edit of one gene with the same neighbors, or with others by chance.
 """
 
 from collections.abc import Sequence

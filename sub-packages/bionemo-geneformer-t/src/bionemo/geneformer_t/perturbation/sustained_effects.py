@@ -2,8 +2,8 @@
 
 A one-step effect asks where an edited cell goes next, and lets its next cell be as it was. Here the
 transition row of every cell that the edit changes is replaced, and the absorption probabilities of
-the new chain are compared with those of the chain as it was. Both chains are by the network alone;
-see `next_step`.
+the new chain are compared with those of the chain as it was. Both chains are without the model's
+kNN memory; see `next_step`.
 """
 
 from dataclasses import dataclass

@@ -77,9 +77,9 @@ def perturb(
       later;
     * `transition row`: the probability that goes to other cells than before, from 0 to 1.
 
-    Transition rows are by the network alone, without a kNN memory. Each effect is compared with
-    those of matched genes, of similar detection and rank. A model knows what goes together in its
-    data: an effect is an association, not what an experiment would show.
+    Transition rows are by the network and the model's canonical axes, without its kNN memory. Each
+    effect is compared with those of matched genes, of similar detection and rank. A model knows
+    what goes together in its data: an effect is an association, not what an experiment would show.
 
     Args:
         adata: Raw counts, and transitions and fates as `gft.tl.transitions` and `gft.tl.fates`
