@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import anndata
+import numpy as np
 import pandas as pd
 import pytest
 
+import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.run.cli import main
 from bionemo.geneformer_t.run.drivers import drivers
 from bionemo.geneformer_t.run.simulate import simulate
@@ -46,6 +48,23 @@ def test_it_writes_a_table_and_prints_the_genes(
     assert cells.read_bytes() == before
 
 
+def test_an_h5ad_holds_what_a_notebook_would(cells: Path, tmp_path: Path) -> None:
+    few = {"num_permutations": 50, "max_permutations": 50, "fates_key": "true_fates"}
+    drivers(input=cells, output=tmp_path / "drivers.csv", **few)
+    drivers(input=cells, output=tmp_path / "drivers.h5ad", **few)
+    written = anndata.read_h5ad(tmp_path / "drivers.h5ad")
+    adata = anndata.read_h5ad(cells)
+    table = gft.tl.drivers(adata, num_permutations=50, max_permutations=50, fates_key="true_fates")
+    pd.testing.assert_frame_equal(written.uns["fate_drivers"], table)
+    np.testing.assert_equal(written.uns["fate_drivers_params"], adata.uns["fate_drivers_params"])
+    assert len(pd.read_csv(tmp_path / "drivers.csv")) == len(table)
+    np.testing.assert_array_equal(written.X.toarray(), adata.X.toarray())
+    # once more, into the file itself
+    again = tmp_path / "drivers.h5ad"
+    drivers(input=again, output=again, fate=("B",), **few)
+    assert set(anndata.read_h5ad(again).uns["fate_drivers"]["fate"]) == {"B"}
+
+
 def test_what_tests_cannot_tell_is_said_once(
     cells: Path,
     tmp_path: Path,
@@ -76,7 +95,7 @@ def test_too_few_donors_print_a_sentence(
 def test_bad_settings_end_with_a_message(
     cells: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ValueError, match=r"output must end in \.csv"):
+    with pytest.raises(ValueError, match=r"output must end in \.csv or \.h5ad"):
         drivers(input=cells, output=tmp_path / "x.txt")
     with pytest.raises(FileNotFoundError, match=r"expected an \.h5ad file"):
         drivers(input=tmp_path / "none.h5ad", output=tmp_path / "x.csv")

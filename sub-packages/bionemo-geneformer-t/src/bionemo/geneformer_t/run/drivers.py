@@ -10,11 +10,13 @@ from bionemo.geneformer_t.fates.terminal_settings import FATES
 from bionemo.geneformer_t.run.command import command, main
 
 if TYPE_CHECKING:
+    import anndata
     import pandas as pd
 
 SHOWN = 10
 """Genes that are printed for each fate and sign, of those with a q-value below `FDR`; the table has
 all."""
+_PARAMS = f"{DRIVERS}_params"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +24,14 @@ class DriversSettings(DriverSettings):
     """What to test, and where to write it.
 
     Raises:
-        ValueError: The output is no .csv, or a number is too small.
+        ValueError: The output is neither .csv nor .h5ad, or a number is too small.
     """
 
     input: Path
     """An .h5ad with raw counts, and with fate probabilities as `geneformer-t fates` writes them."""
     output: Path
-    """The .csv to write: one row for each fate and gene."""
+    """The .csv to write, with one row for each fate and gene; or an .h5ad, a copy of the input with
+    this table, its settings and notes in uns. It can be the input file itself."""
     fate: tuple[str, ...] = ()
     """One or several fates; by default all."""
     cluster_key: tuple[str, ...] = ()
@@ -47,8 +50,8 @@ class DriversSettings(DriverSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output.suffix != ".csv":
-            raise ValueError(f"output must end in .csv; got {self.output}")
+        if self.output.suffix not in {".csv", ".h5ad"}:
+            raise ValueError(f"output must end in .csv or .h5ad; got {self.output}")
 
 
 @command(DriversSettings)
@@ -61,7 +64,7 @@ def drivers(settings: DriversSettings) -> Path:
     named as found at q < 0.05 (false discovery rate), as by `perturb`; the table has all.
     """
     from bionemo.geneformer_t.counts.h5ad import backed_cells
-    from bionemo.geneformer_t.files import require_writable, write_text
+    from bionemo.geneformer_t.files import require_writable
     from bionemo.geneformer_t.tl.fate_drivers import add_drivers
 
     require_writable(settings.output)
@@ -71,13 +74,26 @@ def drivers(settings: DriversSettings) -> Path:
         donor_key=settings.donor_key, fates_key=settings.fates_key, key_added=DRIVERS,
         layer=settings.layer, use_raw=settings.use_raw, round_counts=settings.round_counts,
     )  # fmt: skip
-    table = cells.uns[DRIVERS]
-    write_text(settings.output, table.to_csv(index=False, float_format="%.6g"))
-    for note in cells.uns[f"{DRIVERS}_params"]["notes"]:
+    _write(cells, settings)
+    for note in cells.uns[_PARAMS]["notes"]:
         print(f"note: {note}")
-    print(_report(table))
+    print(_report(cells.uns[DRIVERS]))
     print(settings.output)
     return settings.output
+
+
+def _write(cells: "anndata.AnnData", settings: DriversSettings) -> None:
+    from bionemo.geneformer_t.counts.update_h5ad import add_value, updated_copy
+    from bionemo.geneformer_t.files import write_text
+
+    if settings.output.suffix == ".csv":
+        table = cells.uns[DRIVERS]
+        write_text(settings.output, table.to_csv(index=False, float_format="%.6g"))
+        return
+    written = (DRIVERS, _PARAMS)
+    with updated_copy(settings.input, settings.output, {"uns": written}) as file:
+        for name in written:
+            add_value(file, "uns", name, cells.uns[name])
 
 
 def _report(table: "pd.DataFrame") -> str:

@@ -206,7 +206,9 @@ def _on_clones(
     rankers = {
         name: (
             ranker,
-            by_softmax(fitted_choice(scorers[name].model).temperature) if name in scorers else equally,
+            by_softmax(fitted_choice(scorers[name].model).temperature)
+            if name in scorers
+            else equally,
         )
         for name, ranker in models.items()
     }
