@@ -32,8 +32,8 @@ from bionemo.geneformer_t.evaluate.retrieval.clone_retrieval import (
 )
 from bionemo.geneformer_t.evaluate.retrieval.model_rankers import (
     by_models,
-    fitted_choice,
     encoded,
+    fitted_choice,
     scorers_of,
 )
 from bionemo.geneformer_t.evaluate.retrieval.rankers import (

@@ -10,7 +10,7 @@ from numpy import ndarray
 from scipy.special import softmax
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.retrieval.model_rankers import fitted_choice, encoded, scorer_of
+from bionemo.geneformer_t.evaluate.retrieval.model_rankers import encoded, fitted_choice, scorer_of
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 
