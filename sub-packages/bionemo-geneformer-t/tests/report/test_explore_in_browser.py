@@ -130,7 +130,7 @@ def test_predicted_ranks_and_changes_of_a_gene_are_shown(opened) -> None:
         "one.dispatchEvent(new Event('change', {bubbles: true})); }"
     )
     told = opened.run("Bokeh.documents[0].get_model_by_name('cells').data.told")
-    assert told[0] == "Bet, predicted change 0.125"
+    assert told[0] == "Bet, predicted change 0.13"
     assert told[39] == "Bet, predicted change not known"
 
 

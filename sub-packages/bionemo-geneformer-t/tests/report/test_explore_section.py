@@ -1,16 +1,17 @@
+import gzip
 import json
 from base64 import b64decode
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from explored_forks import CELLS, ENDING, FIRST_GENE, NAMES, explored_forks
+from explored_forks import CELLS, ENDING, FIRST_GENE, NAMES, explored_forks, genes_of
 from pages import Page
 from two_forks import LENGTHS, first_cell
 
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.report.explore.pack import script_json
-from bionemo.geneformer_t.report.explore_section import MOST_BYTES, explore_section
+from bionemo.geneformer_t.report.explore_section import MOST_BYTES, MOST_CELLS, explore_section
 from bionemo.geneformer_t.report.figures.cell_map import CellMap
 from bionemo.geneformer_t.report.page import page
 
@@ -59,12 +60,12 @@ def test_genes_have_ranks_in_cells_and_in_predicted_next_cells(values) -> None:
     genes, found = values["genes"], explored_forks()
     assert genes["names"][0] == ENDING  # the one that the page names
     assert sorted(genes["names"]) == sorted(NAMES[FIRST_GENE:])
-    now = array(genes["now"], "uint8").reshape(6, 40)
+    ranks = np.frombuffer(gzip.decompress(b64decode(genes["values"])), np.uint8).reshape(6, -1)
+    now, expected = ranks[:, :40], ranks[:, 40:]
     every = genes["ids"].index("ENSG0")
-    assert set(now[every]) == {255}
-    assert now[0].tolist() == [0] * 20 + [191] * 20
-    expected = array(genes["expected"], "uint8").reshape(6, -1)
-    assert set(expected[every]) == {64}
+    assert set(now[every]) == {100}
+    assert now[0].tolist() == [0] * 20 + [75] * 20
+    assert set(expected[every]) == {25}
     current = array(genes["current"], "int32")
     assert np.flatnonzero(current >= 0).tolist() == found.arrows.cells.tolist()
     assert current.max() == expected.shape[1] - 1
@@ -126,18 +127,48 @@ def test_cells_without_a_place_are_counted() -> None:
 
 
 def test_pictures_take_room_from_genes_and_the_page_says_so() -> None:
-    """500 letters of base64 are 375 bytes, and a gene takes 77: of 40 cells and 37 predictions."""
     spare = explore_section(explored_forks())
     assert spare["sentences"][1] == "All 6 genes of the vocabulary can be searched."
     values = json.loads(spare["values"])
-    del values["genes"]
+    room = len(values.pop("genes")["values"])
     left = MOST_BYTES - sum(map(len, [*spare["scripts"], script_json(values)])) - 300_000
-    few = explore_section(explored_forks(), left - 500)
-    assert few["sentences"][1].startswith(
-        "4 of 6 genes can be searched: 1 that this page names and those whose"
+    few = explore_section(explored_forks(), left - room * 3 // 4)
+    number = int(few["sentences"][1].partition(" ")[0])
+    assert 1 < number < 6
+    assert few["sentences"][1] == (
+        f"{number} of 6 genes can be searched: 1 that this page names and those whose predicted "
+        "change is largest."
     )
+    assert len(json.loads(few["values"])["genes"]["names"]) == number
     none = explore_section(explored_forks(), MOST_BYTES)
     assert none["sentences"][1].startswith("No gene can be searched: the pictures")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spared", [0, 500_000])
+def test_a_page_of_thousands_of_cells_is_below_its_limit(spared) -> None:
+    one, times = explored_forks(), 100
+    shift = np.repeat(40 * np.arange(times), len(one.arrows.cells))
+    many = replace(
+        one,
+        names=[f"A long name of a cell {i}" for i in range(40 * times)],
+        where=replace(one.where, coordinates=np.tile(one.where.coordinates, (times, 1))),
+        arrows=replace(
+            one.arrows,
+            cells=np.tile(one.arrows.cells, times) + shift,
+            true_ends=np.tile(one.arrows.true_ends, (times, 1)),
+            predicted_ends=np.tile(one.arrows.predicted_ends, (times, 1)),
+            expected=np.tile(one.arrows.expected, (times, 1)),
+        ),
+        encode=lambda row: genes_of(row % 40),
+        facts=CellFacts(time=np.arange(40.0 * times)),
+        fates=None,
+    )
+    bare = explore_section(many)
+    pictures = MOST_BYTES - spared - len(page("", "", "", {"explore": bare}))
+    section = explore_section(many, pictures)
+    assert section["num_cells"] == MOST_CELLS
+    assert len(page("", "", "", {"explore": section}).encode()) + pictures < MOST_BYTES
 
 
 def test_fates_of_other_cells_are_said_to_be_missing() -> None:

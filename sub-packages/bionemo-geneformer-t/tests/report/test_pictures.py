@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ET
 from base64 import b64decode
 
@@ -41,3 +42,12 @@ def test_a_vector_picture_asks_for_nothing_outside_itself(picture) -> None:
     ]  # fmt: skip
     assert references
     assert all(value.startswith(("#", "data:")) for value in references)
+
+
+def test_places_have_two_decimals_and_factors_all() -> None:
+    figure = new_figure()
+    figure.text(0.123456, 0.5, "label", fontsize=8.125)
+    svg = Picture.of(figure, "a").svg.decode()
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    assert "scale(0.08125 -0.08125)" in drawn
+    assert not re.search(r"\d\.\d{3}", re.sub(r"scale\(.*?\)", "", drawn))

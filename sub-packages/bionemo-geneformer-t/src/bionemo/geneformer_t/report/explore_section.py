@@ -65,8 +65,8 @@ def explore_section(
     }
     scripts = map_scripts()
     taken = num_bytes + _TEXT + sum(map(len, [script_json(values), *scripts]))
-    most_values = (MOST_BYTES - taken) * 3 // 4  # base64
-    genes = shown_genes(now, expected, current, found.gene_ids, found.named, most_values)
+    most_bytes = (MOST_BYTES - taken) * 3 // 4  # base64
+    genes = shown_genes(now, expected, current, found.gene_ids, found.named, most_bytes)
     values["genes"] = gene_values(found, genes, is_current)
     document = bokeh_map(coordinates[rows], is_equal=found.where.name == "UMAP")
     return {

@@ -4,6 +4,7 @@ The same figure gives the same bytes, so that a report of the same values is the
 """
 
 import io
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from bionemo.geneformer_t.report.figures.style import DPI, as_plain_text
 
 _SALT = "geneformer-t"
 """Makes the names within an SVG repeatable."""
+_LONG = re.compile(rb"(?:scale|matrix)\([^)]*\)|(\d\.\d\d)\d+")
+"""Factors, which stay as they are, and numbers of more than two decimals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class Picture:
     def of(cls, figure: Figure, name: str) -> "Picture":
         """Draw a figure."""
         as_plain_text(figure)
-        return cls(name=name, svg=_bytes(figure, "svg", {"Date": None}), png=_bytes(figure, "png"))
+        svg = _with_two_decimals(_bytes(figure, "svg", {"Date": None}))
+        return cls(name=name, svg=svg, png=_bytes(figure, "png"))
 
     @property
     def base64(self) -> str:
@@ -50,3 +54,8 @@ def _bytes(figure: Figure, kind: str, metadata: dict[str, Any] | None = None) ->
     with rc_context({"svg.hashsalt": _SALT}):
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
+
+
+def _with_two_decimals(svg: bytes) -> bytes:
+    """Places to a hundredth of a point: an eighth of a page's pictures is further decimals."""
+    return _LONG.sub(lambda found: found[1] or found[0], svg)

@@ -1,14 +1,18 @@
 """Arrays and names as text that a page can hold."""
 
 import json
+import zlib
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 
 _ESCAPED = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
+_GZIP = 31
+"""What zlib calls the format."""
 
 
 def packed(values: Shaped[ndarray, "..."], kind: str) -> str:
@@ -22,10 +26,28 @@ def packed(values: Shaped[ndarray, "..."], kind: str) -> str:
     return b64encode(np.ascontiguousarray(values).astype(order).tobytes()).decode()
 
 
-def as_bytes(shares: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
-    """Numbers from 0 to 1 as whole numbers from 0 to 255; above 0 stays above 0."""
-    wanted = np.clip(np.asarray(shares, dtype=np.float32), 0, 1) * 255
+def in_percent(shares: Shaped[ndarray, "..."]) -> UInt8[ndarray, "..."]:
+    """Numbers from 0 to 1 as whole numbers from 0 to 100; above 0 stays above 0."""
+    wanted = np.clip(np.asarray(shares, dtype=np.float32), 0, 1) * 100
     return np.where(wanted > 0, np.maximum(np.rint(wanted), 1), 0).astype(np.uint8)
+
+
+def compressed(rows: Iterable[bytes], most_bytes: int) -> tuple[int, bytes]:
+    """As many of the first rows as there is room for, compressed by gzip, and how many these are.
+
+    Args:
+        rows: Rows of a table.
+        most_bytes: What they may take.
+    """
+    number, writer = 0, zlib.compressobj(9, wbits=_GZIP)
+    done, kept = b"", zlib.compressobj(9, wbits=_GZIP).flush()
+    for row in rows:
+        done += writer.compress(row) + writer.flush(zlib.Z_SYNC_FLUSH)
+        whole = done + writer.copy().flush()
+        if len(whole) > most_bytes:
+            break
+        number, kept = number + 1, whole
+    return number, kept
 
 
 def script_json(value: Any) -> str:

@@ -92,8 +92,7 @@ def gene_values(
     return {
         "names": [str(found.gene_names[token]) for token in genes.tokens],
         "ids": [str(found.tokens[token]) for token in genes.tokens],
-        "now": packed(genes.now, "uint8"),
-        "expected": packed(genes.expected, "uint8"),
+        "values": packed(np.frombuffer(genes.ranks, dtype=np.uint8), "uint8"),
         "current": packed(np.where(is_current, np.cumsum(is_current) - 1, -1), "int32"),
         "ranks": found.arrows.num_ranks,
     }

@@ -9,26 +9,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.report.explore.pack import as_bytes
+from bionemo.geneformer_t.report.explore.pack import compressed, in_percent
 
 _CELLS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownGenes:
-    """Normalised ranks of some genes, as bytes: 255 for rank 1, 0 where the gene is absent."""
+    """Genes, and what the page holds of them."""
 
     tokens: Int[ndarray, " gene"]
     num_named: int
     """How many of them the page names; they are the first."""
     num_all: int
     """Genes of the vocabulary."""
-    now: UInt8[ndarray, "gene cell"]
-    expected: UInt8[ndarray, "gene current_cell"]
-    """As predicted for the next cell of those that are current cells."""
+    ranks: bytes
+    """Compressed by gzip: of each gene its normalised ranks in the cells, and then as predicted for
+    the next cell of those that are current cells; a byte each, in per cent."""
 
 
 def shown_genes(
@@ -37,7 +37,7 @@ def shown_genes(
     current: Int[ndarray, " current_cell"],
     gene_ids: Int[ndarray, " gene"],
     named: Sequence[int],
-    most_values: int,
+    most_bytes: int,
 ) -> ShownGenes:
     """Choose genes and take their ranks.
 
@@ -47,9 +47,8 @@ def shown_genes(
         current: Rows of `now` that something is predicted for.
         gene_ids: Tokens that are genes.
         named: Tokens of the genes that the page names, the most important first.
-        most_values: Ranks in cells and in predicted next cells that there is room for.
+        most_bytes: What their ranks may take.
     """
-    room = min(len(gene_ids), max(0, most_values) // (now.shape[0] + len(current)))
     size = np.zeros(now.shape[1])
     for start in range(0, len(current), _CELLS_AT_ONCE):
         part = slice(start, start + _CELLS_AT_ONCE)
@@ -57,11 +56,16 @@ def shown_genes(
     known = set(gene_ids.tolist())
     first = [token for token in dict.fromkeys(map(int, named)) if token in known]
     others = gene_ids[np.argsort(-size[gene_ids], kind="stable")]
-    tokens = np.array(list(dict.fromkeys([*first, *others.tolist()]))[:room], dtype=np.int64)
+    tokens = np.array(list(dict.fromkeys([*first, *others.tolist()])), dtype=np.int64)
+    columns = now.tocsc()
+    rows = (
+        in_percent(np.r_[columns[:, [token]].toarray()[:, 0], expected[:, token]]).tobytes()
+        for token in tokens
+    )
+    number, ranks = compressed(rows, most_bytes)
     return ShownGenes(
-        tokens=tokens,
-        num_named=min(len(first), len(tokens)),
+        tokens=tokens[:number],
+        num_named=min(len(first), number),
         num_all=len(gene_ids),
-        now=as_bytes(now.tocsc()[:, tokens].toarray().T),
-        expected=as_bytes(expected[:, tokens].T),
+        ranks=ranks,
     )

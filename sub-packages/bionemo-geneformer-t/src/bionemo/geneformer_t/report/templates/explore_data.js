@@ -4,8 +4,14 @@
 const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const arrayOf = (text, Kind) => new Kind(bytesOf(text).buffer);
 
+/** What gzip has compressed. */
+async function decompressed(text) {
+  const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 /** Values as `page_values.py` packs them, as typed arrays. */
-function unpacked(values) {
+async function unpacked(values) {
   const { cells, clusters, numbers, genes, changes } = values;
   return {
     ...values,
@@ -14,8 +20,7 @@ function unpacked(values) {
     clusters: clusters && { ...clusters, of: arrayOf(clusters.of, Uint16Array) },
     numbers: numbers.map((one) => ({ ...one, of: arrayOf(one.of, Float32Array) })),
     genes: {
-      ...genes, now: arrayOf(genes.now, Uint8Array), expected: arrayOf(genes.expected, Uint8Array),
-      current: arrayOf(genes.current, Int32Array),
+      ...genes, values: await decompressed(genes.values), current: arrayOf(genes.current, Int32Array),
     },
     changes: {
       ...changes, which: arrayOf(changes.which, changes.is_wide ? Uint32Array : Uint16Array),
@@ -27,13 +32,14 @@ function unpacked(values) {
 
 /** The normalised rank of a gene in each cell: now, as expected in the next cell, or the change. */
 function ranksOf(data, gene, state) {
-  const { now, expected, current } = data.genes;
-  const predicted = expected.length / data.genes.names.length;
+  const { values, current, names } = data.genes;
+  const width = values.length / names.length; // ranks in all cells, then in the predicted ones
+  const ranks = values.subarray(gene * width, (gene + 1) * width);
   return Float32Array.from({ length: data.size }, (_, cell) => {
-    const before = now[gene * data.size + cell] / 255;
+    const before = ranks[cell] / 100;
     if (state === "now") return before;
     if (current[cell] < 0) return NaN;
-    const after = expected[gene * predicted + current[cell]] / 255;
+    const after = ranks[data.size + current[cell]] / 100;
     return state === "expected" ? after : after - before;
   });
 }

@@ -218,7 +218,7 @@ class Panel {
 
 async function explore() {
   const read = (id) => JSON.parse(byId(id).textContent);
-  const data = unpacked(read("explore-values"));
+  const data = await unpacked(read("explore-values"));
   byId("explorer").hidden = false;
   const map = await CellMap.drawn(data, read("explore-document"), byId("explore-map"));
   new Panel(data, map);
