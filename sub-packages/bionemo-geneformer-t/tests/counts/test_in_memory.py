@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import anndata
 import numpy as np
 import pytest
 
 from bionemo.geneformer_t.counts.h5ad import h5ad_source
-from bionemo.geneformer_t.counts.in_memory import anndata_source
+from bionemo.geneformer_t.counts.in_memory import anndata_source, named_layers
 
 
 def whole(source) -> np.ndarray:
@@ -40,3 +42,9 @@ def test_layers_of_files_are_read_and_missing_ones_named(write_split, counts):
         h5ad_source(path, "raw"),
     ):
         pass
+
+
+@pytest.mark.parametrize(("held", "named"), [((None,), "none"), ((None, "a", "b"), "a, b")])
+def test_x_is_not_named_among_the_layers(held, named) -> None:
+    """anndata 0.13 lists it there; files and earlier versions have names alone."""
+    assert named_layers(SimpleNamespace(layers=dict.fromkeys(held))) == named

@@ -25,6 +25,7 @@ from bionemo.geneformer_t.counts.in_memory import (
     anndata_source,
     chosen_matrix,
     copied,
+    named_layers,
     whole_counts,
     whole_matrix,
 )
@@ -159,7 +160,7 @@ def _points(
         raise ValueError(
             f"obsm has no {_REPRESENTATION!r}, and {where} holds no raw counts to compute it from: "
             f"{error}. Or run scanpy.pp.pca first, or name an array of obsm (use_rep); obsm has: "
-            f"{', '.join(adata.obsm) or 'none'}, layers: {', '.join(adata.layers) or 'none'}"
+            f"{', '.join(adata.obsm) or 'none'}, layers: {named_layers(adata)}"
         ) from error
     return points, f"PCA of {where.removeprefix('adata.')}"
 

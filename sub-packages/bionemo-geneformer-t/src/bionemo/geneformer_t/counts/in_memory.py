@@ -154,10 +154,17 @@ def chosen_matrix(
         return "adata.X", cells.X, cells.var
     if layer not in cells.layers:
         raise KeyError(
-            f"{named}: there is no layer {layer!r}; the layers are: "
-            f"{', '.join(cells.layers) or 'none'}"
+            f"{named}: there is no layer {layer!r}; the layers are: {named_layers(cells)}"
         )
     return f"adata.layers[{layer!r}]", cells.layers[layer], cells.var
+
+
+def named_layers(cells: AnnData) -> str:
+    """The names of the layers for a message; `none` without any.
+
+    anndata 0.13 lists X among them, under the key None.
+    """
+    return ", ".join(name for name in cells.layers if name is not None) or "none"
 
 
 def _blocks(matrix: Any, where: str) -> Iterator[RawBlock]:
