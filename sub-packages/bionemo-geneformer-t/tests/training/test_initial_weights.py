@@ -126,6 +126,11 @@ def test_too_few_positions_are_refused_unless_more_are_asked_for(weights, tiny_d
     long = {"pretrained": str(weights), "seq_length": 64}
     with pytest.raises(ValueError, match=r"takes 64 positions .* has 40\..*extend_positions"):
         train(tiny_data_dir, tmp_path / "run", **long)
+    with pytest.raises(ValueError, match="take position_scheme='restarted'"):
+        train(tiny_data_dir, tmp_path / "run", **long)
+    longer = long | {"seq_length": 128, "position_scheme": "restarted"}
+    with pytest.raises(ValueError, match="Lower seq_length, or append positions"):
+        train(tiny_data_dir, tmp_path / "run", **longer)
     best = train(tiny_data_dir, tmp_path / "run", **long, extend_positions=True)
     model = TemporalGeneformerModel.load_from_checkpoint(best)
     assert model.config.max_position_embeddings == 64

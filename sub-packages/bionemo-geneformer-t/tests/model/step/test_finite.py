@@ -87,6 +87,7 @@ def test_a_gradient_that_is_not_finite_names_the_step(tiny_data_dir, tmp_path, m
     with pytest.raises(NotFiniteError, match="gradient's norm is inf before optimizer step 1") as e:
         train_temporal_geneformer(data_dir=tiny_data_dir, output_dir=tmp_path / "run", **SMALL)
     assert ", ".join(f"train_{cell}" for cell in batches[0] + batches[1]) in str(e.value)
+    assert "lower gradient_clip_val, and look for extreme counts" in str(e.value)
 
 
 @pytest.mark.parametrize("clip", [None, 0.05])
@@ -116,9 +117,12 @@ def test_clipping_is_that_of_torch(tiny_data_dir, tmp_path, monkeypatch, clip):
 @pytest.mark.parametrize(("scale", "is_refused"), [(65536.0, False), (2.0**-9, True)])
 def test_a_loss_scaler_may_skip_steps_until_no_scale_helps(scale, is_refused):
     plugin = SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: scale))
-    trainer = SimpleNamespace(precision_plugin=plugin, global_step=0)
+    trainer = SimpleNamespace(
+        precision_plugin=plugin, global_step=0, gradient_clip_val=None, precision="16-mixed"
+    )
     if is_refused:
-        with pytest.raises(NotFiniteError, match="in another process"):
+        advice = "in another process.* set gradient_clip_val, .*bf16-mixed in place of 16-mixed"
+        with pytest.raises(NotFiniteError, match=advice):
             StepBatches().check_norm(torch.tensor(float("inf")), trainer)
     else:
         StepBatches().check_norm(torch.tensor(float("inf")), trainer)

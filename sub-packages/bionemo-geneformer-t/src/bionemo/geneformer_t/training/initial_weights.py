@@ -100,11 +100,14 @@ def num_positions(settings: TrainSettings, pretrained: Pretrained) -> int:
     held = pretrained.config.max_position_embeddings
     needed = positions_needed(settings, settings.position_scheme)
     if needed > held and not settings.extend_positions:
+        restart = "take position_scheme='restarted', which needs half of it, "
+        if positions_needed(settings, "restarted") == needed:
+            restart = ""
         raise ValueError(
             f"seq_length {settings.seq_length} takes {needed} positions under "
             f"position_scheme {settings.position_scheme!r}; {pretrained.source} has {held}. Lower "
-            "seq_length, take position_scheme='restarted', which needs half of it, or append "
-            "positions that were never trained with extend_positions"
+            f"seq_length, {restart}or append positions that were never trained with "
+            "extend_positions"
         )
     return max(held, needed)
 

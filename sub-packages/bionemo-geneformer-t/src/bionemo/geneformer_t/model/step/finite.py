@@ -107,10 +107,13 @@ def _message(what: str, value: float, cells: Sequence[Tensor], trainer: "L.Train
         where += f", with these {len(rows)} current cells of the training data: {shown}"
     else:
         where += ", in another process; its log names the cells"
+    clipping = "lower" if trainer.gradient_clip_val else "set"
+    is_half = str(trainer.precision).startswith("16")
+    precision = f", take precision bf16-mixed in place of {trainer.precision}" if is_half else ""
     return (
-        f"{where}. Nothing was trained on it. Lower learning_rate or raise warmup_steps, set "
-        "gradient_clip_val, take precision bf16-mixed in place of 16-mixed, and look for extreme "
-        "counts in these cells; then continue with --resume_from_checkpoint last"
+        f"{where}. Nothing was trained on it. Lower learning_rate or raise warmup_steps, "
+        f"{clipping} gradient_clip_val{precision}, and look for extreme counts in these cells; "
+        "then continue with --resume_from_checkpoint last"
     )
 
 

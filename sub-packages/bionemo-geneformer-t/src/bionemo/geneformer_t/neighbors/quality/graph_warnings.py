@@ -105,7 +105,7 @@ def _leaps(quality: GraphQuality, limits: WarningLimits) -> str:
         f"{found.leaps:.0%} of the steps{more} lead at least as far as half of {whom} are, where "
         "random successors would be at 50%: these cells have no successors of their own kind. "
         "Branches that end early, missing time points and cells outside the trajectory look like "
-        "this; against the first, use the method trajectory."
+        "this; against the first, the method trajectory helps where another one made this graph."
     )
 
 
