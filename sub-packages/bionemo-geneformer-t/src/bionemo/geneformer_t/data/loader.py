@@ -9,9 +9,8 @@ and a run can resume with any batch of a group.
 import math
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from bionemo.geneformer_t.batch import TemporalBatch
@@ -19,6 +18,9 @@ from bionemo.geneformer_t.data.batching import Batching
 from bionemo.geneformer_t.data.masked_pairs import PackedBatches
 from bionemo.geneformer_t.data.sampling import generator
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
+
+if TYPE_CHECKING:
+    import lightning as L
 
 PAIRS_AT_ONCE = 64
 """Pairs of a group, nearly. More gain little, and their arrays outgrow the caches of a core."""
@@ -140,7 +142,7 @@ def pair_loader(
     )
 
 
-def next_batch(trainer: L.Trainer) -> tuple[int, int]:
+def next_batch(trainer: "L.Trainer") -> tuple[int, int]:
     """The epoch and the batch in it that training goes on with.
 
     `current_epoch` does not tell: it counts an epoch after its last checkpoint was written.

@@ -2,9 +2,6 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +13,11 @@ from bionemo.geneformer_t.config import (
     check_batch_size,
 )
 from bionemo.geneformer_t.data.batching import Batching, BySize, ByTokens
-from bionemo.geneformer_t.data.cell_store import CellStore
-from bionemo.geneformer_t.data.cell_tokens import CellTokens
-from bionemo.geneformer_t.data.fingerprints import provenance_of
-from bionemo.geneformer_t.data.folder import TEST, TRAIN, VAL, check_folder, shared_vocab
+from bionemo.geneformer_t.data.folder import TEST, TRAIN, VAL
 from bionemo.geneformer_t.data.loader import CellBatchSampler, PairLoader, next_batch, pair_loader
-from bionemo.geneformer_t.data.successor_cache import cached_successors
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
-from bionemo.geneformer_t.data.token_cache import with_cache
-from bionemo.geneformer_t.provenance import Provenance
+from bionemo.geneformer_t.data.training_splits import TrainingSplits
 from bionemo.geneformer_t.setting_values import typed
-from bionemo.geneformer_t.vocab import GeneVocab
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +29,7 @@ SPLITS_OF_STAGE = {
 }
 
 
-class TemporalGeneformerDataModule(L.LightningDataModule):
+class TemporalGeneformerDataModule(TrainingSplits, L.LightningDataModule):
     """Batches of the train, val and test folders of `data_dir`.
 
     Args:
@@ -79,10 +70,9 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
         cache_dir: Path | str | None = None,
         **fields: Any,
     ) -> None:
-        super().__init__()
         if pairs is not None and fields:
             raise TypeError(f"give pairs, or {', '.join(fields)} one by one; not both")
-        self.settings = pairs or PairSettings(**fields)
+        settings = pairs or PairSettings(**fields)
         plain = typed(TemporalGeneformerDataModule.__init__, {
             "data_dir": data_dir,
             "micro_batch_size": micro_batch_size,
@@ -97,70 +87,17 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
             raise ValueError(f"prefetch_factor must be at least 1; got {prefetch_factor}")
         if plain["num_workers"] < 0:
             raise ValueError(f"num_workers must not be negative; got {num_workers}")
-        self.data_dir = Path(plain["data_dir"])
+        super().__init__(
+            Path(plain["data_dir"]),
+            settings,
+            token_cache=plain["token_cache"],
+            cache_dir=None if plain["cache_dir"] is None else Path(plain["cache_dir"]),
+        )
         self.micro_batch_size: int = plain["micro_batch_size"]
         self.max_tokens_per_batch: int | None = plain["max_tokens_per_batch"]
         self.num_workers: int = plain["num_workers"]
         self.prefetch_factor: int = plain["prefetch_factor"]
-        self.token_cache: bool = plain["token_cache"]
-        self.cache_dir = None if plain["cache_dir"] is None else Path(plain["cache_dir"])
         self._resumed_at: tuple[int, int] | None = None
-        self._stores: dict[str, CellStore] = {}
-        check_folder(self.data_dir)
-
-    @property
-    def has_val(self) -> bool:
-        """Whether there is a folder `val`."""
-        return (self.data_dir / VAL).is_dir()
-
-    @property
-    def has_test(self) -> bool:
-        """Whether there is a folder `test`."""
-        return (self.data_dir / TEST).is_dir()
-
-    @cached_property
-    def vocab(self) -> GeneVocab:
-        """The vocabulary of the training cells; the other splits' must be the same."""
-        return shared_vocab(self.data_dir)
-
-    def store(self, split: str) -> CellStore:
-        """The cells of a split; opened, and converted where that is needed, once."""
-        if split not in self._stores:
-            self._stores[split] = CellStore.open(self.data_dir / split, self.cache_dir)
-        return self._stores[split]
-
-    @cached_property
-    def train(self) -> TemporalGeneformerDataset:
-        """The pairs of `train`."""
-        return self._dataset(TRAIN)
-
-    @cached_property
-    def provenance(self) -> Provenance:
-        """What a checkpoint records of the training cells."""
-        return provenance_of(self.train)
-
-    @cached_property
-    def val(self) -> TemporalGeneformerDataset | None:
-        """The pairs of `val`, if there is such a folder."""
-        return self._dataset(VAL) if self.has_val else None
-
-    @cached_property
-    def test(self) -> TemporalGeneformerDataset | None:
-        """The pairs of `test`, if there is such a folder."""
-        return self._dataset(TEST) if self.has_test else None
-
-    def checks(self) -> Iterator[tuple[str, Callable[[], object]]]:
-        """What must succeed before the first step, in training's order, and the split it is about.
-
-        Training ends with the first that raises; `doctor` calls all and lists what they raise.
-        """
-        yield TRAIN, lambda: self.vocab
-        for split in (TRAIN, VAL, TEST):
-            if (self.data_dir / split).is_dir():
-                yield split, partial(self._convert, split)
-        yield TRAIN, lambda: self.train
-        yield TRAIN, lambda: self.provenance
-        yield VAL, lambda: self.val
 
     def prepare_data(self) -> None:
         """Convert, encode and check the splits, in one process, before the others need them."""
@@ -213,26 +150,6 @@ class TemporalGeneformerDataModule(L.LightningDataModule):
     def test_dataloader(self) -> PairLoader | list[PairLoader]:
         """The same batches every time; no loader where there is no `test`."""
         return [] if self.test is None else self._loader(self.test, shuffle=False)
-
-    def _convert(self, split: str) -> None:
-        """Bring the cells, graph and tokens of a split into the cache."""
-        store = self.store(split)
-        if self.settings.objective == "next_cell":
-            cached_successors(self.data_dir / split, store, self.settings.neighbor_key)
-        tokens = CellTokens(store, self.vocab, self.settings)  # counts genes, once
-        if self.token_cache:
-            with_cache(tokens)
-
-    def _dataset(self, split: str) -> TemporalGeneformerDataset:
-        scoring = self.settings.for_scoring()
-        with_contrast = replace(scoring, contrastive_weight=self.settings.contrastive_weight)
-        return TemporalGeneformerDataset.from_folder(
-            self.data_dir / split,
-            self.vocab,
-            {TRAIN: self.settings, VAL: with_contrast}.get(split, scoring),
-            token_cache=self.token_cache,
-            store=self.store(split),
-        )
 
     def _loader(self, dataset: TemporalGeneformerDataset, *, shuffle: bool) -> PairLoader:
         trainer = self.trainer

@@ -11,7 +11,6 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
-from scipy.stats import chi2
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
 from bionemo.geneformer_t.evaluate.intervals import mean_half_widths
@@ -155,6 +154,8 @@ def most_changed(
         change: Cells x vocabulary, from the current cell to its successors.
         gene_ids: Tokens that are genes.
     """
+    from scipy.stats import chi2
+
     changes = sp.csr_array(change)
     number = np.diff(averaging.indptr)[:, None]
     means, squares = (

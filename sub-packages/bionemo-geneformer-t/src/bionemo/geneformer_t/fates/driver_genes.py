@@ -23,7 +23,6 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy.stats import false_discovery_control
 
 from bionemo.geneformer_t.fates.driver_settings import DriverSettings
 from bionemo.geneformer_t.fates.strata import (
@@ -90,6 +89,8 @@ def driver_genes(
     Raises:
         ValueError: No fate differs between the cells of any stratum.
     """
+    from scipy.stats import false_discovery_control
+
     data = _Data.of(values, fates, strata, with_donors=with_donors)
     effect, statistic = _observed(data)
     is_compared = (data.cells >= settings.min_cells) & (data.donors > 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.folder import TRAIN
 from bionemo.geneformer_t.data.successors import ANY_KEY, successor_keys
-from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
+from bionemo.geneformer_t.data.training_splits import TrainingSplits
 from bionemo.geneformer_t.inference.data_fit import Finding
 
 _REFUSALS = (ValueError, KeyError, OSError)
@@ -53,7 +53,7 @@ def _refusals(data_dir: Path, key: str, *, is_asked: bool) -> Iterator[Finding]:
             it is none that is wrong.
     """
     try:
-        data = TemporalGeneformerDataModule(data_dir, neighbor_key=key, token_cache=False)
+        data = TrainingSplits(data_dir, PairSettings(neighbor_key=key), token_cache=False)
     except _REFUSALS as error:
         yield Finding(verdict="wrong", text=_text(error))
         return

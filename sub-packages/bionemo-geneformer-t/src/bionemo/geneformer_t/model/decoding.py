@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
@@ -40,6 +39,8 @@ def most_probable_genes(log_probs: Float[Tensor, "cell rank vocab"]) -> Int[Tens
     Raises:
         ValueError: More ranks than tokens.
     """
+    from scipy.optimize import linear_sum_assignment
+
     _, ranks, tokens = log_probs.shape
     if ranks > tokens:
         raise ValueError(f"cannot fill {ranks} ranks with {tokens} genes; ask for fewer ranks")

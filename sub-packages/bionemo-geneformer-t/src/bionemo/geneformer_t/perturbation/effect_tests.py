@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy.stats import false_discovery_control, t
 
 from bionemo.geneformer_t.perturbation.null_genes import NONE
 from bionemo.geneformer_t.perturbation.null_settings import (
@@ -202,6 +201,8 @@ def _donor_p_values(
     donors: DonorEffects, nulls: Int[ndarray, "target null"], is_null: Bool[ndarray, "target null"]
 ) -> Float[ndarray, "target readout"]:
     """One-sample tests over donors of the difference between a target and its null."""
+    from scipy.stats import t
+
     parts, size = [], nulls.shape[1] * donors.effects[0].size
     for some in _parts(np.arange(len(nulls)), size):
         own = np.where(is_null[some, :, None, None], donors.effects[nulls[some]], np.nan)
@@ -226,6 +227,8 @@ def _fdr(
     p_value: Float[ndarray, "target readout"], num_tests: int
 ) -> Float[ndarray, "target readout"]:
     """Q-values of those that are tested, beside those that a screen left out."""
+    from scipy.stats import false_discovery_control
+
     found = np.full_like(p_value, np.nan)
     others = np.ones(num_tests - len(p_value))
     for own, q_value in zip(p_value.T, found.T, strict=True):

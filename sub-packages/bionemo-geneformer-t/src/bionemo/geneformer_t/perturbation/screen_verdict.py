@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy.stats import spearmanr
 
 from bionemo.geneformer_t.false_discoveries import AT_FDR, FDR
 from bionemo.geneformer_t.perturbation.effect_tests import EffectTests
@@ -104,6 +103,8 @@ class Overlap:
     @classmethod
     def of(cls, model: EffectTests, baseline: EffectTests, readout: int) -> "Overlap":
         """Compare two tests of the same targets."""
+        from scipy.stats import spearmanr
+
         mine, theirs = model.z[:, readout], baseline.z[:, readout]
         both = np.isfinite(mine) & np.isfinite(theirs)
         number = int(both.sum())

@@ -7,7 +7,6 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.stats import kendalltau
 
 LEAST_TARGETS = 10
 """Targets that all models must have tested, at least, for an agreement."""
@@ -69,6 +68,8 @@ def seed_agreement(effects: Sequence[Float[ndarray, "target readout"]]) -> SeedA
 
 
 def _tau(one: Float[ndarray, " target"], other: Float[ndarray, " target"]) -> float:
+    from scipy.stats import kendalltau
+
     if len(one) < LEAST_TARGETS:
         return np.nan
     return float(kendalltau(one, other).statistic)

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.stats import norm
 
 _CUT = 0.05
 """Fraction of the values that is set to the next one, at either end."""
@@ -36,6 +35,8 @@ def winsorised_moments(
 
 def _left_of_normal(cut: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
     """Standard deviation of a standard normal value that is winsorised at these fractions."""
+    from scipy.stats import norm
+
     edge = norm.ppf(1 - np.maximum(cut, 1e-12))
     found: ndarray = np.sqrt(
         (1 - 2 * cut) - 2 * edge * norm.pdf(edge) + 2 * cut * edge**2

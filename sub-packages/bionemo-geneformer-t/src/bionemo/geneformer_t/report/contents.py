@@ -32,7 +32,7 @@ from bionemo.geneformer_t.report.perturbation_section import (
     PerturbationResults,
     perturbation_section,
 )
-from bionemo.geneformer_t.training.run_folder import CONFIG_FILE
+from bionemo.geneformer_t.training.run_files import CONFIG_FILE
 from bionemo.geneformer_t.training.settings import TrainSettings
 from bionemo.geneformer_t.vocab import GeneVocab
 

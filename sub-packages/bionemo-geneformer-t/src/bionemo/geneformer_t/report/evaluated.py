@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.data.cell_store import CellStore
 from bionemo.geneformer_t.data.fingerprints import cells_fingerprint, graph_fingerprint
@@ -15,8 +15,10 @@ from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Predictor
 from bionemo.geneformer_t.model.knn_memory import Mixing
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.report.evaluation_files import Scored
-from bionemo.geneformer_t.report.figures.cell_map import CellMap, cell_map
-from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, METRICS_FILE
+from bionemo.geneformer_t.training.run_files import METRICS_FILE, run_dir
+
+if TYPE_CHECKING:
+    from bionemo.geneformer_t.report.figures.cell_map import CellMap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,10 @@ class Evaluated:
         return path if path.is_file() else None
 
     @cached_property
-    def where(self) -> CellMap:
+    def where(self) -> "CellMap":
         """A map of the split's cells."""
+        from bionemo.geneformer_t.report.figures.cell_map import cell_map  # with Matplotlib
+
         cluster = self.facts[self.split].cluster
         return cell_map(self.split_dir, self.dataset.tokens, self.seed, cluster)
 
@@ -97,9 +101,3 @@ def what_is_scored(
         graph=graph_fingerprint(dataset.graph),
         control=control,
     )
-
-
-def run_dir(checkpoint: Path) -> Path:
-    """The folder of the run that wrote a checkpoint, or the one that the file is in."""
-    parent = checkpoint.parent
-    return parent.parent if parent.name == CHECKPOINTS else parent

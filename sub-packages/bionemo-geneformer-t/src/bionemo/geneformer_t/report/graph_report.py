@@ -26,7 +26,7 @@ from bionemo.geneformer_t.report.figures.graph_map import (
 )
 from bionemo.geneformer_t.report.figures.graph_quality import Pictured, graph_quality_figure
 from bionemo.geneformer_t.report.figures.style import save
-from bionemo.geneformer_t.report.tables import graph_text
+from bionemo.geneformer_t.report.graph_tables import graph_text
 
 REPORT = "graph_report.json"
 

@@ -24,7 +24,7 @@ from bionemo.geneformer_t.inference.huggingface_export import (
     objective_of,
 )
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
-from bionemo.geneformer_t.report.tables import SHOWN
+from bionemo.geneformer_t.report.checkpoint_facts import SHOWN
 from bionemo.geneformer_t.table import Table, number, percent, span
 
 TEMPLATE = "templates/model_card.md.j2"

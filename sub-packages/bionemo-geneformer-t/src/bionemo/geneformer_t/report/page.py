@@ -32,6 +32,7 @@ from bionemo.geneformer_t.evaluate.text import scored_sentences, verdicts
 from bionemo.geneformer_t.evaluate.trends import GeneTrends
 from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
 from bionemo.geneformer_t.neighbors.quality.graph_warnings import graph_warnings
+from bionemo.geneformer_t.report.checkpoint_facts import model_facts, training_facts
 from bionemo.geneformer_t.report.figures.calibration_curve import calibration_figure
 from bionemo.geneformer_t.report.figures.cell_map import CellMap
 from bionemo.geneformer_t.report.figures.gains import GainPanel, gains_figure
@@ -41,16 +42,10 @@ from bionemo.geneformer_t.report.figures.loss_curve import loss_figure
 from bionemo.geneformer_t.report.figures.next_cells import next_cells_figure
 from bionemo.geneformer_t.report.figures.style import MODEL as MODEL_COLOR
 from bionemo.geneformer_t.report.figures.style import REFERENCE
+from bionemo.geneformer_t.report.graph_tables import graph_table, measures_explained
 from bionemo.geneformer_t.report.legend import legend
 from bionemo.geneformer_t.report.pictures import Picture
-from bionemo.geneformer_t.report.tables import (
-    cluster_table,
-    graph_table,
-    measures_explained,
-    model_facts,
-    training_facts,
-    trend_table,
-)
+from bionemo.geneformer_t.report.tables import cluster_table, trend_table
 from bionemo.geneformer_t.table import Table, number, with_minus
 
 TEMPLATE = "report.html.j2"

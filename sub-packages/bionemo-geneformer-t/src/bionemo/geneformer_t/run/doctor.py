@@ -90,14 +90,14 @@ def doctor(settings: DoctorSettings) -> Diagnosis:
 
 def checkpoint_text(checkpoint: "CheckpointSummary") -> str:
     """Everything that a checkpoint carries."""
-    from bionemo.geneformer_t.report.tables import model_facts, training_facts
+    from bionemo.geneformer_t.report.checkpoint_facts import model_facts, training_facts
 
     return Table.of_facts([*model_facts(checkpoint), *training_facts(checkpoint)]).text()
 
 
 def data_text(data: "DataInventory") -> str:
     """Everything that a data folder holds."""
-    from bionemo.geneformer_t.report.tables import SHOWN, vocab_facts
+    from bionemo.geneformer_t.report.checkpoint_facts import SHOWN, vocab_facts
 
     by = "by hand" if data.made_by is None else f"by geneformer-t {data.made_by}"
     facts = [("data folder", str(data.folder)), ("made", by), *vocab_facts(data.vocab)]
@@ -128,8 +128,8 @@ def findings_text(findings: "Sequence[Finding]", *, both: bool) -> str:
 
 def scores_text(checkpoint: "CheckpointSummary") -> str:
     """The scores of a checkpoint, from its run's folder, if they are those of its weights."""
-    from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.report.evaluation_files import EVALUATION, Scored, scores_beside
+    from bionemo.geneformer_t.training.run_files import run_dir
 
     folder = run_dir(checkpoint.path.resolve())
     values, words = scores_beside(folder, Scored(model=checkpoint.fingerprint))

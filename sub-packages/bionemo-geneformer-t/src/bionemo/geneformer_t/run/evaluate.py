@@ -255,7 +255,7 @@ def _shuffled(
     """
     from bionemo.geneformer_t.inference.checkpoint import recorded_settings
     from bionemo.geneformer_t.inference.controls import load_shuffled
-    from bionemo.geneformer_t.report.evaluated import run_dir
+    from bionemo.geneformer_t.training.run_files import run_dir
     from bionemo.geneformer_t.training.shuffled_control import find_control, other_settings
 
     path = settings.shuffled_checkpoint

@@ -73,7 +73,6 @@ def read_evaluation(
         FileNotFoundError: No such file.
         ValueError: It is damaged, has no scores, or has those of other weights.
     """
-    from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.report.evaluation_files import (
         EVALUATION,
         Scored,
@@ -81,6 +80,7 @@ def read_evaluation(
         read_scores,
         scores_beside,
     )
+    from bionemo.geneformer_t.training.run_files import run_dir
 
     wanted, path = Scored(model=fingerprint), settings.evaluation
     if path is None:

@@ -181,7 +181,7 @@ def _controls(
 ) -> "tuple[dict[str, NextCellModel], list[str]]":
     """Random weights and shuffled graph, and what there is to say about them."""
     from bionemo.geneformer_t.inference.controls import load_shuffled, random_weights
-    from bionemo.geneformer_t.report.evaluated import run_dir
+    from bionemo.geneformer_t.training.run_files import run_dir
     from bionemo.geneformer_t.training.shuffled_control import find_control
 
     if not settings.controls and settings.shuffled_checkpoint is None:

@@ -61,8 +61,8 @@ def report(settings: ReportSettings) -> Path:
     from dataclasses import fields
 
     from bionemo.geneformer_t.inference.checkpoint import summarise_checkpoint
-    from bionemo.geneformer_t.report.evaluated import run_dir
     from bionemo.geneformer_t.run.evaluate import evaluate_checkpoint
+    from bionemo.geneformer_t.training.run_files import run_dir
 
     checkpoint = summarise_checkpoint(settings.checkpoint)
     _check_genes(settings, checkpoint.vocab)  # before long work

@@ -94,12 +94,8 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
         start_model,
         with_sizes,
     )
-    from bionemo.geneformer_t.training.run_folder import (
-        CHECKPOINTS,
-        LOSS_CURVE,
-        METRICS_FILE,
-        checkpoint_to_resume,
-    )
+    from bionemo.geneformer_t.training.run_files import CHECKPOINTS, LOSS_CURVE, METRICS_FILE
+    from bionemo.geneformer_t.training.run_folder import checkpoint_to_resume
     from bionemo.geneformer_t.training.trainer import (
         make_trainer,
         validation_interval,

@@ -22,18 +22,13 @@ from bionemo.geneformer_t.training.checkpointing import RunCheckpoints
 from bionemo.geneformer_t.training.loggers import MetricsFile
 from bionemo.geneformer_t.training.resume_point import ResumePoint
 from bionemo.geneformer_t.training.resume_settings import OnResume, changes, described
+from bionemo.geneformer_t.training.run_files import CHECKPOINTS, CONFIG_FILE, PRETRAINED_FILE
 from bionemo.geneformer_t.training.settings import LAST, TrainSettings
 
 if TYPE_CHECKING:
     from bionemo.geneformer_t.model.temporal_model import TemporalGeneformerModel
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
-CONFIG_FILE = "config.yaml"
-METRICS_FILE = "metrics.csv"
-LOSS_CURVE = "loss_curve.png"
-PRETRAINED_FILE = "pretrained.json"
 
 _CHANGE = re.compile(r"# step (\d+): ")
 """Start of a line in config.yaml that records a changed setting."""

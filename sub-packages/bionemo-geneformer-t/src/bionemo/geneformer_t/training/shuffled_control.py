@@ -14,7 +14,7 @@ from typing import Any
 from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.files import write_text
 from bionemo.geneformer_t.training.resume_settings import OnResume, changes, described
-from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, CONFIG_FILE
+from bionemo.geneformer_t.training.run_files import CHECKPOINTS, CONFIG_FILE
 from bionemo.geneformer_t.training.settings import LAST, TrainSettings
 
 FOLDER = "shuffled"

@@ -19,7 +19,8 @@ from bionemo.geneformer_t.model.products import advise_on_bfloat16
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.training.checkpointing import BestCheckpoints, RunCheckpoints
 from bionemo.geneformer_t.training.loggers import CONTRASTIVE, MetricsFile, ProgressLines, WandbLog
-from bionemo.geneformer_t.training.run_folder import CHECKPOINTS, METRICS_FILE, RunRecord
+from bionemo.geneformer_t.training.run_files import CHECKPOINTS, METRICS_FILE
+from bionemo.geneformer_t.training.run_folder import RunRecord
 from bionemo.geneformer_t.training.run_lock import RunLock
 from bionemo.geneformer_t.training.settings import TrainSettings
 

@@ -6,8 +6,7 @@ import scipy.sparse as sp
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
 from bionemo.geneformer_t.neighbors.quality.quality import graph_quality
-from bionemo.geneformer_t.report.tables import graph_text, vocab_facts
-from bionemo.geneformer_t.vocab import GeneVocab
+from bionemo.geneformer_t.report.graph_tables import graph_text
 
 
 def quality(facts: CellFacts, *, backward: bool = False):
@@ -47,10 +46,3 @@ def test_the_same_warning_of_several_splits_is_said_once() -> None:
     text = " ".join(graph_text(found).split())
     assert text.count("go back in time") == 1
     assert "It may be reversed. The same in val and test." in text
-
-
-def test_examples_of_a_vocabulary_have_their_symbols() -> None:
-    vocab = GeneVocab.of_genes({"ENSG1": 1.0, "ENSG2": 2.0, "ENSG3": 1.0}, {"SOX2": "ENSG1"})
-    assert (
-        "3 genes such as ENSG1 (SOX2), ENSG2; 1 symbols" in dict(vocab_facts(vocab))["vocabulary"]
-    )
