@@ -22,7 +22,19 @@ pytestmark = pytest.mark.slow
 
 TOLD = "document.getElementById('explore-told').textContent"
 FACTS = "document.getElementById('explore-facts')"
+ARROW = (
+    "(() => { const {x, y, to_x, to_y} = Bokeh.documents[0]"
+    ".get_model_by_name('predicted arrows').data; return [x, y, to_x, to_y].flat(); })()"
+)
 OPACITY = 0.75
+
+
+def arrow_of(cell: int) -> list[float]:
+    """From the place of a cell to the place of its predicted next cell."""
+    found = explored_forks()
+    (row,) = np.flatnonzero(found.arrows.cells == cell)
+    ends = [found.where.coordinates[cell], found.arrows.predicted_ends[row]]
+    return np.concatenate(ends).astype(np.float32).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +79,13 @@ def test_a_click_tells_the_numbers_of_a_cell_and_keeps_them(opened) -> None:
     cell = first_cell("up") + 5
     opened.point(*pixel_of(opened, cell), click=True)
     opened.wait(f"!{FACTS}.hidden")
+    assert opened.run(ARROW) == arrow_of(cell)
+    opened.point(*pixel_of(opened, 0))
+    opened.wait(f"{FACTS}.querySelector('h3').textContent === {CELLS[0]!r}")
+    assert opened.run(ARROW) == arrow_of(0)
     opened.point(2, 2)
-    assert opened.run(f"{FACTS}.querySelector('h3').textContent") == CELLS[cell]
+    opened.wait(f"{FACTS}.querySelector('h3').textContent === {CELLS[cell]!r}")
+    assert opened.run(ARROW) == arrow_of(cell)
     names, texts = (
         opened.run(f"Array.from({FACTS}.querySelectorAll('{tag}'), (one) => one.textContent)")
         for tag in ("dt", "dd")
@@ -102,7 +119,10 @@ def test_a_search_colours_cells_by_a_gene(opened) -> None:
     colors = "Bokeh.documents[0].get_model_by_name('cells').data.color"
     before = opened.run(colors)
     opened.run("document.getElementById('explore-gene').focus()")
-    opened.type("bet")
+    opened.type("be")
+    assert opened.run(colors) == before
+    opened.type("t")
+    assert opened.run(colors) != before
     opened.key("Enter")
     assert opened.run(TOLD) == (
         "Bet (ENSG1): 20 of 40 cells have it among their first 4 genes. 1 is the first rank."

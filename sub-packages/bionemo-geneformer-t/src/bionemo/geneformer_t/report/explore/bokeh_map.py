@@ -55,7 +55,7 @@ def _plot(num_cells: int, limits: Limits) -> Any:
 
     (left, right), (bottom, top) = limits
     cells = ColumnDataSource({"x": [], "y": [], "color": [], "name": [], "told": []}, name="cells")
-    chosen = ColumnDataSource({"x": [], "y": []}, name="chosen")
+    ringed = ColumnDataSource({"x": [], "y": []}, name="ringed")
     plot = Plot(
         name="map", x_range=Range1d(left, right), y_range=Range1d(bottom, top),
         toolbar_location=None, sizing_mode="scale_width", aspect_ratio=ASPECT, min_border=0,
@@ -69,7 +69,7 @@ def _plot(num_cells: int, limits: Limits) -> Any:
         cells, dots, view=CDSView(filter=BooleanFilter(name="shown")), nonselection_glyph=None
     )
     ring = Scatter(x="x", y="y", size=16, fill_color=None, line_width=2.5, name="ring")
-    plot.add_glyph(chosen, ring)
+    plot.add_glyph(ringed, ring)
     for name, width in (("mean", 1.5), ("true", 2.5), ("predicted", 2.5)):
         ends = ColumnDataSource({"x": [], "y": [], "to_x": [], "to_y": []}, name=f"{name} arrows")
         head = VeeHead(size=9, line_width=0, name=f"{name} head")

@@ -1,4 +1,4 @@
-// The map: cells, arrows and the chosen cell, drawn by Bokeh.
+// The map: cells, arrows and a ring around one cell, drawn by Bokeh.
 
 /** A colour of the map, which is light on a dark page too, as pictures are. */
 const styleOf = (name) => getComputedStyle(document.getElementById("explore-map")).getPropertyValue(name).trim();
@@ -68,13 +68,13 @@ class CellMap {
   }
 
   /** Ring a cell and draw where it goes; null for none. */
-  choose(cell) {
+  ring(cell) {
     const rows = { true: [], predicted: [] };
     if (cell === null) {
-      this.named("chosen").data = { x: [], y: [] };
+      this.named("ringed").data = { x: [], y: [] };
     } else {
       const [x, y] = this.placeOf(cell);
-      this.named("chosen").data = { x: [x], y: [y] };
+      this.named("ringed").data = { x: [x], y: [y] };
       const ends = this.data.cells.ends.slice(4 * cell, 4 * cell + 4);
       if (Number.isFinite(ends[0])) {
         rows.true = [[x, y, ends[0], ends[1]]];

@@ -53,6 +53,10 @@ class Panel {
     on("explore-state", "change", () => this.#recolor());
     on("explore-arrows", "change", () => this.#redrawArrows());
     on("explore-gene", "change", () => this.#searchGene());
+    on("explore-gene", "input", (event) => {
+      // a choice in the list is no change before the focus leaves, in some browsers
+      if (genesNamed(this.data, event.target.value.trim()).length === 1) this.#searchGene();
+    });
     on("explore-cell", "change", () => this.#searchCell());
     for (const id of ["explore-gene", "explore-cell"]) {
       on(id, "keydown", (event) => event.key === "Enter" && byId(id).dispatchEvent(new Event("change")));
@@ -83,7 +87,6 @@ class Panel {
       map.color(Array.from(of, (code) => colors[code]), Array.from(of, (code) => names[code]));
     } else if (by === "gene" && this.gene === null) {
       this.#tell("Name a gene to colour the cells by.");
-      byId("explore-gene").focus();
     } else {
       this.#colorByNumber(by === "gene" ? this.#geneNumbers() : data.numbers[Number(by)]);
     }
@@ -167,9 +170,11 @@ class Panel {
     if (this.chosen !== null && !isShown[this.chosen]) this.#select(null);
   }
 
+  /** Show the cell under the pointer; without one, that which was chosen. */
   #point(indices) {
-    if (indices.length) this.#describe(indices[0]);
-    else this.#describe(this.chosen);
+    const cell = indices[0] ?? this.chosen;
+    this.map.ring(cell);
+    this.#describe(cell);
   }
 
   /** Choose a cell by another way than a click on it. */
@@ -180,7 +185,7 @@ class Panel {
 
   #choose(cell) {
     this.chosen = cell;
-    this.map.choose(cell);
+    this.map.ring(cell);
     this.#describe(cell);
     if (cell === null) return;
     const [[name, text] = ["", ""]] = factsOf(this.data, cell);
