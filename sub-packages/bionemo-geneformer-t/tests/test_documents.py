@@ -129,7 +129,7 @@ def test_every_shell_command_runs(document, tiny_data_dir, tmp_path, checkpoint)
         if line.startswith("make"):
             line = f"{line} --dry-run --directory {REPOSITORY}"
         if line.startswith("pip install"):
-            target = str(PACKAGE) + ("[dev]" if line.endswith("[dev]") else "")
+            target = str(PACKAGE) + ("[dev]" if "[dev]" in line else "")
             line = f"pip install --dry-run --no-deps --no-build-isolation -e {target}"
         terminal.run_script(line, tmp_path, own_process="geneformer-t doctor" in line)
 
