@@ -5,7 +5,8 @@ BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
 FUZZ_SECONDS ?= 300
 # all tests of a file in one process, so that what they share is made once
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+PARALLEL := -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python $(PARALLEL)
 
 .PHONY: install demo quick test test-lowest test-newest test-cellrank exhaustive coverage bench fuzz check format docs clean
 
@@ -26,19 +27,19 @@ quick: install
 test: install
 	cd $(PACKAGE) && $(PYTEST)
 
-# Environments of their own, each with the constraints beside today's. `make test-lowest TESTS=tests/run` for some.
+# environments of their own, each with its constraints; TESTS=tests/run takes some of the tests
 TESTS ?= tests
 test-lowest test-newest: test-%: constraints-%.txt
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/pip install --quiet --constraint $< torch
 	.venv-$*/bin/pip install --quiet --constraint $< --editable '$(PACKAGE)[test]'
-	cd $(PACKAGE) && $(CURDIR)/.venv-$*/bin/python -m pytest -m 'not slow and not exhaustive' $(TESTS)
+	cd $(PACKAGE) && $(CURDIR)/.venv-$*/bin/python $(PARALLEL) -m 'not slow and not exhaustive' $(TESTS)
 
 test-cellrank: constraints-cellrank.txt
 	test -x .venv-cellrank/bin/python || $(PYTHON) -m venv .venv-cellrank
 	.venv-cellrank/bin/pip install --quiet --constraint $< torch
 	.venv-cellrank/bin/pip install --quiet --constraint $< --editable '$(PACKAGE)[test,cellrank]'
-	cd $(PACKAGE) && $(CURDIR)/.venv-cellrank/bin/python -m pytest tests/neighbors tests/test_pp.py
+	cd $(PACKAGE) && $(CURDIR)/.venv-cellrank/bin/python $(PARALLEL) tests/neighbors tests/test_pp.py
 
 exhaustive: install
 	cd $(PACKAGE) && $(PYTEST) -m exhaustive
