@@ -26,6 +26,7 @@ SMALL = {
     'recipe="auto"': "hidden_size=16, num_layers=2, num_attention_heads=2, intermediate_size=32, "
     "num_epochs=1, num_workers=0, final_evaluation=False",
     "checkpoint=checkpoint": "checkpoint=checkpoint, max_cells=20",
+    "evaluate(adata, model)": "evaluate(adata, model, max_cells=20)",
     # numba compiles for 16 seconds; test_pages.py runs these two
     'sc.pp.neighbors(adata, use_rep="X_geneformer_t")': "",
     "sc.tl.umap(adata)": 'adata.obsm["X_umap"] = adata.obsm["X_geneformer_t"][:, :2]',

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bionemo.geneformer_t import progress
-from bionemo.geneformer_t.progress import Progress, duration, showing_progress
+from bionemo.geneformer_t.progress import Progress, can_draw_bars, duration, showing_progress
 from bionemo.geneformer_t.run.cli import main
 
 
@@ -145,3 +145,12 @@ def test_what_a_command_shows_is_shown_once_and_not_after_it(capsys, caplog) -> 
 )
 def test_durations_are_short(seconds, text) -> None:
     assert duration(seconds) == text
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_in_a_notebook_alone() -> None:
+    terminal = type("Terminal", (io.StringIO,), {"isatty": lambda _self: True})
+    notebook = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    assert can_draw_bars(terminal())
+    assert can_draw_bars(notebook())
+    assert not can_draw_bars(io.StringIO())
+    assert not can_draw_bars(None)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, and elsewhere a plain line now and then.
+"""Progress of long work: a bar on a terminal or in a notebook, and elsewhere a line now and then.
 
 Lines are logged. Commands show them on standard error, where a log file or a continuous integration
 keeps them; programs that use this package decide by `logging` whether to show them.
@@ -46,7 +46,7 @@ class Progress:
     ) -> None:
         self._what, self._unit, self._is_shown, self._clock = what, unit, is_shown, clock
         self._bar: Any = None
-        if is_shown and sys.stderr is not None and sys.stderr.isatty():
+        if is_shown and can_draw_bars(sys.stderr):
             from tqdm import tqdm  # only where there is a bar, so that commands start at once
 
             self._bar = tqdm(
@@ -108,6 +108,13 @@ class Progress:
             text += f", about {duration(pace * (total - self._done))} left"
         logger.info("%s", text)
         self._shown_done, self._shown_at = self._done, now
+
+
+def can_draw_bars(stream: Any) -> bool:
+    """Whether a line of a stream can be drawn anew: that of a terminal, or of a notebook."""
+    if stream is None:
+        return False
+    return bool(stream.isatty()) or type(stream).__module__.startswith("ipykernel.")
 
 
 def duration(seconds: float) -> str:

@@ -196,6 +196,7 @@ def load_model(checkpoint: Path | str, precision: InferencePrecision = "32-true"
     checkpoint = _path_of(checkpoint)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build_model(checkpoint, read_checkpoint(checkpoint, device)).to(device)
+    model.loaded_from = checkpoint
     try:
         check_agreement(model.config, None, model.required_vocab(), settings_of(model))
     except ValueError as error:

@@ -7,6 +7,7 @@ start in half the time, and in two thirds of the memory. `TemporalGeneformerMode
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,6 +65,7 @@ class NextCellModel(nn.Module):
         self.training_cells: TrainingCells | None = None
         self.transitions: TransitionFit | None = None
         self.precision: InferencePrecision = "32-true"
+        self.loaded_from: Path | None = None
 
     @property
     def device(self) -> torch.device:

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
 from bionemo.geneformer_t.model.products import advise_on_bfloat16
+from bionemo.geneformer_t.progress import can_draw_bars
 from bionemo.geneformer_t.training.checkpoint_files import SafeCheckpointIO
 from bionemo.geneformer_t.training.checkpointing import BestCheckpoints, RunCheckpoints
 from bionemo.geneformer_t.training.loggers import CONTRASTIVE, MetricsFile, ProgressLines, WandbLog
@@ -49,10 +50,10 @@ def make_trainer(
             accelerator, devices, strategy or precision here.
         ModuleNotFoundError: `use_wandb` is set, and wandb is not installed.
     """
-    has_terminal = sys.stderr.isatty()
+    has_bars = can_draw_bars(sys.stderr)
     loggers = _loggers(settings, purge_step)
     callbacks = [RunRecord(settings, loggers, steps=purge_step or 0)]
-    if not has_terminal:
+    if not has_bars:
         callbacks.append(ProgressLines())
     callbacks += _callbacks(settings, has_val=has_val, lock=lock)
     with hardware_advice(settings):
@@ -73,7 +74,7 @@ def make_trainer(
             logger=False,  # `RunRecord` adds them when the first batch is about to be trained on
             plugins=[SafeCheckpointIO()],
             callbacks=callbacks,
-            enable_progress_bar=has_terminal,
+            enable_progress_bar=has_bars,
             enable_model_summary=False,
         )
     trainer.accumulate_grad_batches = settings.accumulation(trainer.world_size)
