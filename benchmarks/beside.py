@@ -7,7 +7,9 @@ Two processes, one for each source tree, take turns, a step each; both on one co
 The other commit computes in float32, ours in float32 and bfloat16. A forward pass is without
 dropout, as in reading cells, predicting and scoring candidates; a step is a forward and a backward
 pass with the dropout of training; an update also clips gradients and updates the weights (default
-model, 16 pairs of 126 ranks among 607 genes, as simulated). Targets are those for this processor.
+model, 16 pairs of about 126 ranks among 607 genes, as simulated). Each step has pairs of its own, as
+in training: a library that compiles a kernel for each new shape pays for it here too. Targets are
+those for this processor.
 """
 
 import argparse
@@ -20,12 +22,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = Path("sub-packages/bionemo-geneformer-t/src")
-PAIRS, RANKS, GENES = 16, 126, 607
+PAIRS, RANKS, GENES = 16, (100, 153), 607
 BASELINE = "7ccd5ff"
 """The commit that targets are relative to."""
 STEPS = {  # model, lengths, what is done -> target of bfloat16, and of float32 on AMD
@@ -84,20 +88,21 @@ def serve() -> None:
     import torch
 
     torch.set_num_threads(1)
-    steps: dict[Asked, Callable[[], None]] = {}
+    steps: dict[Asked, Callable[[], Callable[[], None]]] = {}
     for line in sys.stdin:
         asked = Asked(*json.loads(line))
         if asked not in steps:
             steps.clear()  # one network at a time
             steps[asked] = make_step(asked)
-            steps[asked]()
+            steps[asked]()()
+        step = steps[asked]()
         started = time.process_time()
-        steps[asked]()
+        step()
         print(time.process_time() - started, flush=True)
 
 
-def make_step(asked: Asked) -> Callable[[], None]:
-    """A training step by the source tree of this process."""
+def make_step(asked: Asked) -> Callable[[], Callable[[], None]]:
+    """What draws pairs and returns a training step on them, by the source tree of this process."""
     import numpy as np
     import torch
     import train_step
@@ -108,17 +113,21 @@ def make_step(asked: Asked) -> Callable[[], None]:
         config = replace(config, **train_step.AS_TRAINED)
     torch.manual_seed(0)
     net = train_step.NextCellBert(config)
-    if asked.lengths == "simulated":
-        generator = np.random.default_rng(0)
-        pairs = [
-            random_pair(generator, RANKS, RANKS, round(0.15 * RANKS), GENES) for _ in range(PAIRS)
-        ]
-    else:
-        pairs = train_step.make_pairs(asked.lengths, train_step.PAIRS[asked.lengths])
-    batch, attend = packed(pairs), train_step.attention(net)
+    attend, seeds = train_step.attention(net), count()
     update = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.01, fused=asked.fused)
 
-    def step() -> None:
+    def draw() -> Callable[[], None]:
+        seed = next(seeds)
+        if asked.lengths != "simulated":
+            number = train_step.PAIRS[asked.lengths]
+            return partial(step, packed(train_step.make_pairs(asked.lengths, number, seed)))
+        rng = np.random.default_rng(seed)
+        ranks = rng.integers(*RANKS, (PAIRS, 2)).tolist()
+        return partial(
+            step, packed([random_pair(rng, n, m, round(0.15 * m), GENES) for n, m in ranks])
+        )
+
+    def step(batch: Any) -> None:
         net.zero_grad()
         with (
             torch.set_grad_enabled(asked.what != "forward"),
@@ -132,7 +141,7 @@ def make_step(asked: Asked) -> Callable[[], None]:
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             update.step()
 
-    return step
+    return draw
 
 
 @contextmanager

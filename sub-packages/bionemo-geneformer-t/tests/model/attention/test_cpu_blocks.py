@@ -78,9 +78,12 @@ def test_blocks_of_queries_give_what_one_block_gives(monkeypatch, dropout_prob):
 
 
 @pytest.mark.parametrize("dropout_prob", [0.0, 0.3])
-def test_in_bfloat16_the_same_probabilities_are_dropped(dropout_prob):
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_in_bfloat16_the_same_probabilities_are_dropped(monkeypatch, dropout_prob, multiple):
     """Eight bits are kept of inputs, probabilities and results: three roundings of 0.002 to 0.004
-    each; another mask would differ by the whole."""
+    each; another mask would differ by the whole. Masks follow what is padded."""
+    monkeypatch.setattr(module, "_MULTIPLE", multiple)
+    monkeypatch.setattr(module, "_PADDED", (torch.bfloat16, torch.float32))
     rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in parts(dim=64)]
     precise = [tensor.detach().float().requires_grad_() for tensor in rounded]
     found, expected = (attend(*inputs, dropout_prob) for inputs in (rounded, precise))
@@ -94,6 +97,33 @@ def test_in_bfloat16_the_same_probabilities_are_dropped(dropout_prob):
     for got, wanted in both:
         assert got.dtype == torch.bfloat16
         assert float((got.float() - wanted).detach().norm() / wanted.detach().norm()) < 0.01
+
+
+@pytest.mark.parametrize("dropout_prob", [0.0, 0.4])
+@pytest.mark.slow
+def test_padding_changes_no_result(monkeypatch, dropout_prob):
+    inputs = parts()
+    whole = attend(*inputs, 0.0)
+    monkeypatch.setattr(module, "_PADDED", (torch.float64,))
+    monkeypatch.setattr(module, "_MULTIPLE", 4)  # of 4, 0, 6 queries and of 5, 2, 4 keys
+    torch.testing.assert_close(attend(*inputs, 0.0), whole)
+    assert torch.autograd.gradcheck(lambda *qkv: attend(*qkv, dropout_prob), inputs)
+
+
+def test_cells_of_many_lengths_ask_few_shapes_of_products(monkeypatch):
+    """Each new shape of 16-bit numbers is a kernel to compile."""
+    asked, bmm = set(), torch.bmm
+
+    def counted(left, right, **given):
+        asked.add((left.shape, right.shape))
+        return bmm(left, right, **given)
+
+    monkeypatch.setattr(torch, "bmm", counted)
+    lengths = list(range(200, 320))
+    inputs = [torch.randn(sum(lengths), 1, 8, dtype=torch.bfloat16) for _ in range(3)]
+    query = inputs[0].requires_grad_()
+    block_attention(query, *inputs[1:], [lengths], lengths, 0.1).float().sum().backward()
+    assert len(asked) == 2 * 2  # with keys and with values, of 256 and of 320 tokens
 
 
 def test_products_are_in_the_precision_of_the_inputs_whatever_autocast_says():

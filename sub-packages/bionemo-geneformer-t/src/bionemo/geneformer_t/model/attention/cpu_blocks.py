@@ -5,6 +5,10 @@ its mask; in bfloat16 it is slower than two matrix products of its own library. 
 queries fits the cache with its probabilities and their mask, in buffers that serve every block; the
 backward pass computes them again from the queries, the keys and a seed. Matrix products are in the
 precision of the inputs; softmax, and the sums over blocks, are in float32 or wider.
+
+In 16 bits, products go to oneDNN, which compiles a kernel for each new shape. That takes longer
+than the product itself, and cells have hundreds of lengths: so queries and keys are padded to
+multiples of a number, and few shapes serve all.
 """
 
 from collections.abc import Iterator
@@ -24,6 +28,8 @@ _BLOCK = 1 << 20
 the blocks, so the number of threads has no say in it."""
 _FEWEST_QUERIES = 16
 """Slimmer matrix products would be slow."""
+_MULTIPLE, _PADDED = 64, (torch.bfloat16, torch.float16)
+"""Of queries and of keys, in products of these numbers."""
 
 BlockQueries = Float[Tensor, "cell_and_head query dim"]
 BlockKeys = Float[Tensor, "cell_and_head key dim"]
@@ -52,15 +58,15 @@ class _BlockAttention(torch.autograd.Function):
         attended = torch.empty_like(query)
         with torch.autocast("cpu", enabled=False):
             for run in runs(num_queries, num_keys):
-                joined = run.joined(query)
-                q, k, v = map(_by_head, (joined, run.of_keys(key), run.of_keys(value)))
+                joined, keys = run.joined(query), run.of_keys(key)
+                q, k, v = map(_by_head, (joined, keys, run.of_keys(value)))
                 q *= q.shape[-1] ** -0.5
                 out = torch.empty_like(q)
                 for block in _blocks(q, k):
-                    probs = _probabilities(q[:, block], k, buffers)
+                    probs = _probabilities(q[:, block], k, keys.shape[2], buffers)
                     torch.bmm(drop_(probs, masks.draw(probs)), v, out=out[:, block])
                 out /= 1 - dropout_prob
-                run.put_back(out.view(joined.shape), attended)
+                run.put_back(_by_cell(out, joined), attended)
         return attended
 
     @staticmethod
@@ -82,7 +88,7 @@ class _BlockAttention(torch.autograd.Function):
             d_q = torch.empty_like(q)
             d_k, d_v = (torch.zeros_like(tensor, dtype=wide) for tensor in (k, v))
             for block in _blocks(q, k):
-                probs = _probabilities(q[:, block], k, buffers)
+                probs = _probabilities(q[:, block], k, keys.shape[2], buffers)
                 mask = masks.draw(probs)
                 slopes = buffers.take("slopes", tuple(probs.shape), probs.dtype)
                 drop_(torch.bmm(d_out[:, block], v.mT, out=slopes), mask)
@@ -90,9 +96,9 @@ class _BlockAttention(torch.autograd.Function):
                 _add_product(d_v, drop_(probs, mask).mT, d_out[:, block])
                 _add_product(d_k, slopes.mT, q[:, block])
                 torch.bmm(slopes, k, out=d_q[:, block])
-            run.put_back(d_q.mul_(scale).view(joined.shape), grad_query)
-            run.of_keys(grad_key).copy_(d_k.view(keys.shape))
-            run.of_keys(grad_value).copy_(d_v.view(keys.shape))
+            run.put_back(_by_cell(d_q.mul_(scale), joined), grad_query)
+            run.of_keys(grad_key).copy_(_by_cell(d_k, keys))
+            run.of_keys(grad_value).copy_(_by_cell(d_v, keys))
         return grad_query, grad_key, grad_value, *4 * [None]
 
 
@@ -124,9 +130,24 @@ def block_attention(
 
 def _by_head(
     cells: Float[Tensor, "cell head token dim"],
-) -> Float[Tensor, "cell_and_head token dim"]:
-    """A contiguous copy: products of other layouts take up to twice as long in bfloat16."""
-    return cells.clone(memory_format=torch.contiguous_format).flatten(0, 1)
+) -> Float[Tensor, "cell_and_head padded dim"]:
+    """A contiguous copy: products of other layouts take up to twice as long in bfloat16.
+
+    In 16 bits, it is padded with zeros.
+    """
+    tokens = cells.shape[2]
+    padded = -(-tokens // _MULTIPLE) * _MULTIPLE if cells.dtype in _PADDED else tokens
+    copy = cells.new_empty(*cells.shape[:2], padded, cells.shape[3])
+    copy[:, :, :tokens] = cells
+    copy[:, :, tokens:] = 0
+    return copy.flatten(0, 1)
+
+
+def _by_cell(
+    heads: Float[Tensor, "cell_and_head padded dim"], like: Float[Tensor, "cell head token dim"]
+) -> Float[Tensor, "cell head token dim"]:
+    """The way back from `_by_head`, without what was padded."""
+    return heads.unflatten(0, like.shape[:2])[:, :, : like.shape[2]]
 
 
 def _blocks(q: BlockQueries, k: BlockKeys) -> Iterator[slice]:
@@ -137,10 +158,13 @@ def _blocks(q: BlockQueries, k: BlockKeys) -> Iterator[slice]:
 
 
 def _probabilities(
-    q: BlockQueries, k: BlockKeys, buffers: Buffers
+    q: BlockQueries, k: BlockKeys, num_keys: int, buffers: Buffers
 ) -> Float[Tensor, "cell_and_head query key"]:
+    """Those of the keys, and 0 for what is padded."""
     scores = buffers.take("probabilities", (*q.shape[:2], k.shape[1]), q.dtype)
-    return torch.softmax(torch.bmm(q, k.mT, out=scores), -1, out=scores)
+    torch.bmm(q, k.mT, out=scores)
+    scores[:, :, num_keys:] = -torch.inf
+    return torch.softmax(scores, -1, out=scores)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
