@@ -21,9 +21,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-if not hasattr(pd.Series, "__class_getitem__"):  # pandas 2.2; signatures say `pd.Series[str]`
-    pd.Series.__class_getitem__ = classmethod(lambda cls, _: cls)
-
 # Shapes and types are verified in modules with arrays in their signatures, which takes half of the
 # tests' time there; all others are mypy's. Nothing of the package may be imported before.
 SOURCE = REPOSITORY / "sub-packages" / "bionemo-geneformer-t" / "src"
