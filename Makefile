@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 300
 PARALLEL := -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python $(PARALLEL)
 
-.PHONY: install demo quick test test-lowest test-newest test-cellrank exhaustive coverage bench fuzz check format docs clean
+.PHONY: install demo quick test test-lowest test-newest test-cellrank exhaustive coverage bench fuzz check format docs notebooks clean
 
 install: $(STAMP)
 
@@ -70,6 +70,9 @@ format: install
 
 docs: install
 	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going docs outputs/docs
+
+notebooks: install
+	$(BIN)/python docs/notebooks/run.py docs/notebooks/*.ipynb
 
 clean:
 	rm -rf outputs

@@ -13,7 +13,7 @@ project_copyright = "2024, NVIDIA Corporation"
 version = release = bionemo.geneformer_t.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",  # Markdown, by myst_parser, and notebooks
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -43,6 +43,8 @@ toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
+nb_execution_mode = "off"  # outputs are kept in the notebooks; `make notebooks` writes them
+nb_merge_streams = True
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 

@@ -1,14 +1,17 @@
 """A script without a guard trains once, where workers are spawned and import it again."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.callbacks import TQDMProgressBar
 
 from bionemo.geneformer_t.model import products
 from bionemo.geneformer_t.training import trainer as trainer_module
+from bionemo.geneformer_t.training.loggers import ProgressLines
 from bionemo.geneformer_t.training.settings import TrainSettings
 
 TRAIN = """
@@ -76,3 +79,15 @@ def test_bfloat16_is_advised_against_where_the_processor_has_none(
     )
     trainer_module.make_trainer(settings, has_val=False)
     assert ("this processor has no instructions for bfloat16" in caplog.text) == is_warned
+
+
+def test_a_notebook_gets_a_bar_that_needs_no_widgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning would take the bar of rich, which needs ipywidgets there."""
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    monkeypatch.setattr(sys, "stderr", stream())
+    settings = TrainSettings(data_dir=tmp_path, output_dir=tmp_path, accelerator="cpu")
+    callbacks = trainer_module.make_trainer(settings, has_val=False).callbacks
+    assert any(isinstance(one, TQDMProgressBar) for one in callbacks)
+    assert not any(isinstance(one, ProgressLines) for one in callbacks)

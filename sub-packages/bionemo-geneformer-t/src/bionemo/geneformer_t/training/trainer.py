@@ -11,7 +11,7 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
@@ -55,6 +55,8 @@ def make_trainer(
     callbacks = [RunRecord(settings, loggers, steps=purge_step or 0)]
     if not has_bars:
         callbacks.append(ProgressLines())
+    elif not sys.stderr.isatty():  # Lightning's bar of rich asks a notebook for ipywidgets
+        callbacks.append(TQDMProgressBar(leave=False))
     callbacks += _callbacks(settings, has_val=has_val, lock=lock)
     with hardware_advice(settings):
         trainer = L.Trainer(
