@@ -7,9 +7,9 @@ Two processes, one for each source tree, take turns, a step each; both on one co
 The other commit computes in float32, ours in float32 and bfloat16. A forward pass is without
 dropout, as in reading cells, predicting and scoring candidates; a step is a forward and a backward
 pass with the dropout of training; an update also clips gradients and updates the weights (default
-model, 16 pairs of about 126 ranks among 607 genes, as simulated). Each step has pairs of its own, as
-in training: a library that compiles a kernel for each new shape pays for it here too. Targets are
-those for this processor.
+model, 16 pairs of about 126 ranks among 607 genes, as simulated). Each step has pairs of its own,
+as in training: a library that compiles a kernel for each new shape pays for it here too. Targets
+are those for this processor.
 """
 
 import argparse
