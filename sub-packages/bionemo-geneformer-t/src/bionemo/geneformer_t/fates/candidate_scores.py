@@ -297,6 +297,11 @@ def axes_to_score(model: NextCellModel, weight: float) -> list[CanonicalAxes]:
     return [model.required_axes()] if weight else []
 
 
+def fitted_choice(model: NextCellModel) -> TransitionChoice:
+    """The settings of its transitions, fitted or by default."""
+    return model.transitions.choice if model.transitions else TransitionChoice()
+
+
 def ranks_to_score(model: NextCellModel, asked: int | None, default: int) -> int:
     """The ranks that count: so many as are asked for, or else a default or all if it is more.
 

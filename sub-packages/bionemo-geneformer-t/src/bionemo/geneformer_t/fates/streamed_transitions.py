@@ -17,6 +17,7 @@ from bionemo.geneformer_t.fates.candidate_scores import (
     CandidateScorer,
     HighestScores,
     axes_to_score,
+    fitted_choice,
     ranks_to_score,
 )
 from bionemo.geneformer_t.fates.candidates import Candidates
@@ -151,7 +152,7 @@ def streamed_transitions(
 
 def choice_of(model: NextCellModel, settings: TransitionSettings) -> TransitionChoice:
     """The settings where they are given, else those fitted to the model, else the defaults."""
-    fitted = model.transitions.choice if model.transitions else TransitionChoice()
+    fitted = fitted_choice(model)
     given = {field.name: getattr(settings, field.name) for field in fields(TransitionChoice)}
     chosen = replace(fitted, **{name: v for name, v in given.items() if v is not None})
     uses_axes = model.axes is not None and settings.score == "pmi"

@@ -13,11 +13,11 @@ from bionemo.geneformer_t.fates.candidate_scores import (
     NUM_REFERENCES,
     CandidateScorer,
     axes_to_score,
+    fitted_choice,
     ranks_to_score,
 )
 from bionemo.geneformer_t.fates.candidates import Candidates
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
-from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
 
 NETWORK, LIKELIHOOD = "the network alone", "raw likelihood of the model"
@@ -68,11 +68,6 @@ class ModelRankers:
 def encoded(pairs: CellPairs, rows: Int[ndarray, " cell"]) -> Ragged:
     """The genes of some cells in rank order."""
     return Ragged.of([pairs.encode(int(row)) for row in rows])
-
-
-def fitted_choice(model: NextCellModel) -> TransitionChoice:
-    """The settings of its transitions, fitted or by default."""
-    return model.transitions.choice if model.transitions else TransitionChoice()
 
 
 def scorer_of(

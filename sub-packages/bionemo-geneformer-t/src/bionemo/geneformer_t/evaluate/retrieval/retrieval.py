@@ -33,7 +33,6 @@ from bionemo.geneformer_t.evaluate.retrieval.clone_retrieval import (
 from bionemo.geneformer_t.evaluate.retrieval.model_rankers import (
     by_models,
     encoded,
-    fitted_choice,
     scorers_of,
 )
 from bionemo.geneformer_t.evaluate.retrieval.rankers import (
@@ -60,6 +59,7 @@ from bionemo.geneformer_t.evaluate.retrieval.retrieval_measures import (
 from bionemo.geneformer_t.evaluate.units import Units
 from bionemo.geneformer_t.fates.candidate_scores import (
     CandidateScorer,
+    fitted_choice,
 )
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel

@@ -10,7 +10,8 @@ from numpy import ndarray
 from scipy.special import softmax
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
-from bionemo.geneformer_t.evaluate.retrieval.model_rankers import encoded, fitted_choice, scorer_of
+from bionemo.geneformer_t.evaluate.retrieval.model_rankers import encoded, scorer_of
+from bionemo.geneformer_t.fates.candidate_scores import fitted_choice
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel
 
 

@@ -40,7 +40,7 @@ def explorable(
     own = evaluated.evaluation.rows[MODEL].calibration
     uncertainty = np.full(len(dataset.tokens), np.nan)
     uncertainty[pairs.cells] = own.entropy
-    token = {name: i for i, name in enumerate(dataset.vocab.tokens)}
+    token = dataset.vocab.ids
     others = (token[name] for name in named_by(fates, perturbation) if name in token)
     return Explorable(
         names=dataset.tokens.store.cell_ids,

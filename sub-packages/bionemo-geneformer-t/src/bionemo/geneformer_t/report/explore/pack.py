@@ -39,15 +39,18 @@ def compressed(rows: Iterable[bytes], most_bytes: int) -> tuple[int, bytes]:
         rows: Rows of a table.
         most_bytes: What they may take.
     """
-    number, writer = 0, zlib.compressobj(9, wbits=_GZIP)
-    done, kept = b"", zlib.compressobj(9, wbits=_GZIP).flush()
+    writer = zlib.compressobj(9, wbits=_GZIP)
+    parts: list[bytes] = []
+    size, end = 0, writer.copy().flush()
     for row in rows:
-        done += writer.compress(row) + writer.flush(zlib.Z_SYNC_FLUSH)
-        whole = done + writer.copy().flush()
-        if len(whole) > most_bytes:
+        part = writer.compress(row) + writer.flush(zlib.Z_SYNC_FLUSH)
+        new_end = writer.copy().flush()
+        size += len(part)
+        if size + len(new_end) > most_bytes:
             break
-        number, kept = number + 1, whole
-    return number, kept
+        parts.append(part)
+        end = new_end
+    return len(parts), b"".join([*parts, end])
 
 
 def script_json(value: Any) -> str:

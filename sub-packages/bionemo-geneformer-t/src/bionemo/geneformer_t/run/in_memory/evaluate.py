@@ -67,7 +67,6 @@ def evaluate(
         >>> print(scores.attrs["verdict"])
     """
     from bionemo.geneformer_t.counts.in_memory import require_anndata
-    from bionemo.geneformer_t.evaluate.text import summary
 
     require_anndata(adata)
     require_key("key_added", key_added)
@@ -78,15 +77,15 @@ def evaluate(
     with printing_to_log():
         evaluated = evaluate_checkpoint(resolve(EvaluateSettings, given))
     columns = _add_columns(adata, evaluated, key_added)
-    words = summary(evaluated.evaluation)
+    table = score_frame(evaluated.evaluation)
     adata.uns[key_added] = {
         "unit": "nats per position",
         "split": evaluated.split,
         "columns": columns,
         "model": evaluated.fingerprint,
-        "summary": f"{words}\n{evaluated.where_from}",
+        "summary": f"{table.attrs['summary']}\n{evaluated.where_from}",
     }
-    return score_frame(evaluated.evaluation)
+    return table
 
 
 def score_frame(evaluation: "Evaluation") -> "pd.DataFrame":
