@@ -153,22 +153,30 @@ def report(
 
 def provenance() -> dict[str, Any]:
     """Hardware, versions and commit."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    commit = subprocess.run(
-        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "--untracked-files=no"],
-        capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
     return {
-        "commit": commit + ("+changes" if changed else ""),
+        "commit": commit_of(Path(__file__).parent),
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def commit_of(checkout: Path) -> str:
+    """The short name of the commit that is checked out, `+changes` where files differ from it.
+
+    Empty where the folder is in no repository.
+    """
+    commit, changed = (
+        subprocess.run(
+            ["git", "-C", str(checkout), *asked], capture_output=True, text=True, check=False
+        ).stdout.strip()
+        for asked in (
+            ("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no"),
+        )
+    )  # fmt: skip
+    return commit + ("+changes" if changed else "")
 
 
 def cpu_name() -> str:

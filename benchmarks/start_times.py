@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from measure import report, verdict
+from measure import commit_of, report, verdict
 
 from bionemo.geneformer_t.run.simulate import simulate
 
@@ -130,12 +130,6 @@ def main() -> None:
         for row in rows
     ]  # fmt: skip
     report("start_times", rows, shown, other=commit_of(other), rounds=ROUNDS)
-
-
-def commit_of(checkout: Path) -> str:
-    """The short name of the commit that is checked out."""
-    git = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

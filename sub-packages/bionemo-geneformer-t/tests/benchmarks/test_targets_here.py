@@ -1,5 +1,7 @@
 """Targets are those for the processor at hand; where there is none, the table says so."""
 
+import subprocess
+
 import beside
 import measure
 import pytest
@@ -87,3 +89,16 @@ def test_what_is_too_long_to_measure_is_listed(capsys, monkeypatch) -> None:
     monkeypatch.setattr(run_all, "COMMANDS", {})
     run_all.main()
     assert "prepare_memory.py --cells 1000000" in capsys.readouterr().out
+
+
+def test_a_result_names_its_commit_and_whether_files_differ_from_it(tmp_path) -> None:
+    assert measure.commit_of(tmp_path) == ""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "file").write_text("one")
+    for command in (["init", "-q"], ["add", "file"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *command], check=True)
+    commit = measure.commit_of(tmp_path)
+    assert len(commit) >= 7
+    assert set(commit) <= set("0123456789abcdef")
+    (tmp_path / "file").write_text("two")
+    assert measure.commit_of(tmp_path) == f"{commit}+changes"
