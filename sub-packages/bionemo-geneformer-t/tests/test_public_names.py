@@ -6,10 +6,13 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import bionemo.geneformer_t as gft
+from bionemo.geneformer_t.lazy_names import import_when_used
+from bionemo.geneformer_t.ragged import Ragged
 
 HEAVY = ("anndata", "lightning", "matplotlib", "numpy", "pandas", "scanpy", "torch", "transformers")
 
@@ -57,6 +60,16 @@ def test_editors_see_the_same_names() -> None:
     assert sorted(gft.__all__) == gft.__all__ == sorted(gft._HOME)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        gft.nothing  # noqa: B018 - the access is what fails
+@pytest.mark.parametrize("module", ["bionemo.geneformer_t", "bionemo.geneformer_t.tl"])
+def test_an_unknown_name_is_an_attribute_error(module) -> None:
+    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nothing'"):
+        import_module(module).nothing  # noqa: B018 - the access is what fails
+
+
+def test_a_name_is_imported_once_and_kept(monkeypatch) -> None:
+    offering = ModuleType("offering")
+    monkeypatch.setitem(sys.modules, "offering", offering)
+    look_up = import_when_used("offering", {"of": ("ragged", "Ragged"), "ragged": ("ragged", None)})
+    assert look_up("of") is offering.of is Ragged
+    assert look_up("ragged").Ragged is Ragged
+    assert set(vars(offering)) >= {"of", "ragged"}

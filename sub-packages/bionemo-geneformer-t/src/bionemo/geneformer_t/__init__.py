@@ -9,8 +9,9 @@ Each name is imported when it is first used, so the package itself, and `genefor
 at once.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bionemo.geneformer_t.lazy_names import import_when_used
 
 if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
     from bionemo.geneformer_t import pl, pp, tl
@@ -39,7 +40,7 @@ __all__ = [
 
 # The commands `prepare` and `evaluate` get other names here: `prepare` and `evaluate` are packages
 # of this one, and importing either would replace a function of the same name.
-_HOME = {
+_HOME: dict[str, tuple[str, str | None]] = {
     "BioBertConfig": ("config", "BioBertConfig"),
     "TemporalGeneformerDataModule": ("data.temporal_datamodule", "TemporalGeneformerDataModule"),
     "TemporalGeneformerModel": ("model.temporal_model", "TemporalGeneformerModel"),
@@ -53,18 +54,9 @@ _HOME = {
 }
 """Public name -> module and name in it; None for the module itself."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name at its first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module_name, attribute = _HOME[name]
-    module = import_module(f"{__name__}.{module_name}")
-    value = module if attribute is None else getattr(module, attribute)
-    globals()[name] = value
-    return value
+__getattr__ = import_when_used(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
     """What tab completion offers."""
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]

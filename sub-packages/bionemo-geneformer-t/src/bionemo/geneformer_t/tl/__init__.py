@@ -5,9 +5,9 @@ In: an AnnData object with raw counts and a model. Out: arrays in its `obs`, `ob
 like the public names of the package, they are found when they are first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bionemo.geneformer_t.lazy_names import import_when_used
 from bionemo.geneformer_t.tl.cell_fates import compare_fates, fates
 from bionemo.geneformer_t.tl.cell_transitions import transitions
 from bionemo.geneformer_t.tl.embeddings import embed
@@ -15,7 +15,7 @@ from bionemo.geneformer_t.tl.fate_drivers import drivers
 from bionemo.geneformer_t.tl.perturbations import perturb
 from bionemo.geneformer_t.tl.predictions import predict
 
-if TYPE_CHECKING:  # for editors and mypy; `_COMMANDS` has the same names
+if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
     from bionemo.geneformer_t.run.in_memory.evaluate import evaluate
     from bionemo.geneformer_t.run.in_memory.train import train
 
@@ -24,16 +24,13 @@ __all__ = [
     "transitions",
 ]  # fmt: skip
 
-_COMMANDS = ("evaluate", "train")
+_HOME = {
+    "evaluate": ("run.in_memory.evaluate", "evaluate"),
+    "train": ("run.in_memory.train", "train"),
+}
+"""Name -> module and name in it."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import a command at its first use."""
-    if name not in _COMMANDS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    function = getattr(import_module(f"bionemo.geneformer_t.run.in_memory.{name}"), name)
-    globals()[name] = function
-    return function
+__getattr__ = import_when_used(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
