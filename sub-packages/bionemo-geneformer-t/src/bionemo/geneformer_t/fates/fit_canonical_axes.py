@@ -4,7 +4,8 @@ Pairs are few and genes many, so that the largest correlations of the fitted pai
 things are done about it: cells are seen along their leading principal components; a penalty is
 added to the variances (the canonical ridge of Vinod 1976), that with the most information in cells
 that had no part in the fit; and the correlations are those of such cells, in folds. Axes are kept
-whose correlation there is beyond two standard errors of 0.
+whose correlation there is beyond two standard errors of 0; cells are the units of these errors, not
+pairs.
 """
 
 from collections.abc import Callable
@@ -96,13 +97,13 @@ class _HeldOut:
     correlations: Float[ndarray, " axis"]
     current_sd: Float[ndarray, " axis"]
     following_sd: Float[ndarray, " axis"]
-    error: float
-    """Standard error of a correlation of 0."""
+    errors: Float[ndarray, " axis"]
+    """Standard error of each, if it is 0."""
 
     @property
     def kept(self) -> ndarray:
         """Axes that go together beyond chance."""
-        return np.flatnonzero(self.correlations > _STANDARD_ERRORS * self.error)
+        return np.flatnonzero(self.correlations > _STANDARD_ERRORS * self.errors)
 
     @property
     def information(self) -> float:
@@ -299,42 +300,64 @@ def _held_out(
     fold_of = rng.permutation(len(points)) % FOLDS
     folds = fold_of[pairs.current], fold_of[pairs.following]
     found: dict[float, list[tuple[ndarray, ndarray]]] = {penalty: [] for penalty in PENALTIES}
-    weights = []
+    rows = []
     for fold in range(FOLDS):
-        inside = (folds[0] == fold) & (folds[1] == fold)
+        inside = np.flatnonzero((folds[0] == fold) & (folds[1] == fold))
         outside = (folds[0] != fold) & (folds[1] != fold)
-        if not inside.any() or outside.sum() < LEAST_PAIRS:
+        if not len(inside) or outside.sum() < LEAST_PAIRS:
             continue
         judged, solver = pairs.only(inside), _Solver(points, pairs.only(outside))
-        weights.append(judged.weights)
+        rows.append(inside)
         for penalty in PENALTIES:
             axes = solver.solve(penalty)
             before = (points[judged.current] - axes.current_mean) @ axes.current
             after = (points[judged.following] - axes.following_mean) @ axes.following
             found[penalty].append((before, after))
-    if sum(map(len, weights)) < LEAST_PAIRS:
+    if sum(map(len, rows)) < LEAST_PAIRS:
         return None
-    joined = np.concatenate(weights)
+    judged = pairs.only(np.concatenate(rows))
     return {
         penalty: _correlated(
             np.concatenate([before for before, _ in parts]),
             np.concatenate([after for _, after in parts]),
-            joined / joined.sum(),
+            judged,
         )
         for penalty, parts in found.items()
     }
 
 
 def _correlated(
-    before: Float[ndarray, "pair axis"],
-    after: Float[ndarray, "pair axis"],
-    weights: Float[ndarray, " pair"],
+    before: Float[ndarray, "pair axis"], after: Float[ndarray, "pair axis"], pairs: Pairs
 ) -> _HeldOut:
+    """Correlations along each axis, and how far from 0 they would be by chance.
+
+    Pairs that share a cell are not independent. The correlation is a sum over current cells, of the
+    cell's own value times the weighted sum of its next cells'. If current cells could trade places,
+    it would have the variance of these sums, added up; if next cells could, that of the others. The
+    larger one is taken.
+    """
+    weights = pairs.weights / pairs.weights.sum()
     before, after = before - weights @ before, after - weights @ after
     sds = np.sqrt(weights @ before**2), np.sqrt(weights @ after**2)
+    before, after = _divided(before, sds[0]), _divided(after, sds[1])
+    weighted = weights[:, None]
+    variances = (
+        _sums_of(pairs.current, weighted * after) ** 2,
+        _sums_of(pairs.following, weighted * before) ** 2,
+    )
     return _HeldOut(
-        correlations=_divided(weights @ (before * after), sds[0] * sds[1]),
+        correlations=weights @ (before * after),
         current_sd=sds[0],
         following_sd=sds[1],
-        error=float(np.sqrt((weights**2).sum())),
+        errors=np.sqrt(np.maximum(*(squares.sum(axis=0) for squares in variances))),
     )
+
+
+def _sums_of(
+    cells: Int[ndarray, " pair"], values: Float[ndarray, "pair axis"]
+) -> Float[ndarray, "cell axis"]:
+    """Sums over the pairs of each cell."""
+    found, place = np.unique(cells, return_inverse=True)
+    sums = np.zeros((len(found), values.shape[1]))
+    np.add.at(sums, place, values)
+    return sums
