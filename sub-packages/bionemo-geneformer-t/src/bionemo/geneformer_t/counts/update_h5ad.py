@@ -163,13 +163,17 @@ def add_value(file: h5py.File, group: str, key: str, value: Any) -> None:
 
 
 def _copy(old: h5py.File, new: h5py.File, replaced: Mapping[str, tuple[str, ...]]) -> None:
+    """Copy all but some entries; references lead to the copies of what they led to.
+
+    anndata 0.7 stored codes that lead to their levels by a reference, which HDF5 empties otherwise.
+    """
     new.attrs.update(old.attrs)
     for name in old:
         if name not in replaced:
-            old.copy(name, new)
+            old.copy(name, new, expand_refs=True)
     for name, left_out in replaced.items():
         group = new.create_group(name)
         group.attrs.update(old[name].attrs if name in old else _DICT)
         for key in old.get(name, {}):
             if key not in left_out:
-                old[name].copy(key, group)
+                old[name].copy(key, group, expand_refs=True)
