@@ -279,3 +279,17 @@ def test_times_whose_cells_have_successors_are_not_the_last(tiny_data_dir, tmp_p
     found = training_cells_of(dataset)
     assert found.last_time is None
     assert len(found.numbers) == 40
+
+
+def test_predictions_do_not_take_the_place_of_the_cells(
+    untrained_checkpoint, tiny_data_dir, tmp_path
+) -> None:
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    cells = folder / "data.h5ad"
+    cells.write_bytes((tiny_data_dir / "test" / "data.h5ad").read_bytes())
+    before = cells.read_bytes()
+    for source in (cells, folder):
+        with pytest.raises(ValueError, match="output and input are the same file"):
+            predict(checkpoint=untrained_checkpoint, input=source, output=cells)
+    assert cells.read_bytes() == before

@@ -142,3 +142,18 @@ def test_a_folder_without_validation_successors_is_refused(
     (tmp_path / "data" / "train").symlink_to(tiny_data_dir / "train")
     with pytest.raises(ValueError, match=r"no cell of .*/val has a successor"):
         transitions(checkpoint=untrained_checkpoint, data_dir=tmp_path / "data")
+
+
+@pytest.mark.parametrize("replaced", ["input", "candidates"])
+def test_a_matrix_to_an_atlas_takes_the_place_of_nothing_that_is_read(
+    tiny_data_dir, untrained_checkpoint, tmp_path, replaced
+) -> None:
+    files = {name: tmp_path / f"{name}.h5ad" for name in ("input", "candidates")}
+    for path in files.values():
+        path.write_bytes((tiny_data_dir / "test" / "data.h5ad").read_bytes())
+    (tmp_path / "link.h5ad").symlink_to(files[replaced])
+    before = files[replaced].read_bytes()
+    for output in (files[replaced], tmp_path / "link.h5ad"):
+        with pytest.raises(ValueError, match=f"output and {replaced} are the same file"):
+            transitions(checkpoint=untrained_checkpoint, output=output, **files)
+    assert files[replaced].read_bytes() == before

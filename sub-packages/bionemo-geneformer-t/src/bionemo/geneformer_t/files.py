@@ -17,7 +17,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -102,6 +102,24 @@ def require_writable(path: Path) -> None:
             raise
         kind = PermissionError if isinstance(error, PermissionError) else OSError
         raise kind(f"cannot write {path}: {folder} cannot be written ({error.strerror})") from error
+
+
+def require_other_file(output: Path, inputs: Mapping[str, Path]) -> None:
+    """Refuse an output that would take the place of something that is read and not copied to it.
+
+    Args:
+        output: Where a file goes.
+        inputs: What the user calls each file that is read.
+
+    Raises:
+        ValueError: They are one file, by whatever names.
+    """
+    for name, path in inputs.items():
+        if path.exists() and output.exists() and output.samefile(path):
+            raise ValueError(
+                f"output and {name} are the same file, {path}, whose content the output does not "
+                "hold and would replace; give another output"
+            )
 
 
 @contextmanager

@@ -81,7 +81,8 @@ def predict(settings: PredictSettings) -> Path:
     """
     import numpy as np
 
-    from bionemo.geneformer_t.files import require_writable
+    from bionemo.geneformer_t.data.cell_store import H5AD
+    from bionemo.geneformer_t.files import require_other_file, require_writable
     from bionemo.geneformer_t.inference.cell_marks import CellMarks
     from bionemo.geneformer_t.inference.cell_reader import CellReader
     from bionemo.geneformer_t.inference.checkpoint import load_model
@@ -91,6 +92,8 @@ def predict(settings: PredictSettings) -> Path:
     from bionemo.geneformer_t.progress import Progress
 
     require_writable(settings.output)
+    source_file = settings.input / H5AD if settings.input.is_dir() else settings.input
+    require_other_file(settings.output, {"input": source_file, "checkpoint": settings.checkpoint})
     model = load_model(settings.checkpoint, settings.precision)
     with (
         _counts(model, settings) as (source, given, notes, obs),

@@ -76,11 +76,12 @@ def transitions(settings: TransitionsCommandSettings) -> Path:
     probabilities that are kept. Cells without candidates, as at the last time point, stay where
     they are with probability 1, and their number is reported.
     """
-    from bionemo.geneformer_t.files import require_writable
+    from bionemo.geneformer_t.files import require_other_file, require_writable
     from bionemo.geneformer_t.inference.checkpoint import load_model
 
     if settings.output is not None:
         require_writable(settings.output)
+        require_other_file(settings.output, _not_copied(settings))
     if settings.data_dir is not None:
         _fit(settings.checkpoint, settings.data_dir)
     if settings.input is None or settings.output is None:
@@ -98,6 +99,15 @@ def transitions(settings: TransitionsCommandSettings) -> Path:
         print(f"note: {note}")
     print(settings.output)
     return settings.output
+
+
+def _not_copied(settings: TransitionsCommandSettings) -> dict[str, Path]:
+    """The files that are read and whose content is not in the output, by setting."""
+    read = {"checkpoint": settings.checkpoint}
+    if settings.input is not None and settings.candidates is not None:
+        read["input"] = input_file(settings.input)
+        read["candidates"] = input_file(settings.candidates)
+    return read
 
 
 def _fit(checkpoint: Path, data_dir: Path) -> None:
