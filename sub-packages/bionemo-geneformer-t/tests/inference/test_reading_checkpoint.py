@@ -223,6 +223,17 @@ def test_every_truncation_is_told(model, save_checkpoint, share):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("reader", [load_model, load_from, pretrained, resume])
+def test_altered_weights_are_told_although_they_are_still_numbers(model, save_checkpoint, reader):
+    path = save_checkpoint(model)
+    content = path.read_bytes()
+    weights = model.net.bert.embeddings.word_embeddings.weight.detach().numpy().tobytes()
+    place = content.index(weights) + 4  # the lowest byte of the second number
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    with pytest.raises(ValueError, match=r"model\.ckpt is truncated or damaged \(checksum of"):
+        reader(path)
+
+
 def test_code_is_refused_by_name_and_does_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "evil.ckpt"

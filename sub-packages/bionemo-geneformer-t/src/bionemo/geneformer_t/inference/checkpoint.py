@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 
@@ -74,7 +75,7 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
             f"checkpoint: expected a file at {path}; there is none. A training run keeps its "
             "checkpoints in OUTPUT_DIR/checkpoints"
         )
-    content = load_plain(path, device=device)
+    content = load_plain(path, device=device, verify=is_zipfile(path))
     if not isinstance(content, dict):
         raise ValueError(
             f"{path} holds no Geneformer-T model but a {type(content).__name__}; give a "

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import lightning as L
 import torch
@@ -178,7 +179,8 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
             >>> model = gft.TemporalGeneformerModel.load_from_checkpoint(checkpoint)
         """
         if isinstance(checkpoint_path, Path | str) and Path(checkpoint_path).is_file():
-            content = load_plain(Path(checkpoint_path), mmap=True)
+            path = Path(checkpoint_path)
+            content = load_plain(path, mmap=True, verify=is_zipfile(path))
             with naming(checkpoint_path):
                 check_sizes_of(content if CHECKPOINT_KEY in content else {})
         with naming(checkpoint_path):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
@@ -124,7 +125,7 @@ def read_pretrained(
 
 
 def _from_lightning(path: Path, source: str) -> Pretrained:
-    checkpoint = load_plain(path)
+    checkpoint = load_plain(path, verify=is_zipfile(path))
     entry = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
     if entry is None or entry.get("vocab") is None:
         raise ValueError(
