@@ -108,3 +108,14 @@ def test_transitions_to_other_cells_have_no_fates(
     assert "without candidates" in said
     with pytest.raises(ValueError, match=message):
         gft.tl.fates(anndata.read_h5ad(between))
+
+
+def test_the_index_keeps_its_name(file, tmp_path):
+    cells = anndata.read_h5ad(file)
+    cells.obs.index.name = "barcode"
+    cells.write_h5ad(file)
+    line = ["fates", "--input", str(file), "--output", str(file), "--cluster_key", "type"]
+    assert main([*line, "--terminal", "c", "d"]) == 0
+    found = anndata.read_h5ad(file)
+    assert found.obs.index.name == "barcode"
+    assert found.obs_names.tolist() == cells.obs_names.tolist()

@@ -60,6 +60,13 @@ def read_frame(store: Any, name: str, where: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=index, copy=False)
 
 
+def read_index_name(store: Any, name: str) -> str | None:
+    """The name of the index of a data frame, where it has one of its own."""
+    frame = store.get(name)
+    key = None if frame is None or _fields(frame) else _index_key(frame)
+    return None if key in _INDEX_NAMES else key
+
+
 def read_index(store: Any, name: str, where: str) -> tuple[str, ...]:
     """The index of a data frame alone, as text.
 

@@ -86,12 +86,13 @@ def _chain(settings: FatesSettings) -> "tuple[Chain, str]":
     """The transitions, and the fingerprint of the model that they are by, if they say it."""
     from anndata.io import read_elem
 
-    from bionemo.geneformer_t.counts.data_frames import read_frame
+    from bionemo.geneformer_t.counts.data_frames import read_frame, read_index_name
     from bionemo.geneformer_t.counts.hdf5 import open_hdf5
     from bionemo.geneformer_t.fates.find_fates import made_by, make_chain, stored_transitions
 
     with open_hdf5(settings.input) as file:
         obs = read_frame(file, "obs", str(settings.input))
+        obs.index.name = read_index_name(file, "obs")
         key, uns = settings.transitions_key, file.get("uns", {})
         how = {key: read_elem(uns[key])} if key in uns else {}
         matrix = read_elem(stored_transitions(file.get("obsp", {}), key, how))
