@@ -1,5 +1,6 @@
 """Terminal states: by clusters, by the last time point, and as the chain shows them."""
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,11 +36,20 @@ def test_clusters_by_name_and_together():
         ([], ValueError, r"^terminal names no cluster; obs\['type'\] has: A, B, mid, stem"),
         ({"x": ["A", "B"], "y": []}, ValueError, "^fate 'y' of terminal names no cluster; obs"),
         ({"x": ["A", "B"], "y": "A"}, ValueError, "names 'A' twice"),
+        ({"x": ["A", "B"], "y": None}, TypeError, "^fate 'y' of terminal must name.*got None"),
+        ({"x": ["A", "B"], "y": 7}, KeyError, "no cluster '7'; it has: A, B, mid, stem"),
     ],
 )
 def test_wrong_clusters_are_refused(terminal, kind, message):
     with pytest.raises(kind, match=message):
         cluster_states(LABELS, terminal, "type")
+
+
+def test_a_label_that_is_a_number_is_a_cluster_of_its_own():
+    labels = pd.Series([0, 0, 1, 2, 3])
+    found = cluster_states(labels, {"early": 2, "both": (1, 3)}, "leiden")
+    assert found.names == ("early", "both")
+    assert found.state.tolist() == [-1, -1, 1, 0, 1]
 
 
 def test_all_clusters_leave_nothing_to_find():
@@ -159,11 +169,27 @@ def test_where_a_chain_is_after_a_random_number_of_steps():
 
 def test_names_of_fates_hold_no_slash():
     labels = pd.Series(["a/b", "a-b", "c"])
-    found = cluster_states(labels, ["a/b", "c"], "type").without_slashes()
+    found = cluster_states(labels, ["a/b", "c"], "type").with_storable_names()
     assert found.names == ("a-b", "c")
     assert found.notes == ("a/b is called a-b: an .h5ad holds no slash in names of columns",)
     with pytest.raises(ValueError, match="differ in more than slashes"):
-        cluster_states(labels, ["a/b", "a-b"], "type").without_slashes()
+        cluster_states(labels, ["a/b", "a-b"], "type").with_storable_names()
+
+
+@pytest.mark.parametrize("name", ["", ".", "_index"])
+def test_a_name_that_no_file_holds_as_a_column_is_replaced_with_a_note(name, tmp_path):
+    labels = pd.Series([name, "b", "c"])
+    found = cluster_states(labels, [name, "c"], "type").with_storable_names()
+    assert found.names == (f"fate {name!r}", "c")
+    assert found.state.tolist() == [0, -1, 1]
+    assert found.notes == (
+        f"{name} is called fate {name!r}: an .h5ad holds no column of such a name",
+    )
+    cells = anndata.AnnData(np.zeros((1, 1)), obs=pd.DataFrame(index=["cell"]))
+    cells.obsm["fates"] = pd.DataFrame([[0.25, 0.75]], index=["cell"], columns=list(found.names))
+    cells.write_h5ad(tmp_path / "fates.h5ad")
+    again = anndata.read_h5ad(tmp_path / "fates.h5ad").obsm["fates"]
+    assert again.to_dict("list") == {found.names[0]: [0.25], "c": [0.75]}
 
 
 def test_ends_that_leak_into_each_other_are_told_with_a_horizon_that_parts_them():

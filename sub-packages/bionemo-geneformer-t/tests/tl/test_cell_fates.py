@@ -71,6 +71,19 @@ def test_labels_of_time_points_in_their_order_survive_a_file(tmp_path):
     assert set(again.obsm["fates"]) == {"Alpha-1", "Beta"}
 
 
+@pytest.mark.parametrize("terminal", [None, ["Alpha/1", "Beta"]])
+def test_cells_without_a_time_are_counted(terminal, caplog):
+    adata = cells()
+    day = adata.obs["day"].to_numpy(dtype=object)
+    day[np.flatnonzero(adata.obs["type"] == "Beta")[:4]] = None
+    adata.obs["day"] = day
+    gft.tl.fates(adata, terminal, cluster_key="type", time_key="day")
+    assert adata.uns["fates"]["terminal_cells"].tolist() == [15, 11]
+    note = "4 of 60 cells have no time in obs['day'] and are not terminal"
+    assert note in adata.uns["fates"]["notes"]
+    assert note in caplog.messages
+
+
 @pytest.mark.parametrize("back", [0.0, 0.004])
 def test_the_three_choices_agree_where_the_ends_are_clear(back):
     adata = cells(back)

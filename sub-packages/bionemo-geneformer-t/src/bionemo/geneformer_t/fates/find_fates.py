@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 
 from bionemo.geneformer_t.fates.chain_structure import (
@@ -122,7 +122,7 @@ def choose_states(
         KeyError: No such column, or no such cluster.
         ValueError: What is needed for this choice was not given, or it gives no two states.
     """
-    return _chosen(chain, choice, terminal, settings).without_slashes()
+    return _chosen(chain, choice, terminal, settings).with_storable_names()
 
 
 def choice_of(terminal: Terminal | None, settings: TerminalSettings) -> Choice:
@@ -216,14 +216,33 @@ def _chosen(
             min_cells=settings.min_cells, horizon=float(settings.horizon),
         )  # fmt: skip
     if choice == "last time":
-        return last_time_states(_times(chain, settings), chain.labels, settings.min_cells)
+        times = _times(chain, settings)
+        states = last_time_states(times, chain.labels, settings.min_cells)
+        return _noting_unknown(states, times, settings)
     if terminal is None:
         raise ValueError("terminal must name clusters; got none")
     labels = obs_column(chain.obs, settings.cluster_key, "cluster_key")
-    last = last_cells(_times(chain, settings)) if settings.time_key is not None else None
-    return cluster_states(labels, terminal, str(settings.cluster_key), last)
+    if settings.time_key is None:
+        return cluster_states(labels, terminal, str(settings.cluster_key))
+    times = _times(chain, settings)
+    states = cluster_states(labels, terminal, str(settings.cluster_key), last_cells(times))
+    return _noting_unknown(states, times, settings)
 
 
-def _times(chain: Chain, settings: TerminalSettings) -> Any:
+def _noting_unknown(
+    states: TerminalStates, times: Float[ndarray, " cell"], settings: TerminalSettings
+) -> TerminalStates:
+    """With a note on cells whose time is not known, none of which is of the last time point."""
+    unknown = int(np.isnan(times).sum())
+    if not unknown:
+        return states
+    note = (
+        f"{unknown:,} of {len(times):,} cells have no time in obs[{settings.time_key!r}] and are "
+        "not terminal"
+    )
+    return replace(states, notes=(*states.notes, note))
+
+
+def _times(chain: Chain, settings: TerminalSettings) -> Float[ndarray, " cell"]:
     column = obs_column(chain.obs, settings.time_key, "time_key")
     return time_values(column, settings.time_order)

@@ -4,9 +4,9 @@ Three ways to say it: clusters by name, the last time point, or what the chain i
 (`found_states.py`). All give the same type, so that their answers can be compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,8 +17,12 @@ from bionemo.geneformer_t.fates.terminal_settings import TerminalSettings
 if TYPE_CHECKING:
     import pandas as pd
 
-Terminal = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+Label = str | int
+"""Of a cluster, which may be a number."""
+Terminal = str | Sequence[Label] | Mapping[str, Label | Sequence[Label]]
 """Names of clusters, or names of fates with the clusters of each."""
+_NO_COLUMN = {"", ".", "_index"}
+"""What HDF5 or anndata take for something else than the name of a column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,23 +65,31 @@ class TerminalStates:
         """Cells of each state."""
         return np.bincount(self.state[self.is_terminal], minlength=len(self.names))
 
-    def without_slashes(self) -> "TerminalStates":
+    def with_storable_names(self) -> "TerminalStates":
         """The same with names under which an .h5ad can hold columns, and a note on what changed.
 
         Raises:
             ValueError: Two names would be the same.
         """
-        names = tuple(name.replace("/", "-") for name in self.names)
-        changed = [f"{old} is called {new}" for old, new in zip(self.names, names, strict=True)
-                   if old != new]  # fmt: skip
+        names = tuple(map(_storable, self.names))
         if len(set(names)) < len(names):
             raise ValueError(
                 f"names of fates must differ in more than slashes, which an .h5ad cannot hold in "
                 f"names of columns; got {', '.join(self.names)}. Give others: "
                 'terminal={"name": "cluster"}'
             )
-        note = f"{', '.join(changed)}: an .h5ad holds no slash in names of columns"
-        return replace(self, names=names, notes=(*self.notes, note) if changed else self.notes)
+        changed = dict(pair for pair in zip(self.names, names, strict=True) if pair[0] != pair[1])
+        reserved = {old: new for old, new in changed.items() if old in _NO_COLUMN}
+        slashed = {old: new for old, new in changed.items() if old not in _NO_COLUMN}
+        notes = [
+            f"{', '.join(f'{old} is called {new}' for old, new in pairs.items())}: {why}"
+            for pairs, why in (
+                (slashed, "an .h5ad holds no slash in names of columns"),
+                (reserved, "an .h5ad holds no column of such a name"),
+            )
+            if pairs
+        ]
+        return replace(self, names=names, notes=(*self.notes, *notes))
 
     def categories(self) -> "pd.Categorical[str]":
         """The state of each cell by name, missing where it is in none."""
@@ -205,13 +217,28 @@ def last_cells(times: Float[ndarray, " cell"]) -> Bool[ndarray, " cell"]:
     return found
 
 
+def _storable(name: str) -> str:
+    """A name under which an .h5ad can hold a column."""
+    return f"fate {name!r}" if name in _NO_COLUMN else name.replace("/", "-")
+
+
 def _fates(terminal: Terminal) -> dict[str, list[str]]:
     """Fate -> clusters."""
     if isinstance(terminal, str):
         return {terminal: [terminal]}
     if not isinstance(terminal, Mapping):
         return {str(name): [str(name)] for name in terminal}
-    return {
-        str(name): [clusters] if isinstance(clusters, str) else [str(label) for label in clusters]
-        for name, clusters in terminal.items()
-    }
+    return {str(name): _clusters_of(name, clusters) for name, clusters in terminal.items()}
+
+
+def _clusters_of(fate: str, clusters: Any) -> list[str]:
+    """The clusters of a fate; one label, text or a number, is one cluster.
+
+    Raises:
+        TypeError: There is none.
+    """
+    if clusters is None:
+        raise TypeError(f"fate {fate!r} of terminal must name a cluster, or several; got None")
+    if isinstance(clusters, str) or not isinstance(clusters, Iterable):
+        return [str(clusters)]
+    return [str(label) for label in clusters]
