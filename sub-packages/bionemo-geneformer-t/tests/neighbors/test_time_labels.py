@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bionemo.geneformer_t.neighbors.time_labels import parse_times, time_values
+from bionemo.geneformer_t.neighbors.time_labels import (
+    joined_time_values,
+    parse_times,
+    time_values,
+)
 
 
 @pytest.mark.parametrize(
@@ -149,3 +153,48 @@ def test_an_order_by_hand_gives_places() -> None:
 def test_an_order_must_match_the_labels(order: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         time_values(["AP", "BP"], order)
+
+
+def ordered(labels: list[str | None], categories: list[str]) -> pd.Series:
+    return pd.Series(pd.Categorical(labels, categories=categories, ordered=True))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["early", "mid", "late"], ["early", "mid", "late"]),
+        (["early", "late"], ["early", "mid", "late"]),
+        (["early", "mid"], ["mid", "late"]),
+    ],
+)
+def test_ordered_columns_of_several_files_are_one_order(first, second) -> None:
+    columns = [ordered([*first, None], first), ordered(second, second)]
+    found = joined_time_values(columns)
+    places = {"early": 0.0, "mid": 1.0, "late": 2.0}
+    np.testing.assert_array_equal(found[0], [*(places[label] for label in first), math.nan])
+    np.testing.assert_array_equal(found[1], [places[label] for label in second])
+
+
+def test_labels_that_an_ordered_column_names_follow_it() -> None:
+    columns = [ordered(["b", "a"], ["b", "a"]), pd.Series(["a", "b"])]
+    assert [times.tolist() for times in joined_time_values(columns)] == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(["a", "b"], ["a", "c"]), (["a", "b"], ["b", "a"]), (["a", "b"], ["c", "d"])],
+)
+def test_columns_that_leave_no_order_are_refused(first, second) -> None:
+    with pytest.raises(ValueError, match="give the labels in their order"):
+        joined_time_values([ordered(first, first), ordered(second, second)])
+    found = joined_time_values(
+        [ordered(first, first), ordered(second, second)], sorted({*first, *second})
+    )
+    assert found[0].tolist() == [sorted({*first, *second}).index(label) for label in first]
+
+
+def test_times_of_several_files_are_on_one_scale() -> None:
+    columns = [pd.Series(["12h", "36h"]), pd.Series(["1 day", "D2"], dtype="category")]
+    assert [times.tolist() for times in joined_time_values(columns)] == [[0.5, 1.5], [1, 2]]
+    numbers = [pd.Series([1, 2]), pd.Series([2.0, 10.0])]
+    assert [times.tolist() for times in joined_time_values(numbers)] == [[1, 2], [2, 10]]

@@ -25,7 +25,7 @@ from bionemo.geneformer_t.dictionaries import read_json
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.expression_pca import fit_axes
 from bionemo.geneformer_t.neighbors.pseudotime_neighbors import DIFFUSION_PSEUDOTIME, FROM_A_ROOT
-from bionemo.geneformer_t.neighbors.time_labels import time_values
+from bionemo.geneformer_t.neighbors.time_labels import joined_time_values
 from bionemo.geneformer_t.obs_columns import obs_column, obsm_array
 
 ARCHIVE_KEY = "next_cell_ids"
@@ -154,10 +154,7 @@ def read_times(
     }
     if order is None and all(map(pd.api.types.is_float_dtype, columns.values())):
         return {name: column.to_numpy(dtype=np.float64) for name, column in columns.items()}
-    # columns of the same ordered categories stay one
-    labels = pd.concat(list(columns.values()), ignore_index=True)
-    ends = np.cumsum([len(column) for column in columns.values()])
-    parts = np.split(time_values(labels, order), ends[:-1])
+    parts = joined_time_values(list(columns.values()), order)
     return dict(zip(columns, parts, strict=True))
 
 

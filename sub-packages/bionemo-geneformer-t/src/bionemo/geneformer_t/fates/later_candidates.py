@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.neighbors.time_labels import time_values
+from bionemo.geneformer_t.neighbors.time_labels import joined_time_values, time_values
 from bionemo.geneformer_t.obs_columns import obs_column
 
 
@@ -60,8 +60,7 @@ def next_time_candidates(
         times = candidate_times = time_values(own, time_order)
     else:
         others = obs_column(of_candidates, time_key, "time_key", "the candidates")
-        both = time_values([*own, *others], time_order)
-        times, candidate_times = np.split(both, [len(own)])
+        times, candidate_times = joined_time_values([own, others], time_order)
     for what, values in (("cells", times), ("candidates", candidate_times)):
         missing = int(np.isnan(values).sum())
         if missing:

@@ -65,6 +65,31 @@ def time_values(
     return of_label[of_cell]
 
 
+def joined_time_values(
+    columns: "Sequence[pd.Series[Any]]", order: Sequence[str] | None = None
+) -> list[Float[ndarray, " cell"]]:
+    """The times of several columns on one scale, as of the cells of several files.
+
+    Where columns are ordered categoricals, so are all labels together, if the columns leave one
+    order for them: files of some cells each may lack some of the categories.
+
+    Args:
+        columns: At least one.
+        order: As for `time_values`.
+
+    Raises:
+        ValueError: As `time_values`.
+    """
+    labels = pd.concat([column.astype(object) for column in columns], ignore_index=True)
+    orders = [found for found in map(ordered_categories, columns) if found is not None]
+    texts = labels.map(lambda label: str(label).strip(), na_action="ignore")
+    categories = _one_order(orders)
+    if orders and categories is not None and set(texts.dropna()) <= set(categories):
+        labels = pd.Series(pd.Categorical(texts, categories=categories, ordered=True))
+    ends = np.cumsum([len(column) for column in columns])
+    return np.split(time_values(labels, order), ends[:-1])
+
+
 def times_of(obs: pd.DataFrame, settings: BuilderSettings) -> Float[ndarray, " cell"]:
     """The time of each cell, from the column of obs that `time_key` names (see `time_values`)."""
     return time_values(obs_column(obs, settings.time_key, "time_key"), settings.time_order)
@@ -106,6 +131,21 @@ def ordered_categories(labels: object) -> list[str] | None:
     if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
         return None
     return list(dict.fromkeys(str(label).strip() for label in dtype.categories))
+
+
+def _one_order(orders: Sequence[Sequence[str]]) -> list[str] | None:
+    """The only order of all labels that none of these contradicts; none where there is no such."""
+    earlier: dict[str, set[str]] = {label: set() for labels in orders for label in labels}
+    for early, late in (pair for labels in orders for pair in pairwise(labels)):
+        earlier[late].add(early)
+    found: list[str] = []
+    while earlier:
+        first = [label for label, before in earlier.items() if before <= set(found)]
+        if len(first) != 1:
+            return None
+        found += first
+        del earlier[first[0]]
+    return found
 
 
 def _by_categories(labels: Sequence[str]) -> dict[str, float]:
