@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from random_axes import random_axes
 from scipy.special import softmax
@@ -109,6 +110,42 @@ def test_an_atlas_gives_a_rectangular_matrix(cells, model) -> None:
     by_time = gft.tl.transitions(some, model, atlas, time_key="day")
     np.testing.assert_allclose(by_time.sum(axis=1).A1, [1, 1, 0, 0])
     assert set(by_time[0].indices) == {0, 2, 4, 6, 8, 10}
+
+
+def test_an_atlas_and_cells_share_the_order_of_their_time_points(cells, model) -> None:
+    atlas, some = cells[4:].copy(), cells[:4].copy()
+    atlas.obs["stage"] = pd.Categorical(["mid", "old"] * 6, ["young", "mid", "old"], ordered=True)
+    some.obs["stage"] = pd.Categorical(["young", "mid"] * 2, ["young", "mid", "old"], ordered=True)
+    matrix = gft.tl.transitions(some, model, atlas, time_key="stage").toarray()
+    assert (matrix[::2, ::2] > 0).all()
+    assert (matrix[1::2, 1::2] > 0).all()
+    np.testing.assert_allclose(matrix[::2, ::2].sum(axis=1), 1)
+    np.testing.assert_allclose(matrix[1::2, 1::2].sum(axis=1), 1)
+
+
+@pytest.mark.filterwarnings("ignore:Setting element")
+def test_a_view_of_a_backed_file_is_refused_before_anything_is_computed(
+    cells, model, tmp_path, monkeypatch
+) -> None:
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    whole = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    some = whole[:10]
+    for function, given in (
+        (gft.tl.transitions, (model,)),
+        (gft.tl.predict, (model,)),
+        (gft.tl.embed, (model,)),
+        (gft.tl.fates, (["a", "b"],)),
+        (gft.tl.drivers, ()),
+        (gft.tl.perturb, (model, "g1")),
+        (gft.tl.evaluate, (model,)),
+        (gft.tl.train, ()),
+        (gft.pp.next_cells, ("time",)),
+    ):
+        with pytest.raises(ValueError, match=r"backed by a file.*to_memory\(\)"):
+            function(some, *given)
+    expected = gft.tl.transitions(cells[:4].copy(), model, cells[:10].copy(), num_successors=3)
+    found = gft.tl.transitions(whole[:4], model, some, num_successors=3)  # nothing is written
+    np.testing.assert_allclose(found.toarray(), expected.toarray())
 
 
 def test_cells_without_known_genes_neither_go_nor_come(cells, model, caplog) -> None:

@@ -26,6 +26,7 @@ from bionemo.geneformer_t.counts.in_memory import (
     chosen_matrix,
     copied,
     named_layers,
+    require_place_for_results,
     whole_counts,
     whole_matrix,
 )
@@ -108,6 +109,7 @@ def next_cells(
     check_method(method)
     chosen = BuilderSettings(**settings)
     target = copied(adata) if copy else adata
+    require_place_for_results(target)
     choice: dict[str, Any] = {"layer": layer, "use_raw": use_raw, "options": BY_LAYER}
     counts = cache(lambda: whole_counts(anndata_source(adata, **choice)))
     points, source = _points(adata, use_rep, choice, counts)

@@ -89,6 +89,24 @@ def require_anndata(cells: Any) -> None:
         raise TypeError(f"expected cells as an AnnData object; got {what}{path}")
 
 
+def require_place_for_results(cells: Any) -> None:
+    """Refuse cells that nothing can be written to, before anything is computed for them.
+
+    anndata makes a view a copy at the first result, and cannot where it is of a file.
+
+    Raises:
+        TypeError: They are no AnnData object.
+        ValueError: They are some of the cells or genes of a backed AnnData object.
+    """
+    require_anndata(cells)
+    if cells.isbacked and cells.is_view:
+        raise ValueError(
+            "these are some of the cells or genes of an AnnData object that is backed by a file, "
+            "and results cannot be written to them; give adata[...].to_memory(), or the whole "
+            "object"
+        )
+
+
 def whole_counts(source: CountSource) -> sp.csr_array:
     """All raw counts of a source in memory, cells x genes; what is no gene counts 0.
 

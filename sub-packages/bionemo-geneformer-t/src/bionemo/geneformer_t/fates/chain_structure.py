@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from bionemo.geneformer_t.counts.data_frames import native_matrix
 from bionemo.geneformer_t.some_names import MOST, some_names
 
 ROW_SUM_TOLERANCE = 1e-5
@@ -140,7 +141,7 @@ def checked_transitions(
         raise ValueError(
             f"{where} must have a row and a column for each of the {len(cells):,} cells; got {came}"
         )
-    rows = sp.csr_array(matrix).astype(np.float64, copy=False)
+    rows = native_matrix(matrix).astype(np.float64, copy=False)
     if not rows.has_canonical_format:
         rows = rows.copy()
         rows.sum_duplicates()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bionemo.geneformer_t.counts.in_memory import copied, require_anndata
+from bionemo.geneformer_t.counts.in_memory import copied, require_place_for_results
 from bionemo.geneformer_t.fates.compare_choices import compare_choices
 from bionemo.geneformer_t.fates.fate_probabilities import Fates
 from bionemo.geneformer_t.fates.find_fates import (
@@ -195,7 +195,7 @@ def _settings(
 
 
 def _chain(cells: "anndata.AnnData", key: str, settings: TerminalSettings) -> Chain:
-    require_anndata(cells)
+    require_place_for_results(cells)
     matrix = stored_transitions(cells.obsp, key, cells.uns)
     return make_chain(matrix, cells.obs, key, settings.cluster_key)
 

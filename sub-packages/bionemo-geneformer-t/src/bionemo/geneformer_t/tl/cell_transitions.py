@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copied, require_anndata
+from bionemo.geneformer_t.counts.in_memory import (
+    BY_LAYER,
+    anndata_source,
+    copied,
+    require_anndata,
+    require_place_for_results,
+)
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.fates.streamed_transitions import (
     CellInput,
@@ -134,6 +140,8 @@ def transitions(
         seed=seed,
     )
     cells = copied(adata) if copy else adata
+    if candidates is None:
+        require_place_for_results(cells)
     trained = trained_model(model)
     inputs = [one for one in (cells, candidates) if one is not None]
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bionemo.geneformer_t.config import EmbeddingSettings, Pooling
-from bionemo.geneformer_t.counts.in_memory import anndata_source, copied
+from bionemo.geneformer_t.counts.in_memory import anndata_source, copied, require_place_for_results
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
@@ -87,6 +87,7 @@ def embed(
     )
     require_key("key_added", key_added)
     cells = copied(adata) if copy else adata
+    require_place_for_results(cells)
     trained = model if isinstance(model, NextCellModel) else load_encoder(model)
     source = anndata_source(cells, counts_layer, use_raw=use_raw, round_counts=round_counts)
     with row_wise(source) as rows:

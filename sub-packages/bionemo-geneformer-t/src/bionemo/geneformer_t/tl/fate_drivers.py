@@ -10,7 +10,11 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, require_anndata
+from bionemo.geneformer_t.counts.in_memory import (
+    BY_LAYER,
+    anndata_source,
+    require_place_for_results,
+)
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.counts.source import CountSource
 from bionemo.geneformer_t.fates.driver_cells import DriverCells, driver_cells
@@ -139,7 +143,7 @@ def add_drivers(
     Returns:
         Those of the notes that say what the tests cannot tell.
     """
-    require_anndata(adata)
+    require_place_for_results(adata)
     require_key("key_added", key_added)
     if fates_key not in adata.obsm:
         raise KeyError(

@@ -9,7 +9,12 @@ import pandas as pd
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, require_anndata
+from bionemo.geneformer_t.counts.data_frames import native_matrix
+from bionemo.geneformer_t.counts.in_memory import (
+    BY_LAYER,
+    anndata_source,
+    require_place_for_results,
+)
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS
 from bionemo.geneformer_t.fates.streamed_transitions import CellInput
@@ -182,7 +187,7 @@ def perturb(
         min_mapped_counts=min_mapped_counts,
         seed=seed,
     )
-    require_anndata(adata)
+    require_place_for_results(adata)
     require_key("key_added", key_added)
     trained = trained_model(model)
     others = {name: trained_model(control) for name, control in (controls or {}).items()}
@@ -214,4 +219,4 @@ def perturb(
 
 
 def _matrix(adata: "anndata.AnnData", key: str) -> sp.csr_array | None:
-    return sp.csr_array(adata.obsp[key]) if key in adata.obsp else None
+    return native_matrix(adata.obsp[key]) if key in adata.obsp else None

@@ -10,7 +10,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from bionemo.geneformer_t.config import EmbeddingSettings
-from bionemo.geneformer_t.counts.in_memory import BY_LAYER, anndata_source, copied
+from bionemo.geneformer_t.counts.in_memory import (
+    BY_LAYER,
+    anndata_source,
+    copied,
+    require_place_for_results,
+)
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.cell_reader import CellReader
@@ -98,6 +103,7 @@ def predict(
         >>> adata.obsm["next_cell_symbols"].head()
     """
     cells = copied(adata) if copy else adata
+    require_place_for_results(cells)
     require_key("key_added", key_added)
     trained = trained_model(model)
     source = anndata_source(

@@ -66,9 +66,9 @@ def evaluate(
         >>> scores["cross_entropy"]
         >>> print(scores.attrs["verdict"])
     """
-    from bionemo.geneformer_t.counts.in_memory import require_anndata
+    from bionemo.geneformer_t.counts.in_memory import require_place_for_results
 
-    require_anndata(adata)
+    require_place_for_results(adata)
     require_key("key_added", key_added)
     if "checkpoint" in settings:
         raise TypeError("gft.tl.evaluate takes the checkpoint as model; leave checkpoint out")

@@ -159,9 +159,11 @@ def _written_cells(
         BY_LAYER,
         anndata_source,
         chosen_matrix,
+        require_place_for_results,
         whole_counts,
     )
 
+    require_place_for_results(adata)
     source = anndata_source(
         adata, layer, use_raw=use_raw, round_counts=round_counts, options=BY_LAYER
     )
