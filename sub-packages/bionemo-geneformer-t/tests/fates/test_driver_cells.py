@@ -1,5 +1,7 @@
 """Cells that can tell drivers: who is left out, and why nothing could be tested."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +49,20 @@ def test_several_columns_make_a_cluster_of_each_combination() -> None:
     assert found.clusters.tolist() == ["a | 1", "a | 1", "b | 1", "b | 2", "c | 2", "c | 2"]
 
 
+def test_combinations_of_labels_that_hold_the_separator_stay_apart() -> None:
+    obs = OBS.assign(cluster=["a", "a | b"] * 3, day=["b | c", "c", "c"] * 2)
+    found = driver_cells(obs, FATES, cluster_key=("cluster", "day")).clusters
+    pairs = list(zip(obs["cluster"], obs["day"], strict=True))
+    assert len(set(found)) == len(set(pairs)) == 4
+    for i, j in combinations(range(6), 2):
+        assert (found[i] == found[j]) == (pairs[i] == pairs[j])
+
+
+def test_no_cells_are_said_to_be_none() -> None:
+    with pytest.raises(ValueError, match="no cell is left to compare: there are no cells"):
+        driver_cells(OBS[:0], FATES[:0])
+
+
 def test_clusters_of_one_donor_are_left_out_and_counted() -> None:
     found = driver_cells(OBS, FATES, cluster_key="cluster", donor_key="donor")
     assert found.rows.tolist() == [0, 1, 2, 3]
@@ -72,6 +88,8 @@ def test_donors_nested_in_clusters_are_refused() -> None:
         (FATES.to_numpy(), TypeError, "must be a DataFrame"),
         (FATES[["A"]], ValueError, "one only, 'A'"),
         (FATES * 2, ValueError, "between 0 and 1; got values from 0 to 2"),
+        (FATES.assign(note="x"), ValueError, "must hold numbers.* in the columns 'note'"),
+        (FATES.assign(A=1j), ValueError, "must hold numbers.* in the columns 'A'"),
         (FATES * np.nan, ValueError, "no cell is left to compare: 6 of 6 cells have no fate"),
     ],
 )

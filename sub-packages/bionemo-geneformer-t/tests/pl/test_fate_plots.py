@@ -87,10 +87,12 @@ def test_without_fates_it_says_what_to_run(draw, cells) -> None:
     ("fates", "message"),
     [
         (np.ones((40, 2)) / 2, "a column for each fate; got ndarray"),
-        (pd.DataFrame({"A": [2.0] * 40}), "probabilities from 0 to 1; got 2 to 2"),
+        (pd.DataFrame({"A": [2.0] * 40}), "probabilities, between 0 and 1; got values from 2 to 2"),
         (pd.DataFrame({"A": [np.nan] * 40}), "got only NaN"),
+        (pd.DataFrame({"A": [0.5] * 40, "B": "0.5"}), "must hold numbers.*the columns 'B'"),
+        (pd.DataFrame(np.ones((40, 2)), columns=["A", "A"]), "several are called 'A'"),
     ],
-    ids=["array", "range", "nothing"],
+    ids=["array", "range", "nothing", "text", "one name"],
 )
 def test_fates_that_are_none_are_refused(fates, message, cells) -> None:
     named = fates.set_axis(cells.obs_names) if isinstance(fates, pd.DataFrame) else fates

@@ -44,6 +44,13 @@ def test_without_an_embedding_it_says_which_were_looked_for(cells) -> None:
         gft.pl.fates(cells, basis="tsne")
 
 
+@pytest.mark.parametrize("make", [sp.csr_matrix, sp.csc_array])
+def test_a_sparse_embedding_is_drawn_as_its_values(make, cells) -> None:
+    expected = drawn_places(gft.pl.fates(cells, "A"))
+    cells.obsm["X_umap"] = make(cells.obsm["X_umap"])
+    np.testing.assert_array_equal(drawn_places(gft.pl.fates(cells, "A")), expected)
+
+
 def test_embeddings_of_one_column_or_with_holes_are_refused(cells) -> None:
     cells.obsm["line"] = np.ones((len(cells), 1))
     with pytest.raises(ValueError, match="must have two columns"):

@@ -14,6 +14,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
+from bionemo.geneformer_t.fates.fate_tables import checked_fates
 from bionemo.geneformer_t.fates.terminal_settings import TERMINAL
 from bionemo.geneformer_t.obs_columns import obs_labels
 from bionemo.geneformer_t.some_names import some_names
@@ -54,12 +55,12 @@ def driver_cells(
     Raises:
         TypeError: The fates are no table.
         KeyError: No such fate or column; lists those that exist.
-        ValueError: There is one fate only, a probability is not in [0, 1], cells lack a label, no
+        ValueError: There is one fate only, the table holds no probabilities, cells lack a label, no
             cell is left, or donors are nested in clusters.
     """
     table = _checked(fates)
     names = _chosen(table, fate)
-    values = table[list(names)].to_numpy(dtype=np.float64)
+    values = table[list(names)].to_numpy()
     has_fate = np.isfinite(values).all(axis=1)
     is_terminal = np.zeros(len(obs), dtype=bool)
     if TERMINAL in obs:
@@ -77,7 +78,8 @@ def driver_cells(
         _note(notes, kept & single, "are in clusters with cells of one donor alone")
         kept &= ~single
     if not kept.any():
-        raise ValueError(f"no cell is left to compare: {'; '.join(notes)}")
+        why = "; ".join(notes) or "there are no cells"
+        raise ValueError(f"no cell is left to compare: {why}")
     rows = np.flatnonzero(kept)
     return DriverCells(
         rows=rows,
@@ -89,13 +91,8 @@ def driver_cells(
     )
 
 
-def _checked(fates: Any) -> pd.DataFrame:
-    if not isinstance(fates, pd.DataFrame):
-        raise TypeError(
-            "fates must be a DataFrame with a column for each fate, as gft.tl.fates writes it; got "
-            f"{type(fates).__name__}. pandas.DataFrame(fates, index=adata.obs_names, columns=NAMES)"
-            " makes one"
-        )
+def _checked(given: Any) -> pd.DataFrame:
+    fates = checked_fates(given)
     if fates.shape[1] < 2:
         raise ValueError(
             f"drivers need at least two fates; there is one only, {fates.columns[0]!r}, and all "
@@ -103,18 +100,7 @@ def _checked(fates: Any) -> pd.DataFrame:
             if fates.shape[1]
             else "drivers need at least two fates; there is none"
         )
-    names = fates.columns.astype(str)
-    if not names.is_unique:
-        twice = ", ".join(map(repr, names[names.duplicated()].unique()))
-        raise ValueError(f"each fate must have a name of its own; several are called {twice}")
-    values = fates.to_numpy(dtype=np.float64)
-    wrong = (values < -1e-6) | (values > 1 + 1e-6)
-    if wrong.any():
-        raise ValueError(
-            f"fates must be probabilities, between 0 and 1; got values from {np.nanmin(values):g} "
-            f"to {np.nanmax(values):g}"
-        )
-    return fates.set_axis(names, axis=1)
+    return fates
 
 
 def _chosen(fates: pd.DataFrame, fate: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -138,7 +124,15 @@ def _clusters(
     if not keys:
         return np.full(len(obs), "all cells")
     columns = [obs_labels(obs, key, "cluster_key") for key in keys]
-    return np.array([" | ".join(labels) for labels in zip(*columns, strict=True)])
+    return _combinations(columns)
+
+
+def _combinations(columns: Sequence[Shaped[ndarray, " cell"]]) -> Shaped[ndarray, " cell"]:
+    """The labels of several columns as one; what separates them is in none of the labels."""
+    separator = " | "
+    while any(separator.strip() in label for column in columns for label in np.unique(column)):
+        separator = f" |{separator.strip()} "
+    return np.array([separator.join(labels) for labels in zip(*columns, strict=True)])
 
 
 def _of_one_donor(

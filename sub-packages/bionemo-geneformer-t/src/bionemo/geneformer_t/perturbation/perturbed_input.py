@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.fates.candidates import Candidates
+from bionemo.geneformer_t.fates.fate_tables import checked_fates
 from bionemo.geneformer_t.fates.later_candidates import CandidateSets
 from bionemo.geneformer_t.fates.passing_cells import PassingCells, reference_rows
 from bionemo.geneformer_t.fates.streamed_transitions import (
@@ -247,6 +248,7 @@ def _values(
             "geneformer-t fates; in Python gft.tl.transitions, gft.tl.fates)"
         )
     if fates is not None:
+        fates = checked_fates(fates, f"obsm[{settings.fates_key!r}]")
         names = settings.fates or tuple(map(str, fates.columns))
         missing = [name for name in names if name not in fates.columns]
         if missing:
@@ -254,7 +256,7 @@ def _values(
                 f"fates: there is no fate {some_names(map(repr, missing))}; the fates are: "
                 f"{', '.join(map(str, fates.columns))}"
             )
-        columns |= {FATE + name: fates[name].to_numpy(dtype=np.float64) for name in names}
+        columns |= {FATE + name: fates[name].to_numpy() for name in names}
     if settings.pseudotime_key is not None:
         key = settings.pseudotime_key
         columns[key] = numbers_of(obs, key, "pseudotime_key")

@@ -14,6 +14,7 @@ from bionemo.geneformer_t.counts.in_memory import require_anndata
 from bionemo.geneformer_t.fates.chain_structure import checked_transitions
 from bionemo.geneformer_t.fates.compare_choices import COLUMNS
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS
+from bionemo.geneformer_t.fates.fate_tables import checked_fates
 from bionemo.geneformer_t.fates.terminal_settings import BY_CHOICE, FATES, TERMINAL
 from bionemo.geneformer_t.model.transition_settings import KEY as TRANSITIONS
 from bionemo.geneformer_t.report.figures.cell_map import MAPS
@@ -49,12 +50,10 @@ def fate_table(adata: "anndata.AnnData", key: str) -> pd.DataFrame:
             f"obsm[{key!r}] must be a table with a column for each fate; got "
             f"{type(table).__name__}. Run gft.tl.fates, or give a pandas DataFrame"
         )
-    values = table.to_numpy(dtype=np.float64)
-    known = np.isfinite(values)
-    if not known.any() or (values[known] < -1e-6).any() or (values[known] > 1 + 1e-6).any():
-        found = f"{values[known].min():g} to {values[known].max():g}" if known.any() else "only NaN"
-        raise ValueError(f"obsm[{key!r}] must hold probabilities from 0 to 1; got {found}")
-    return pd.DataFrame(values, index=table.index, columns=[str(name) for name in table.columns])
+    fates = checked_fates(table, f"obsm[{key!r}]")
+    if not np.isfinite(fates.to_numpy()).any():
+        raise ValueError(f"obsm[{key!r}] must hold probabilities from 0 to 1; got only NaN")
+    return fates
 
 
 def chosen_fates(table: pd.DataFrame, names: list[str]) -> list[str]:
@@ -238,7 +237,8 @@ def embedding(adata: "anndata.AnnData", basis: str | None) -> tuple[Float[ndarra
                 f"{LAST_RESORT}; it has: {_names(adata.obsm)}. Run scanpy.tl.umap, or name an "
                 "array of obsm with two columns (basis)"
             )
-    points = np.asarray(native(adata.obsm[key]))
+    held = adata.obsm[key]
+    points = np.asarray(native(held.toarray() if sp.issparse(held) else held))
     if points.ndim != 2 or points.shape[1] < 2:
         raise ValueError(f"basis: obsm[{key!r}] must have two columns; its shape is {points.shape}")
     points = points[:, :2].astype(np.float64)
