@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bionemo.geneformer_t as gft
 from bionemo.geneformer_t.pl.label_colors import categories, label_colors
 from bionemo.geneformer_t.report.figures.fate_figures import texts
 
@@ -60,3 +61,23 @@ def test_labels_keep_their_order_and_holes(cells) -> None:
     assert texts(found)[:4].tolist() == ["D10", "D2", "", "D2"]
     cells.obs["number"] = pd.Categorical(np.arange(40) % 2, categories=[1, 0, 7])
     assert list(categories(cells, "number", "color").categories) == ["1", "0"]
+
+
+def test_dates_are_labels(cells) -> None:
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(cells)) % 3, "D")
+    cells.obs["date"] = days
+    found = categories(cells, "date", "color")
+    assert not found.isna().any()
+    assert list(found.categories) == sorted(map(str, days.unique()))
+    assert list(found) == list(map(str, days))
+
+
+@pytest.mark.parametrize("column", [np.nan, None, pd.NaT])
+def test_a_column_without_any_label_is_refused(column, cells) -> None:
+    cells.obs["nothing"] = pd.Categorical([column] * len(cells), categories=["a"])
+    cells.obs["bare"] = np.array([column] * len(cells), dtype=object)
+    for key in ("nothing", "bare"):
+        with pytest.raises(ValueError, match=rf"color: no cell has a label in obs\['{key}'\]"):
+            categories(cells, key, "color")
+        with pytest.raises(ValueError, match="cluster_key: no cell has a label"):
+            gft.pl.flow(cells, key)

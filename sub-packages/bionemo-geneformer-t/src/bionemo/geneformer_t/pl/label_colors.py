@@ -23,17 +23,19 @@ def categories(adata: "anndata.AnnData", key: str | None, setting: str) -> "pd.C
     """A column of obs as labels of text, in the order of its categories; unused ones are left out.
 
     Raises:
-        ValueError: The setting is empty.
+        ValueError: The setting is empty, or no cell has a label.
         KeyError: No such column.
     """
     column = obs_column(adata.obs, key, setting)
+    texts = column.astype(object).map(str, na_action="ignore")
     if isinstance(column.dtype, pd.CategoricalDtype):
         names = [str(name) for name in column.cat.remove_unused_categories().cat.categories]
         is_ordered = bool(column.cat.ordered)
     else:
-        names = sorted(column.dropna().astype(str).unique(), key=by_number)
+        names = sorted(texts.dropna().unique(), key=by_number)
         is_ordered = False
-    texts = column.astype(object).map(str, na_action="ignore")
+    if not names:
+        raise ValueError(f"{setting}: no cell has a label in obs[{key!r}]")
     return pd.Categorical(texts, categories=list(dict.fromkeys(names)), ordered=is_ordered)
 
 
