@@ -1,6 +1,20 @@
 """What the rows of the tables and pictures are, in a sentence each, for the page itself."""
 
 from bionemo.geneformer_t.evaluate.evaluation import Evaluation
+from bionemo.geneformer_t.evaluate.row_names import (
+    EXPORTED,
+    RANDOM_WEIGHTS,
+    SHUFFLED,
+    SIMILAR,
+    SIMULATOR,
+)
+from bionemo.geneformer_t.evaluate.scores.population_reference import (
+    NO_CHANGE,
+    RETRIEVED,
+    SAME_TIMES,
+    SPLIT_IN_TWO,
+    TRAINING_CELLS,
+)
 
 ROWS = {
     "copying the current cell": (
@@ -9,7 +23,7 @@ ROWS = {
     "the current cell mixed with gene frequencies": (
         "persistence as far as it helps, else what next cells of the training have at each rank"
     ),
-    "successors of similar cells": (
+    SIMILAR: (
         "a look-up without a network: the training cells most similar to the current cell are "
         "found, and the genes of their successors are counted at each rank"
     ),
@@ -22,18 +36,26 @@ ROWS = {
         "what next cells of the training have at each rank; the current cell is ignored"
     ),
     "guessing among all genes": "the same probability for every gene",
-    "a model of random weights": "the same network before training: a control",
-    "a model of shuffled successors": (
+    RANDOM_WEIGHTS: "the same network before training: a control",
+    SHUFFLED: (
         "the same network trained on successors that were permuted among the current cells: a "
         "control, which knows what next cells look like but not which follows which"
     ),
-    "the simulator's own distribution": "the best that is possible on simulated cells",
-    "noise ceiling": (
+    EXPORTED: (
+        "what geneformer-t export writes: the same network without its memory, and with one bias "
+        "for all ranks"
+    ),
+    SIMULATOR: "the best that is possible on simulated cells",
+    RETRIEVED: (
+        "training cells drawn by the model's transitions, where its own row has genes drawn rank "
+        "by rank, which make no coherent cell"
+    ),
+    SPLIT_IN_TWO: (
         "true next cells against other true next cells: no prediction can be expected to be closer"
     ),
-    "no change": "the current cells as they are, as if no time had passed",
-    "training cells": "cells of the training split, whatever the current cells are",
-    "training cells of the same times": (
+    NO_CHANGE: "the current cells as they are, as if no time had passed",
+    TRAINING_CELLS: "cells of the training split, whatever the current cells are",
+    SAME_TIMES: (
         "cells of the training split from the times of the true next cells, whatever the current "
         "cells are"
     ),

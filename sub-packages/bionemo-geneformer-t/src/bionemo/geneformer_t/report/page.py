@@ -27,7 +27,7 @@ from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import (
     retrieval_tables,
 )
 from bionemo.geneformer_t.evaluate.row_names import MODEL
-from bionemo.geneformer_t.evaluate.score_tables import score_tables
+from bionemo.geneformer_t.evaluate.score_tables import calibration_table, score_tables
 from bionemo.geneformer_t.evaluate.text import scored_sentences, verdicts
 from bionemo.geneformer_t.evaluate.trends import GeneTrends
 from bionemo.geneformer_t.inference.checkpoint import CheckpointSummary
@@ -269,6 +269,6 @@ def calibration(evaluation: Evaluation) -> Section:
     own = evaluation.rows[MODEL]
     return {
         "correlation": own.calibration.entropy_vs_error,
-        "table": score_tables(evaluation)[-1],
+        "table": calibration_table(evaluation),
         "picture": Picture.of(calibration_figure(own.calibration, own.reliability), "calibration"),
     }
