@@ -195,11 +195,7 @@ class CellPairs:
             ValueError: There are fewer than two next cells.
         """
         cells = np.unique(self.following)
-        if len(cells) < 2:
-            raise ValueError(
-                f"baselines are tuned on next cells held out of training; the training split has "
-                f"{len(cells)}, and at least 2 are needed"
-            )
+        require_next_cells(len(cells))
         number = min(max(round(fraction * len(cells)), 1), len(cells) - 1)
         held_out = np.isin(self.following, rng.permutation(cells)[:number])
         return self.keep(~held_out), self.keep(held_out)
@@ -216,6 +212,19 @@ def _encoding(dataset: TemporalGeneformerDataset) -> dict[str, Any]:
         "vocab_size": len(dataset.vocab),
         "policy": dataset.settings.token_selection_policy,
     }
+
+
+def require_next_cells(number: int) -> None:
+    """Refuse training cells of which no next cell can be held out.
+
+    Raises:
+        ValueError: There are fewer than two next cells.
+    """
+    if number < 2:
+        raise ValueError(
+            "settings are chosen on next cells that are held out of training; the training split "
+            f"has {number}, and at least 2 are needed"
+        )
 
 
 def positions(

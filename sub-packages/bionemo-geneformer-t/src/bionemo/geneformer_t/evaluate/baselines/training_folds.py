@@ -20,15 +20,18 @@ from bionemo.geneformer_t.evaluate.baselines.rank_counts import (
     fit_frequencies,
     tune_rank_frequency,
 )
-from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs, Targets, draw_positions
+from bionemo.geneformer_t.evaluate.evaluation_pairs import (
+    CellPairs,
+    Targets,
+    draw_positions,
+    require_next_cells,
+)
 
 NUM_FOLDS = 5
 MAX_CELLS = 4000
 """Current cells that are fitted; more change a frequency little."""
 MAX_HELD_OUT = 200
 """Current cells on which baselines are tuned, in all folds together."""
-
-
 MAX_POSITIONS = 200
 """Positions of the next cells of each of them, in all next cells together."""
 
@@ -150,11 +153,7 @@ def split_in_folds(
     """
     _, next_of = np.unique(pairs.following, return_inverse=True)
     num_next = int(next_of.max(initial=-1)) + 1
-    if num_next < 2:
-        raise ValueError(
-            f"baselines are tuned on next cells held out of training; the training split has "
-            f"{num_next}, and at least 2 are needed"
-        )
+    require_next_cells(num_next)
     _, current_of = np.unique(pairs.current, return_inverse=True)
     num_current = int(current_of.max()) + 1
     number = min(number, num_next)
