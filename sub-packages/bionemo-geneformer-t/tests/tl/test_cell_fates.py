@@ -163,7 +163,12 @@ def test_what_is_no_anndata_object_is_refused(without_type_checks):
         gft.tl.fates, gft.tl.compare_fates, gft.tl.drivers, gft.pl.fates, gft.pl.transitions,
         lambda given: gft.tl.transitions(given, "m.ckpt"),
         lambda given: gft.tl.fates(given, copy=True),
+        lambda given: gft.tl.embed(given, "m.ckpt"),
         lambda given: gft.tl.embed(given, "m.ckpt", copy=True),
+        lambda given: gft.tl.predict(given, "m.ckpt"),
+        lambda given: gft.tl.perturb(given, "m.ckpt"),
+        gft.tl.train,
+        lambda given: gft.tl.evaluate(given, "m.ckpt"),
     )  # fmt: skip
     for function in functions:
         with pytest.raises(TypeError, match=r"AnnData object; got str cells\.h5ad; anndata\.read"):

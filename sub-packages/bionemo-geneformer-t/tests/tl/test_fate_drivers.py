@@ -85,6 +85,17 @@ def test_values_are_rank_values_and_not_counts(cells: anndata.AnnData) -> None:
     pd.testing.assert_series_equal(*by_gene, atol=1e-6)
 
 
+def test_expected_counts_are_rounded_and_that_is_said(cells: anndata.AnnData) -> None:
+    whole = drivers(cells, "B", cluster_key="branch", **FEW)
+    cells.layers["expected"] = cells.X * 1.0
+    cells.layers["expected"].data[::10] += 0.25
+    table = drivers(cells, "B", cluster_key="branch", layer="expected", round_counts=True, **FEW)
+    pd.testing.assert_frame_equal(table, whole)
+    params = cells.uns["fate_drivers_params"]
+    assert "rounded" in params["notes"][0]
+    assert params["round_counts"] is True
+
+
 def test_symbols_are_given_where_they_are_known(cells: anndata.AnnData) -> None:
     cells.var["feature_name"] = [f"GENE{i}" for i in range(60)]
     cells.var.loc[cells.var_names[3], "feature_name"] = cells.var_names[3]

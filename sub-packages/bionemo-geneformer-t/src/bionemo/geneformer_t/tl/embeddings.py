@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bionemo.geneformer_t.config import EmbeddingSettings, Pooling
-from bionemo.geneformer_t.counts.in_memory import anndata_source, copied, require_place_for_results
+from bionemo.geneformer_t.counts.in_memory import (
+    anndata_source,
+    copied,
+    require_anndata,
+    require_place_for_results,
+)
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.inference.checkpoint import load_encoder
 from bionemo.geneformer_t.inference.embedder import Embedder
@@ -69,6 +74,7 @@ def embed(
         * `uns[key_added]`: parameters, counts of what was met, and the model's fingerprint.
 
     Raises:
+        TypeError: `adata` is no AnnData object.
         FileNotFoundError: No such checkpoint.
         KeyError: No such layer of counts, or no raw.
         ValueError: The values are no raw counts, the genes are not the model's, or a setting is
@@ -85,6 +91,7 @@ def embed(
         token_budget=token_budget,
         min_mapped_counts=min_mapped_counts,
     )
+    require_anndata(adata)
     require_key("key_added", key_added)
     cells = copied(adata) if copy else adata
     require_place_for_results(cells)

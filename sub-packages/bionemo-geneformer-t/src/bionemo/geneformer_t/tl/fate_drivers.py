@@ -171,7 +171,8 @@ def add_drivers(
         )
     table = _table(tests, cells, source)
     limits = list(_limits(tests, cells, clustered=cluster_key is not None))
-    notes = [*_notes(tests, cells, source, settings), *limits, CIRCULAR]
+    read = source.notes_on_rounding
+    notes = [*read, *_notes(tests, cells, source, settings), *limits, CIRCULAR]
     adata.uns[key_added] = table
     adata.uns[f"{key_added}_params"] = {
         "cluster_key": [cluster_key] if isinstance(cluster_key, str) else list(cluster_key or ()),
@@ -179,6 +180,7 @@ def add_drivers(
         "fates_key": fates_key,
         "layer": "X" if layer is None else layer,
         "use_raw": use_raw,
+        "round_counts": round_counts,
         "min_cells": settings.min_cells,
         "depth_bins": settings.depth_bins,
         "seed": settings.seed,

@@ -14,6 +14,7 @@ from bionemo.geneformer_t.counts.in_memory import (
     BY_LAYER,
     anndata_source,
     copied,
+    require_anndata,
     require_place_for_results,
 )
 from bionemo.geneformer_t.counts.row_order import row_wise
@@ -93,6 +94,7 @@ def predict(
         and gene in all.
 
     Raises:
+        TypeError: `adata` is no AnnData object, or `model` no model and no path.
         FileNotFoundError: No such checkpoint.
         KeyError: No such layer, or no raw.
         ValueError: The values are no raw counts, the genes are not the model's, or more ranks are
@@ -102,6 +104,7 @@ def predict(
         >>> gft.tl.predict(adata, checkpoint)
         >>> adata.obsm["next_cell_symbols"].head()
     """
+    require_anndata(adata)
     cells = copied(adata) if copy else adata
     require_place_for_results(cells)
     require_key("key_added", key_added)
