@@ -156,3 +156,9 @@ def test_trends_are_ranks_as_the_model_reads_them(perturbed, model) -> None:
     assert [panel.get_title(loc="left") for panel in single] == ["Alp", "Bet", "Gam"]
     with pytest.raises(ValueError, match=r"along: obs\['cluster'\] must hold numbers"):
         gft.pl.perturbation_trends(perturbed, model, "cluster", "Alp")
+
+
+def test_steps_run_from_many_to_few(perturbed, model) -> None:
+    perturbed.obs["fate_steps"] = np.arange(40.0)[::-1]
+    left, right = gft.pl.perturbation_trends(perturbed, model, "fate_steps", "Alp").get_xlim()
+    assert left > right

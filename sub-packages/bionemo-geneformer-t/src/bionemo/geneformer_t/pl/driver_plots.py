@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from bionemo.geneformer_t.false_discoveries import FDR
-from bionemo.geneformer_t.fates.terminal_settings import STEPS
 from bionemo.geneformer_t.pl.canvas import canvas, shown
 from bionemo.geneformer_t.pl.gene_values import gene_values
 from bionemo.geneformer_t.pl.label_colors import (
@@ -24,8 +23,7 @@ from bionemo.geneformer_t.pl.stored import (
     driver_table,
     fate_table,
 )
-from bionemo.geneformer_t.report.figures.fate_curves import draw_curves, weighted_curve
-from bionemo.geneformer_t.report.figures.fate_map import legend_beside
+from bionemo.geneformer_t.pl.trend_panels import draw_trends
 from bionemo.geneformer_t.report.figures.volcano import (
     draw_drivers,
     drivers_of,
@@ -142,23 +140,16 @@ def driver_trends(
     probabilities = table[wanted].to_numpy(dtype=np.float64)
     place = None if along is None else numbers_along(adata, along)
     palette_of = label_colors(adata, key_of_labels(adata, wanted), wanted, palette)
+    followed = {
+        name: (own, np.ones(len(own))) if place is None else (place, own)
+        for name, own in zip(wanted, probabilities.T, strict=True)
+    }
     with canvas(len(names), ax, (3.3, 2.5), show=show, save=save, columns=ncols) as panels:
-        for number, axes in enumerate(panels):
-            curves = {
-                name: weighted_curve(
-                    probabilities[:, i] if place is None else place,
-                    values[:, number],
-                    np.ones(len(values)) if place is None else probabilities[:, i],
-                )
-                for i, name in enumerate(wanted)
-            }
-            draw_curves(axes, curves, palette_of, titles[number])
-            axes.set_xlabel("fate probability" if along is None else along, fontsize=9)
-            if ax is not None or number % ncols == 0:
-                axes.set_ylabel(unit, fontsize=9)
-            if along == STEPS:
-                axes.invert_xaxis()  # so that time goes from left to right
-        legend_beside(panels[min(ncols, len(panels)) - 1], "fate")
+        draw_trends(
+            panels, values, followed, palette_of, titles,
+            xlabel="fate probability" if along is None else along, ylabel=unit, columns=ncols,
+            are_given=ax is not None,
+        )  # fmt: skip
     return shown(panels, show=show)
 
 

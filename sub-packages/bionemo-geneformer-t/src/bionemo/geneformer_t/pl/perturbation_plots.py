@@ -29,9 +29,8 @@ from bionemo.geneformer_t.pl.stored import (
     fate_table,
     perturbation_table,
 )
+from bionemo.geneformer_t.pl.trend_panels import draw_trends
 from bionemo.geneformer_t.report.figures.cluster_effects import draw_cluster_effects
-from bionemo.geneformer_t.report.figures.fate_curves import draw_curves, weighted_curve
-from bionemo.geneformer_t.report.figures.fate_map import legend_beside
 from bionemo.geneformer_t.report.figures.perturbation_figures import (
     LEAST_CELLS,
     NUM_LABELS,
@@ -280,28 +279,21 @@ def perturbation_trends(
     name = _readout(table, readout)
     wanted = _genes(table, name, genes, num_genes, single=True)
     place = numbers_along(adata, along)
-    weights, colors = {_ALL_CELLS: np.ones(adata.n_obs)}, {_ALL_CELLS: MODEL}
+    followed, colors = {_ALL_CELLS: (place, np.ones(adata.n_obs))}, {_ALL_CELLS: MODEL}
     if fates := [fate] if isinstance(fate, str) else list(fate):
         probabilities = fate_table(adata, fates_key)
         chosen_fates(probabilities, fates)
-        weights = {one: probabilities[one].to_numpy(dtype=np.float64) for one in fates}
+        followed = {one: (place, probabilities[one].to_numpy(dtype=np.float64)) for one in fates}
         colors = label_colors(adata, key_of_labels(adata, fates), fates, palette)
     used = trained_model(model)
     id_of = dict(zip(table["symbol"].astype(str), table["target"].astype(str), strict=True))
     source = anndata_source(adata, layer, use_raw=use_raw, round_counts=False, options=BY_LAYER)
     ranks = ranks_in_cells(used, source, [id_of[gene] for gene in wanted])
     with canvas(len(wanted), ax, (3.3, 2.5), show=show, save=save, columns=ncols) as panels:
-        for number, axes in enumerate(panels):
-            curves = {
-                one: weighted_curve(place, ranks[:, number], weight)
-                for one, weight in weights.items()
-            }
-            draw_curves(axes, curves, colors, wanted[number])
-            axes.set_xlabel(along, fontsize=9)
-            if ax is not None or number % ncols == 0:
-                axes.set_ylabel("normalised rank", fontsize=9)
-        if fates:
-            legend_beside(panels[min(ncols, len(panels)) - 1], "fate")
+        draw_trends(
+            panels, ranks, followed, colors, wanted, xlabel=along, ylabel="normalised rank",
+            columns=ncols, are_given=ax is not None, legend="fate" if fates else None,
+        )  # fmt: skip
     return shown(panels, show=show)
 
 

@@ -123,16 +123,8 @@ def perturbation_table(adata: "anndata.AnnData | pd.DataFrame", key: str) -> pd.
     if not isinstance(adata, pd.DataFrame):
         table, where = _of_perturb(adata, key), f"uns[{key!r}]"
     needed = (
-        "readout",
-        "target",
-        "symbol",
-        "effect",
-        "null_mean",
-        "null_sd",
-        "z",
-        "p_value",
-        "fdr",
-    )
+        "readout", "target", "symbol", "effect", "null_mean", "null_sd", "z", "p_value", "fdr",
+    )  # fmt: skip
     require_columns(table, needed, where, "gft.tl.perturb")
     assert isinstance(table, pd.DataFrame)
     return table
