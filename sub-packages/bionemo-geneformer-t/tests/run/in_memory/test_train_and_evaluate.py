@@ -84,6 +84,37 @@ def by_commands(cells: anndata.AnnData, folder: Path) -> str:
     return model_fingerprint(load_model(best))
 
 
+def test_columns_that_no_file_holds_do_not_stop_it(
+    cells: anndata.AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As notebooks make them: intervals, dates, nullable numbers, objects of several types."""
+    from bionemo.geneformer_t.run import train_temporal
+
+    def trained(**_: object) -> None:
+        raise InterruptedError("prepared")
+
+    monkeypatch.setattr(train_temporal, "train_temporal_geneformer", trained)
+    numbers = np.arange(cells.n_obs)
+    cells.obs["bin"] = pd.cut(numbers, 3)
+    cells.obs["date"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(numbers, "D")
+    cells.obs["nullable"] = pd.array(numbers, dtype="Float64")
+    cells.obs["mixed"] = [1 if number % 2 else "x" for number in numbers]
+    cells.obs[7] = numbers
+    cells.var["mixed"] = [1 if number % 2 else "x" for number in range(cells.n_vars)]
+    cells.obsm["table"] = pd.DataFrame({"any": cells.obs["mixed"]}, index=cells.obs_names)
+    before = cells.obs.copy()
+    with pytest.raises(InterruptedError, match="prepared"):
+        gft.tl.train(cells, output_dir=tmp_path)
+    pd.testing.assert_frame_equal(cells.obs, before)
+    found = anndata.read_h5ad(tmp_path / "data" / "train" / "data.h5ad").obs
+    given = before.loc[found.index]
+    np.testing.assert_array_equal(found["nullable"], given["nullable"].astype(float))
+    assert found["date"].astype(str).tolist() == list(map(str, given["date"]))
+    assert found["bin"].astype(str).tolist() == given["bin"].astype(str).tolist()
+    assert found["mixed"].astype(str).tolist() == given["mixed"].astype(str).tolist()
+    np.testing.assert_array_equal(found["7"], given[7])
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_type_checks")
 def test_a_column_chooses_the_held_out_cells_and_a_folder_keeps_the_run(

@@ -162,6 +162,7 @@ def _written_cells(
         require_place_for_results,
         whole_counts,
     )
+    from bionemo.geneformer_t.counts.storable_frames import storable_frame
 
     require_place_for_results(adata)
     source = anndata_source(
@@ -175,11 +176,17 @@ def _written_cells(
     _, _, var = chosen_matrix(adata, layer, use_raw=use_raw, options=BY_LAYER)
     return anndata.AnnData(
         whole_counts(source),
-        obs=adata.obs.copy(),
-        var=var.copy(),
-        obsm=dict(adata.obsm),
+        obs=storable_frame(adata.obs),
+        var=storable_frame(var),
+        obsm={name: held for name, held in adata.obsm.items() if _are_numbers(held)},
         obsp={key: adata.obsp[key]},
     )
+
+
+def _are_numbers(held: Any) -> bool:
+    """Whether an array of obsm is one of numbers, which alone are read of a data folder."""
+    kind = getattr(getattr(held, "dtype", None), "kind", "")  # a DataFrame has no type of its own
+    return kind in {"b", "i", "u", "f"}
 
 
 def _given_splits(adata: "anndata.AnnData", split_key: str) -> dict[str, Any]:
