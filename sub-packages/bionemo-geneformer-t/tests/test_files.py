@@ -196,6 +196,11 @@ def test_a_place_that_cannot_be_written_is_refused_before_there_is_anything_to_w
     write_text(tmp_path / "file", "text")
     with pytest.raises(NotADirectoryError, match=rf"{tmp_path}/file is a file, not a folder"):
         require_writable(tmp_path / "file" / "deeper" / "new.csv")
+    with (
+        pytest.raises(NotADirectoryError, match=rf"{tmp_path}/file is a file, not a folder"),
+        whole_folder(tmp_path / "file" / "deeper"),
+    ):
+        pass
     with monkeypatch.context() as patched:
         patched.setattr(os, "access", lambda *_: False)  # root may write everything
         with pytest.raises(PermissionError, match=r"it is there and write-protected"):

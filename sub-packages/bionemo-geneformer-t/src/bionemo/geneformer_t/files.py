@@ -89,9 +89,7 @@ def require_writable(path: Path) -> None:
     final = _replaceable(path)
     if os.path.exists(final) and not final.is_file():  # noqa: PTH110
         return
-    folder = next(place for place in final.absolute().parents if os.path.exists(place))  # noqa: PTH110
-    if not folder.is_dir():
-        raise NotADirectoryError(f"cannot write {path}: {folder} is a file, not a folder")
+    folder = _folder_there(final, path)
     try:
         with disk_full_advice(path):
             Path(
@@ -248,9 +246,22 @@ def _replaceable(path: Path) -> Path:
     return final
 
 
+def _folder_there(final: Path, path: Path) -> Path:
+    """The folder of a place, or the nearest above it that exists.
+
+    Raises:
+        NotADirectoryError: It is a file.
+    """
+    folder = next(place for place in final.absolute().parents if os.path.exists(place))  # noqa: PTH110
+    if not folder.is_dir():
+        raise NotADirectoryError(f"cannot write {path}: {folder} is a file, not a folder")
+    return folder
+
+
 @contextmanager
 def _partial(final: Path) -> Iterator[Path]:
     """A locked hidden folder beside a place, which is gone in the end."""
+    _folder_there(final, final)
     final.parent.mkdir(parents=True, exist_ok=True)
     name = final.name[:_LONGEST]
     remove_abandoned(final.parent, final.name)
