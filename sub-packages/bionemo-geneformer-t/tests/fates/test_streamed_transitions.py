@@ -196,6 +196,21 @@ def test_what_was_fitted_to_the_checkpoint_is_used_unless_told_otherwise(
     assert "3 nats, was fitted with another num_ranks and score" in caplog.text
 
 
+def test_a_fit_with_axes_that_the_model_lacks_is_told(cells, model, caplog) -> None:
+    tokens = encoded(model, cells)
+    model.transitions = TransitionFit(
+        choice=TransitionChoice(num_ranks=6, temperature=3.0, axes_weight=0.5),
+        references=tokens.take(np.arange(3)), num_contexts=9, num_candidates=20, spread=0.1,
+        log_likelihood=-2.5, uniform=-3.0,
+    )  # fmt: skip
+    gft.tl.transitions(cells, model)
+    assert cells.uns[KEY]["params"]["axes_weight"] == 0
+    assert "was fitted with another axes_weight" in caplog.text
+    caplog.clear()
+    gft.tl.transitions(cells, model, temperature=2.0)
+    assert not caplog.text
+
+
 def test_bad_input_is_refused(cells, model) -> None:
     def refused(message: str, **options) -> None:
         with pytest.raises((ValueError, KeyError), match=message):

@@ -25,6 +25,8 @@ def notes_on_fit(
     if model.transitions is not None:
         fitted = model.transitions.choice
         given = {name: getattr(settings, name) for name in _FITTED_TOGETHER}
+        if model.axes is None:
+            given["axes_weight"] = choice.axes_weight  # of none, whatever the fit had
         other = [name for name, v in given.items() if v not in {None, getattr(fitted, name)}]
         other += ["score"] * (settings.score != "pmi")
         if not other or settings.temperature is not None:
