@@ -7,7 +7,13 @@ import sys
 import pytest
 
 from bionemo.geneformer_t import progress
-from bionemo.geneformer_t.progress import Progress, can_draw_bars, duration, showing_progress
+from bionemo.geneformer_t.progress import (
+    Progress,
+    can_draw_bars,
+    duration,
+    progress_of_steps,
+    showing_progress,
+)
 from bionemo.geneformer_t.run.cli import main
 
 
@@ -44,6 +50,18 @@ def test_a_line_comes_after_a_minute_and_a_tenth_whichever_is_later(lines) -> No
             shown.update()
     assert lines()[4] == "perturb: 580 of 1,000 edited cells (58%) in 18 min, about 57 min left"
     assert len(lines()) == 4 + 5
+
+
+def test_steps_are_named(lines) -> None:
+    clock = Clock()
+    with Progress("scoring", unit="step", clock=clock) as shown:
+        for step in ("fitting baselines", "the model", "retrieval", "populations"):
+            shown.begin(step)
+            clock.now += 40
+    assert lines() == ["scoring: 2 steps in 1 min; now retrieval"]
+    with progress_of_steps("preparing", "reading counts", 2) as shown:
+        shown.begin("graphs")
+    assert len(lines()) == 1
 
 
 def test_short_work_says_nothing(lines) -> None:

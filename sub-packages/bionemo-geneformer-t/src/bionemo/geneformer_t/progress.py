@@ -46,6 +46,7 @@ class Progress:
     ) -> None:
         self._what, self._unit, self._is_shown, self._clock = what, unit, is_shown, clock
         self._bar: Any = None
+        self._step = ""
         if is_shown and can_draw_bars(sys.stderr):
             from tqdm import tqdm  # only where there is a bar, so that commands start at once
 
@@ -74,6 +75,14 @@ class Progress:
             self._bar.update(number)
         elif self._is_shown and self._is_due():
             self._log()
+
+    def begin(self, step: str) -> None:
+        """Name the step that begins; the one before it, if any, is done."""
+        has_begun, self._step = bool(self._step), step
+        if self._bar is not None:
+            self._bar.set_postfix_str(step)
+        if has_begun:
+            self.update()
 
     def reset(self, total: int | None = None) -> None:
         """Begin anew with other work, of so many items."""
@@ -106,8 +115,15 @@ class Progress:
             # of late, as the first may have been there from an interrupted run
             pace = (now - self._shown_at) / (self._done - self._shown_done)
             text += f", about {duration(pace * (total - self._done))} left"
-        logger.info("%s", text)
+        logger.info("%s", f"{text}; now {self._step}" if self._step else text)
         self._shown_done, self._shown_at = self._done, now
+
+
+def progress_of_steps(what: str, first: str, total: int | None = None) -> Progress:
+    """Progress of work in steps that differ, of which the first has begun; `begin` names others."""
+    progress = Progress(what, total, "step")
+    progress.begin(first)
+    return progress
 
 
 def can_draw_bars(stream: Any) -> bool:

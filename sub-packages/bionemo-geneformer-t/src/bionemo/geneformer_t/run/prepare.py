@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bionemo.geneformer_t.prepare.settings import ALIASES, PrepareSettings
+from bionemo.geneformer_t.progress import progress_of_steps
 from bionemo.geneformer_t.run.command import command, main
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def prepare(settings: PrepareSettings) -> Path:
     with (
         write_folder.new_data_folder(settings.output_dir, record) as folder,
         ExitStack() as stack,
+        progress_of_steps("preparing", "reading counts", 7) as steps,
     ):
         scratch = folder / "scratch"
         cells = read_inputs(
@@ -97,23 +99,29 @@ def prepare(settings: PrepareSettings) -> Path:
             min_shared_genes=settings.min_shared_genes,
         )
         logger.info("counts of %d cells x %d genes are on disk", *_shape(cells))
+        steps.begin("vocabulary and medians")
         plan = plan_cells(cells, settings)
         vocab, notes = make_vocab(source, cells, plan.split == "train", settings)
         known = known_genes(cells.var, vocab)
         mapped_share = check_mapped(cells, known, vocab, settings)
         logger.info("vocabulary and medians are there")
+        steps.begin("coordinates")
         points = points_of_cells(cells, plan, settings)
         logger.info("coordinates are there")
+        steps.begin("graphs")
         graphs = build_graphs(cells, plan, points, settings)
         logger.info("graphs are there")
+        steps.begin("writing splits")
         for name, split in build_splits(cells, plan, points, graphs, settings).items():
             write_folder.write_split(folder / name, split, vocab)
         statuses = gene_status(cells.genes, cells.counts_of_column, known, settings.input)
         statuses.to_csv(folder / summary.GENES, index=False, float_format="%.6g")
         shutil.rmtree(scratch)
         logger.info("splits are written")
+        steps.begin("graph report")
         table = report_on_graphs(folder / FOLDER, cells, plan, points, graphs, settings)
         logger.info("the report is written")
+        steps.begin("summary")
         report = summary.text(
             settings, cells, plan, graphs, statuses, known, vocab, mapped_share, table, notes
         )
