@@ -29,6 +29,11 @@ def test_the_table_and_the_words_are_printed_and_written(
     )
     printed = capsys.readouterr().out
     assert "cross-entropy" in printed
+    heading, verdict, lesson, _ = printed.split("\n", 3)
+    assert heading.endswith("data/test") or str(tiny_data_dir) in heading
+    assert verdict.startswith("The model does not beat every baseline")
+    assert lesson.startswith("What the graph taught is not known")
+    assert (tmp_path / "out" / "evaluation.txt").read_text().split("\n", 3)[1] == verdict
     assert "The model is no better than gene frequencies at each rank, it is worse" in printed
     assert "The model's answer is" not in printed  # it carries no memory
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())

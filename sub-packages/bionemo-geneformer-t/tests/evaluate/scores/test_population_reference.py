@@ -70,7 +70,8 @@ def test_retrieved_cells_are_a_population_of_their_own():
         sentence, details = population_sentence(found)
         words = {"worse": "further than", "better": "nearer than"}[verdict]
         assert f"{words} real cells that the model retrieves in" in sentence
-        assert details[0].startswith("Real cells that the model retrieves minus the model: energy")
+        assert "above 0 the model is nearer" in details[0]
+        assert details[1].startswith("Real cells that the model retrieves minus the model: energy")
     assert RETRIEVED not in compared(0, 8.0, 0.5).marks
 
 
@@ -117,7 +118,7 @@ def test_a_far_population_has_power_and_a_good_model_is_nearer_in_all_distances(
         nearer = "nearer than the current cells as they are in energy, Wasserstein and MMD"
         assert nearer in conclusion
         told_apart += "further than other true next cells" in conclusion
-        assert len(details) == len(found.gains)
+        assert len(details) == 1 + len(found.gains)
         assert found.num_cells == NUM_CELLS // 2
     assert told_apart <= 2  # each time by chance in 2.5 % for each distance
 
@@ -144,7 +145,7 @@ def test_a_distance_without_power_is_named_and_not_read() -> None:
     blind = replace(found.power.mmd, low=-1.0)
     conclusion, details = population_sentence(replace(found, power=replace(found.power, mmd=blind)))
     assert "MMD" not in conclusion
-    assert details[0].startswith("No power, and not read: MMD (")
+    assert details[1].startswith("No power, and not read: MMD (")
 
 
 def test_intervals_over_few_donors_give_no_verdict() -> None:

@@ -34,6 +34,10 @@ _WORDS: dict[Verdict, str] = {
     "worse": "further than",
     "no better": "not told apart from",
 }
+_SIGN = (
+    "Differences of distances from the true next cells; above 0 the model is nearer, below 0 the "
+    "other population is:"
+)
 
 
 def population_sentence(populations: Populations) -> tuple[str, list[str]]:
@@ -41,7 +45,7 @@ def population_sentence(populations: Populations) -> tuple[str, list[str]]:
     if not populations.num_cells:
         return "Populations: not compared, as there are too few cells for two halves.", []
     power = populations.power.intervals
-    details = [
+    details = [_SIGN] + [
         f"{name[0].upper()}{name[1:]} minus the model: {_figures(gain.intervals)}."
         for name, gain in populations.gains.items()
     ]
@@ -58,7 +62,7 @@ def population_sentence(populations: Populations) -> tuple[str, list[str]]:
         )
     powerless = [TITLES[name] for name in power if name not in known]
     if powerless:
-        details.insert(0, f"No power, and not read: {_list(powerless)} ({shown}).")
+        details.insert(1, f"No power, and not read: {_list(powerless)} ({shown}).")
     clauses = [_clause(name, gain, known) for name, gain in populations.gains.items()]
     return (
         "Populations: beside the true next cells, cells drawn from the model's predictions are "

@@ -1,10 +1,10 @@
 """`geneformer-t evaluate`: scores of a checkpoint and of baselines on one split."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from bionemo.geneformer_t.config import InferencePrecision
 from bionemo.geneformer_t.report.evaluation_files import EVALUATION, SCORED
@@ -14,11 +14,15 @@ from bionemo.geneformer_t.setting_values import Settings, require_at_least
 if TYPE_CHECKING:
     from bionemo.geneformer_t.data.cell_store import CellStore
     from bionemo.geneformer_t.evaluate.evaluation import Evaluation
-    from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor, Predictor
+    from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPredictor, Predictor, Targets
     from bionemo.geneformer_t.evaluate.retrieval.clone_measures import Clones
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
     from bionemo.geneformer_t.neighbors.quality.cell_facts import CellFacts
+    from bionemo.geneformer_t.progress import Progress
     from bionemo.geneformer_t.report.evaluated import Evaluated
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 EVALUATION_TEXT = "evaluation.txt"
 NEXT_CELLS = "next_cells.png"
@@ -121,7 +125,7 @@ def evaluate_checkpoint(
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
     from bionemo.geneformer_t.inference.rank_distributions import model_predictor
     from bionemo.geneformer_t.model.next_cell_model import settings_of
-    from bionemo.geneformer_t.progress import Progress
+    from bionemo.geneformer_t.progress import progress_of_steps
     from bionemo.geneformer_t.report.evaluated import Evaluated
     from bionemo.geneformer_t.report.in_sample import in_sample_words
 
@@ -154,30 +158,35 @@ def evaluate_checkpoint(
     if settings.controls:
         bounds, about = simulated_bounds(settings.data_dir, scored)
         where_from = f"{where_from}\n{about}" if about else where_from
-    evaluation = evaluate_predictor(
-        predictor,
-        pairs,
-        CellPairs.from_dataset(train),
-        generator,
-        controls=_controls(settings, model, control),
-        bounds=bounds,
-        redraw=redrawing(train, settings_of(model)),
-        retrieve=partial(
-            successor_retrieval,
-            RetrievalInput(
-                model=model,
-                shuffled=control,
-                filled=np.flatnonzero(np.asarray(scored.tokens.num_genes)),
-                graph=scored.graph,
-                facts=facts[settings.split],
-                clones=clones,
+    with progress_of_steps("scoring", "fitting baselines") as steps:
+        evaluation = evaluate_predictor(
+            predictor,
+            pairs,
+            CellPairs.from_dataset(train),
+            generator,
+            controls=_controls(settings, model, control),
+            bounds=bounds,
+            redraw=redrawing(train, settings_of(model)),
+            retrieve=_as_step(
+                steps,
+                "successor retrieval",
+                partial(
+                    successor_retrieval,
+                    RetrievalInput(
+                        model=model,
+                        shuffled=control,
+                        filled=np.flatnonzero(np.asarray(scored.tokens.num_genes)),
+                        graph=scored.graph,
+                        facts=facts[settings.split],
+                        clones=clones,
+                    ),
+                ),
             ),
-        ),
-        draw_cells=partial(retrieved_cells, model),
-        facts=facts[settings.split],
-        training_facts=facts["train"],
-        progress=lambda name, items, total: Progress(name, total, "cell").over(items),
-    )
+            draw_cells=_as_step(steps, "populations", partial(retrieved_cells, model)),
+            facts=facts[settings.split],
+            training_facts=facts["train"],
+            progress=partial(_cells_of, steps),
+        )
     evaluated = Evaluated(
         checkpoint=settings.checkpoint,
         data_dir=settings.data_dir,
@@ -202,6 +211,26 @@ def evaluate_checkpoint(
         write_scores(evaluated, settings.output_dir)
         _draw(evaluated, settings.output_dir)
     return evaluated
+
+
+def _cells_of(
+    steps: "Progress", name: str, targets: "Iterable[Targets]", total: int
+) -> "Iterable[Targets]":
+    """The cells of a predictor, which is a step, shown as they pass."""
+    from bionemo.geneformer_t.progress import Progress
+
+    steps.begin(name)
+    return Progress(name, total, "cell").over(targets)
+
+
+def _as_step(steps: "Progress", name: str, function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which begins a step of this name when it is called."""
+
+    def call(*args: P.args, **given: P.kwargs) -> R:
+        steps.begin(name)
+        return function(*args, **given)
+
+    return call
 
 
 def _clones(settings: EvaluateSettings, store: "CellStore", facts: "CellFacts") -> "Clones | None":
@@ -294,7 +323,8 @@ def _controls(
 
 
 def as_text(evaluated: "Evaluated") -> str:
-    """The tables and a summary."""
+    """The verdict, the tables and a summary."""
+    from bionemo.geneformer_t.evaluate.headline import Headline, graph_lesson
     from bionemo.geneformer_t.evaluate.retrieval.retrieval_text import retrieval_tables
     from bionemo.geneformer_t.evaluate.score_tables import score_tables
     from bionemo.geneformer_t.evaluate.text import summary
@@ -308,8 +338,9 @@ def as_text(evaluated: "Evaluated") -> str:
     if evaluated.mixing is not None:
         mixed = f"\nThe model's answer is {evaluated.mixing}."
     in_sample = f" ({IN_SAMPLE})" if evaluated.in_sample else ""
+    verdict = f"{Headline.of(evaluation).sentence}\n{graph_lesson(evaluation)}"  # and below again
     return (
-        f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}{in_sample}\n\n"
+        f"{evaluated.checkpoint}{shuffled} on {evaluated.split_dir}{in_sample}\n{verdict}\n\n"
         f"{tables}\n\n{summary(evaluation)}{mixed}\n{evaluated.where_from}\n"
     )
 
