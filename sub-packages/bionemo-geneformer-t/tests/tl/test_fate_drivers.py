@@ -138,6 +138,33 @@ def test_what_is_left_out_is_counted(cells: anndata.AnnData) -> None:
     assert "no clusters are given: what sets cell types apart" in said(cells)
 
 
+def test_a_gene_that_goes_with_next_to_no_difference_of_fates_is_counted(caplog) -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(20.0, (200, 12))
+    counts[:100, 0], counts[100:, 0] = rng.poisson(30.0, 100), 0
+    share = counts[:, 0] / counts.sum(axis=1)
+    fate = np.where(np.arange(200) < 100, 0.5 + 0.01 * share, rng.uniform(size=200))
+    cells = anndata.AnnData(
+        sp.csr_matrix(counts),
+        obs=pd.DataFrame(
+            {"branch": ["root"] * 100 + ["late"] * 100}, [f"c{i}" for i in range(200)]
+        ),
+        var=pd.DataFrame(index=[f"GENE{i}" for i in range(12)]),
+    )
+    cells.obsm["fates"] = pd.DataFrame({"A": fate, "B": 1 - fate}, cells.obs_names)
+    table = drivers(cells, cluster_key="branch", depth_bins=1)
+    found = table[(table["fdr"] < 0.05) & (table["symbol"] == "GENE0")]
+    assert len(found) == 2
+    assert (found["effect"].abs() < 0.05).all()
+    for text in (said(cells), caplog.text):  # a warning
+        assert "have an effect below 0.05: they vary among cells whose fates are nearly" in text
+    assert "of the genes at q < 0.05, 1 of 1 for A" in said(cells)
+    cells.obsm["fates"].iloc[:100, 0] = rng.uniform(size=100) * 0.1 + share[:100] * 3
+    cells.obsm["fates"]["B"] = 1 - cells.obsm["fates"]["A"]
+    drivers(cells, cluster_key="branch", depth_bins=1)
+    assert "effect below" not in said(cells)
+
+
 def test_bad_input_is_refused_by_name(cells: anndata.AnnData) -> None:
     with pytest.raises(KeyError, match=r"fates_key: obsm has no 'x', .*; it has: X_latent"):
         drivers(cells, fates_key="x")

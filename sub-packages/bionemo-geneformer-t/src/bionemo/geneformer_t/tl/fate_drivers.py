@@ -17,6 +17,7 @@ from bionemo.geneformer_t.counts.in_memory import (
 )
 from bionemo.geneformer_t.counts.row_order import row_wise
 from bionemo.geneformer_t.counts.source import CountSource
+from bionemo.geneformer_t.false_discoveries import AT_FDR, FDR
 from bionemo.geneformer_t.fates.driver_cells import DriverCells, driver_cells
 from bionemo.geneformer_t.fates.driver_genes import LEAST_UNITS, DriverTests, driver_genes
 from bionemo.geneformer_t.fates.driver_settings import DRIVERS, DriverSettings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SLIGHT = 0.05
+"""Absolute effect below which a gene hardly tells fates apart, whatever its p-value."""
 CIRCULAR = (
     "fates that were computed from the expression of these cells share its noise: a p-value says "
     "whether gene and fate go together within strata, not what causes the fate"
@@ -266,6 +269,17 @@ def _limits(tests: DriverTests, cells: DriverCells, *, clustered: bool) -> Itera
         few = np.isfinite(tests.effect) & ~np.isfinite(tests.p_value)
         if few.any():
             yield f"{int(few.sum()):,} effects are of fewer than {LEAST_UNITS} donors: no p-value"
+    slight = (tests.fdr < FDR) & (np.abs(tests.effect) < SLIGHT)
+    if slight.any():
+        found = ", ".join(
+            f"{int(few.sum()):,} of {int((rates < FDR).sum()):,} for {name}"
+            for name, few, rates in zip(cells.names, slight, tests.fdr, strict=True)
+            if few.any()
+        )
+        yield (
+            f"of the genes at {AT_FDR}, {found} have an effect below {SLIGHT:g}: they vary among "
+            "cells whose fates are nearly the same, and hardly tell cells' fates apart"
+        )
     if not clustered:
         yield "no clusters are given: what sets cell types apart is not told from drivers"
 
