@@ -17,6 +17,7 @@ from bionemo.geneformer_t.inference.next_cell import genes_per_cell
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.transition_settings import TransitionChoice
 from bionemo.geneformer_t.ragged import Ragged
+from bionemo.geneformer_t.training_cells import TrainingCells, cell_numbers
 
 KEY = "T_geneformer_t"
 
@@ -69,6 +70,15 @@ def test_it_can_be_stored_and_says_how_it_was_made(cells, model, tmp_path, caplo
     assert params["num_successors"] == 15  # all others: nobody asked for a number
     assert params["temperature"] == TransitionChoice().temperature
     assert params["num_references"] == 16
+
+
+def test_cells_that_the_model_was_trained_on_are_counted(cells, model, caplog) -> None:
+    some = cell_numbers(encoded(model, cells))[[1, 4, 7]]
+    model.training_cells = TrainingCells(numbers=np.sort(some))
+    gft.tl.transitions(cells, model)
+    assert (
+        "3 of 16 cells are training cells of the checkpoint: what is predicted for them is no test"
+    ) in caplog.text
 
 
 def test_blocks_of_any_size_give_the_same_matrix(cells, model) -> None:

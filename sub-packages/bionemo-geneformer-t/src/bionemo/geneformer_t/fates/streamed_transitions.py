@@ -29,6 +29,7 @@ from bionemo.geneformer_t.fates.later_candidates import (
 from bionemo.geneformer_t.fates.passing_cells import PassingCells, reference_rows
 from bionemo.geneformer_t.fates.transition_matrix import transition_matrix, with_self_loops
 from bionemo.geneformer_t.fates.transition_notes import notes_on_fit, notes_on_rows, nowhere_to_go
+from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.embedder import OnCells
 from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -115,7 +116,9 @@ def streamed_transitions(
     )  # fmt: skip
     contexts = CellReader(model, cells.source, settings.min_mapped_counts)
     excludes = is_square and not settings.self_transitions
-    kept = _highest(scorer, contexts.blocks(), sets, kept_number, on_cells, excludes=excludes)
+    marks = CellMarks(model.training_cells, cells.obs)
+    read = marks.following(contexts.blocks())
+    kept = _highest(scorer, read, sets, kept_number, on_cells, excludes=excludes)
     matrix = transition_matrix(kept, number, choice.temperature)
     is_left = np.diff(matrix.indptr) == 0
     if is_left.all():
@@ -123,6 +126,7 @@ def streamed_transitions(
     num_empty, num_left = contexts.num_empty, int(is_left.sum()) - contexts.num_empty
     notes = [] if is_square else reader.notes()
     notes += [*contexts.notes(), *notes_on_fit(model, choice, settings, references)]
+    notes += marks.notes(has_columns=False) if model.training_cells is not None else []
     notes += notes_on_rows(num_empty, num_left, len(is_left), settings, is_square=is_square)
     how = {
         "params": {

@@ -57,8 +57,12 @@ class CellMarks:
             found[LAST_TIME_POINT] = self._is_last[cells]
         return found
 
-    def notes(self) -> list[str]:
-        """How many cells have each mark, in words."""
+    def notes(self, *, has_columns: bool = True) -> list[str]:
+        """How many cells have each mark, in words.
+
+        Args:
+            has_columns: Whether the output has a column for each mark.
+        """
         if self._trained is None:
             return [
                 "which cells the model was trained on is not known: the checkpoint does not record "
@@ -67,15 +71,17 @@ class CellMarks:
         trained, found = self._is_trained, []
         if trained.any():
             found.append(
-                f"{trained.sum():,} of {len(trained):,} cells are training cells of the checkpoint "
-                f"(column {TRAINING_CELL}): what is predicted for them is no test of the model"
+                f"{trained.sum():,} of {len(trained):,} cells are training cells of the checkpoint"
+                f"{f' (column {TRAINING_CELL})' if has_columns else ''}: what is predicted for "
+                "them is no test of the model"
             )
         if self._last is not None and self._is_last is not None and self._is_last.any():
             labels = " or ".join(self._last.labels)
+            column = f"; column {LAST_TIME_POINT}" if has_columns else ""
             found.append(
                 f"{self._is_last.sum():,} of {len(self._is_last):,} cells are of the last time "
-                f"point that the model was trained on ({self._last.time_key} {labels}; column "
-                f"{LAST_TIME_POINT}): it never saw what follows them"
+                f"point that the model was trained on ({self._last.time_key} {labels}{column}): it "
+                "never saw what follows them"
             )
         return found
 
