@@ -163,6 +163,27 @@ def test_bars_have_the_mean_fates_of_clusters(cells) -> None:
     assert colors == ["#aa0000", "#00aa00", "#0000aa"]
 
 
+def test_bars_of_fates_come_last_unless_clusters_have_an_order(cells) -> None:
+    def names() -> list[str]:
+        axes = gft.pl.fate_bars(cells, "cluster")
+        return [label.get_text().split()[0] for label in axes.get_yticklabels()]
+
+    del cells.uns["cluster_colors"]
+    mixed = ["A", "stem", "B", "up", "C"]
+    cells.obs["cluster"] = cells.obs["cluster"].cat.reorder_categories(mixed)
+    assert names() == ["stem", "up", "A", "B", "C"]
+    cells.obs["cluster"] = cells.obs["cluster"].cat.as_ordered()
+    assert names() == mixed
+
+
+def test_rows_of_panels_are_of_nearly_the_same_length(cells) -> None:
+    cells.obsm["fates"]["D"] = 0.0
+    panels = gft.pl.fates(cells)
+    assert len(panels) == 5
+    spec = panels[0].get_subplotspec().get_gridspec()
+    assert (spec.nrows, spec.ncols) == (2, 3)
+
+
 def test_a_cluster_without_a_way_to_a_fate_says_so(cells) -> None:
     cells.obsm["fates"].iloc[:10] = np.nan
     assert "no cell reaches a fate" in texts_of(gft.pl.fate_bars(cells, "cluster"))

@@ -21,6 +21,16 @@ def test_colours_that_do_not_fit_are_not_used(held, cells) -> None:
     assert label_colors(cells, "cluster", NAMES, None) == {"stem": "#4477aa", "up": "#ee6677"}
 
 
+def test_a_label_has_one_colour_whichever_labels_are_drawn(cells) -> None:
+    del cells.uns["cluster_colors"]
+    names = list(cells.obs["cluster"].cat.categories)
+    every = label_colors(cells, "cluster", names, None)
+    few = label_colors(cells, "cluster", names[2:], None)
+    assert few == {name: every[name] for name in names[2:]}
+    other = label_colors(cells, "cluster", ["no cluster", names[0]], None)
+    assert other == {"no cluster": "#4477aa", names[0]: "#ee6677"}
+
+
 @pytest.mark.parametrize(
     ("palette", "expected"),
     [

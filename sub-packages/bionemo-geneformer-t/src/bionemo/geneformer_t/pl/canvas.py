@@ -101,8 +101,8 @@ def _given(ax: Any, number: int) -> list[Any] | None:
 def _opened(number: int, size: tuple[float, float], columns: int) -> tuple[Any, list[Any]]:
     import matplotlib.pyplot as plt
 
-    across = min(number, columns)
-    down = -(-number // across)
+    down = -(-number // columns)
+    across = -(-number // down)  # rows of nearly the same length
     figure = plt.figure(figsize=(size[0] * across, size[1] * down), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for axes in panels[number:]:

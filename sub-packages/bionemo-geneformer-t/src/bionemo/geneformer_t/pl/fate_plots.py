@@ -23,7 +23,7 @@ from bionemo.geneformer_t.pl.stored import (
     terminal_cells,
 )
 from bionemo.geneformer_t.report.figures.cluster_flow import short_names
-from bionemo.geneformer_t.report.figures.fate_bars import draw_bars, mean_fates
+from bionemo.geneformer_t.report.figures.fate_bars import bar_order, draw_bars, mean_fates
 from bionemo.geneformer_t.report.figures.fate_figures import NO_FATE, most_entropy, texts
 from bionemo.geneformer_t.report.figures.fate_map import (
     draw_labels,
@@ -190,6 +190,8 @@ def fate_bars(
 ) -> Any:
     """Draw the mean fate probabilities of each cluster, as stacked bars with percentages.
 
+    Clusters without an order (that of an ordered categorical) that are a fate come last.
+
     Args:
         adata: Cells after `gft.tl.fates`.
         cluster_key: Column of obs with clusters; cells without one are left out.
@@ -221,7 +223,11 @@ def fate_bars(
     names = list(clusters.categories)
     means, cells = mean_fates(table.to_numpy(), np.asarray(clusters.codes), len(names))
     colors = label_colors(adata, cluster_key, list(table.columns), palette)
+    order = bar_order(means, is_ordered=bool(clusters.ordered))
+    rows = [names[place] for place in order]
     with canvas(1, ax, (7.4, 1.3 + 0.34 * len(names)), show=show, save=save) as panels:
-        draw_bars(panels[0], means, cells, names, list(table.columns), list(colors.values()))
+        draw_bars(
+            panels[0], means[order], cells[order], rows, list(table.columns), list(colors.values())
+        )
         panels[0].set_title(title or f"Fates by {cluster_key}", loc="left", fontsize=12)
     return shown(panels, show=show)

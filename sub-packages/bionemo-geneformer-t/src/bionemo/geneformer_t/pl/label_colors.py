@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.report.figures.cell_arrows import by_number
-from bionemo.geneformer_t.report.figures.style import category_colors
+from bionemo.geneformer_t.report.figures.style import colors_among
 
 if TYPE_CHECKING:
     import anndata
@@ -65,7 +65,9 @@ def label_colors(
     """The colour of each name.
 
     Args:
-        adata: Its `uns["KEY_colors"]` are used where they are one for each category of `obs[KEY]`.
+        adata: Its `uns["KEY_colors"]` are used where they are one for each category of `obs[KEY]`;
+            else names that are categories of this column have the colours that these have in
+            every picture, whichever of them are drawn.
         key: The column that the names are of; None where there is none.
         names: Labels, in their order.
         palette: Instead: a colour for each name, a list of colours, or the name of a colour map.
@@ -77,7 +79,8 @@ def label_colors(
     if palette is not None:
         return _of_palette(palette, names)
     stored = _stored(adata, key)
-    default = dict(zip(names, category_colors(len(names)), strict=True))
+    labels = [] if key is None else list(categories(adata, key, "key").categories)
+    default = colors_among(names, labels)
     return {name: stored.get(name, default[name]) for name in names}
 
 

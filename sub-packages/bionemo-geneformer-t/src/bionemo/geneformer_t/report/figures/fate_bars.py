@@ -15,6 +15,8 @@ from bionemo.geneformer_t.report.figures.style import INK
 _LEAST_WRITTEN = 0.06
 """Fraction from which on a part of a bar has room for its percentage."""
 _MOST_LETTERS = 28
+_CERTAIN = 1 - 1e-6
+"""Mean probability of a fate from which on all cells of a cluster have it."""
 
 
 def mean_fates(
@@ -37,6 +39,20 @@ def mean_fates(
     means = np.full_like(totals, np.nan)
     np.divide(totals, cells[:, None], out=means, where=cells[:, None] > 0)
     return means, cells
+
+
+def bar_order(
+    means: Float[ndarray, "cluster fate"], *, is_ordered: bool
+) -> Int[ndarray, " cluster"]:
+    """Clusters in the order of their bars: those that are a fate themselves come last.
+
+    Args:
+        means: Mean fates, from `mean_fates`.
+        is_ordered: Whether the clusters have an order, which then is that of the bars.
+    """
+    if is_ordered:
+        return np.arange(len(means))
+    return np.argsort((means > _CERTAIN).any(axis=1), kind="stable")
 
 
 def draw_bars(

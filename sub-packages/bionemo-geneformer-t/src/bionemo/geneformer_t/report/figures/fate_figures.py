@@ -15,7 +15,7 @@ from bionemo.geneformer_t.neighbors.quality.edge_blocks import EdgeBlock
 from bionemo.geneformer_t.report.figures.cell_arrows import dot_size, draw_cells
 from bionemo.geneformer_t.report.figures.cluster_flow import draw_heat_map, short_names
 from bionemo.geneformer_t.report.figures.cluster_names import draw_names
-from bionemo.geneformer_t.report.figures.fate_bars import draw_bars, mean_fates
+from bionemo.geneformer_t.report.figures.fate_bars import bar_order, draw_bars, mean_fates
 from bionemo.geneformer_t.report.figures.fate_map import (
     bare,
     draw_labels,
@@ -23,7 +23,7 @@ from bionemo.geneformer_t.report.figures.fate_map import (
     legend_beside,
 )
 from bionemo.geneformer_t.report.figures.fate_triangle import barycentric, draw_triangle
-from bionemo.geneformer_t.report.figures.style import category_colors, new_figure
+from bionemo.geneformer_t.report.figures.style import category_colors, colors_among, new_figure
 from bionemo.geneformer_t.report.figures.transition_arrows import (
     draw_transition_arrows,
     transition_moves,
@@ -77,7 +77,10 @@ def fate_shares_figure(fates: pd.DataFrame, cluster: "pd.Categorical[Any]") -> F
     figure = new_figure(12.4 if is_triangle else 8.4, height)
     panels = figure.subplots(1, 2 if is_triangle else 1, squeeze=False)[0]
     means, cells = mean_fates(values, np.asarray(cluster.codes, dtype=np.int64), len(labels))
-    draw_bars(panels[0], means, cells, labels, names, category_colors(len(names)))
+    order = bar_order(means, is_ordered=bool(cluster.ordered))
+    of_fates = list(colors_among(names, labels).values())
+    rows = [labels[place] for place in order]
+    draw_bars(panels[0], means[order], cells[order], rows, names, of_fates)
     if is_triangle:
         known = np.isfinite(values).all(axis=1)
         colors = dict(zip(labels, category_colors(len(labels)), strict=True))

@@ -1,5 +1,6 @@
 """How every figure looks: quiet axes, two colours that survive print and colour blindness."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,13 @@ def category_colors(number: int) -> list[str]:
         base = to_rgb(CATEGORIES[place])
         colors.append(to_hex([(1 - share) * channel + share * grey for channel in base]))
     return colors
+
+
+def colors_among(names: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+    """A colour for each name: that of the same label where all names are labels, else its own."""
+    known = labels if set(names) <= set(labels) else names
+    colors = dict(zip(known, category_colors(len(known)), strict=True))
+    return {name: colors[name] for name in names}
 
 
 def save(figure: Figure, path: Path) -> Path:
