@@ -82,13 +82,13 @@ def test_the_model_is_no_better_where_it_adds_nothing() -> None:
     assert same.sentences[2] == (
         "to A, the model is no better than ridge regression: 20 of its first 20 targets are among "
         "the first 20 there, with the same sign (by chance 1.0); 5 of its 5 discoveries are made "
-        "there too; rank correlation 1.00."
+        "there too; rank correlation 1.00 over 200 targets."
     )
     other = verdict(a_test(z, 5), baselines={"correlation": a_test(-z, 6)})
     assert other.sentences[2] == (
         "to A, beside correlation: 0 of its first 20 targets are among the first 20 there, with "
         "the same sign (by chance 1.0); 0 of its 5 discoveries are made there too; rank "
-        "correlation -1.00."
+        "correlation -1.00 over 200 targets."
     )
 
 

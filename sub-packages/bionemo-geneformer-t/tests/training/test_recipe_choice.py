@@ -40,6 +40,10 @@ def test_next_cells_are_drawn_anew_where_counting_is_the_noise(shallow) -> None:
     assert choice.settings["resampling_neighbors"] == NEIGHBORS
     measured, drawn = _nats(choice.reasons[-1])
     assert drawn < measured
+    assert choice.reasons[-1].endswith(
+        "so the model learns from cells drawn anew (resampling_neighbors 20, learning_rate 0.002, "
+        "num_epochs 20)"
+    )
 
 
 @pytest.mark.slow
@@ -48,6 +52,7 @@ def test_measured_cells_are_kept_where_cells_differ_more_than_counting_explains(
     assert (choice.recipe, choice.settings) == ("small", {"max_steps": 200})
     measured, drawn = _nats(choice.reasons[-1])
     assert measured < drawn
+    assert choice.reasons[-1].endswith("so the model learns from measured ones")
 
 
 @pytest.mark.slow
@@ -112,6 +117,6 @@ def test_where_there_are_no_cells_the_folder_is_named(tmp_path) -> None:
 
 
 def _nats(reason: str) -> tuple[float, float]:
-    found = [float(word) for word in reason.split() if word.replace(".", "").isdigit()]
-    measured, drawn = found
+    words = (word.strip("(,)") for word in reason.split())
+    measured, drawn, *_ = (float(word) for word in words if word.replace(".", "").isdigit())
     return measured, drawn

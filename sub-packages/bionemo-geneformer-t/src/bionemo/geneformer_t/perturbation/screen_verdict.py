@@ -89,6 +89,8 @@ class Overlap:
     """Expected number of shared ones of unrelated rankings, signs included."""
     correlation: float
     """Spearman's, between the z-scores of all targets that both tested."""
+    tested: int
+    """Targets that both tested."""
     found: int
     """Discoveries of the model."""
     found_by_both: int
@@ -118,6 +120,7 @@ class Overlap:
             shared=int((is_first & is_same).sum()),
             by_chance=first**2 / number / 2 if number else 0.0,
             correlation=float(spearmanr(mine[both], theirs[both]).statistic) if differ else np.nan,
+            tested=number,
             found=int(found.sum()),
             found_by_both=int((found & (baseline.fdr[:, readout] < FDR) & is_same).sum()),
         )
@@ -230,7 +233,7 @@ class ScreenVerdict:
         if own.found:
             known.append(f"{own.found_by_both} of its {own.found} discoveries are made there too")
         if np.isfinite(own.correlation):
-            known.append(f"rank correlation {own.correlation:.2f}")
+            known.append(f"rank correlation {own.correlation:.2f} over {own.tested:,} targets")
         if not known:
             return ""
         subject = f"the model is no better than {name}" if own.adds_nothing else f"beside {name}"

@@ -176,5 +176,6 @@ def _next(settings: "PrepareSettings") -> str:
     keys = list(settings.keys.values())
     option = "" if "next_cell_ids" in keys else f" --neighbor_key {keys[0]}"
     return (
-        f"next: geneformer-t train --data_dir {settings.output_dir} --output_dir OUTPUT_DIR{option}"
+        f"next: geneformer-t train --recipe auto --data_dir {settings.output_dir} "
+        f"--output_dir OUTPUT_DIR{option}"
     )

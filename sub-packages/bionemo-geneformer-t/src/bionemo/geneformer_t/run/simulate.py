@@ -172,7 +172,8 @@ def _report(settings: SimulateSettings, simulation: Simulation, contents: Any) -
             f"successors, {graph.num_edges:,} edges"
         )
     lines.append(
-        f"next: geneformer-t train --data_dir {settings.output_dir} --output_dir OUTPUT_DIR"
+        f"next: geneformer-t train --recipe auto --data_dir {settings.output_dir} "
+        "--output_dir OUTPUT_DIR"
     )
     return "\n".join(lines)
 

@@ -179,9 +179,9 @@ class ProgressLines(L.Callback):
 
 
 def progress_line(step: int, metrics: Mapping[str, Any]) -> str:
-    """Such as `step 475: validation loss 5.466`."""
+    """Such as `step 475: validation loss 5.460`."""
     loss = metrics.get("val/loss")
-    return f"step {step:,}" + ("" if loss is None else f": validation loss {float(loss):.4g}")
+    return f"step {step:,}" + ("" if loss is None else f": validation loss {float(loss):.3f}")
 
 
 @contextmanager

@@ -98,7 +98,11 @@ def _drawing_helps(dataset: "TemporalGeneformerDataset") -> tuple[bool, str]:
         return False, few
     rng = np.random.default_rng(dataset.settings.seed)
     nats = compare_resampling(dataset, rng, (0, NEIGHBORS))
-    return nats[NEIGHBORS] < nats[0], (
+    is_better = nats[NEIGHBORS] < nats[0]
+    given = ", ".join(f"{name} {value:g}" for name, value in DRAWN.items())
+    chosen = f"cells drawn anew ({given})" if is_better else "measured ones"
+    return is_better, (
         f"from measured next cells, similar training cells predict held-out ones at {nats[0]:.3f} "
-        f"nats per position, from next cells drawn anew at {nats[NEIGHBORS]:.3f}"
+        f"nats per position, from next cells drawn anew at {nats[NEIGHBORS]:.3f}, so the model "
+        f"learns from {chosen}"
     )
