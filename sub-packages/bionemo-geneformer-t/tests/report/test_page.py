@@ -91,7 +91,7 @@ def test_the_lowest_and_the_last_validation_loss_are_named(tmp_path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("step,epoch,train/loss,val/loss\n0,0,3,\n9,0,,2.5\n19,1,,2.25\n29,2,,2.75\n")
     found = shown(loss=parts.loss(path))
-    assert "lowest at step 19 (2.250 nats) and ended at 2.750 nats" in words(found)
+    assert "lowest at step 20 (2.250 nats) and ended at 2.750 nats" in words(found)
     assert found.values("alt")[0].endswith("2.750 nats.")
 
 

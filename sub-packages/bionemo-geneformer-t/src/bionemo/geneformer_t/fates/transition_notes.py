@@ -32,7 +32,7 @@ def notes_on_fit(
         if not other or settings.temperature is not None:
             return []
         return [
-            f"the temperature, {choice.temperature:g} nats, was fitted with another "
+            f"the temperature, {choice.temperature:.3g} nats, was fitted with another "
             f"{' and '.join(other)}; give temperature too"
         ]
     relative = (

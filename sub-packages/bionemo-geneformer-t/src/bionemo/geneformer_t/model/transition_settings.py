@@ -42,7 +42,7 @@ class TransitionChoice(Settings):
     def __str__(self) -> str:
         axes = f", canonical axes with weight {self.axes_weight:g}" if self.axes_weight else ""
         return (
-            f"temperature {self.temperature:g}, {self.num_successors} successors, "
+            f"temperature {self.temperature:.3g}, {self.num_successors} successors, "
             f"{self.num_ranks} ranks, {'with' if self.use_memory else 'without'} the kNN memory"
             f"{axes}"
         )

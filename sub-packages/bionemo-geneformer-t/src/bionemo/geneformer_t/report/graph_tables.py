@@ -87,4 +87,4 @@ def _warnings(found: Mapping[tuple[str, str], GraphQuality]) -> list[str]:
         first, *others = splits[key, kind]
         also = f" The same in {' and '.join(others)}." if others else ""
         lines += ["", *wrapped(f"warning: {key}, {first}: {sentence}{also}")]
-    return lines or ["", "no warnings: nothing looks wrong"]
+    return lines or ["", "no warnings: every measure is within its limits"]

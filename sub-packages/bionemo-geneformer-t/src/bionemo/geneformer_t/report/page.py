@@ -139,7 +139,8 @@ def loss(metrics: Path | None) -> Section:
     best = known.iloc[int(known[column].to_numpy().argmin())] if len(known) else None
     return {
         "picture": Picture.of(loss_figure(table), "loss_curve"),
-        "best": None if best is None else {"step": int(best["step"]), "loss": best[column]},
+        # rows count steps from 0, checkpoints count the steps that were made
+        "best": None if best is None else {"step": int(best["step"]) + 1, "loss": best[column]},
         "last": known[column].iloc[-1] if len(known) else None,
     }
 

@@ -128,7 +128,10 @@ def _table(found: "Fates") -> str:
         (name, f"{found.states.sizes[at]:,}", f"{best[at]:,}", number(float(chances[:, at].mean())))
         for at, name in enumerate(found.names)
     ]
-    head = [["fate", "terminal cells", "other cells, most probable", "mean probability of these"]]
+    head = [
+        ["fate", "terminal cells", "most probable for", "mean probability"],
+        ["", "", "other cells", "of other cells"],
+    ]
     steps = float(np.median(found.steps[others]))
     return (
         f"{Table(rows=rows, head=head).text()}\n"

@@ -220,7 +220,7 @@ def _print_summary(found: "Transitions") -> None:
     print(
         f"{scored:,} cells go to up to {params['num_successors']} of "
         f"{found.how['num_candidates']:,} candidates each, {matrix.nnz:,} probabilities in all"
-        f"{effective}; temperature {params['temperature']:g}, {params['num_ranks']} ranks, "
+        f"{effective}; temperature {params['temperature']:.3g}, {params['num_ranks']} ranks, "
         f"{'with' if params['use_memory'] else 'without'} a kNN memory{axes}"
     )
 
