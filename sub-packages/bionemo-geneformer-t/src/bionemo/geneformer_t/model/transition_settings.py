@@ -40,7 +40,7 @@ class TransitionChoice(Settings):
         require_at_least(self, 0, "axes_weight")
 
     def __str__(self) -> str:
-        axes = f", canonical axes with weight {self.axes_weight:g}" if self.axes_weight else ""
+        axes = f", canonical axes with weight {self.axes_weight:.3g}" if self.axes_weight else ""
         return (
             f"temperature {self.temperature:.3g}, {self.num_successors} successors, "
             f"{self.num_ranks} ranks, {'with' if self.use_memory else 'without'} the kNN memory"

@@ -216,7 +216,7 @@ def _print_summary(found: "Transitions") -> None:
         effective = (
             f"; effective number of successors at the median {np.exp(np.median(entropies)):.1f}"
         )
-    axes = f", canonical axes with weight {weight:g}" if (weight := params["axes_weight"]) else ""
+    axes = f", canonical axes with weight {weight:.3g}" if (weight := params["axes_weight"]) else ""
     print(
         f"{scored:,} cells go to up to {params['num_successors']} of "
         f"{found.how['num_candidates']:,} candidates each, {matrix.nnz:,} probabilities in all"
