@@ -38,6 +38,8 @@ SIZES = {
     "--num_epochs 10": "--num_epochs 1 --hidden_size 32 --num_layers 2",
     "--global_batch_size 64": "--global_batch_size 16 --num_epochs 1 --hidden_size 32",
 }
+CLUSTERED = "prepare cells.h5ad --output_dir data/by_cluster"
+"""The one command whose cells need clusters."""
 HARDWARE = {
     'accelerator="gpu"': 'accelerator="cpu"',
     "devices=2": "devices=1",
@@ -73,6 +75,7 @@ def substituted(text: str, data_dir: Path, folder: Path, checkpoint: Path) -> st
         **SIZES,
         **HARDWARE,
         "--output_dir data/mine": f"--output_dir {folder / 'prepared'}",
+        CLUSTERED: f"prepare {folder / 'clustered.h5ad'} --output_dir {folder / 'by_cluster'}",
         "path/to/checkpoint.ckpt": str(checkpoint),
         "cells.h5ad": str(data_dir / "train" / "data.h5ad"),
         "next.csv": str(folder / "next.csv"),
@@ -118,8 +121,9 @@ def test_every_python_block_runs(document, tiny_data_dir, tmp_path, checkpoint, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", documents(), ids=["readme", "specification"])
-def test_every_shell_command_runs(document, tiny_data_dir, tmp_path, checkpoint):
+def test_every_shell_command_runs(document, tiny_data_dir, tmp_path, checkpoint, example_cells):
     """One that stands in the README and in the specification runs as the README's."""
+    example_cells.write_h5ad(tmp_path / "clustered.h5ad")
     found = commands(document)
     assert len(found) >= 4
     readme = documents()[0]

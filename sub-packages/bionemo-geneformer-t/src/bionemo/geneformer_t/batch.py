@@ -5,12 +5,13 @@ Next-cell positions that are not scored are keys to nobody and queries of no int
 left out here and never computed (DESIGN.md, section 2).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
@@ -34,6 +35,8 @@ class ScoredGenes:
     """Genes of the whole next cell, scored or not."""
     cell: int
     """Row of the next cell in its split."""
+    time_gap: float = math.nan
+    """Time from the current cell to this one; NaN where the model is not told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,10 @@ class TemporalExample:
 
 def _no_contrast() -> Int[Tensor, " 0"]:
     return torch.zeros(0, dtype=torch.int64)
+
+
+def _no_gaps() -> Float[Tensor, " 0"]:
+    return torch.zeros(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,10 @@ class TemporalBatch:
     contrast_left_out: Int[Tensor, " left_out"] = field(default_factory=_no_contrast)
     """Pairs that are not compared, as `context * next cells + next cell`: the next cell is a
     successor of this context too, but was drawn for another."""
+
+    time_gaps: Float[Tensor, " told"] = field(default_factory=_no_gaps)
+    """Time from each next cell's context to it, NaN where the model is not told; empty where no gap
+    is told."""
 
     @property
     def num_contexts(self) -> int:
@@ -116,7 +127,15 @@ def pack(examples: Sequence[TemporalExample]) -> TemporalBatch:
         next_cell_context=torch.tensor(context_of, dtype=torch.int64),
         cells=torch.tensor([example.cell for example in examples], dtype=torch.int64),
         next_cells=torch.tensor([scored.cell for scored in next_cells], dtype=torch.int64),
+        time_gaps=_gaps([scored.time_gap for scored in next_cells]),
     )
+
+
+def _gaps(gaps: Sequence[float]) -> Float[Tensor, " told"]:
+    """Nothing where no gap is told, which is faster."""
+    if all(map(math.isnan, gaps)):
+        return _no_gaps()
+    return torch.tensor(gaps, dtype=torch.float32)
 
 
 def _concatenate(arrays: Sequence[Int[ndarray, " _"]]) -> Int[Tensor, " total"]:

@@ -79,6 +79,8 @@ class BioBertConfig(Settings):
     rank_knots: int = 0
     """Ranks at which the vocabulary head has a separate bias (`model/rank_bias.py`); 0 for one bias
     at all ranks, as in BERT."""
+    time_gaps: bool = False
+    """Whether the time between the two cells of a pair is an input (`model/time_gap.py`)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,6 +154,16 @@ class PairSettings(Settings):
     """Largest fraction of the current cell's genes that is left out in training, which imitates
     shallower sequencing. For each cell and epoch, a fraction between 0 and this value is drawn, and
     each gene is left out with that probability. No genes are left out in validation."""
+    successor_steps: int = 1
+    """Largest number of steps along the graph from a current cell to its next cell, in training and
+    validation: for each pair it is drawn from 1 to this number, and one successor after another."""
+    time_gap_key: str | None = None
+    """Column of obs with the time of each cell. The time between the two cells of a pair is then an
+    input of the model, which can be asked for the cell that is so much later. With `steps`, it is
+    the number of steps along the graph."""
+    time_gap_dropout: float = 0.2
+    """Fraction of the training pairs whose time gap is hidden from the model, so that it can also
+    be asked without one."""
     next_cells_per_cell: int = 1
     """Number of successors drawn for each current cell in a step; the current cell is encoded only
     once for all of them."""
@@ -203,6 +215,7 @@ class PairSettings(Settings):
                 "there are no next cells to draw; set it to 0"
             )
         self._check_contrast()
+        self._check_gaps()
 
     def _check_contrast(self) -> None:
         require_at_least(self, 0, "contrastive_weight")
@@ -221,6 +234,16 @@ class PairSettings(Settings):
                 "its default"
             )
 
+    def _check_gaps(self) -> None:
+        require_at_least(self, 1, "successor_steps")
+        require_fraction(self, "time_gap_dropout")
+        if self.objective == "mlm" and (self.time_gap_key is not None or self.successor_steps > 1):
+            raise ValueError(
+                f"time_gap_key is {self.time_gap_key!r} and successor_steps is "
+                f"{self.successor_steps}, but under objective 'mlm' there is no next cell; leave "
+                "them out"
+            )
+
     @property
     def genes_per_cell(self) -> int:
         """Genes that each of the two cells may keep, or the one cell under `mlm`."""
@@ -230,7 +253,14 @@ class PairSettings(Settings):
 
     def for_scoring(self) -> "PairSettings":
         """The same for cells as they were measured, without what is for training alone."""
-        return replace(self, context_dropout=0.0, resampling_neighbors=0, contrastive_weight=0.0)
+        return replace(
+            self,
+            context_dropout=0.0,
+            resampling_neighbors=0,
+            contrastive_weight=0.0,
+            successor_steps=1,
+            time_gap_key=None,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values of these fields alone, for checkpoints."""

@@ -222,6 +222,8 @@ def most_tokens(
     current = num_genes[cells]
     degree = graph.out_degree[cells]
     following = _longest_successor(graph, num_genes)[cells]
+    if settings.successor_steps > 1:  # a walk may end at any cell
+        following = np.full_like(following, num_genes.max())
     if settings.resampling_neighbors:  # a draw may have more genes than the measured cell
         following = np.full_like(following, settings.genes_per_cell)
     alone = {"identity": current, "random": np.full_like(current, num_genes.max())}

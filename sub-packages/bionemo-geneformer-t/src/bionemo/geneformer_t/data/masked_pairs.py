@@ -5,6 +5,7 @@ process cuts it: a batch is twelve views. PyTorch would pass each tensor in a sh
 its own, which for so many small tensors costs more than making the batch.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, Int32, Integer
+from jaxtyping import Float, Int, Int32, Integer
 from numpy import ndarray
 from torch import Tensor
 
@@ -21,7 +22,8 @@ from bionemo.geneformer_t.data.contrast import Contrast
 from bionemo.geneformer_t.data.masking import ScoredCells
 from bionemo.geneformer_t.ragged import Ragged, offsets_of
 
-_NAMES = tuple(field.name for field in fields(TemporalBatch))
+_GAPS = "time_gaps"
+_NAMES = tuple(field.name for field in fields(TemporalBatch) if field.name != _GAPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +33,24 @@ class PackedBatches:
     values: Int[Tensor, " total"]
     lengths: tuple[int, ...]
     """Of each tensor, in the order of the fields of `TemporalBatch`, batch by batch."""
+    gaps: tuple[Float[Tensor, " _"], ...] = ()
+    """The time gaps of each batch; nothing where the model is told none."""
 
     @classmethod
-    def of(cls, batches: Sequence[Mapping[str, Integer[ndarray, " _"]]]) -> "PackedBatches":
+    def of(
+        cls,
+        batches: Sequence[Mapping[str, Integer[ndarray, " _"]]],
+        gaps: Sequence[Float[ndarray, " _"]] = (),
+    ) -> "PackedBatches":
         """Join batches, each given as the arrays of its fields; those not given are empty."""
         nothing = np.zeros(0, dtype=np.int64)
         arrays = [batch.get(name, nothing) for batch in batches for name in _NAMES]
         values = np.concatenate(arrays, dtype=np.int64)
-        return cls(values=torch.from_numpy(values), lengths=tuple(map(len, arrays)))
+        return cls(
+            values=torch.from_numpy(values),
+            lengths=tuple(map(len, arrays)),
+            gaps=tuple(torch.from_numpy(mine.astype(np.float32)) for mine in gaps),
+        )
 
     @classmethod
     def empty(cls, number: int) -> "PackedBatches":
@@ -49,21 +61,33 @@ class PackedBatches:
     def batches(self) -> Iterator[TemporalBatch]:
         """Each batch, in the memory of all of them."""
         tensors = self.values.split(self.lengths)
-        for first in range(0, len(tensors), len(_NAMES)):
+        for number, first in enumerate(range(0, len(tensors), len(_NAMES))):
             mine = tensors[first : first + len(_NAMES)]
-            yield TemporalBatch(**dict(zip(_NAMES, mine, strict=True)))
+            gaps = {_GAPS: self.gaps[number]} if self.gaps else {}
+            yield TemporalBatch(**dict(zip(_NAMES, mine, strict=True)), **gaps)
 
     def pin_memory(self) -> "PackedBatches":
         """The same batches in page-locked memory, for asynchronous copies to a GPU."""
-        return PackedBatches(values=self.values.pin_memory(), lengths=self.lengths)
+        return PackedBatches(
+            values=self.values.pin_memory(),
+            lengths=self.lengths,
+            gaps=tuple(mine.pin_memory() for mine in self.gaps),
+        )
 
     def __reduce__(self) -> tuple[Callable[..., "PackedBatches"], tuple[Any, ...]]:
         # Half the bytes: tokens, ranks, offsets and rows of cells are all below 2^31.
-        return _from_array, (self.values.numpy().astype(np.int32), self.lengths)
+        gaps = tuple(mine.numpy() for mine in self.gaps)
+        return _from_array, (self.values.numpy().astype(np.int32), self.lengths, gaps)
 
 
-def _from_array(values: Int32[ndarray, " total"], lengths: tuple[int, ...]) -> PackedBatches:
-    return PackedBatches(values=torch.from_numpy(values.astype(np.int64)), lengths=lengths)
+def _from_array(
+    values: Int32[ndarray, " total"], lengths: tuple[int, ...], gaps: tuple[ndarray, ...]
+) -> PackedBatches:
+    return PackedBatches(
+        values=torch.from_numpy(values.astype(np.int64)),
+        lengths=lengths,
+        gaps=tuple(map(torch.from_numpy, gaps)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +108,17 @@ class MaskedPairs:
     """The scored genes of the next cells."""
     contrast: Contrast | None = None
     """For the contrastive term, where there is one."""
+    time_gaps: Float[ndarray, " next_cell"] | None = None
+    """Of each pair, NaN where it is hidden; None where the model is told none."""
 
     def packed(self, sizes: Sequence[int]) -> PackedBatches:
         """As the model takes them: in batches of so many current cells each."""
         first = offsets_of(list(sizes))
         first_next = np.searchsorted(self.context_of, first)
-        bounds = zip(pairwise(first.tolist()), pairwise(first_next.tolist()), strict=True)
-        return PackedBatches.of([self._part(slice(*c), slice(*n)) for c, n in bounds])
+        following = [slice(*bounds) for bounds in pairwise(first_next.tolist())]
+        bounds = zip(pairwise(first.tolist()), following, strict=True)
+        gaps = () if self.time_gaps is None else [self.time_gaps[n] for n in following]
+        return PackedBatches.of([self._part(slice(*c), n) for c, n in bounds], gaps)
 
     def _part(self, contexts: slice, next_cells: slice) -> dict[str, Integer[ndarray, " _"]]:
         """The arrays of a batch of these contexts, whose next cells are these."""
@@ -121,6 +149,7 @@ class MaskedPairs:
                     labels=self.scored.labels[here],
                     num_genes=int(self.num_genes[j]),
                     cell=int(self.next_cells[j]),
+                    time_gap=math.nan if self.time_gaps is None else float(self.time_gaps[j]),
                 )
             )
         return [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Bool, Int, Integer, UInt64
+from jaxtyping import Bool, Float, Int, Integer, UInt64
 from numpy import ndarray
 from torch.utils.data import Dataset
 
@@ -35,7 +35,9 @@ from bionemo.geneformer_t.data.sampling import (
     substreams,
 )
 from bionemo.geneformer_t.data.successor_cache import cached_successors
+from bionemo.geneformer_t.data.time_gaps import TimeGaps, hide
 from bionemo.geneformer_t.data.token_cache import with_cache
+from bionemo.geneformer_t.data.walks import draw_lengths, walk_on
 from bionemo.geneformer_t.graph import NeighborGraph, shuffled_graph
 from bionemo.geneformer_t.ragged import Ragged, places_within
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab
@@ -108,6 +110,9 @@ class TemporalGeneformerDataset(Dataset[Any]):
         is_empty = np.asarray(tokens.num_genes) == 0
         self.tokens = tokens
         self.graph, num_removed = _without_cells(graph, is_empty)
+        key = settings.time_gap_key
+        self.gaps = None if key is None else TimeGaps.of_split(tokens.store, self.graph, key)
+        """The time between the cells of a pair, where the model is told."""
         if settings.shuffle_successors:
             rng = np.random.default_rng([settings.seed, _SHUFFLE_STREAM])
             self.graph = shuffled_graph(self.graph, rng)
@@ -219,9 +224,10 @@ class TemporalGeneformerDataset(Dataset[Any]):
         settings = self.settings
         cells = self.cells[indices]
         keys = stream_keys(settings.seed, epochs, cells)
-        context_of, next_cells = self._draw(cells, keys)
-        order_of_drawing = places_within(np.bincount(context_of, minlength=len(cells)))
-        next_keys = substreams(keys[context_of], order_of_drawing)
+        context_of, next_cells, next_keys = self._first_steps(cells, keys)
+        next_cells, gaps = self._walked(cells[context_of], next_cells, next_keys)
+        if gaps is not None:
+            gaps = hide(gaps, next_keys, settings.time_gap_dropout)
         currents, following = self._encoded(cells, next_cells, next_keys)
         genes = Ragged.of([
             select_tokens(next_cell, currents[i], settings.token_selection_policy)[
@@ -251,7 +257,59 @@ class TemporalGeneformerDataset(Dataset[Any]):
             )
             if settings.contrastive_weight
             else None,
+            time_gaps=gaps,
         )
+
+    def _first_steps(
+        self, cells: Int[ndarray, " cell"], keys: UInt64[ndarray, " cell"]
+    ) -> tuple[Int[ndarray, " drawn"], Int[ndarray, " drawn"], UInt64[ndarray, " drawn"]]:
+        """Which cell each drawn successor belongs to, the successors, and their random streams."""
+        context_of, next_cells = self._draw(cells, keys)
+        order_of_drawing = places_within(np.bincount(context_of, minlength=len(cells)))
+        return context_of, next_cells, substreams(keys[context_of], order_of_drawing)
+
+    def _walked(
+        self,
+        cells: Int[ndarray, " drawn"],
+        next_cells: Int[ndarray, " drawn"],
+        next_keys: UInt64[ndarray, " drawn"],
+    ) -> tuple[Int[ndarray, " drawn"], Float[ndarray, " drawn"] | None]:
+        """Next cells up to `successor_steps` ahead, and the time gaps where there are any.
+
+        Args:
+            cells: The current cell of each next cell.
+            next_cells: One step ahead.
+            next_keys: The random stream of each.
+        """
+        settings, steps = self.settings, np.ones_like(next_cells)
+        follows = self.graph.out_degree[cells] > 0  # others are a cell's own, or any cell
+        if settings.successor_steps > 1:
+            lengths = np.where(follows, draw_lengths(next_keys, settings.successor_steps), 1)
+            next_cells, steps = walk_on(
+                self.graph,
+                next_cells,
+                lengths,
+                next_keys,
+                by_weight=settings.successor_sampling == "weighted",
+            )
+        if self.gaps is None:
+            return next_cells, None
+        return next_cells, np.where(follows, self.gaps.between(cells, next_cells, steps), np.nan)
+
+    def drawn_gaps(self, indices: Int[ndarray, " example"]) -> Float[ndarray, " drawn"]:
+        """Time gaps of some examples in epoch 0, none hidden; NaN where there is none.
+
+        Raises:
+            ValueError: The settings ask for no gaps.
+        """
+        if self.gaps is None:
+            raise ValueError("time_gap_key is None; these pairs have no time gaps")
+        cells = self.cells[indices]
+        keys = stream_keys(self.settings.seed, np.zeros_like(indices), cells)
+        context_of, next_cells, next_keys = self._first_steps(cells, keys)
+        gaps = self._walked(cells[context_of], next_cells, next_keys)[1]
+        assert gaps is not None
+        return gaps
 
     def _encoded(
         self,

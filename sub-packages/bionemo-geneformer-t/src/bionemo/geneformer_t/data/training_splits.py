@@ -114,12 +114,17 @@ class TrainingSplits:
             with_cache(tokens)
 
     def _dataset(self, split: str) -> TemporalGeneformerDataset:
-        scoring = self.settings.for_scoring()
-        with_contrast = replace(scoring, contrastive_weight=self.settings.contrastive_weight)
+        scoring, given = self.settings.for_scoring(), self.settings
+        as_trained = replace(  # the best checkpoint is the best at what is asked for
+            scoring,
+            contrastive_weight=given.contrastive_weight,
+            successor_steps=given.successor_steps,
+            time_gap_key=given.time_gap_key,
+        )
         return TemporalGeneformerDataset.from_folder(
             self.data_dir / split,
             self.vocab,
-            {TRAIN: self.settings, VAL: with_contrast}.get(split, scoring),
+            {TRAIN: given, VAL: as_trained}.get(split, scoring),
             token_cache=self.token_cache,
             store=self.store(split),
         )

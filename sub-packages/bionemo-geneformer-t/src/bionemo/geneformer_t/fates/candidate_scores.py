@@ -62,12 +62,16 @@ class CandidateScorer:
         use_memory: Use the kNN memory where the model has one.
         axes_weight: Weight of the score along the model's canonical axes; where it is not 0, the
             model has axes, and the candidates points along them.
+        time_gap: How far ahead, in the model's unit, for a model that was trained with gaps; None
+            for no gap in particular. The kNN memory and canonical axes know one step alone, so that
+            neither is used with a gap.
         candidates_at_once: Candidates in a block, at most.
         contexts_at_once: Contexts in a batch, at most; fewer where their tables are large.
 
     Raises:
         ValueError: The model was not trained on next cells, has no vocabulary, or has no positions
-            for so many ranks; or a reference is empty.
+            for so many ranks; or a reference is empty; or a gap is given to a model that was
+            trained without, or together with a weight of axes.
     """
 
     def __init__(
@@ -78,10 +82,20 @@ class CandidateScorer:
         *,
         use_memory: bool = True,
         axes_weight: float = 0.0,
+        time_gap: float | None = None,
         candidates_at_once: int = CANDIDATES_AT_ONCE,
         contexts_at_once: int = CONTEXTS_AT_ONCE,
     ) -> None:
         model.require_next_cells()
+        if time_gap is not None:
+            model.required_gaps()
+            use_memory = False
+            if axes_weight:
+                raise ValueError(
+                    f"canonical axes know one step alone; got axes_weight {axes_weight:g} and "
+                    f"time_gap {time_gap:g}. Leave one out"
+                )
+        self.time_gap = time_gap
         self.model = model
         self.candidates = candidates
         self.axes_weight = axes_weight
@@ -189,7 +203,12 @@ class CandidateScorer:
     def _tables(self, contexts: Ragged) -> ContextTables:
         memories = [self._memory]
         return context_tables(
-            self.model, self.candidates, contexts, memories, self._contexts_at_once
+            self.model,
+            self.candidates,
+            contexts,
+            memories,
+            self._contexts_at_once,
+            self.time_gap,
         )
 
 

@@ -41,6 +41,7 @@ def context_tables(
     contexts: Ragged,
     memories: Sequence[KnnInterpolation | None],
     at_once: int = CONTEXTS_AT_ONCE,
+    time_gap: float | None = None,
 ) -> ContextTables:
     """The tables of all contexts, in batches of similar length, the longest first.
 
@@ -50,6 +51,7 @@ def context_tables(
         contexts: Known genes of each in rank order; cut as in training. None is empty.
         memories: A table is made with each; None is the network alone.
         at_once: Contexts in a batch, at most; fewer where their tables are large.
+        time_gap: How far ahead, in the model's unit; None for no gap in particular.
 
     Raises:
         ValueError: The model has no positions for so many genes or ranks.
@@ -58,7 +60,7 @@ def context_tables(
     cells = contexts.truncated(genes_per_cell(model))
     longest, num_ranks = int(cells.lengths.max(initial=0)), candidates.num_ranks
     check_lengths(num_ranks, longest, model.config, vocab)
-    head = _GeneHead(model, candidates)
+    head = _GeneHead(model, candidates, time_gap)
     used = [memory for memory in memories if memory is not None]
     in_hidden = any(memory.mixing.space == HIDDEN for memory in used)
     order = np.argsort(-cells.lengths, kind="stable")
@@ -81,10 +83,13 @@ class _GeneHead:
     """The vocabulary head's rows of genes, and where the candidates' entries are in its logits."""
 
     @torch.inference_mode()
-    def __init__(self, model: NextCellModel, candidates: Candidates) -> None:
+    def __init__(
+        self, model: NextCellModel, candidates: Candidates, time_gap: float | None
+    ) -> None:
         vocab, head = model.required_vocab(), model.net.cls.predictions
         self.model = model
         self.num_ranks = candidates.num_ranks
+        self.gaps = None if time_gap is None else np.array([time_gap])
         self.ranks, self.genes = np.divmod(candidates.entries, len(vocab))
         columns = self.ranks * len(vocab.genes) + np.searchsorted(vocab.gene_ids, self.genes)
         gene_ids = torch.from_numpy(vocab.gene_ids).to(model.device)
@@ -98,7 +103,9 @@ class _GeneHead:
     ) -> tuple[Float[Tensor, "context entry"], Float[ndarray, "context component"]]:
         """The network's, of all entries given each context, and the contexts' points on request."""
         with self.model.computing():
-            hidden, points = _read(self.model, cells, self.num_ranks, with_points=with_points)
+            hidden, points = _read(
+                self.model, cells, self.num_ranks, self.gaps, with_points=with_points
+            )
             logits = F.linear(hidden, self._weight, self._bias).float()
         logits = logits.unflatten(0, (-1, self.num_ranks))
         normalisers = logits.logsumexp(dim=-1)
@@ -106,10 +113,15 @@ class _GeneHead:
 
 
 def _read(
-    model: NextCellModel, cells: Ragged, num_ranks: int, *, with_points: bool
+    model: NextCellModel,
+    cells: Ragged,
+    num_ranks: int,
+    gaps: Float[ndarray, " 1"] | None,
+    *,
+    with_points: bool,
 ) -> tuple[Float[Tensor, "scored feature"], Float[ndarray, "context hidden"]]:
     """What the head sees at every rank of every context, and the contexts as points of memories."""
-    batch = all_masked(cells, num_ranks, model.required_vocab()).to(model.device)
+    batch = all_masked(cells, num_ranks, model.required_vocab(), gaps).to(model.device)
     with evaluating(model):
         hidden = model.net.hidden(batch, model.attention(), keep_contexts=with_points)
     scored, points = hidden, np.zeros((len(cells), 0), dtype=np.float32)

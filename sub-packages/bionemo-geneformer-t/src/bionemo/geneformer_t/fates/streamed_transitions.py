@@ -29,6 +29,7 @@ from bionemo.geneformer_t.fates.later_candidates import (
 from bionemo.geneformer_t.fates.passing_cells import PassingCells, reference_rows
 from bionemo.geneformer_t.fates.transition_matrix import transition_matrix, with_self_loops
 from bionemo.geneformer_t.fates.transition_notes import notes_on_fit, notes_on_rows, nowhere_to_go
+from bionemo.geneformer_t.inference.asked_gaps import asked_gaps
 from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.embedder import OnCells
@@ -97,6 +98,7 @@ def streamed_transitions(
     model.require_next_cells()
     if settings.axes_weight:
         model.required_axes()
+    asked = None if settings.time_gap is None else asked_gaps(model, [settings.time_gap])
     choice, is_square = choice_of(model, settings), candidates is None
     to = candidates or cells
     drawn = PassingCells(reference_rows(cells.source.shape[0], settings.seed))
@@ -112,6 +114,7 @@ def streamed_transitions(
     references = _references(model, settings, drawn)
     scorer = CandidateScorer(
         model, held, references, use_memory=choice.use_memory, axes_weight=choice.axes_weight,
+        time_gap=None if asked is None else float(asked.gaps[0]),
         candidates_at_once=settings.candidates_at_once, contexts_at_once=settings.contexts_at_once,
     )  # fmt: skip
     contexts = CellReader(model, cells.source, settings.min_mapped_counts)
@@ -127,6 +130,7 @@ def streamed_transitions(
     notes = [] if is_square else reader.notes()
     notes += [*contexts.notes(), *notes_on_fit(model, choice, settings, references)]
     notes += marks.notes(has_columns=False) if model.training_cells is not None else []
+    notes += () if asked is None else asked.notes()
     notes += notes_on_rows(num_empty, num_left, len(is_left), settings, is_square=is_square)
     how = {
         "params": {
@@ -138,6 +142,7 @@ def streamed_transitions(
             "time_order": list(settings.time_order or ()),
             "candidates": THEMSELVES if is_square else to.source.where,
             "self_transitions": settings.self_transitions,
+            **({} if asked is None else {"time_gap": float(asked.gaps[0]), "unit": asked.unit}),
             "num_references": 0 if references is None else len(references),
         },
         "fitted": str(model.transitions or "no"),
@@ -159,11 +164,12 @@ def choice_of(model: NextCellModel, settings: TransitionSettings) -> TransitionC
     fitted = fitted_choice(model)
     given = {field.name: getattr(settings, field.name) for field in fields(TransitionChoice)}
     chosen = replace(fitted, **{name: v for name, v in given.items() if v is not None})
-    uses_axes = model.axes is not None and settings.score == "pmi"
+    one_step = settings.time_gap is None
+    uses_axes = model.axes is not None and settings.score == "pmi" and one_step
     return replace(
         chosen,
         num_ranks=ranks_to_score(model, settings.num_ranks, fitted.num_ranks),
-        use_memory=chosen.use_memory and model.memory is not None,
+        use_memory=chosen.use_memory and model.memory is not None and one_step,
         axes_weight=chosen.axes_weight if uses_axes else 0.0,
     )
 

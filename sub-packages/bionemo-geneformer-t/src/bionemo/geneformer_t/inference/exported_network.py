@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bionemo.geneformer_t.model.next_cell_model import NextCellModel, settings_of
+from bionemo.geneformer_t.model.time_gap import TIME_GAP
 from bionemo.geneformer_t.model.weights.pretrained import BIAS, RANK_BIAS
 
 
@@ -35,10 +36,12 @@ def folded_bias(model: NextCellModel) -> Float[Tensor, " vocab"]:
 
 
 def exported_network(model: NextCellModel) -> NextCellModel:
-    """What `export` writes, as a model: the same weights, without memory and bias by rank."""
-    alone = NextCellModel(replace(model.config, rank_knots=0), model.attention_backend)
+    """What `export` writes, as a model: without memory, bias by rank and time gaps."""
+    config = replace(model.config, rank_knots=0, time_gaps=False)
+    alone = NextCellModel(config, model.attention_backend)
     state = {**model.net.state_dict(), BIAS: folded_bias(model)}
-    alone.net.load_state_dict({n: t for n, t in state.items() if n not in RANK_BIAS})
+    own = (*RANK_BIAS, TIME_GAP)
+    alone.net.load_state_dict({n: t for n, t in state.items() if not n.startswith(own)})
     alone.adopt(model.required_vocab(), settings_of(model))
     alone.precision = model.precision
     return alone.to(model.device).eval()

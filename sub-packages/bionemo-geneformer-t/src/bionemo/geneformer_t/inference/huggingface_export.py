@@ -103,6 +103,8 @@ def left_out(model: NextCellModel) -> list[str]:
     found = []
     if model.config.rank_knots:
         found.append("changes of the bias from rank to rank")
+    if model.config.time_gaps:
+        found.append("the time gap")
     if model.memory is not None:
         found.append("memory of training cells")
     return found

@@ -37,6 +37,9 @@ class NextCells:
     """The model's probability of each of these genes at its rank."""
     vocab: GeneVocab
     """Names of the token ids."""
+    time_gap: float | None = None
+    """Time from each current cell to its next cell, in the model's unit; None where none was
+    asked for."""
     ranks: ExpectedRanks | None = None
     """On request: expected normalised ranks of all genes, and those of the current cells."""
 
@@ -53,6 +56,7 @@ def predict_next_cells(
     *,
     batch_size: int = 16,
     max_tokens_per_batch: int | None = None,
+    time_gaps: Float[ndarray, " gap"] | None = None,
     with_ranks: bool = False,
     on_cells: OnCells = int,
 ) -> Iterator[NextCells]:
@@ -68,17 +72,21 @@ def predict_next_cells(
         batch_size: Cells that are predicted at once.
         max_tokens_per_batch: Instead, tokens that are predicted at once, at most, the predicted
             ones included; a longer cell is predicted alone.
+        time_gaps: Predict next cells at each of these gaps, in the model's unit; each context is
+            encoded once for all. They are the network's own predictions, without its memory, which
+            knows next cells of one step alone.
         with_ranks: Also return the expected normalised rank of every gene, over as many ranks as
             `expected_ranks.ranks_that_count` says.
         on_cells: Told how many more cells are done.
 
     Returns:
-        For each block `token_ids`, `genes` and `probabilities`, cells x ranks, and the numbers of
-        the cells that have them (`cells`) and of those without any known gene (`empty`).
+        For each block, and each of its gaps in turn, `token_ids`, `genes` and `probabilities`,
+        cells x ranks, and the numbers of the cells that have them (`cells`) and of those without
+        any known gene (`empty`).
 
     Raises:
-        ValueError: The model has no vocabulary or was not trained on next cells, or more ranks are
-            asked for than it can predict.
+        ValueError: The model has no vocabulary, was not trained on next cells, or not with time
+            gaps that are asked for, or more ranks are asked for than it can predict.
 
     Example:
         >>> from bionemo.geneformer_t.ragged import Ragged
@@ -88,58 +96,71 @@ def predict_next_cells(
         >>> found.genes, found.probabilities
     """
     model.require_next_cells()
+    if time_gaps is not None:
+        model.required_gaps()
+    num_gaps = 1 if time_gaps is None else len(time_gaps)
     first, most, vocab = 0, genes_per_cell(model), model.required_vocab()
     counting = ranks_that_count(model, most) if with_ranks else 0
     asked = max(counting, num_predictions)
     if counting:
-        batch_size = max(1, min(batch_size, NUMBERS_AT_ONCE // (asked * len(vocab))))
+        batch_size = max(1, min(batch_size, NUMBERS_AT_ONCE // (num_gaps * asked * len(vocab))))
     with evaluating(model):
         for block in blocks:
             cells = block.truncated(most)
             filled = np.flatnonzero(cells.lengths)
-            lengths = cells.lengths[filled] + SPECIALS_PER_CONTEXT + asked
-            token_ids = np.zeros((len(filled), num_predictions), dtype=np.int64)
-            probabilities = np.zeros((len(filled), num_predictions), dtype=np.float32)
-            following = np.zeros((len(filled), len(vocab.genes) if counting else 0), np.float32)
+            lengths = cells.lengths[filled] + SPECIALS_PER_CONTEXT + num_gaps * asked
+            shape = (num_gaps, len(filled))
+            token_ids = np.zeros((*shape, num_predictions), dtype=np.int64)
+            probabilities = np.zeros((*shape, num_predictions), dtype=np.float32)
+            following = np.zeros((*shape, len(vocab.genes) if counting else 0), np.float32)
             for batch in _batches(lengths, batch_size, max_tokens_per_batch):
                 contexts = cells.take(filled[batch])
-                found = _predict(model, contexts, num_predictions, counting)
-                token_ids[batch], probabilities[batch] = found[:2]
-                following[batch] = found[2]
+                found = _predict(model, contexts, num_predictions, counting, time_gaps)
+                token_ids[:, batch], probabilities[:, batch] = found[:2]
+                following[:, batch] = found[2]
                 on_cells(len(batch))
             on_cells(len(cells) - len(filled))
-            yield NextCells(
-                cells=first + filled,
-                empty=first + np.flatnonzero(cells.lengths == 0),
-                token_ids=token_ids,
-                probabilities=probabilities,
-                vocab=vocab,
-                ranks=ExpectedRanks(
-                    following=following,
-                    current=current_ranks(cells.take(filled), counting, vocab.gene_ids, len(vocab)),
+            current = current_ranks(cells.take(filled), counting, vocab.gene_ids, len(vocab))
+            for gap in range(num_gaps):
+                yield NextCells(
+                    cells=first + filled,
+                    empty=first + np.flatnonzero(cells.lengths == 0),
+                    token_ids=token_ids[gap],
+                    probabilities=probabilities[gap],
+                    vocab=vocab,
+                    time_gap=None if time_gaps is None else float(time_gaps[gap]),
+                    ranks=ExpectedRanks(following=following[gap], current=current)
+                    if counting
+                    else None,
                 )
-                if counting
-                else None,
-            )
             first += len(cells)
 
 
 @torch.inference_mode()
 def _predict(
-    model: NextCellModel, contexts: Ragged, num_ranks: int, counting: int
-) -> tuple[Int[ndarray, "cell rank"], Float[ndarray, "cell rank"], Float[ndarray, "cell gene"]]:
+    model: NextCellModel,
+    contexts: Ragged,
+    num_ranks: int,
+    counting: int,
+    time_gaps: Float[ndarray, " gap"] | None,
+) -> tuple[
+    Int[ndarray, "gap cell rank"], Float[ndarray, "gap cell rank"], Float[ndarray, "gap cell gene"]
+]:
     """Genes of the first ranks, their probabilities, and normalised ranks over those counting."""
-    vocab = model.required_vocab()
-    asked = model.rank_distributions(contexts, max(num_ranks, counting))
-    log_probs = asked[:, :num_ranks]
-    chosen = most_probable_genes(log_probs)
-    probabilities = log_probs.gather(-1, chosen[..., None])[..., 0].exp()
-    ranks = (
-        expected_ranks(asked[:, :counting], contexts.lengths, vocab.gene_ids)
+    vocab, most = model.required_vocab(), max(num_ranks, counting)
+    if time_gaps is None:
+        asked = model.rank_distributions(contexts, most)[None]
+    else:
+        asked = model.gap_distributions(contexts, most, time_gaps).transpose(0, 1)
+    chosen = torch.stack([most_probable_genes(of_gap[:, :num_ranks]) for of_gap in asked])
+    probabilities = asked[:, :, :num_ranks].gather(-1, chosen[..., None])[..., 0].exp()
+    ranks = [
+        expected_ranks(of_gap[:, :counting], contexts.lengths, vocab.gene_ids)
         if counting
         else np.zeros((len(contexts), 0), dtype=np.float32)
-    )
-    return chosen.cpu().numpy(), probabilities.cpu().numpy(), ranks
+        for of_gap in asked
+    ]
+    return chosen.cpu().numpy(), probabilities.cpu().numpy(), np.stack(ranks)
 
 
 def _batches(

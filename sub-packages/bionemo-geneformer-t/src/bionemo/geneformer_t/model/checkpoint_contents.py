@@ -14,6 +14,7 @@ from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.model.canonical_axes import CanonicalAxes
 from bionemo.geneformer_t.model.isolation import ISOLATION_RULE_VERSION
 from bionemo.geneformer_t.model.knn_memory import HIDDEN, KnnInterpolation
+from bionemo.geneformer_t.model.time_gap import TrainedGaps
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.weight_checks import DamagedWeightsError
 from bionemo.geneformer_t.model.weights.pretrained import CHECKPOINT_KEY
@@ -26,7 +27,7 @@ from bionemo.geneformer_t.vocab import GeneVocab
 T = TypeVar("T")
 _WITH_VALUES = (
     "vocab", "pair_settings", "start", "provenance", "axes", "memory", "training_cells",
-    "transitions",
+    "transitions", "time_gaps",
 )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ class CheckpointEntry:
     memory: KnnInterpolation | None
     training_cells: TrainingCells | None
     transitions: TransitionFit | None
+    time_gaps: TrainedGaps | None
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> "CheckpointEntry":
@@ -67,6 +69,7 @@ class CheckpointEntry:
             memory=read("memory", KnnInterpolation.from_dict),
             training_cells=read("training_cells", TrainingCells.from_dict),
             transitions=read("transitions", TransitionFit.from_dict),
+            time_gaps=read("time_gaps", TrainedGaps.from_dict),
         )
 
     def check_axes(self) -> None:

@@ -50,13 +50,24 @@ class Embeddings(nn.Module):
         ids: Int[Tensor, " token"],
         positions: Int[Tensor, " token"],
         segments: Int[Tensor, " token"],
+        of_last: Float[Tensor, "last_token hidden"] | None = None,
     ) -> Float[Tensor, "token hidden"]:
-        """Embed packed tokens; a segment is its own token type (`Segment`)."""
+        """Embed packed tokens; a segment is its own token type (`Segment`).
+
+        Args:
+            ids: Tokens.
+            positions: Their position ids.
+            segments: Their segments.
+            of_last: Further vectors, which are added to those of the last tokens.
+        """
         summed = (
             self.word_embeddings(ids)
             + self.position_embeddings(positions)
             + self.token_type_embeddings(segments)
         )
+        if of_last is not None:
+            first = len(ids) - len(of_last)
+            summed = torch.cat([summed[:first], summed[first:] + of_last])
         return self.dropout(self.LayerNorm(summed))
 
 

@@ -21,6 +21,7 @@ from bionemo.geneformer_t.model.isolation import Segment
 from bionemo.geneformer_t.model.layer import Embeddings, Layer
 from bionemo.geneformer_t.model.products import Linear
 from bionemo.geneformer_t.model.rank_bias import RankBias
+from bionemo.geneformer_t.model.time_gap import TimeGapEmbedding
 from bionemo.geneformer_t.model.vocabulary_loss import summed_cross_entropy
 
 
@@ -84,6 +85,7 @@ class IsolatedBert(nn.Module):
         scored: Sequence[CellOffsets],
         attend: Attention,
         *,
+        gap_vectors: Float[Tensor, "scored hidden"] | None = None,
         keep_contexts: bool = False,
     ) -> Float[Tensor, "token hidden"]:
         """Encode scored positions; those of next cells of context i attend to context i.
@@ -96,6 +98,7 @@ class IsolatedBert(nn.Module):
             scored: Where the positions of each context begin and end, in one or several segments of
                 queries.
             attend: The attention backend.
+            gap_vectors: What the time gap adds at each scored position.
             keep_contexts: Encode the contexts to the end too; they come first in the result. Else
                 the last layer computes no more of them than their keys and values.
         """
@@ -107,6 +110,7 @@ class IsolatedBert(nn.Module):
             torch.cat([context_ids, scored_ids]),
             torch.cat([positions_within(contexts), positions]),
             torch.cat(segments),
+            gap_vectors,
         )
         last = self.layers[-1]
         for layer in self.layers:
@@ -210,6 +214,7 @@ class NextCellBert(nn.Module):
         self.config = config
         self.bert = IsolatedBert(config)
         self.cls = Head(config, self.bert.embeddings.word_embeddings)
+        self.time_gap = TimeGapEmbedding(config) if config.time_gaps else None
         self.apply(self._initialise)
 
     def forward(
@@ -250,6 +255,7 @@ class NextCellBert(nn.Module):
             ),
             [CellOffsets.of(scored_offsets_per_context(batch)), CellOffsets.of(asked)],
             attend,
+            gap_vectors=self.gap_vectors(batch, num_compared=len(ranks)),
         )
         scored, compared = hidden.split([batch.num_scored, len(ranks)])
         head = self.cls.predictions
@@ -291,8 +297,29 @@ class NextCellBert(nn.Module):
             scored_positions(batch, self.config),
             [CellOffsets.of(scored_offsets_per_context(batch))],
             attend,
+            gap_vectors=self.gap_vectors(batch),
             keep_contexts=keep_contexts,
         )
+
+    def gap_vectors(
+        self, batch: TemporalBatch, num_compared: int = 0
+    ) -> Float[Tensor, "scored_and_compared hidden"] | None:
+        """What time gaps add at the scored positions; None where no gap is told.
+
+        Args:
+            batch: Contexts and scored positions.
+            num_compared: Positions after these that are asked without a gap.
+
+        Raises:
+            ValueError: A gap is told to a model that was trained without gaps.
+        """
+        if not len(batch.time_gaps):
+            return None
+        if self.time_gap is None:
+            raise ValueError("this model was trained without time gaps and cannot be told one")
+        of_cells = self.time_gap(batch.time_gaps)
+        vectors = of_cells.repeat_interleave(batch.scored_offsets.diff(), dim=0)
+        return F.pad(vectors, (0, 0, 0, num_compared)) if num_compared else vectors
 
     def _hidden_in_contexts(
         self, batch: TemporalBatch, attend: Attention

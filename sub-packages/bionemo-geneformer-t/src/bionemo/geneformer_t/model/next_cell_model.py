@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy import ndarray
 from torch import Tensor, nn
 
 from bionemo.geneformer_t.batch import TemporalBatch
@@ -32,6 +33,7 @@ from bionemo.geneformer_t.model.prediction import (
     gene_log_probs,
     genes_of_rows,
 )
+from bionemo.geneformer_t.model.time_gap import TrainedGaps
 from bionemo.geneformer_t.model.transition_fit import TransitionFit
 from bionemo.geneformer_t.model.weight_checks import WEIGHTS, check_finite
 from bionemo.geneformer_t.model.weights.lora import SCALE, has_adapters, merge_adapters
@@ -64,6 +66,7 @@ class NextCellModel(nn.Module):
         self.memory: KnnInterpolation | None = None
         self.training_cells: TrainingCells | None = None
         self.transitions: TransitionFit | None = None
+        self.time_gaps: TrainedGaps | None = None
         self.precision: InferencePrecision = "32-true"
         self.loaded_from: Path | None = None
 
@@ -155,6 +158,20 @@ class NextCellModel(nn.Module):
             )
         return self.axes
 
+    def required_gaps(self) -> TrainedGaps:
+        """The time gaps that the model was trained on.
+
+        Raises:
+            ValueError: None.
+        """
+        if self.time_gaps is None:
+            raise ValueError(
+                "this model was trained without time gaps and cannot be asked how far ahead to "
+                "look; train it with time_gap_key (`--time_gap_key day`, or `steps` for steps "
+                "along the graph)"
+            )
+        return self.time_gaps
+
     def require_next_cells(self) -> None:
         """Refuse to predict from weights that were never trained on next cells.
 
@@ -180,6 +197,7 @@ class NextCellModel(nn.Module):
             memory=self.memory,
             training_cells=self.training_cells,
             transitions=self.transitions,
+            time_gaps=self.time_gaps,
         )
 
     def read_entry(self, checkpoint: dict[str, Any]) -> None:
@@ -204,6 +222,7 @@ class NextCellModel(nn.Module):
         self.axes = entry.axes or self.axes
         self.memory = entry.memory or self.memory
         self.transitions = entry.transitions or self.transitions
+        self.time_gaps = entry.time_gaps or self.time_gaps
         self.training_cells = self.training_cells or entry.training_cells
         if entry.provenance is not None and self.provenance is not None:
             source = entry.provenance.pretrained
@@ -212,6 +231,32 @@ class NextCellModel(nn.Module):
             self.provenance = self.provenance or entry.provenance
 
     # --- prediction ---------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def gap_distributions(
+        self, contexts: Ragged, num_ranks: int, time_gaps: Float[ndarray, " gap"]
+    ) -> Float[Tensor, "context gap rank vocab"]:
+        """Log-probabilities of genes at ranks 1 to `num_ranks` of next cells at several time gaps.
+
+        Each context is encoded once for all gaps. They are the network's own: the kNN memory knows
+        successors of one step alone, and has no part in them.
+
+        Args:
+            contexts: Genes of each current cell in rank order, without special tokens.
+            num_ranks: Ranks of the next cell.
+            time_gaps: From current to next cell, in the model's unit; NaN for none.
+
+        Raises:
+            ValueError: The model was trained without gaps; has no vocabulary; or there are more
+                tokens or ranks than positions.
+        """
+        vocab = self.required_vocab()
+        check_lengths(num_ranks, int(contexts.lengths.max(initial=0)), self.config, vocab)
+        batch = all_masked(contexts, num_ranks, vocab, time_gaps).to(self.device)
+        with self.computing():
+            logits = self.net(batch, self.attention())
+        log_probs = gene_log_probs(logits, vocab)
+        return log_probs.unflatten(0, (len(contexts), len(time_gaps), num_ranks))
 
     @torch.no_grad()
     def rank_distributions(

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from bionemo.geneformer_t.batch import TemporalBatch
@@ -99,21 +100,40 @@ def framed_cells(contexts: Ragged, vocab: GeneVocab) -> Ragged:
     return contexts.framed([vocab.ids[CLS]], [vocab.ids[SEP]])
 
 
-def all_masked(contexts: Ragged, num_ranks: int, vocab: GeneVocab) -> TemporalBatch:
-    """A batch that asks for ranks 1 to `num_ranks` of the next cell of each context."""
+def all_masked(
+    contexts: Ragged,
+    num_ranks: int,
+    vocab: GeneVocab,
+    time_gaps: Float[ndarray, " gap"] | None = None,
+) -> TemporalBatch:
+    """A batch that asks for ranks 1 to `num_ranks` of the next cell of each context.
+
+    Args:
+        contexts: Genes of each current cell in rank order, without special tokens.
+        num_ranks: Ranks of the next cell.
+        vocab: The model's.
+        time_gaps: Ask for a next cell at each of these gaps instead of one without.
+    """
     framed = framed_cells(contexts, vocab)
     cells = torch.arange(len(contexts))
-    ranks = torch.arange(1, num_ranks + 1).repeat(len(contexts))
+    num_gaps = 1 if time_gaps is None else len(time_gaps)
+    context_of = cells.repeat_interleave(num_gaps)
+    ranks = torch.arange(1, num_ranks + 1).repeat(len(context_of))
+    gaps = {}
+    if time_gaps is not None:
+        told = torch.from_numpy(time_gaps.astype(np.float32))
+        gaps = {"time_gaps": told.repeat(len(contexts))}
     return TemporalBatch(
         context_ids=torch.from_numpy(framed.values),
         context_offsets=torch.from_numpy(framed.offsets),
         scored_ids=torch.full_like(ranks, vocab.ids[MASK]),
         scored_ranks=ranks,
         scored_labels=torch.full_like(ranks, NO_LABEL),
-        scored_offsets=torch.arange(len(contexts) + 1) * num_ranks,
-        next_cell_context=cells,
+        scored_offsets=torch.arange(len(context_of) + 1) * num_ranks,
+        next_cell_context=context_of,
         cells=cells,
-        next_cells=torch.full_like(cells, -1),
+        next_cells=torch.full_like(context_of, -1),
+        **gaps,
     )
 
 

@@ -123,6 +123,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         dropout_prob: float | None = None,
         num_positions: int | None = None,
         rank_knots: int | None = None,
+        time_gaps: bool = False,
         seed: int = 42,
         **training: Any,
     ) -> "TemporalGeneformerModel":
@@ -139,6 +140,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
                 checkpoint's.
             num_positions: Rows of the position table; more than the checkpoint has are appended.
             rank_knots: See `BioBertConfig`; by default the checkpoint's.
+            time_gaps: See `BioBertConfig`; the map starts at zero, whatever the checkpoint has.
             seed: Draws what has no pretrained weights; `start` lists it.
             training: What the constructor takes beside `config`.
 
@@ -154,6 +156,7 @@ class TemporalGeneformerModel(NextCellModel, L.LightningModule):
         config = changed(
             pretrained.config, position_scheme, dropout_prob, num_positions, rank_knots
         )
+        config = replace(config, time_gaps=time_gaps)
         transferred = transfer_vocabulary(pretrained, vocab, config, seed)
         model = cls(transferred.config, **training)
         model.net.load_state_dict(transferred.state)

@@ -76,6 +76,10 @@ class TransitionSettings(Settings):
     """Score of a candidate: its log-probability given the cell minus the log of its mean
     probability over reference cells (`pmi`), or the log-probability alone (`likelihood`), which
     prefers typical cells."""
+    time_gap: str | None = None
+    """How far ahead, for a checkpoint that was trained with time_gap_key: a number in its unit, or
+    with a unit of time (`"3 days"`). Scores are then those of the network alone, because memory and
+    canonical axes know one step only. By default one step, of no length in particular."""
     time_key: str | None = None
     """Column of obs with time points. If given, the candidates of a cell are the cells of the next
     time point only; by default all cells are candidates."""
@@ -100,6 +104,11 @@ class TransitionSettings(Settings):
         require_at_least(self, 0, "axes_weight")
         require_positive(self, "temperature")
         require_fraction(self, "min_mapped_counts")
+        if self.time_gap is not None and (self.axes_weight or self.use_memory):
+            raise ValueError(
+                f"time_gap is {self.time_gap!r}, and the memory and the canonical axes of a model "
+                "know one step alone; leave use_memory and axes_weight out"
+            )
         if self.axes_weight and self.score != "pmi":
             raise ValueError(
                 f"axes_weight is {self.axes_weight:g}, and canonical axes are part of the score "

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bionemo.geneformer_t.config import BioBertConfig
 from bionemo.geneformer_t.model.rank_bias import knots
+from bionemo.geneformer_t.model.time_gap import NUM_FEATURES
 from bionemo.geneformer_t.some_names import some_names
 
 HYPER_PARAMETERS, WEIGHTS = "hyper_parameters", "state_dict"
@@ -88,6 +89,11 @@ def check_sizes(config: BioBertConfig, state: Mapping[str, Any], prefix: str = "
     held, claimed = found.get("rank_knots", 0), config.rank_knots
     if claimed > _MOST_KNOTS or (len(knots(claimed)) if claimed else 0) != held:
         wrong.append(f"rank_knots is {claimed:,} in the settings and {held} in the weights")
+    if config.time_gaps != ("time_gaps" in found):
+        wrong.append(
+            f"time_gaps is {config.time_gaps} in the settings, and the weights have "
+            f"{'a' if 'time_gaps' in found else 'no'} map of them"
+        )
     if wrong:
         raise DamagedWeightsError(
             f"its weights do not match its own settings: {'; '.join(wrong)}. Copy or write it again"
@@ -169,6 +175,9 @@ def _sizes(state: Mapping[str, Any]) -> dict[str, int]:
     bias = shapes.get("cls.predictions.rank_bias.change", ())
     if len(bias) == 2:
         found["rank_knots"] = bias[1]
+    gap_map = shapes.get("time_gap.weight", ())
+    if tuple(gap_map) == (found.get("hidden_size"), NUM_FEATURES):
+        found["time_gaps"] = 1
     return found
 
 

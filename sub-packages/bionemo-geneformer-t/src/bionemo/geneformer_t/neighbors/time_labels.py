@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from bionemo.geneformer_t.neighbors.builder_input import BuilderSettings
-from bionemo.geneformer_t.neighbors.time_units import TimeUnit, time_unit
+from bionemo.geneformer_t.neighbors.time_units import TimeUnit, time_unit, unit_name
 from bionemo.geneformer_t.obs_columns import obs_column
 from bionemo.geneformer_t.some_names import some_names
 
@@ -30,6 +30,8 @@ _LABEL = re.compile(
     r"(?P<number>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)[ _]*"
     r"(?P<after>[a-z ._]*)"
 )
+_STAGES = "stages"
+"""The unit of times that are places in an order."""
 _MISSING = {"", "nan", "none", "na", "n/a", "<na>", "unknown"}
 _REMEDY = (
     "give the labels in their order: time_order=('first', 'second', ...), "
@@ -93,6 +95,37 @@ def joined_time_values(
 def times_of(obs: pd.DataFrame, settings: BuilderSettings) -> Float[ndarray, " cell"]:
     """The time of each cell, from the column of obs that `time_key` names (see `time_values`)."""
     return time_values(obs_column(obs, settings.time_key, "time_key"), settings.time_order)
+
+
+def unit_of_times(
+    labels: "pd.Series[Any]", key: str, order: Sequence[str] | None = None
+) -> tuple[str, float | None]:
+    """What differences of `time_values` are counted in, and its length in days.
+
+    Where times are no numbers but stages in an order, it is `stages`; where neither the labels nor
+    the name of their column say it, it is called as the column is. The length of both is None.
+
+    Args:
+        labels: One label for each cell.
+        key: Name of their column.
+        order: The labels from early to late, where it was given.
+    """
+    if order is not None:
+        return _STAGES, None
+    held, of_cell = _coded(labels)
+    texts = sorted(
+        {str(held[code]).strip() for code in np.unique(of_cell) if not _is_missing(held[code])}
+    )
+    try:
+        words = {parts[0] for parts in map(_parse, texts) if parts is not None}
+        parse_times(texts)
+    except ValueError:  # an ordered categorical of labels that are no times
+        return _STAGES, None
+    if len(words) > 1:
+        return unit_name(TimeUnit(1.0, "")), 1.0
+    word = (words - {""}).pop() if words - {""} else key.lower().replace("_", " ")
+    unit = time_unit(word)
+    return (key, None) if unit is None else (unit_name(unit), unit.days)
 
 
 def parse_times(labels: Sequence[str]) -> dict[str, float]:

@@ -89,6 +89,15 @@ class TimeUnit:
         return number * self.days + self.offset
 
 
+_NAMES = {_DAYS[name]: name for name in ("minutes", "hours", "days", "weeks", "months", "years")}
+"""Length in days -> what so long a unit is called."""
+
+
+def unit_name(unit: TimeUnit) -> str:
+    """What differences of times of this unit are counted in, such as `days`."""
+    return _NAMES[unit.days]
+
+
 def time_unit(words: str) -> TimeUnit | None:
     """The unit and origin that the words of a label name, in lower case; None where they do not."""
     if words in _KNOWN:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bionemo.geneformer_t.counts.source import CountSource
+    from bionemo.geneformer_t.inference.asked_gaps import AskedGaps
     from bionemo.geneformer_t.inference.cell_marks import CellMarks
     from bionemo.geneformer_t.inference.next_cell import NextCells
     from bionemo.geneformer_t.model.next_cell_model import NextCellModel
@@ -51,6 +52,9 @@ class PredictSettings(Settings):
     current cell, and its difference from the average prediction."""
     num_predictions: int = 10
     """Number of ranks of the next cell to predict, from the top."""
+    time_gap: tuple[str, ...] | None = None
+    """How far ahead to predict, for a model that was trained with time_gap_key: one number or
+    several, in the unit of the model, or with a unit of time (`"3 days"`). An .h5ad holds one."""
     batch_size: int = 16
     """Number of cells to predict at once."""
     max_tokens_per_batch: int | None = None
@@ -66,6 +70,11 @@ class PredictSettings(Settings):
         super().__post_init__()
         if self.output.suffix not in ENDINGS:
             raise ValueError(f"output must end in {' or '.join(ENDINGS)}; got {self.output}")
+        if self.time_gap is not None and len(self.time_gap) > 1 and self.output.suffix != ".csv":
+            raise ValueError(
+                f"time_gap: an .h5ad holds the next cells of one gap; got {len(self.time_gap)} and "
+                f"{self.output}. Give one, or write a .csv"
+            )
         require_at_least(self, 1, "num_predictions", "batch_size", "max_tokens_per_batch")
         require_fraction(self, "min_mapped_counts")
 
@@ -83,6 +92,7 @@ def predict(settings: PredictSettings) -> Path:
 
     from bionemo.geneformer_t.data.cell_store import H5AD
     from bionemo.geneformer_t.files import require_other_file, require_writable
+    from bionemo.geneformer_t.inference.asked_gaps import asked_gaps
     from bionemo.geneformer_t.inference.cell_marks import CellMarks
     from bionemo.geneformer_t.inference.cell_reader import CellReader
     from bionemo.geneformer_t.inference.checkpoint import load_model
@@ -95,6 +105,7 @@ def predict(settings: PredictSettings) -> Path:
     source_file = settings.input / H5AD if settings.input.is_dir() else settings.input
     require_other_file(settings.output, {"input": source_file, "checkpoint": settings.checkpoint})
     model = load_model(settings.checkpoint, settings.precision)
+    asked = None if settings.time_gap is None else asked_gaps(model, settings.time_gap)
     with (
         _counts(model, settings) as (source, given, notes, obs),
         Progress("predicting", source.shape[0], "cell") as bar,
@@ -107,6 +118,7 @@ def predict(settings: PredictSettings) -> Path:
             settings.num_predictions,
             batch_size=settings.batch_size,
             max_tokens_per_batch=settings.max_tokens_per_batch,
+            time_gaps=None if asked is None else asked.gaps,
             with_ranks=settings.expected_ranks and settings.output.suffix == ".h5ad",
             on_cells=bar.update,
         )
@@ -114,16 +126,17 @@ def predict(settings: PredictSettings) -> Path:
         blocks = chain([first], predicted)
         symbols = symbols_of(first.vocab, source.genes, reader.encoder.token_of_column)
         if settings.output.suffix == ".csv":
-            _write_csv(blocks, source.cell_ids, symbols, marks, settings.output)
+            _write_csv(blocks, source.cell_ids, symbols, marks, asked, settings.output)
         else:
-            params = _params(settings, model)
+            params = _params(settings, model, asked)
             write_predictions(blocks, source.cell_ids, symbols, settings.output, params, marks)
     print(
         f"{reader.num_cells - reader.num_empty:,} cells predicted, {reader.num_empty:,} left out "
         f"because they express no known gene; {reader.num_known:,} of "
         f"{reader.num_known + reader.num_unknown:,} genes of the input are known to the checkpoint"
     )
-    for note in (*notes, *given.notes_on_rounding, *reader.notes(), *marks.notes()):
+    told = () if asked is None else asked.notes()
+    for note in (*notes, *given.notes_on_rounding, *reader.notes(), *marks.notes(), *told):
         print(f"note: {note}")
     readable = readable_names(first.vocab, symbols)
     for row, cell in enumerate(first.cells[:_PREVIEW]):
@@ -174,7 +187,11 @@ def _counts(
 
 
 def tidy(
-    predicted: "NextCells", names: Sequence[str], symbols: Sequence[str], marks: "CellMarks"
+    predicted: "NextCells",
+    names: Sequence[str],
+    symbols: Sequence[str],
+    marks: "CellMarks",
+    asked: "AskedGaps | None" = None,
 ) -> "pd.DataFrame":
     """One line for each cell and rank: cell, rank, gene, probability, symbols if any is known.
 
@@ -183,6 +200,8 @@ def tidy(
         names: Of all current cells.
         symbols: Of each token; empty where it is not known.
         marks: What is known of the cells; a column for each mark.
+        asked: The time gaps that were asked for; that of the prediction becomes a column, beside
+            whether it is outside those of training.
     """
     import numpy as np
     import pandas as pd
@@ -191,6 +210,7 @@ def tidy(
     return pd.DataFrame(
         {
             "cell": np.repeat([names[cell] for cell in predicted.cells], num_ranks),
+            **_gap_columns(predicted, asked),
             "rank": np.tile(np.arange(1, num_ranks + 1), num_cells),
             "gene": predicted.genes.ravel(),
             "probability": predicted.probabilities.ravel(),
@@ -207,22 +227,32 @@ def tidy(
     )
 
 
+def _gap_columns(predicted: "NextCells", asked: "AskedGaps | None") -> dict[str, object]:
+    if asked is None or predicted.time_gap is None:
+        return {}
+    (place,) = (asked.gaps == predicted.time_gap).nonzero()[0]
+    return {"time_gap": predicted.time_gap, "outside_trained_gaps": bool(asked.is_outside[place])}
+
+
 def _write_csv(
     blocks: "Iterable[NextCells]",
     names: Sequence[str],
     symbols: Sequence[str],
     marks: "CellMarks",
+    asked: "AskedGaps | None",
     path: Path,
 ) -> None:
     from bionemo.geneformer_t.files import whole_file
 
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         for number, block in enumerate(blocks):
-            table = tidy(block, names, symbols, marks)
+            table = tidy(block, names, symbols, marks, asked)
             table.to_csv(file, index=False, header=number == 0, float_format="%.6g")
 
 
-def _params(settings: PredictSettings, model: "NextCellModel") -> dict[str, object]:
+def _params(
+    settings: PredictSettings, model: "NextCellModel", asked: "AskedGaps | None"
+) -> dict[str, object]:
     """What was predicted with what, as an .h5ad can hold it."""
     from bionemo.geneformer_t.inference.expected_ranks import ranks_that_count
     from bionemo.geneformer_t.inference.model_fingerprint import model_fingerprint
@@ -235,6 +265,9 @@ def _params(settings: PredictSettings, model: "NextCellModel") -> dict[str, obje
         "use_raw": settings.use_raw,
         "round_counts": settings.round_counts,
         "precision": settings.precision,
+        **(
+            {} if asked is None else {"time_gap": float(asked.gaps[0]), "time_gap_unit": asked.unit}
+        ),
         "checkpoint": settings.checkpoint.name,
         "model": model_fingerprint(model),
     }

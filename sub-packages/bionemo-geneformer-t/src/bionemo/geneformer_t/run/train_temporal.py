@@ -85,9 +85,6 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
 
     from bionemo.geneformer_t.data.temporal_datamodule import TemporalGeneformerDataModule
     from bionemo.geneformer_t.report.figures.loss_curve import loss_curve
-    from bionemo.geneformer_t.training.add_canonical_axes import add_canonical_axes
-    from bionemo.geneformer_t.training.add_knn_memory import add_memory
-    from bionemo.geneformer_t.training.add_transitions import add_transitions
     from bionemo.geneformer_t.training.initial_weights import (
         read_start,
         report_coverage,
@@ -96,6 +93,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     )
     from bionemo.geneformer_t.training.run_files import CHECKPOINTS, LOSS_CURVE, METRICS_FILE
     from bionemo.geneformer_t.training.run_folder import checkpoint_to_resume
+    from bionemo.geneformer_t.training.trained_gaps import set_trained_gaps
     from bionemo.geneformer_t.training.trainer import (
         make_trainer,
         validation_interval,
@@ -127,6 +125,7 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     model.training_cells = training_cells_of(data.train)
     report_coverage(settings, model, data)
     if resume is None:
+        set_trained_gaps(model, data.train)
         set_weights_from_cells(settings, model, data)
     steps = 0 if resume is None else resume.steps
     is_used = settings.resume_from_checkpoint is not None
@@ -143,12 +142,25 @@ def _train(settings: TrainSettings, lock: "RunLock | None") -> _Trained:
     path = Path(best) if best else settings.output_dir / CHECKPOINTS / "last.ckpt"
     logger.info("best checkpoint: %s", path)
     if trainer.is_global_zero:
-        add_canonical_axes(path, data.train, data.val, settings.seed)
-        if settings.successor_memory:
-            add_memory(settings, data, path)
-        add_transitions(path, data.train, data.val, settings.seed)
+        _complete(path, settings, data)
     trainer.strategy.barrier("the best checkpoint is complete")
     return _Trained(path, data, trainer.is_global_zero)
+
+
+def _complete(
+    checkpoint: Path, settings: TrainSettings, data: "TemporalGeneformerDataModule"
+) -> None:
+    """Write into the best checkpoint what is fitted to its weights."""
+    from bionemo.geneformer_t.training.add_canonical_axes import add_canonical_axes
+    from bionemo.geneformer_t.training.add_gap_sharpness import add_gap_sharpness
+    from bionemo.geneformer_t.training.add_knn_memory import add_memory
+    from bionemo.geneformer_t.training.add_transitions import add_transitions
+
+    add_canonical_axes(checkpoint, data.train, data.val, settings.seed)
+    if settings.successor_memory:
+        add_memory(settings, data, checkpoint)
+    add_transitions(checkpoint, data.train, data.val, settings.seed)
+    add_gap_sharpness(checkpoint, data.val, settings.pair_settings())
 
 
 if __name__ == "__main__":

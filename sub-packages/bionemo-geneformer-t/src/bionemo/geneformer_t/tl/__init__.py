@@ -14,14 +14,15 @@ from bionemo.geneformer_t.tl.embeddings import embed
 from bionemo.geneformer_t.tl.fate_drivers import drivers
 from bionemo.geneformer_t.tl.perturbations import perturb
 from bionemo.geneformer_t.tl.predictions import predict
+from bionemo.geneformer_t.tl.time_between import time_between
 
 if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
     from bionemo.geneformer_t.run.in_memory.evaluate import evaluate
     from bionemo.geneformer_t.run.in_memory.train import train
 
 __all__ = [
-    "compare_fates", "drivers", "embed", "evaluate", "fates", "perturb", "predict", "train",
-    "transitions",
+    "compare_fates", "drivers", "embed", "evaluate", "fates", "perturb", "predict",
+    "time_between", "train", "transitions",
 ]  # fmt: skip
 
 _HOME = {

@@ -44,6 +44,7 @@ def transitions(
     use_memory: bool | None = None,
     axes_weight: float | None = None,
     score: Score = "pmi",
+    time_gap: float | str | None = None,
     time_key: str | None = None,
     time_order: Sequence[str] | None = None,
     self_transitions: bool = False,
@@ -78,6 +79,9 @@ def transitions(
         axes_weight: Weight of what the model's canonical axes say of both cells, in nats, beside
             the score of the network; 0 for the network alone.
         score: `pmi`, or `likelihood`, which prefers typical cells.
+        time_gap: How far ahead, for a model that was trained with `time_gap_key`: a number in its
+            unit, or text such as `"3 days"`. Scores are then those of the network alone: memory and
+            canonical axes know one step only. By default one step, of no length in particular.
         time_key: Column of obs with time points, where only cells of the next one are candidates.
         time_order: Its labels from early to late, where they are no numbers.
         self_transitions: Whether a cell is among its own candidates.
@@ -131,6 +135,7 @@ def transitions(
         use_memory=use_memory,
         axes_weight=axes_weight,
         score=score,
+        time_gap=None if time_gap is None else str(time_gap),
         time_key=time_key,
         time_order=None if time_order is None else tuple(time_order),
         self_transitions=self_transitions,

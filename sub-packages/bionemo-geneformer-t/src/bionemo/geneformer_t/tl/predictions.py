@@ -18,6 +18,7 @@ from bionemo.geneformer_t.counts.in_memory import (
     require_place_for_results,
 )
 from bionemo.geneformer_t.counts.row_order import row_wise
+from bionemo.geneformer_t.inference.asked_gaps import asked_gaps
 from bionemo.geneformer_t.inference.cell_marks import CellMarks
 from bionemo.geneformer_t.inference.cell_reader import CellReader
 from bionemo.geneformer_t.inference.checkpoint import trained_model
@@ -54,6 +55,7 @@ def predict(
     layer: str | None = None,
     use_raw: bool = False,
     round_counts: bool = False,
+    time_gap: float | str | None = None,
     batch_size: int = 16,
     min_mapped_counts: float = EmbeddingSettings.min_mapped_counts,
     copy: bool = False,
@@ -69,6 +71,9 @@ def predict(
         use_raw: Take counts and genes from `raw`; genes of `var` get their values by name.
         round_counts: Round expected counts (RSEM, Salmon, alevin, kallisto, STARsolo with EM) to
             the nearest whole number; what is below one half becomes 0.
+        time_gap: How far ahead to predict, for a model that was trained with `time_gap_key`: a
+            number in its unit, or text such as `"3 days"`. By default, the next cell at no gap in
+            particular.
         batch_size: Cells that are predicted at once, at most.
         min_mapped_counts: Least fraction of the counts that must be on genes of the vocabulary.
         copy: Return a copy and leave `adata` as it is.
@@ -97,8 +102,8 @@ def predict(
         TypeError: `adata` is no AnnData object, or `model` no model and no path.
         FileNotFoundError: No such checkpoint.
         KeyError: No such layer, or no raw.
-        ValueError: The values are no raw counts, the genes are not the model's, or more ranks are
-            asked for than the model can predict.
+        ValueError: The values are no raw counts, the genes are not the model's, more ranks are
+            asked for than the model can predict, or a time gap of a model that was trained without.
 
     Example:
         >>> gft.tl.predict(adata, checkpoint)
@@ -109,6 +114,7 @@ def predict(
     require_place_for_results(cells)
     require_key("key_added", key_added)
     trained = trained_model(model)
+    asked = None if time_gap is None else asked_gaps(trained, [time_gap])
     source = anndata_source(
         cells, layer, use_raw=use_raw, round_counts=round_counts, options=BY_LAYER
     )
@@ -122,6 +128,7 @@ def predict(
                     marks.following(reader.blocks()),
                     num_predictions,
                     batch_size=batch_size,
+                    time_gaps=None if asked is None else asked.gaps,
                     with_ranks=True,
                     on_cells=bar.update,
                 )
@@ -148,10 +155,14 @@ def predict(
         "round_counts": round_counts,
         "model": model_fingerprint(trained),
     }
+    if asked is not None:
+        gap = {"time_gap": float(asked.gaps[0]), "time_gap_unit": asked.unit}
+        cells.uns[key_added]["params"] |= gap
     cells.uns[key_added]["num_empty_cells"] = reader.num_empty
     cells.uns[key_added]["genes_known"] = reader.num_known
     cells.uns[key_added]["genes_unknown"] = reader.num_unknown
-    for note in (*source.notes_on_rounding, *reader.notes(), *marks.notes()):
+    told = () if asked is None else asked.notes()
+    for note in (*source.notes_on_rounding, *reader.notes(), *marks.notes(), *told):
         logger.warning("%s", note)
     if reader.num_empty:
         logger.warning(

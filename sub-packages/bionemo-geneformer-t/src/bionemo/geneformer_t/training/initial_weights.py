@@ -139,6 +139,7 @@ def start_model(
             dropout_prob=settings.dropout_prob,
             num_positions=num_positions(settings, start),
             rank_knots=settings.rank_knots or None,
+            time_gaps=settings.time_gap_key is not None,
             seed=settings.seed,
             **training,
         )

@@ -29,16 +29,16 @@ _USED = (
     "successor_memory", "final_evaluation", "controls",
 )  # fmt: skip
 _BETWEEN_EPOCHS = (
-    "seed", "context_dropout", "resampling_neighbors", "next_cells_per_cell",
-    "limit_train_batches", "micro_batch_size", "max_tokens_per_batch", "global_batch_size",
-    "accumulate_grad_batches", "devices", "num_nodes",
+    "seed", "context_dropout", "resampling_neighbors", "next_cells_per_cell", "successor_steps",
+    "time_gap_dropout", "limit_train_batches", "micro_batch_size", "max_tokens_per_batch",
+    "global_batch_size", "accumulate_grad_batches", "devices", "num_nodes",
 )  # fmt: skip
 _REFUSED = (
     "seq_length", "mask_prob", "mask_token_prob", "random_token_prob", "only_cells_with_neighbors",
     "no_neighbor_policy", "token_selection_policy", "successor_sampling", "shuffle_successors",
     "contrastive_weight", "normalize_gene_expression", "target_sum", "hidden_size", "num_layers",
     "num_attention_heads", "intermediate_size", "position_scheme", "rank_knots", "gene_embeddings",
-    "pretrained", "extend_positions", "freeze_layers", "lora_rank",
+    "pretrained", "extend_positions", "freeze_layers", "lora_rank", "time_gap_key",
 )  # fmt: skip
 _CHECKED_WITH_DATA = ("data_dir", "neighbor_key", "objective")
 _NO_EFFECT = (

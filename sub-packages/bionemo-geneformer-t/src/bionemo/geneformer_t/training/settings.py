@@ -253,6 +253,7 @@ class TrainSettings(PairSettings):
             attention_probs_dropout_prob=self.dropout_prob,
             position_scheme=self.position_scheme,
             rank_knots=self.rank_knots,
+            time_gaps=self.time_gap_key is not None,
         )
 
     def pair_settings(self) -> PairSettings:

@@ -25,6 +25,7 @@ from torch import Tensor
 from bionemo.geneformer_t.config import BioBertConfig, PositionScheme
 from bionemo.geneformer_t.model.network import NextCellBert
 from bionemo.geneformer_t.model.rank_bias import RankBias
+from bionemo.geneformer_t.model.time_gap import TIME_GAP, TimeGapEmbedding
 from bionemo.geneformer_t.model.weights.pretrained import (
     BIAS,
     DECODER,
@@ -166,6 +167,11 @@ def transfer_vocabulary(
     elif config.rank_knots:
         for name in RANK_BIAS:
             state[name] = _gather_rank_bias(state[name], rows, pretrained)
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(TIME_GAP)}
+    if config.time_gaps:  # what it was scaled by need not be the time of these data
+        fresh = TimeGapEmbedding(config).state_dict()
+        state |= {f"{TIME_GAP}{name}": tensor for name, tensor in fresh.items()}
+        initialised.append("time gap")
     initialised += [token for token in SPECIAL_TOKENS if rows[vocab.ids[token]] < 0]
     if len(state[TOKEN_TYPES]) < NUM_TOKEN_TYPES or not pretrained.knows_next_cells:
         state[TOKEN_TYPES] = state[TOKEN_TYPES][:1].repeat(NUM_TOKEN_TYPES, 1)
