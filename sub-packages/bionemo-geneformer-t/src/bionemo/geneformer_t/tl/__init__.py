@@ -14,6 +14,7 @@ from bionemo.geneformer_t.tl.embeddings import embed
 from bionemo.geneformer_t.tl.fate_drivers import drivers
 from bionemo.geneformer_t.tl.perturbations import perturb
 from bionemo.geneformer_t.tl.predictions import predict
+from bionemo.geneformer_t.tl.rollouts import rollout
 from bionemo.geneformer_t.tl.time_between import time_between
 
 if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
     from bionemo.geneformer_t.run.in_memory.train import train
 
 __all__ = [
-    "compare_fates", "drivers", "embed", "evaluate", "fates", "perturb", "predict",
+    "compare_fates", "drivers", "embed", "evaluate", "fates", "perturb", "predict", "rollout",
     "time_between", "train", "transitions",
 ]  # fmt: skip
 
