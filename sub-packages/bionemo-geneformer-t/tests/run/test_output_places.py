@@ -13,6 +13,7 @@ from bionemo.geneformer_t.run.cli import main
         ("transitions", "h5ad", True),
         ("fates", "h5ad", False),
         ("drivers", "csv", False),
+        ("rollout", "csv", False),
         ("perturb", "csv", True),
         ("perturb", "h5ad", True),
     ],
@@ -22,6 +23,7 @@ def test_a_place_that_cannot_be_written_is_refused_first(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     given = ["--input", "none.h5ad", *(["--checkpoint", "none.ckpt"] if needs_checkpoint else [])]
+    given += ["--cluster_key", "type"] if command == "rollout" else []
     with pytest.raises(SystemExit) as end:
         main([command, *given, "--output", str(tmp_path / "file" / f"out.{suffix}")])
     assert end.value.code == 2

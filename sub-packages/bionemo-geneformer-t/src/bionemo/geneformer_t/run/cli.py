@@ -34,6 +34,7 @@ COMMANDS = {
         "transitions",
         "write which cells each cell goes to, as a sparse matrix",
     ),
+    "rollout": ("rollout", "rollout", "walk over real cells by their transitions, and count them"),
     "drivers": ("drivers", "drivers", "find the genes that go with each fate"),
     "perturb": ("perturb", "perturb", "find the genes whose edits change where cells go"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),
