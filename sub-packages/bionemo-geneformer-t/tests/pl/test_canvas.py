@@ -6,9 +6,16 @@ from perturbed_forks import small_model, with_perturbation
 
 import bionemo.geneformer_t as gft
 
+
+def with_rollout(cells):
+    gft.tl.rollout(cells, "cluster", num_walks=20)
+    return cells
+
+
 ONE_PANEL = {
     "fate_triangle": gft.pl.fate_triangle,
     "fate_bars": lambda cells, **how: gft.pl.fate_bars(cells, "cluster", **how),
+    "rollout": lambda cells, **how: gft.pl.rollout(with_rollout(cells), "paths", **how),
     "transitions": gft.pl.transitions,
     "flow": lambda cells, **how: gft.pl.flow(cells, "cluster", **how),
     "drivers": lambda cells, **how: gft.pl.drivers(cells, "A", **how),

@@ -161,6 +161,7 @@ def test_clusters_are_numbers_or_missing_and_names_come_in_any_container(without
 def test_what_is_no_anndata_object_is_refused(without_type_checks):
     functions = (
         gft.tl.fates, gft.tl.compare_fates, gft.tl.drivers, gft.pl.fates, gft.pl.transitions,
+        gft.pl.rollout,
         lambda given: gft.tl.rollout(given, "type"),
         lambda given: gft.tl.transitions(given, "m.ckpt"),
         lambda given: gft.tl.fates(given, copy=True),

@@ -1,8 +1,8 @@
 """Pictures of what `gft.tl` puts into AnnData objects, in scanpy's manner.
 
-In: an AnnData object after `gft.tl.transitions`, `gft.tl.fates`, `gft.tl.drivers` or
-`gft.tl.perturb`. Out: Matplotlib's Axes, to change or to save. The drawing itself is in
-`report/figures`, so that the report shows the same pictures.
+In: an AnnData object after `gft.tl.transitions`, `gft.tl.fates`, `gft.tl.rollout`,
+`gft.tl.drivers` or `gft.tl.perturb`. Out: Matplotlib's Axes, to change or to save. The drawing
+itself is in `report/figures`, so that the report shows the same pictures.
 """
 
 from bionemo.geneformer_t.pl.driver_plots import driver_trends, drivers
@@ -13,6 +13,7 @@ from bionemo.geneformer_t.pl.perturbation_plots import (
     perturbation_trends,
     perturbation_volcano,
 )
+from bionemo.geneformer_t.pl.rollout_plots import rollout
 from bionemo.geneformer_t.pl.transition_plots import flow, transitions
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "perturbation_fates",
     "perturbation_trends",
     "perturbation_volcano",
+    "rollout",
     "transitions",
 ]
 
