@@ -217,7 +217,7 @@ def _renamed(block: sp.csr_array, columns: Int[ndarray, " column"]) -> sp.csr_ar
     return renamed
 
 
-def _join_obs(files: Sequence[InputFile]) -> tuple["pd.DataFrame", list[str]]:
+def _join_obs(files: Sequence[InputFile]) -> "tuple[pd.DataFrame, list[str]]":
     import pandas as pd
 
     if len(files) == 1:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def joined_var(
     files: Sequence[InputFile], genes: JoinedGenes
-) -> tuple["pd.DataFrame", tuple[str, ...]]:
+) -> "tuple[pd.DataFrame, tuple[str, ...]]":
     """One row for each gene, and a note where inputs disagree about symbols.
 
     Args:
