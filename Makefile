@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 300
 PARALLEL := -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python $(PARALLEL)
 
-.PHONY: install demo quick test test-lowest test-newest test-cellrank exhaustive coverage bench fuzz check format docs notebooks clean
+.PHONY: install demo quick test test-lowest test-newest test-cellrank exhaustive coverage bench fuzz check format docs package notebooks clean
 
 install: $(STAMP)
 
@@ -70,6 +70,17 @@ format: install
 
 docs: install
 	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going docs outputs/docs
+
+# the wheel is built from the sdist, and tried outside the repository without the packages of the tests
+package: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+package: install
+	rm -rf outputs/package .venv-package
+	$(BIN)/python -m build --outdir outputs/package $(PACKAGE)
+	$(PYTHON) -m venv .venv-package
+	.venv-package/bin/pip install --quiet torch
+	.venv-package/bin/pip install --quiet outputs/package/*.whl
+	cd $$(mktemp -d) && $(CURDIR)/.venv-package/bin/python -I \
+		$(CURDIR)/$(PACKAGE)/tests/helpers/try_installed.py
 
 notebooks: install
 	$(BIN)/python docs/notebooks/run.py docs/notebooks/*.ipynb
