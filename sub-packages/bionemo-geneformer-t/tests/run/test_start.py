@@ -8,6 +8,7 @@ import pytest
 
 TRAINING = ("lightning", "torchmetrics", "transformers", "tensorboard")
 DRAWING = ("matplotlib", "scanpy", "jinja2", "scipy.stats")
+SCORING = ("sklearn", "scipy.optimize", "scipy.spatial", "scipy.special")
 SCRIPT = """
 import contextlib, io, json, sys
 from bionemo.geneformer_t.run.cli import main
@@ -54,3 +55,4 @@ def test_no_command_but_those_that_train_imports_lightning(
         assert modules.isdisjoint(TRAINING), name
     for name in ("doctor", "predict", "embed", "transitions"):
         assert found[name].isdisjoint(DRAWING), name
+    assert found["doctor"].isdisjoint(SCORING)

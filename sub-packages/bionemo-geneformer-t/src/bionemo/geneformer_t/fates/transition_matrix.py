@@ -4,7 +4,6 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.special import softmax
 
 from bionemo.geneformer_t.fates.candidate_scores import HighestScores
 
@@ -23,6 +22,8 @@ def transition_matrix(
         Contexts x candidates, float64; rows sum to 1, but those of contexts without any candidate
         are empty.
     """
+    from scipy.special import softmax
+
     has = kept.candidates >= 0
     some = has.any(axis=1)
     probabilities = np.zeros(kept.scores.shape)

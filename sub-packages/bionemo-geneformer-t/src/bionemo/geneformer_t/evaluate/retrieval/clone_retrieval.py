@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.special import softmax
 
 from bionemo.geneformer_t.evaluate.intervals import Interval, mean_interval
 from bionemo.geneformer_t.evaluate.retrieval.candidate_search import CandidateSearch, Ranker
@@ -62,6 +61,7 @@ def equally(scores: Float[ndarray, "context number"]) -> Float[ndarray, "context
 
 def by_softmax(temperature: float) -> Weighting:
     """Those of a row of transitions."""
+    from scipy.special import softmax
 
     def weighting(scores: Float[ndarray, "context number"]) -> Float[ndarray, "context number"]:
         found = np.zeros_like(scores)

@@ -7,7 +7,6 @@ make no coherent cell. A real cell is one.
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
-from scipy.special import softmax
 
 from bionemo.geneformer_t.evaluate.evaluation_pairs import CellPairs
 from bionemo.geneformer_t.evaluate.retrieval.model_rankers import encoded, scorer_of
@@ -35,6 +34,8 @@ def retrieved_cells(
     Raises:
         ValueError: None of the training cells expresses a known gene.
     """
+    from scipy.special import softmax
+
     choice, cells = fitted_choice(model), encoded(training, rows)
     filled = np.flatnonzero(cells.lengths)
     if not len(filled):

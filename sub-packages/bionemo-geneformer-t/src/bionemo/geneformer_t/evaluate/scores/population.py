@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.spatial.distance import cdist
 
 DISTANCES = ("energy", "wasserstein", "mmd")
 Statistic = tuple[float, Float[ndarray, " point"], Float[ndarray, " point_2"]]
@@ -52,6 +51,8 @@ def two_sample_distances(
     Raises:
         ValueError: The numbers of points are not equal, or below 2.
     """
+    from scipy.spatial.distance import cdist
+
     if len(one) != len(other) or len(one) < 2:
         raise ValueError(
             f"populations of {len(one)} and {len(other)} cells cannot be compared; equally many "
@@ -129,6 +130,8 @@ def _potentials(excess: Float[ndarray, "point point"]) -> Float[ndarray, " point
 
 def median_bandwidth(points: Float[ndarray, "point axis"], rng: np.random.Generator) -> float:
     """The median distance between points, the usual width of the MMD's kernel; 1 where it is 0."""
+    from scipy.spatial.distance import cdist
+
     some = points[rng.permutation(len(points))[:_MAX_FOR_MEDIAN]]
     apart = cdist(some, some)[np.triu_indices(len(some), 1)]
     return float(np.median(apart) or 1.0) if len(apart) else 1.0

@@ -14,7 +14,6 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.spatial.distance import cdist
 
 from bionemo.geneformer_t.evaluate.intervals import LEVEL, Interval
 from bionemo.geneformer_t.evaluate.scores.population import (
@@ -286,6 +285,8 @@ class PopulationReference:
 
 
 def _between(one: Float[ndarray, "point axis"], other: Float[ndarray, "point axis"]) -> Statistic:
+    from scipy.spatial.distance import cdist
+
     return wasserstein(cdist(one, other))
 
 

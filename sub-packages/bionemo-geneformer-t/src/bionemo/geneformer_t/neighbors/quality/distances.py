@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.spatial.distance import cdist
 
 from bionemo.geneformer_t.graph import NeighborGraph
 from bionemo.geneformer_t.neighbors.quality.edge_blocks import (
@@ -168,6 +167,8 @@ def _row_medians(
     others: Int[ndarray, " other"],
 ) -> Float[ndarray, " current"]:
     """The median distance from each current cell to the others but itself; 0 to no other."""
+    from scipy.spatial.distance import cdist
+
     apart = cdist(
         representation[current].astype(np.float64), representation[others].astype(np.float64)
     )
