@@ -14,6 +14,7 @@ from bionemo.geneformer_t.run.cli import main
         ("fates", "h5ad", False),
         ("drivers", "csv", False),
         ("rollout", "csv", False),
+        ("sample", "h5ad", False),
         ("perturb", "csv", True),
         ("perturb", "h5ad", True),
     ],

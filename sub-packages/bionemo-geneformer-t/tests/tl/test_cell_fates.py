@@ -163,6 +163,7 @@ def test_what_is_no_anndata_object_is_refused(without_type_checks):
         gft.tl.fates, gft.tl.compare_fates, gft.tl.drivers, gft.pl.fates, gft.pl.transitions,
         gft.pl.rollout,
         lambda given: gft.tl.rollout(given, "type"),
+        gft.tl.sample_next_cells,
         lambda given: gft.tl.transitions(given, "m.ckpt"),
         lambda given: gft.tl.fates(given, copy=True),
         lambda given: gft.tl.embed(given, "m.ckpt"),

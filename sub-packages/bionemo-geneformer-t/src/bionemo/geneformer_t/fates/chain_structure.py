@@ -120,27 +120,35 @@ def chain_structure(transitions: sp.csr_array) -> ChainStructure:
 
 
 def checked_transitions(
-    matrix: Any, cells: Sequence[str] | Shaped[ndarray, " cell"], where: str = "the matrix"
+    matrix: Any,
+    cells: Sequence[str] | Shaped[ndarray, " cell"],
+    where: str = "the matrix",
+    num_candidates: int | None = None,
 ) -> sp.csr_array:
     """A transition matrix by rows, in 64 bits, whose rows sum to 1 exactly or are empty.
 
     Nothing is copied where the matrix is like this already.
 
     Args:
-        matrix: Cells x cells, current cells in rows; sparse or dense.
+        matrix: Cells x candidates, current cells in rows; sparse or dense.
         cells: Names of the cells, for messages.
         where: What to call the matrix in messages.
+        num_candidates: Candidates; by default the cells themselves.
 
     Raises:
-        ValueError: It is not cells x cells, a value is negative, infinite or no number, or rows do
-            not sum to 1; the message names cells.
+        ValueError: It is not cells x candidates, a value is negative, infinite or no number, or
+            rows do not sum to 1; the message names cells.
     """
     shape = getattr(matrix, "shape", None)
-    if shape != (len(cells), len(cells)):
+    if shape != (len(cells), len(cells) if num_candidates is None else num_candidates):
         came = "no matrix" if shape is None else " x ".join(map(str, shape))
-        raise ValueError(
-            f"{where} must have a row and a column for each of the {len(cells):,} cells; got {came}"
-        )
+        needed = f"a row and a column for each of the {len(cells):,} cells"
+        if num_candidates is not None:
+            needed = (
+                f"a row for each of the {len(cells):,} cells and a column for each of the "
+                f"{num_candidates:,} candidates"
+            )
+        raise ValueError(f"{where} must have {needed}; got {came}")
     rows = native_matrix(matrix).astype(np.float64, copy=False)
     if not rows.has_canonical_format:
         rows = rows.copy()

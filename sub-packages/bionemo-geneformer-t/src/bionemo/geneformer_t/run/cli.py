@@ -35,6 +35,7 @@ COMMANDS = {
         "write which cells each cell goes to, as a sparse matrix",
     ),
     "rollout": ("rollout", "rollout", "walk over real cells by their transitions, and count them"),
+    "sample": ("sample", "sample", "draw real next cells of each cell, with their counts"),
     "drivers": ("drivers", "drivers", "find the genes that go with each fate"),
     "perturb": ("perturb", "perturb", "find the genes whose edits change where cells go"),
     "export": ("export", "export", "write a checkpoint for transformers and Geneformer's tools"),

@@ -15,6 +15,7 @@ from bionemo.geneformer_t.tl.fate_drivers import drivers
 from bionemo.geneformer_t.tl.perturbations import perturb
 from bionemo.geneformer_t.tl.predictions import predict
 from bionemo.geneformer_t.tl.rollouts import rollout
+from bionemo.geneformer_t.tl.sampled_next_cells import sample_next_cells
 from bionemo.geneformer_t.tl.time_between import time_between
 
 if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # for editors and mypy; `_HOME` has the same names
 
 __all__ = [
     "compare_fates", "drivers", "embed", "evaluate", "fates", "perturb", "predict", "rollout",
-    "time_between", "train", "transitions",
+    "sample_next_cells", "time_between", "train", "transitions",
 ]  # fmt: skip
 
 _HOME = {
