@@ -8,9 +8,9 @@ from numpy import ndarray
 
 from bionemo.geneformer_t.config import PairSettings
 from bionemo.geneformer_t.data.sampling import draw_successors, stream_keys
+from bionemo.geneformer_t.data.successor_walks import draw_lengths, walk_on
 from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 from bionemo.geneformer_t.data.time_gaps import TimeGaps
-from bionemo.geneformer_t.data.walks import draw_lengths, walk_on
 from bionemo.geneformer_t.ragged import Ragged
 
 

@@ -35,9 +35,9 @@ from bionemo.geneformer_t.data.sampling import (
     substreams,
 )
 from bionemo.geneformer_t.data.successor_cache import cached_successors
+from bionemo.geneformer_t.data.successor_walks import draw_lengths, walk_on
 from bionemo.geneformer_t.data.time_gaps import TimeGaps, hide
 from bionemo.geneformer_t.data.token_cache import with_cache
-from bionemo.geneformer_t.data.walks import draw_lengths, walk_on
 from bionemo.geneformer_t.graph import NeighborGraph, shuffled_graph
 from bionemo.geneformer_t.ragged import Ragged, places_within
 from bionemo.geneformer_t.vocab import CLS, MASK, SEP, GeneVocab

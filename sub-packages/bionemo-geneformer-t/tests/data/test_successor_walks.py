@@ -2,7 +2,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from bionemo.geneformer_t.data.sampling import stream_keys
-from bionemo.geneformer_t.data.walks import draw_lengths, walk_on
+from bionemo.geneformer_t.data.successor_walks import draw_lengths, walk_on
 from bionemo.geneformer_t.graph import NeighborGraph
 
 NUMBER = 20_000
