@@ -1,8 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from bionemo.geneformer_t.config import BioBertConfig, PairSettings
 from bionemo.geneformer_t.inference.gap_between import (
     GapEstimates,
     fit_sharpness,
@@ -20,20 +21,16 @@ FEW = TrainedGaps.of(np.array([1.0, 1.0, 1.0, 4.0]), key="day", unit="days", day
 
 
 @pytest.fixture
-def told(vocab) -> TemporalGeneformerModel:
+def told(model, vocab) -> TemporalGeneformerModel:
+    """The same sizes with time gaps, of which it knows something."""
     torch.manual_seed(0)
-    model = TemporalGeneformerModel(
-        BioBertConfig(
-            vocab_size=len(vocab) + 7, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-            intermediate_size=32, max_position_embeddings=64, initializer_range=0.5, time_gaps=True,
-        )
-    )  # fmt: skip
-    model.adopt(vocab, PairSettings(seq_length=33))
-    model.time_gaps = FEW
-    assert model.net.time_gap is not None
-    torch.nn.init.normal_(model.net.time_gap.weight, std=0.5)
-    model.net.time_gap.set_range(1.0, 4.0)
-    return model.eval()
+    told = TemporalGeneformerModel(replace(model.config, time_gaps=True))
+    told.adopt(vocab, model.pair_settings)
+    told.time_gaps = FEW
+    assert told.net.time_gap is not None
+    torch.nn.init.normal_(told.net.time_gap.weight, std=0.05)
+    told.net.time_gap.set_range(1.0, 4.0)
+    return told.eval()
 
 
 def cells(vocab) -> tuple[Ragged, Ragged]:
