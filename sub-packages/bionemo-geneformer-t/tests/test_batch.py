@@ -43,5 +43,5 @@ def test_an_empty_batch_is_a_batch():
 def test_moving_a_batch_moves_every_tensor():
     moved = pack([example(1, 4, [2])]).to("meta")
     tensors = [value for value in vars(moved).values() if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 12
+    assert len(tensors) == 13
     assert all(tensor.is_meta for tensor in tensors)

@@ -60,7 +60,7 @@ def test_every_settings_object_holds_plain_values(kind):
         for field in fields(kind)
         if field.name in places or isinstance(field.default, bool | int | float | str | tuple)
     }
-    required = {"int": np.int64(1), "float": np.float64(1)}
+    required = {"int": np.int64(1), "float": np.float64(1), "str": np.str_("name")}
     given |= {
         name: required[getattr(hint, "__name__", "")]
         for name, hint in get_type_hints(kind).items()

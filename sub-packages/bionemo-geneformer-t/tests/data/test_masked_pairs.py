@@ -14,7 +14,8 @@ from bionemo.geneformer_t.data.temporal_dataset import TemporalGeneformerDataset
 def assert_same(one: TemporalBatch, other: TemporalBatch) -> None:
     for field in fields(TemporalBatch):
         assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
-        assert getattr(one, field.name).dtype == torch.int64
+        expected = torch.float32 if field.name == "time_gaps" else torch.int64
+        assert getattr(one, field.name).dtype == expected
 
 
 @pytest.mark.parametrize("sizes", [[0], [1], [5], [2, 0, 3], [0, 0], [4, 4, 4, 1]])

@@ -145,14 +145,14 @@ def test_transitions_go_as_far_as_the_gap_says(data_dir, checkpoint, tmp_path) -
     cells = anndata.read_h5ad(path)
     days = cells.obs["day"].to_numpy()
     for gap in ("1", "48h", "3 days"):
-        gft.tl.transitions(cells, checkpoint, time_gap=gap, num_successors=5, temperature=1.0)
+        gft.tl.transitions(cells, checkpoint, time_gap=gap, num_successors=5, score="likelihood")
         matrix, how = cells.obsp["T_geneformer_t"], cells.uns["T_geneformer_t"]["params"]
         ahead = (matrix @ days - days)[days == 0].mean()
         assert abs(ahead - how["time_gap"]) < 0.3
         assert (how["axes_weight"], how["use_memory"]) == (0, False)
     written = transitions(
         checkpoint=checkpoint, input=path, output=tmp_path / "t.h5ad", time_gap="3",
-        num_successors=5, temperature=1.0,
+        num_successors=5, score="likelihood",
     )  # fmt: skip
     same = anndata.read_h5ad(written).obsp["T_geneformer_t"]
     np.testing.assert_allclose(same.toarray(), matrix.toarray(), atol=1e-6)

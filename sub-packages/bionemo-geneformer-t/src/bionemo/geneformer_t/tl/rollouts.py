@@ -59,11 +59,11 @@ def rollout(
             they are.
 
     Returns:
-        A row for each source (`walks`, `exact`, `null: any candidate`, `null: either direction`,
-        `null: all cells`, `time point`), step or time point, and cluster. Columns: `source`,
-        `step`, `time`, `measure` (`cluster`, or `cannot be left`: the share of walks in cells that
-        go to no other), `cluster`, `share` (0 to 1), and for walks `low` and `high`. It is also
-        `uns["rollout"]["table"]`; beside it are
+        A table with one row for each source, step or time point, and cluster. Columns: `source`
+        (`walks`, `exact`, `null: any candidate`, `null: either direction`, `null: all cells` or
+        `time point`), `step`, `time`, `measure` (`cluster`, or `cannot be left`: the share of walks
+        in cells that go to no other), `cluster`, `share` (0 to 1), and for walks `low` and `high`.
+        It is also `uns["rollout"]["table"]`; beside it are
 
         * `walks` (walks x steps + 1) and `cells`: the cells that each walk visits, as places in
           `cells`, which holds their names;
