@@ -57,7 +57,9 @@ def gap_pairs(
     _, first = draw_successors(graph, cells, keys, 1, by_weight=by_weight)
     lengths = draw_lengths(keys, settings.successor_steps)
     later, steps = walk_on(graph, first, lengths, keys, by_weight=by_weight)
-    gaps = TimeGaps.of_split(split.tokens.store, graph, settings.time_gap_key)
+    gaps = split.gaps  # read already where these pairs are told their gaps
+    if gaps is None or gaps.key != settings.time_gap_key:
+        gaps = TimeGaps.of_split(split.tokens.store, graph, settings.time_gap_key)
     found = gaps.between(cells, later, steps)
     kept = np.flatnonzero(np.isfinite(found))
     most = settings.genes_per_cell
